@@ -1,0 +1,39 @@
+"""HOW GOOD a choice is: data, training, measurements.
+
+An evaluator is a plain function: a frozen network and hyperparameters in, a score (a float, higher is better) out, and a call of
+``report`` with the score of every epoch on the way. The same function serves trials, single configurations and notebooks.
+
+To add one: write one function in one file, then one line in ``EVALUATORS``. The contract tests run over the dict.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+class EvaluatorError(ValueError):
+    """A request that no evaluator can meet; the message is one line: what is wrong, what would be right."""
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss became infinite or not a number: the trial failed, the search goes on."""
+
+
+@dataclass(frozen=True)
+class EvaluatorEntry:
+    """One line of ``EVALUATORS``: where the function is and what it does."""
+
+    target: str
+    summary: str
+
+    def load(self) -> Callable[..., float]:
+        """The function; imports torch on first use."""
+        module, name = self.target.split(":")
+        return getattr(importlib.import_module(module), name)
+
+
+EVALUATORS: dict[str, EvaluatorEntry] = {
+    "train": EvaluatorEntry("evaluators.training:train_and_validate", "trains the network, scores it on the validation split"),
+}

@@ -1,0 +1,133 @@
+"""Augmentation of whole batches of images, and their normalisation.
+
+Every function takes images [N, C, H, W], uint8 or floating point, leaves them as they are and returns images of the
+same shape and type. Random draws come from the generator given, which stays on its own device whatever that of the
+images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+
+def random_crop(images: Tensor, padding: int = 4, *, generator: torch.Generator) -> Tensor:
+    """Pad every side by `padding` pixels of 0 and cut the old size at a place drawn uniformly for each image.
+
+    On uint8 images before normalisation the padding is black, as in torchvision's RandomCrop(size, padding).
+    """
+    if padding == 0:
+        return images
+    top, left = _draw(2 * padding + 1, 2 * padding + 1, images, generator)
+    return crop_at(images, top, left, padding)
+
+
+def crop_at(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
+    """Cut the old size from the padded images at the offsets top, left: int64 [N] in 0..2*padding."""
+    count, _, height, width = images.shape
+    padded = pad(images, (padding, padding, padding, padding))
+    # A view [N, C, 2p+1, 2p+1, H, W] of every possible crop: nothing is copied but the crop chosen of each image.
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(count, device=images.device), :, top, left]
+
+
+def random_flip(images: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Mirror each image left to right with probability 1/2."""
+    chosen = torch.rand(len(images), generator=generator, device=generator.device) < 0.5
+    return flip_at(images, chosen.to(images.device))
+
+
+def flip_at(images: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror the images where `chosen`, bool [N], is true."""
+    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+
+
+def cutout(images: Tensor, size: int, *, generator: torch.Generator, value: float | Sequence[float] = 0) -> Tensor:
+    """Cutout (DeVries & Taylor 2017): fill one square of `size` pixels in each image with `value`.
+
+    The centre is drawn uniformly over all pixels, so a part of the square may lie outside of the image. Size 0 is off.
+    value: one number, or one a channel. In the paper (and in DARTS) it is 0 after normalisation, the mean colour: on
+    uint8 images that are normalised later, 255 times the mean of each channel comes to the same, to the nearest level.
+    """
+    if size == 0:
+        return images
+    row, column = _draw(images.shape[2], images.shape[3], images, generator)
+    return cutout_at(images, row, column, size, value)
+
+
+def cutout_at(images: Tensor, row: Tensor, column: Tensor, size: int, value: float | Sequence[float] = 0) -> Tensor:
+    """Fill the square with its centre at row, column (int64 [N]): rows row - size//2 up to row - size//2 + size - 1."""
+    inside_rows = _inside(row, size, images.shape[2])
+    inside_columns = _inside(column, size, images.shape[3])
+    mask = (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
+    fill = torch.as_tensor(value, device=images.device)
+    if not images.is_floating_point():
+        fill = fill.round()
+    return torch.where(mask, fill.to(images.dtype).reshape(-1, 1, 1), images)
+
+
+def _inside(centre: Tensor, size: int, length: int) -> Tensor:
+    """Bool [N, length]: which positions the square covers along one side."""
+    offset = torch.arange(length, device=centre.device) - (centre - size // 2)[:, None]
+    return (offset >= 0) & (offset < size)
+
+
+def _draw(rows: int, columns: int, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A row in 0..rows-1 and a column in 0..columns-1 for each image, int64 [N], on the device of the images."""
+    count, device = len(images), generator.device
+    row = torch.randint(rows, (count,), generator=generator, device=device)
+    column = torch.randint(columns, (count,), generator=generator, device=device)
+    return row.to(images.device), column.to(images.device)
+
+
+def augment(
+    images: Tensor,
+    *,
+    padding: int = 4,
+    flip: bool = True,
+    cutout_size: int = 0,
+    cutout_value: float | Sequence[float] = 0,
+    generator: torch.Generator,
+) -> Tensor:
+    """The usual CIFAR-10 augmentation: random crop, random flip, cutout, in this order; each can be off (0, False)."""
+    images = random_crop(images, padding, generator=generator)
+    if flip:
+        images = random_flip(images, generator=generator)
+    return cutout(images, cutout_size, generator=generator, value=cutout_value)
+
+
+class Normalizer:
+    """Turns uint8 images [N, 3, H, W] into (images / 255 - mean) / std of the type and memory format wanted.
+
+    mean, std: one a channel, in the [0, 1] scale; every std more than 0.
+    dtype: of the result; the arithmetic is float32 in any case.
+    channels_last: memory format of the result, which convolutions on new CPUs and GPUs prefer.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        dtype: torch.dtype = torch.float32,
+        channels_last: bool = False,
+    ) -> None:
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ValueError(f"mean {tuple(mean)} and std {tuple(std)} must be of one length, every std more than 0")
+        deviation = torch.tensor(std, dtype=torch.float64)
+        # x / 255 / std - mean / std: one multiplication and one addition a pixel
+        self._scale = (1 / (255 * deviation)).float().reshape(-1, 1, 1)
+        self._shift = (-torch.tensor(mean, dtype=torch.float64) / deviation).float().reshape(-1, 1, 1)
+        self._dtype = dtype
+        self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if images.dtype != torch.uint8:
+            raise TypeError(f"images of {images.dtype} given to Normalizer; it takes torch.uint8")
+        self._scale, self._shift = self._scale.to(images.device), self._shift.to(images.device)
+        # Laid out last: with the channels innermost, the arithmetic alone would take several times as long on a CPU.
+        normalised = images.contiguous().float().mul_(self._scale).add_(self._shift)
+        return normalised.to(self._dtype).contiguous(memory_format=self._memory_format)

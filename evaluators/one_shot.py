@@ -1,0 +1,133 @@
+"""The Lightning evaluator that NNI's one-shot strategies need: how a supernet's weights are trained, and on which images.
+
+The training set is cut into two disjoint halves, one for the weights and one for the architecture parameters (Liu et al. 2019, section
+3.1). NNI leaves this cut to its user: with one loader for both, the architecture would be chosen on images the weights were trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
+from torch import Tensor
+from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
+
+from evaluators._images import stratified_cut
+from evaluators.augmentation import Normalizer, augment
+from evaluators.data import Dataset, Split, iterate_batches
+from evaluators.recipes import Recipe
+from evaluators.training import learning_rate_factor, make_optimizer
+
+CHECKPOINT = "supernet.ckpt"
+
+
+class BatchLoader:
+    """Augmented, normalised batches of a split, shuffled anew in every epoch: ([B, 3, H, W] float32 in channels_last, [B] int64)."""
+
+    def __init__(self, split: Split, data: Dataset, batch_size: int, cutout: int, seed: int) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        self._split, self._batch_size, self._cutout = split, min(batch_size, len(split)), cutout
+        self._normalize = Normalizer(data.mean, data.std, channels_last=True)
+
+    def __len__(self) -> int:
+        return len(self._split) // self._batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in iterate_batches(self._split, self._batch_size, generator=self.generator, drop_last=True):
+            images = augment(images, padding=4, flip=True, cutout_size=self._cutout, generator=self.generator)
+            yield self._normalize(images), labels
+
+
+class SupernetTraining(LightningModule):
+    """Cross-entropy on a batch, and the optimizer and schedule of a recipe for the supernet's weights."""
+
+    def __init__(self, recipe: Recipe, epochs: int, steps: int) -> None:
+        super().__init__()
+        self._recipe, self._epochs, self._steps = recipe, epochs, steps
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """``{"loss": scalar, "accuracy": scalar in [0, 1]}`` of one batch; the loss carries the gradient."""
+        images, labels = batch
+        logits = self.model(images).float()
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
+        return {"loss": loss, "accuracy": (logits.detach().argmax(1) == labels).float().mean()}
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = make_optimizer(self.model, self._recipe)
+        schedule = LambdaLR(optimizer, learning_rate_factor(self._recipe, self._epochs, self._steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class EpochCheckpoint(pl.Callback):
+    """Keeps the state of the search, the generators' included, in one file that is replaced after every epoch."""
+
+    def __init__(self, path: Path, generators: list[torch.Generator]) -> None:
+        self._path, self._generators = path, generators
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        partial = self._path.with_name(self._path.name + ".partial")
+        trainer.save_checkpoint(partial)
+        partial.replace(self._path)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"own": [generator.get_state() for generator in self._generators], "torch": torch.get_rng_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for generator, state in zip(self._generators, state_dict["own"], strict=True):
+            generator.set_state(state)
+        torch.set_rng_state(state_dict["torch"])
+
+
+def make_supernet_evaluator(
+    *,
+    data: Dataset,
+    epochs: int,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    precision: torch.dtype,
+    checkpoints: Path,
+    time_budget: float | None = None,
+) -> Lightning:
+    """NNI's Lightning evaluator for a one-shot strategy. Writes ``checkpoints / "supernet.ckpt"`` and goes on from it where it exists.
+
+    ``time_budget`` in seconds ends the training, in the middle of an epoch if need be. Validation batches are the other half of the
+    training set; NNI hands them to the architecture step.
+    """
+    whole = data.train_and_validation
+    halves = stratified_cut(whole.labels, len(whole) // 2, torch.Generator().manual_seed(seed))
+    weights_half, architecture_half = (whole.take(half) for half in halves)
+    batch_size = min(recipe.batch_size, len(weights_half), len(architecture_half))
+    loaders = [
+        BatchLoader(half, data, batch_size, recipe.cutout, seed + offset) for offset, half in ((1, weights_half), (2, architecture_half))
+    ]
+    path = checkpoints / CHECKPOINT
+    trainer = Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=1,
+        max_epochs=epochs,
+        max_time=None if time_budget is None else {"seconds": time_budget},
+        precision="bf16-mixed" if precision == torch.bfloat16 else "32-true",
+        callbacks=[EpochCheckpoint(path, [loader.generator for loader in loaders])],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=checkpoints,
+    )
+    return Lightning(
+        SupernetTraining(recipe, epochs, len(loaders[0])),
+        trainer,
+        train_dataloaders=loaders[0],
+        val_dataloaders=loaders[1],
+        fit_kwargs={"ckpt_path": str(path), "weights_only": True} if path.exists() else {},
+    )

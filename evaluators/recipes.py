@@ -1,0 +1,126 @@
+"""Training recipes: every setting of a training but the network, the data and the number of epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from evaluators import EvaluatorError
+
+OPTIMIZERS = ("sgd", "rmsprop", "adam")
+SCHEDULES = ("cosine", "cosine_per_batch")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of a training.
+
+    Attributes
+    ----------
+    initial_lr, ending_lr
+        Learning rate at its peak and at the end, > 0 and >= 0.
+    weight_decay
+        L2 penalty, >= 0; on norms and biases too only where ``decay_norms`` is true.
+    optimizer, momentum, nesterov
+        ``sgd``, ``rmsprop`` or ``adam``; momentum in [0, 1) (Adam: its first beta); Nesterov's form for ``sgd`` alone.
+    batch_size
+        Images a step, >= 2 (batch normalisation needs two).
+    schedule, warmup_epochs
+        ``cosine``: a linear rise over ``warmup_epochs``, then half a cosine to ``ending_lr``, adjusted at every step.
+        ``cosine_per_batch``: the lab's program as it is given, whose scheduler is stepped per batch with a period counted in epochs, so
+        that the rate swings between both ends every ``2 * epochs`` batches.
+    cutout
+        Side of the square that is blanked in training images, in pixels, 0 = off (arXiv 1708.04552).
+    label_smoothing
+        In [0, 1).
+    grad_clip
+        Largest norm of the gradient, 0 = off.
+    drop_path
+        Probability to drop a path at the end of training, in [0, 1), risen to linearly (arXiv 1605.07648).
+    auxiliary_weight
+        Weight of the auxiliary head's loss, where the network has one, >= 0.
+    """
+
+    initial_lr: float = 0.1
+    ending_lr: float = 0.0
+    weight_decay: float = 5e-4
+    decay_norms: bool = True
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = False
+    batch_size: int = 128
+    schedule: str = "cosine"
+    warmup_epochs: float = 0.0
+    cutout: int = 0
+    label_smoothing: float = 0.0
+    grad_clip: float = 0.0
+    drop_path: float = 0.0
+    auxiliary_weight: float = 0.4
+
+
+RECIPES: dict[str, Recipe] = {
+    # Nesterov SGD with a warm-up and a decay to zero per step, smoothed labels, no decay of norms and biases.
+    "fast": Recipe(initial_lr=0.1, nesterov=True, decay_norms=False, warmup_epochs=1.0, cutout=8, label_smoothing=0.1),
+    # The lab's program as it is given, its scheduler's slip included.
+    "lab": Recipe(schedule="cosine_per_batch"),
+    # Liu et al. 2019, section 3.1: the weights of the supernet.
+    "darts_search": Recipe(initial_lr=0.025, ending_lr=0.001, weight_decay=3e-4, batch_size=64, grad_clip=5.0),
+    # Liu et al. 2019, section 3.2 and the authors' train.py; batch 96 for one GPU there.
+    "darts": Recipe(initial_lr=0.025, weight_decay=3e-4, batch_size=96, cutout=16, grad_clip=5.0, drop_path=0.2),
+}
+
+# name -> (smallest, largest, smallest itself allowed, largest itself allowed)
+_RANGES: dict[str, tuple[float, float, bool, bool]] = {
+    "initial_lr": (0.0, math.inf, False, False),
+    "ending_lr": (0.0, math.inf, True, False),
+    "weight_decay": (0.0, math.inf, True, False),
+    "momentum": (0.0, 1.0, True, False),
+    "batch_size": (2, math.inf, True, False),
+    "warmup_epochs": (0.0, math.inf, True, False),
+    "cutout": (0, math.inf, True, False),
+    "label_smoothing": (0.0, 1.0, True, False),
+    "grad_clip": (0.0, math.inf, True, False),
+    "drop_path": (0.0, 1.0, True, False),
+    "auxiliary_weight": (0.0, math.inf, True, False),
+}
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "nesterov": (True, False),
+    "decay_norms": (True, False),
+}
+HYPERPARAMETERS = tuple(field.name for field in fields(Recipe))
+
+
+def check_hyperparameter(name: str, value: Any) -> Any:
+    """``value`` in the type that ``name`` has; raises ``EvaluatorError`` that names the value and the legal ones."""
+    if name in _CHOICES:
+        if value not in _CHOICES[name] or isinstance(value, bool) != isinstance(_CHOICES[name][0], bool):
+            raise EvaluatorError(f"{name}: {value!r} is not one of {', '.join(map(str, _CHOICES[name]))}")
+        return value
+    if name not in _RANGES:
+        raise EvaluatorError(f"unknown hyperparameter {name!r}; known: {', '.join(HYPERPARAMETERS)}")
+    low, high, with_low, with_high = _RANGES[name]
+    whole = isinstance(getattr(Recipe, name), int)
+    kind = "a whole number" if whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or (whole and value != int(value)):
+        raise EvaluatorError(f"{name}: {value!r} is not {kind}")
+    if value < low or value > high or (value == low and not with_low) or (value == high and not with_high):
+        lower = f"{'at least' if with_low else 'more than'} {low:g}"
+        upper = "" if high == math.inf else f" and less than {high:g}"
+        raise EvaluatorError(f"{name}: {value:g} is out of range; it must be {lower}{upper}")
+    return int(value) if whole else float(value)
+
+
+def make_recipe(values: Mapping[str, Any]) -> Recipe:
+    """A recipe of checked values; what is not given is the default. Raises ``EvaluatorError`` on an unknown name or an illegal value."""
+    return Recipe(**{name: check_hyperparameter(name, value) for name, value in values.items()})
+
+
+def recipe_values(name: str) -> dict[str, Any]:
+    """The values of the recipe called ``name``; raises ``EvaluatorError`` that names the known ones."""
+    if name not in RECIPES:
+        raise EvaluatorError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+    return asdict(RECIPES[name])

@@ -1,0 +1,219 @@
+"""Training of one network on images held in memory: trials, single configurations and retraining share this loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torchvision.ops import StochasticDepth
+
+from evaluators import TrainingDiverged
+from evaluators.augmentation import Normalizer, augment
+from evaluators.checkpoints import load_checkpoint, save_checkpoint
+from evaluators.data import Dataset, Split, iterate_batches
+from evaluators.devices import autocast
+from evaluators.recipes import Recipe, make_recipe
+
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch of training brought: mean loss and accuracy (a fraction) on the augmented training images, and its seconds."""
+
+    number: int
+    loss: float
+    accuracy: float
+    seconds: float
+
+
+def train_and_validate(
+    network: nn.Module,
+    *,
+    data: Dataset,
+    epochs: int,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    precision: torch.dtype = torch.float32,
+    report: Callable[[float], Any] | None = None,
+    **hyperparameters: Any,
+) -> float:
+    """Train ``network`` on ``data.train`` and return its accuracy on ``data.validation``, a fraction in [0, 1].
+
+    ``report`` gets the validation accuracy of every epoch; it may end the training by raising. ``hyperparameters`` are those of
+    ``Recipe``. The test set is not touched.
+
+    Raises
+    ------
+    EvaluatorError
+        On an unknown hyperparameter or an illegal value.
+    TrainingDiverged
+        When the loss is no longer finite.
+    """
+    recipe = make_recipe(hyperparameters)
+    accuracy = 0.0
+    for _ in train(network, data.train, data, epochs=epochs, recipe=recipe, seed=seed, device=device, precision=precision):
+        accuracy = measure_accuracy(network, data.validation, data, device=device, precision=precision)
+        if report is not None:
+            report(accuracy)
+    return accuracy
+
+
+def train(
+    network: nn.Module,
+    split: Split,
+    data: Dataset,
+    *,
+    epochs: int,
+    recipe: Recipe,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    precision: torch.dtype = torch.float32,
+    checkpoint: Path | None = None,
+) -> Iterator[Epoch]:
+    """Train ``network`` in place on ``split``, normalised as ``data`` says; yields every epoch, those of an interrupted run first.
+
+    Order and augmentation come from a generator of their own, seeded by ``seed``; dropout and drop-path draw from torch's generator,
+    which the caller seeds. With ``checkpoint`` the state is kept in that file after every epoch, and an existing file is gone on from:
+    on the same machine the result is the same, bit for bit, as without the interruption.
+    """
+    device = torch.device(device)
+    generator = torch.Generator().manual_seed(seed)
+    network.to(device=device, memory_format=torch.channels_last)
+    normalize = Normalizer(data.mean, data.std, channels_last=True)
+    batch_size = min(recipe.batch_size, len(split))
+    steps = len(split) // batch_size
+    optimizer = make_optimizer(network, recipe)
+    scheduler = LambdaLR(optimizer, learning_rate_factor(recipe, epochs, steps))
+    state = {"network": network, "optimizer": optimizer, "scheduler": scheduler}
+    history = load_checkpoint(checkpoint, state, generator) if checkpoint is not None else []
+    yield from (Epoch(**epoch) for epoch in history)
+    paths = [module for module in network.modules() if isinstance(module, StochasticDepth)] if recipe.drop_path else []
+    for number in range(len(history), epochs):
+        start = time.perf_counter()
+        network.train()
+        for path in paths:
+            path.p = recipe.drop_path * number / epochs
+        totals = torch.zeros(2, device=device)
+        for images, labels in iterate_batches(split, batch_size, generator=generator, drop_last=True):
+            images = augment(images, padding=4, flip=True, cutout_size=recipe.cutout, generator=generator)
+            totals += _step(network, optimizer, normalize(images.to(device)), labels.to(device), recipe, precision)
+            scheduler.step()
+        loss, correct = totals.tolist()
+        epoch = Epoch(number + 1, loss / steps, correct / (steps * batch_size), time.perf_counter() - start)
+        if checkpoint is not None:
+            history.append(asdict(epoch))
+            save_checkpoint(checkpoint, state, generator, history)
+        yield epoch
+
+
+def _step(network: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, recipe: Recipe, precision: torch.dtype) -> Tensor:
+    """One gradient step; returns (loss, number of correct answers)."""
+    with autocast(images.device, precision):
+        output = network(images)
+    logits, auxiliary = output if isinstance(output, tuple) else (output, None)
+    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+    total = loss
+    if auxiliary is not None:
+        total = loss + recipe.auxiliary_weight * functional.cross_entropy(auxiliary.float(), labels, label_smoothing=recipe.label_smoothing)
+    if not math.isfinite(total.item()):
+        raise TrainingDiverged(f"the loss is {total.item()}: the training diverged (a smaller initial_lr or a grad_clip may help)")
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    if recipe.grad_clip > 0:
+        nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
+    optimizer.step()
+    return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).sum()])
+
+
+@torch.no_grad()
+def measure_accuracy(
+    network: nn.Module, split: Split, data: Dataset, *, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32
+) -> float:
+    """Share of ``split`` that ``network`` answers correctly, in [0, 1]: one pass in evaluation mode, images as they are."""
+    device = torch.device(device)
+    normalize = Normalizer(data.mean, data.std, channels_last=True)
+    network.eval()
+    correct = 0
+    for images, labels in iterate_batches(split, EVALUATION_BATCH, generator=None, drop_last=False):
+        with autocast(device, precision):
+            logits = network(normalize(images.to(device)))
+        correct += int((logits.argmax(1).cpu() == labels).sum())
+    return correct / len(split)
+
+
+def learning_rate_factor(recipe: Recipe, epochs: int, steps: int) -> Callable[[int], float]:
+    """The factor on ``initial_lr`` before each step, as ``Recipe`` describes its schedules; ``steps`` are those of an epoch."""
+    floor = recipe.ending_lr / recipe.initial_lr
+    total, warmup = epochs * steps, min(recipe.warmup_epochs, epochs / 2) * steps
+
+    def cosine(progress: float) -> float:
+        return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
+
+    def factor(step: int) -> float:
+        if recipe.schedule == "cosine_per_batch":
+            return cosine(step / epochs)
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return cosine((step - warmup) / max(1.0, total - warmup))
+
+    return factor
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
+    """The recipe's optimizer over the trainable parameters; without weight decay on vectors (norms, biases) unless ``decay_norms``."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.ndim > 1 or recipe.decay_norms], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1 and not recipe.decay_norms], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, recipe.initial_lr, momentum=recipe.momentum, nesterov=recipe.nesterov and recipe.momentum > 0)
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, recipe.initial_lr, momentum=recipe.momentum)
+    return torch.optim.Adam(groups, recipe.initial_lr, betas=(recipe.momentum, 0.999))
+
+
+def retrain(
+    network: nn.Module,
+    *,
+    data: Dataset,
+    epochs: int,
+    recipe: Recipe,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    precision: torch.dtype = torch.float32,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[Epoch], Any] | None = None,
+) -> dict[str, Any]:
+    """Train ``network`` on the whole training set (validation part included) and score the test set, once, at the end.
+
+    Returns ``{"test_accuracy": fraction, "curve": [an Epoch as a dict, ...], "seconds": of training}``; the curve is of the training set.
+    """
+    curve = []
+    for epoch in train(
+        network,
+        data.train_and_validation,
+        data,
+        epochs=epochs,
+        recipe=recipe,
+        seed=seed,
+        device=device,
+        precision=precision,
+        checkpoint=checkpoint,
+    ):
+        curve.append(asdict(epoch))
+        if on_epoch is not None:
+            on_epoch(epoch)
+    test_accuracy = measure_accuracy(network, data.test, data, device=device, precision=precision)
+    return {"test_accuracy": test_accuracy, "curve": curve, "seconds": sum(epoch["seconds"] for epoch in curve)}

@@ -1,0 +1,32 @@
+"""Presets: how large a run is. What a space's networks look like in each is the space's own affair (its ``SIZES``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes of a run.
+
+    Attributes:
+        summary: what the preset is for.
+        images: training images that are used, ``None`` for all (the test set is cut to as many).
+        search_epochs: epochs of a one-shot search.
+        trials, trial_epochs: number of trials of a multi-trial search, and the epochs of each.
+        retrain_epochs: epochs for which a found architecture is trained anew.
+    """
+
+    summary: str
+    images: int | None
+    search_epochs: int
+    trials: int
+    trial_epochs: int
+    retrain_epochs: int
+
+
+PRESETS: dict[str, Preset] = {
+    "quick": Preset("a first look: about two minutes on two CPU cores", 2_000, 2, 6, 2, 4),
+    "lab": Preset("the lab's sizes, all images", None, 30, 20, 8, 30),
+    "paper": Preset("the DARTS paper's sizes, all images (a GPU)", None, 50, 100, 12, 600),
+}

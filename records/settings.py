@@ -1,0 +1,170 @@
+"""The command line as plain settings, checked as far as that goes without knowing a space, a strategy or an evaluator."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from records import RecordError
+from records.presets import PRESETS
+
+# The lab's options, short for --set. People type them from memory.
+LAB_OPTIONS = {
+    "model": "backbone",
+    "initial_lr": "initial_lr",
+    "ending_lr": "ending_lr",
+    "weight_decay": "weight_decay",
+    "momentum": "momentum",
+    "optimizer": "optimizer",
+    "batch_size": "batch_size",
+    "cutout": "cutout",
+    "grad_clip": "grad_clip",
+}
+# Options of the lab that have nothing to do here: images are in memory, and progress is always shown.
+WITHOUT_EFFECT = ("num_workers", "log_frequency")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run as it was asked for; ``None`` leaves a value to the preset or to the program."""
+
+    space: str | None = None
+    strategy: str | None = None
+    retrain: str | None = None
+    list: bool = False
+    preset: str = "quick"
+    dataset: str = "auto"
+    data_dir: Path = Path("data")
+    trials: int | None = None
+    epochs: int | None = None
+    time_budget: float | None = None
+    evaluator: str = "train"
+    recipe: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    out: Path | None = None
+    resume: bool = False
+    pins: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ``ArgumentParser`` whose complaints are one line, raised as ``RecordError``."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RecordError(f"{message} (see --help)")
+
+
+def parse_settings(argv: Sequence[str], description: str) -> Settings:
+    """The settings that ``argv`` asks for. Raises ``RecordError``, one line; ``--help`` prints and exits."""
+    options = vars(_make_parser(description).parse_args(argv))
+    pins: dict[str, Any] = {}
+    for assignment in options.pop("set"):
+        label, separator, text = assignment.partition("=")
+        if not separator or not label:
+            raise RecordError(f"--set {assignment}: expected LABEL=VALUE, such as --set initial_lr=0.05")
+        _pin(pins, label.strip(), _parse_value(text))
+    for option, label in LAB_OPTIONS.items():
+        text = options.pop(option)
+        if text is not None:
+            _pin(pins, label, _parse_value(text))
+    unused = [name for name in WITHOUT_EFFECT if options.pop(name) is not None]
+    notes = tuple(f"--{name} has no effect here: images are held in memory, and progress is always shown" for name in unused)
+    settings = Settings(**options, pins=pins, notes=notes)
+    _check_action(settings)
+    return settings
+
+
+def _check_action(settings: Settings) -> None:
+    if settings.list:
+        return
+    if settings.retrain is not None:
+        for name in ("space", "strategy", "trials", "time_budget"):
+            if getattr(settings, name) is not None:
+                raise RecordError(f"--{name.replace('_', '-')} goes with a search, not with --retrain")
+        return
+    if settings.space is None or settings.strategy is None:
+        missing = "--space" if settings.space is None else "--strategy"
+        raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
+    if settings.resume and settings.out is None:
+        raise RecordError("--resume needs the run's folder: --out DIR")
+
+
+def _pin(pins: dict[str, Any], label: str, value: Any) -> None:
+    if label in pins and pins[label] != value:
+        raise RecordError(f"{label} is set twice, to {pins[label]!r} and to {value!r}")
+    pins[label] = value
+
+
+def _parse_value(text: str) -> Any:
+    """JSON where it is JSON (numbers, lists, true), else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _count(text: str) -> int:
+    value = int(text) if text.strip().lstrip("+-").isdigit() else None
+    if value is None or value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    """Seconds, or minutes and hours with a unit: ``90``, ``10m``, ``1.5h``."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        value = float(number) * unit
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; give seconds, or 10m, or 1.5h")
+    return value
+
+
+def _make_parser(description: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog="run_experiment.py", description=description, allow_abbrev=False)
+    what = parser.add_argument_group("what to run")
+    what.add_argument("--space", metavar="NAME", help="the search space")
+    what.add_argument("--strategy", metavar="NAME", help="how it is searched")
+    what.add_argument("--retrain", metavar="FILE", help="train the architecture of a best.json, or of a published genotype such as DARTS_V2")
+    what.add_argument("--list", action="store_true", help="show spaces, strategies, data sets, and which fit together")
+    size = parser.add_argument_group("how large")
+    summaries = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
+    size.add_argument("--preset", choices=list(PRESETS), default="quick", help=f"{summaries} (default: quick)")
+    size.add_argument("--trials", type=_count, metavar="N", help="number of trials of a multi-trial search")
+    size.add_argument("--epochs", type=_count, metavar="N", help="epochs: of the supernet, of each trial, or of retraining")
+    size.add_argument("--time-budget", type=_seconds, metavar="TIME", help="end the search after so long: seconds, or 10m, or 1.5h")
+    data = parser.add_argument_group("on what")
+    data.add_argument("--dataset", default="auto", metavar="NAME", help="auto, cifar10, digits, or a folder with train/<class>/ and test/<class>/")
+    data.add_argument("--data-dir", type=Path, default=Path("data"), metavar="DIR", help="where data sets lie (default: data)")
+    how = parser.add_argument_group("how")
+    how.add_argument("--set", action="append", default=[], metavar="LABEL=VALUE", help="fix a choice or a hyperparameter; may be repeated")
+    how.add_argument("--evaluator", default="train", metavar="NAME", help="how a choice is scored (default: train)")
+    how.add_argument("--recipe", metavar="NAME", help="training recipe: fast, lab, darts (default: the one that suits the space)")
+    how.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of every random draw (default: 0)")
+    how.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
+    how.add_argument("--precision", default="auto", metavar="NAME", help="float32, bfloat16, or auto: the faster one here (default)")
+    where = parser.add_argument_group("where")
+    where.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<time>-<space>-<strategy>)")
+    where.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    lab = parser.add_argument_group("the lab's options, short for --set")
+    for option in LAB_OPTIONS:
+        lab.add_argument(*dict.fromkeys([f"--{option}", f"--{option.replace('_', '-')}"]), dest=option, metavar="VALUE")
+    for option in WITHOUT_EFFECT:
+        lab.add_argument(f"--{option}", metavar="N", help="taken, but without effect")
+    return parser

@@ -1,0 +1,201 @@
+"""``trials.jsonl``: one line of JSON a trial, failures too, on the disk as soon as the trial ends."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from records import RecordError
+from records.files import parse_json, show, sync_folder, to_json
+
+STATUSES = ("complete", "failed", "pruned")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial: what was tried and how it went.
+
+    Attributes:
+        number: 0, 1, 2, ... in the order of submission.
+        status: ``complete``, ``failed`` or ``pruned``.
+        architecture: label to choice, as in ``best.json``.
+        hyperparameters: name to value.
+        score: higher is better, an accuracy in [0, 1]; None where there is none. NaN and infinity become None, and the
+            trial ``failed``.
+        curve: the score after each epoch; one that is not finite is stored as null and read as NaN.
+        seconds: duration.
+        parameters: number of trainable parameters.
+        flops: floating-point operations of one forward pass of one image.
+        error: one line, for a failed trial.
+        finished: time of the end, ISO 8601, UTC.
+    """
+
+    number: int
+    status: str
+    architecture: dict[str, Any]
+    hyperparameters: dict[str, Any]
+    score: float | None = None
+    curve: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    parameters: int | None = None
+    flops: int | None = None
+    error: str | None = None
+    finished: str = field(default_factory=_now)
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise RecordError(f"trial {self.number}: status {show(self.status)}, expected one of {', '.join(STATUSES)}")
+        if self.score is not None and not math.isfinite(self.score):
+            error = self.error or f"the score is not finite: {float(self.score)}"
+            for name, value in (("score", None), ("status", "failed"), ("error", error)):
+                object.__setattr__(self, name, value)
+        if self.status == "complete" and self.score is None:
+            raise RecordError(f"trial {self.number}: complete, but without a score")
+
+
+class TrialLog:
+    """The trials of one run. One process appends (see the lock of :class:`records.run_folder.RunFolder`), any may read.
+
+    Attributes:
+        path: the file; it need not exist.
+        note: what the last :meth:`read` or :meth:`append` found wrong and stepped around, or None.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.note: str | None = None
+
+    def read(self) -> list[Trial]:
+        """All whole lines. The file is not touched, so the log of a running search can be read.
+
+        A last line that a crash cut off is left out, and :attr:`note` says so; :meth:`append` takes it away.
+
+        Raises:
+            RecordError: a line before the last is not a trial (its number is named), or the file cannot be read.
+        """
+        self.note = None
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RecordError(f"{self.path}: cannot be read: {error.strerror}") from None
+        *lines, tail = data.split(b"\n")
+        trials = []
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                try:
+                    trials.append(_parse(line))
+                except RecordError as error:
+                    raise RecordError(f"{self.path}, line {number}: {error}") from None
+        if tail:
+            try:
+                trials.append(_parse(tail))  # whole but for its line end, as after some editors
+            except RecordError:
+                self.note = f"{self.path}: the last line was cut off after {len(tail)} bytes and is left out"
+        return trials
+
+    def append(self, trial: Trial) -> None:
+        """Add one line, and return when it is on the disk.
+
+        Raises:
+            RecordError: the trial holds something that is not plain data; nothing is written.
+            OSError: the line could not be written; the lines before it are whole and nothing of it is left.
+        """
+        self.note = None
+        data = _format(trial)
+        is_new = not self.path.exists()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            size = self._mend(descriptor)
+            try:
+                _write_all(descriptor, data)
+                os.fsync(descriptor)
+            except BaseException:
+                with contextlib.suppress(OSError):  # a device cannot be cut
+                    os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+        if is_new:
+            sync_folder(self.path.parent)
+
+    def _mend(self, descriptor: int) -> int:
+        """Take away a last line that was cut off, or end one that only lacks its line end; return the file's size."""
+        size = os.fstat(descriptor).st_size
+        if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
+            return size
+        data = os.pread(descriptor, size, 0)
+        start = data.rfind(b"\n") + 1
+        try:
+            _parse(data[start:])
+        except RecordError:
+            os.ftruncate(descriptor, start)
+            self.note = f"{self.path}: the last line was cut off after {size - start} bytes and was taken away"
+            return start
+        _write_all(descriptor, b"\n")
+        return size + 1
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """One write, so that a killed process leaves a whole line; more only where a nearly full disk takes a part."""
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, data[written:])
+
+
+def _format(trial: Trial) -> bytes:
+    curve: list[Any] = [float(score) if math.isfinite(score) else None for score in trial.curve]
+    return (to_json(asdict(replace(trial, curve=curve))) + "\n").encode("utf-8", "backslashreplace")
+
+
+_FIELDS: dict[str, tuple[type, ...]] = {
+    "number": (int,),
+    "status": (str,),
+    "architecture": (dict,),
+    "hyperparameters": (dict,),
+    "score": (float, int, type(None)),
+    "curve": (list,),
+    "seconds": (float, int),
+    "parameters": (int, type(None)),
+    "flops": (int, type(None)),
+    "error": (str, type(None)),
+    "finished": (str,),
+}
+
+
+def _parse(line: bytes) -> Trial:
+    try:
+        document = parse_json(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise RecordError("not UTF-8 text; a trial was expected") from None
+    if not isinstance(document, dict):
+        raise RecordError(f"found {show(document)}, expected a trial")
+    for name, kinds in _FIELDS.items():
+        if name not in document:
+            raise RecordError(f"the key {name!r} is missing")
+        if not _is_a(document[name], kinds):
+            raise RecordError(f"{name!r} is {show(document[name])}, expected {_describe(kinds)}")
+    if not all(_is_a(score, (float, int, type(None))) for score in document["curve"]):
+        raise RecordError(f"'curve' is {show(document['curve'])}, expected a list of numbers")
+    document["score"] = None if document["score"] is None else float(document["score"])
+    document["curve"] = [math.nan if score is None else float(score) for score in document["curve"]]
+    return Trial(**{name: document[name] for name in _FIELDS})
+
+
+def _is_a(value: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _describe(kinds: tuple[type, ...]) -> str:
+    names = {int: "a whole number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return " or ".join(names.get(kind, "null") for kind in kinds)

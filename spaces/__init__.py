@@ -1,0 +1,96 @@
+"""WHAT can be chosen: model spaces, their operations, hyperparameters.
+
+A space is an NNI 3.0 ``ModelSpace`` whose constructor takes keyword arguments of plain (JSON) data and which offers, beside NNI's own
+interface (``simplify``, ``freeze``), what its strategies and records need to know:
+
+- ``canonical(sample)``: the one sample that stands for all samples which build the same network;
+- ``default_architecture()``: the architecture a search starts from and ``hpo`` keeps, or ``None``;
+- ``hyperparameters()``: the hyperparameters that are searched together with the architecture, as NNI mutables by label;
+- ``SIZES`` and ``NARROWED``, where its networks or its choices depend on the preset: see ``preset_arguments`` and ``preset_choices``;
+- ``input_edges()``, where cells are searched one-shot: for each ``InputChoice`` label the ``LayerChoice`` labels of its candidates, in order.
+
+To add one: write one file, then one line in ``SPACES``. The contract tests run over the dict.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nni.nas.nn.pytorch import ModelSpace
+
+
+class SpaceError(ValueError):
+    """A request that no space can meet; the message is one line: what is wrong, what would be right."""
+
+
+@dataclass(frozen=True)
+class SpaceEntry:
+    """One line of ``SPACES``: where the space is, what it is for, and what a strategy finds in it.
+
+    ``offers`` holds ``"one_shot"`` where every choice is a ``LayerChoice`` or ``InputChoice`` that a supernet can hold at once, and
+    ``"hyperparameters"`` where the space brings its own. ``recipe`` names the training recipe that suits its networks.
+    """
+
+    target: str
+    summary: str
+    offers: frozenset[str]
+    recipe: str
+
+    def load(self) -> type[ModelSpace]:
+        """The space's class; imports torch and NNI on first use."""
+        module, name = self.target.split(":")
+        return getattr(importlib.import_module(module), name)
+
+
+SPACES: dict[str, SpaceEntry] = {
+    "darts": SpaceEntry("spaces.darts:DartsSpace", "normal and reduction cell of DARTS (Liu et al. 2019)", frozenset({"one_shot"}), "darts"),
+    "zoo": SpaceEntry("spaces.zoo:ZooSpace", "torchvision and timm backbones, stem, hyperparameters", frozenset({"hyperparameters"}), "fast"),
+}
+
+
+def space_entry(name: str, spaces: Mapping[str, SpaceEntry] = SPACES) -> SpaceEntry:
+    """The entry called ``name``; raises ``SpaceError`` that names the known ones."""
+    if name not in spaces:
+        close = difflib.get_close_matches(name, spaces, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise SpaceError(f"unknown space {name!r}{hint}; known: {', '.join(spaces)}")
+    return spaces[name]
+
+
+def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The categorical ones of NNI's simplified mutables as plain data, ``{label: {"kind", "values", "n_chosen"}}``.
+
+    ``kind`` is ``"one"`` (one of ``values``) or ``"several"`` (``n_chosen`` of ``values``, any number where ``None``).
+    """
+    from nni.mutable import Categorical, CategoricalMultiple
+
+    choices: dict[str, dict[str, Any]] = {}
+    for label, mutable in mutables.items():
+        if isinstance(mutable, CategoricalMultiple):
+            choices[label] = {"kind": "several", "values": list(mutable.values), "n_chosen": mutable.n_chosen}
+        elif isinstance(mutable, Categorical):
+            choices[label] = {"kind": "one", "values": list(mutable.values), "n_chosen": None}
+    return choices
+
+
+def preset_arguments(space: type, preset: str, phase: str) -> dict[str, Any]:
+    """The constructor arguments that ``space`` has for a preset in ``phase`` (``"search"`` or ``"retrain"``); none where it has no ``SIZES``."""
+    return dict(getattr(space, "SIZES", {}).get(preset, {}).get(phase, {}))
+
+
+def preset_choices(space: type, preset: str) -> dict[str, list[Any]]:
+    """The choices that a preset searches, by label, where it leaves some out (``NARROWED``); a person may still ask for those by name."""
+    return dict(getattr(space, "NARROWED", {}).get(preset, {}))
+
+
+def make_space(space: type[ModelSpace], arguments: Mapping[str, Any]) -> ModelSpace:
+    """The unfrozen space; raises ``SpaceError`` where ``arguments`` are not those it takes."""
+    try:
+        return space(**arguments)
+    except (TypeError, AssertionError) as error:
+        raise SpaceError(f"{space.__name__} cannot be built with {dict(arguments)}: {error}") from error

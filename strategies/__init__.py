@@ -1,0 +1,77 @@
+"""HOW it is chosen: one-shot and multi-trial strategies, and the engines on which trials run.
+
+A strategy is an NNI ``Strategy``. A multi-trial one explores any space on any NNI ``ExecutionEngine``; a one-shot one trains a supernet.
+
+To add one: write one class or factory in one file, then one line in ``STRATEGIES``. It is called with ``seed`` and ``trials`` and returns
+the strategy. The contract tests run over the dict.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nni.nas.strategy.base import Strategy
+
+
+class StrategyError(ValueError):
+    """A request that no strategy can meet; the message is one line: what is wrong, what would be right."""
+
+
+@dataclass(frozen=True)
+class StrategyEntry:
+    """One line of ``STRATEGIES``.
+
+    ``needs`` is what a space must offer (see ``SpaceEntry.offers``). ``one_shot`` strategies train one supernet in place of many trials.
+    ``fixes_architecture`` strategies search the hyperparameters alone and keep the space's default architecture.
+    """
+
+    target: str
+    summary: str
+    needs: frozenset[str] = frozenset()
+    one_shot: bool = False
+    fixes_architecture: bool = False
+
+    def load(self) -> Callable[..., Strategy]:
+        """The factory ``(seed=..., trials=...) -> Strategy``; imports NNI or Optuna on first use."""
+        module, name = self.target.split(":")
+        return getattr(importlib.import_module(module), name)
+
+
+STRATEGIES: dict[str, StrategyEntry] = {
+    "darts": StrategyEntry("strategies.darts:DartsStrategy", "one-shot DARTS, first order", frozenset({"one_shot"}), one_shot=True),
+    "random": StrategyEntry("strategies.nni_search:random_search", "random search (NNI)"),
+    "grid": StrategyEntry("strategies.nni_search:grid_search", "grid search, shuffled (NNI)"),
+    "evolution": StrategyEntry("strategies.nni_search:evolution", "regularized evolution (NNI; Real et al. 2019)"),
+    "tpe": StrategyEntry("strategies.optuna_search:tpe", "tree-structured Parzen estimator (Optuna)"),
+    "hpo": StrategyEntry(
+        "strategies.optuna_search:tpe",
+        "TPE over the hyperparameters, the architecture kept",
+        frozenset({"hyperparameters"}),
+        fixes_architecture=True,
+    ),
+}
+
+
+def strategy_entry(name: str, strategies: Mapping[str, StrategyEntry] = STRATEGIES) -> StrategyEntry:
+    """The entry called ``name``; raises ``StrategyError`` that names the known ones."""
+    if name not in strategies:
+        close = difflib.get_close_matches(name, strategies, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise StrategyError(f"unknown strategy {name!r}{hint}; known: {', '.join(strategies)}")
+    return strategies[name]
+
+
+def check_pair(strategy: str, space: str, offers: Mapping[str, frozenset[str]]) -> None:
+    """Raise ``StrategyError`` unless ``strategy`` fits ``space``; ``offers`` is what each space offers."""
+    needs = strategy_entry(strategy).needs
+    if not needs <= offers[space]:
+        spaces = [name for name, offered in offers.items() if needs <= offered]
+        others = [name for name, entry in STRATEGIES.items() if entry.needs <= offers[space]]
+        raise StrategyError(
+            f"strategy {strategy!r} does not fit space {space!r}: it fits {', '.join(spaces)}; {space!r} can be searched by {', '.join(others)}"
+        )

@@ -1,0 +1,231 @@
+"""One-shot DARTS (Liu et al. 2019, arXiv 1806.09055): NNI's strategy, with what it gets wrong for cells put right.
+
+- Architecture parameters come in the order of the space, not of a set, so that Adam's state finds them again after a resume.
+- A node of the supernet adds up its mixed edges, as the node of the frozen network adds up the edges it keeps (NNI mixes the inputs by
+  another softmax, whose result is a different network).
+- A node keeps the edges whose strongest operation other than ``none`` is strongest (section 2.4 of the paper).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from nni.nas.execution.engine import ExecutionEngine
+from nni.nas.nn.pytorch import InputChoice, ModelSpace
+from nni.nas.oneshot.pytorch.base_lightning import no_default_hook
+from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
+from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedInput, DifferentiableMixedLayer
+from nni.nas.space import RawFormatModelSpace
+from nni.nas.strategy import DARTS
+from torch import Tensor, nn
+
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class SearchEpoch:
+    """What one epoch of a one-shot search brought.
+
+    Losses and accuracies (fractions) are means over the epoch's batches, of the weights' half and of the architecture's half of the
+    images, the latter measured before each architecture step. ``probabilities`` are the softmax of the architecture parameters by
+    label and operation, ``sample`` is the architecture they stand for now.
+    """
+
+    number: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    probabilities: dict[str, dict[Any, float]]
+    sample: dict[str, Any]
+
+
+class SummedInput(InputChoice, BaseSuperNetModule):
+    """An ``InputChoice`` whose candidates are mixed edges: their sum. Which of them stay is read off the edges' own parameters."""
+
+    def resample(self, memo: Any) -> dict[str, Any]:
+        return {}
+
+    def export(self, memo: Any) -> dict[str, Any]:
+        return {}
+
+    def export_probs(self, memo: Any) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> SummedInput | None:
+        if type(module) is InputChoice and module.label in mutate_kwargs["input_edges"]:
+            return cls(module.n_candidates, n_chosen=module.n_chosen, reduction=module.reduction, label=module.label)
+        return None
+
+    def forward(self, candidate_inputs: list[Tensor]) -> Tensor:
+        total = candidate_inputs[0]
+        for candidate in candidate_inputs[1:]:
+            total = total + candidate
+        return total
+
+
+class ScaledMixedInput(DifferentiableMixedInput):
+    """NNI's mixed input for spaces that do not say which edges lead to it, at the size of the ``n_chosen`` inputs that are kept."""
+
+    def _reduction(self, items: list[Any], weights: Tensor) -> Any:
+        return super()._reduction(items, weights * (self.n_chosen if self.reduction == "sum" else 1))
+
+
+def choose_edges(probabilities: Mapping[str, Mapping[Any, float]], input_edges: Mapping[str, list[str]], n_chosen: Mapping[str, int]) -> dict[str, Any]:
+    """The architecture that architecture parameters stand for (section 2.4 of the paper).
+
+    On every edge the likeliest operation other than ``none``; at every node the ``n_chosen`` edges on which that operation is likeliest,
+    the earlier state first where two are equal.
+    """
+    sample: dict[str, Any] = {}
+    strength: dict[str, float] = {}
+    edges = {label for labels in input_edges.values() for label in labels}
+    for label, operations in probabilities.items():
+        candidates = {name: p for name, p in operations.items() if name != NONE or label not in edges}
+        sample[label] = max(candidates, key=lambda name: candidates[name])
+        strength[label] = candidates[sample[label]]
+    for label, sources in input_edges.items():
+        strongest = sorted(range(len(sources)), key=lambda index: -strength[sources[index]])
+        sample[label] = sorted(strongest[: n_chosen[label]])
+    return sample
+
+
+class DartsModule(DartsLightningModule):
+    """NNI's alternation of architecture step and weight step, each without the other's gradients, which nobody reads."""
+
+    def __init__(
+        self,
+        training_module: Any,
+        *,
+        input_edges: Mapping[str, list[str]],
+        on_step: Callable[[], Any] | None,
+        on_epoch: Callable[[SearchEpoch], Any] | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(training_module, **kwargs)
+        self._input_edges, self._on_step, self._on_epoch = input_edges, on_step, on_epoch
+        self._sums = torch.zeros(4)
+        self._batches = 0
+        self.last_epoch: SearchEpoch | None = None
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        parameters = (p for module in self.supernet_modules() if hasattr(module, "arch_parameters") for p in module.arch_parameters())
+        return list(dict.fromkeys(parameters))
+
+    def export(self) -> dict[str, Any]:
+        counts = {module.label: module.n_chosen for module in self.supernet_modules() if isinstance(module, SummedInput)}
+        chosen = choose_edges(self.export_probs(), {label: self._input_edges[label] for label in counts}, counts)
+        return {**super().export(), **chosen}
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        weights, architecture = self.optimizers()
+        self.toggle_optimizer(architecture)
+        validation = self.training_module.training_step(batch["val"], batch_idx)
+        architecture.zero_grad()
+        self.manual_backward(validation["loss"])
+        architecture.step()
+        self.untoggle_optimizer(architecture)
+
+        self.toggle_optimizer(weights)
+        training = self.training_module.training_step(batch["train"], batch_idx)
+        self.advance_optimization(training["loss"], batch_idx, self.gradient_clip_val)
+        self.untoggle_optimizer(weights)
+        self.advance_lr_schedulers(batch_idx)
+
+        values = [training["loss"], training["accuracy"], validation["loss"], validation["accuracy"]]
+        step = torch.stack([value.detach() for value in values]).cpu()
+        if not bool(step.isfinite().all()):
+            raise FloatingPointError("the supernet's loss is no longer finite: the search diverged (a smaller initial_lr may help)")
+        self._sums += step
+        self._batches += 1
+        if self._on_step is not None:
+            self._on_step()
+
+    def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
+        self.note_epoch()
+
+    def note_epoch(self) -> None:
+        """Turn the sums since the last call into ``last_epoch`` and report it; an epoch cut short by a time budget counts as one."""
+        if self._batches == 0:
+            return
+        means = (self._sums / self._batches).tolist()
+        self._sums, self._batches = torch.zeros(4), 0
+        self.last_epoch = SearchEpoch(self.current_epoch + 1, *means, probabilities=self.export_probs(), sample=self.export())
+        if self._on_epoch is not None:
+            self._on_epoch(self.last_epoch)
+
+
+class DartsStrategy(DARTS):
+    """DARTS, first order, on any space of ``LayerChoice`` and ``InputChoice``.
+
+    A space that has the method ``input_edges()`` gets nodes that add up their edges and the paper's choice of edges. On other spaces
+    NNI's mixed inputs are used, scaled to the number of inputs that are kept.
+
+    Parameters
+    ----------
+    seed
+        Of the first architecture parameters (1e-3 times standard normal, as in the authors' code).
+    trials
+        Unused: one supernet is trained.
+    arc_learning_rate, gradient_clip_val
+        Of Adam for the architecture parameters (betas 0.5 and 0.999, weight decay 1e-3), and for the weights; the paper's values.
+    on_step, on_epoch
+        Called after each pair of steps, and with each ``SearchEpoch`` that ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        trials: int = 1,
+        arc_learning_rate: float = 3e-4,
+        gradient_clip_val: float | None = 5.0,
+        on_step: Callable[[], Any] | None = None,
+        on_epoch: Callable[[SearchEpoch], Any] | None = None,
+    ) -> None:
+        super().__init__(arc_learning_rate=arc_learning_rate, gradient_clip_val=gradient_clip_val)
+        self._seed, self._on_step, self._on_epoch = seed, on_step, on_epoch
+        self._input_edges: dict[str, list[str]] = {}
+
+    def _initialize(self, model_space: RawFormatModelSpace, engine: ExecutionEngine) -> RawFormatModelSpace:
+        with torch.random.fork_rng():
+            torch.manual_seed(self._seed)
+            return super()._initialize(model_space, engine)
+
+    def mutate_model(self, model: ModelSpace) -> ModelSpace:
+        self._input_edges = model.input_edges() if hasattr(model, "input_edges") else {}
+        return super().mutate_model(model)
+
+    def default_mutation_hooks(self) -> list[Any]:
+        return [DifferentiableMixedLayer.mutate, SummedInput.mutate, ScaledMixedInput.mutate, no_default_hook]
+
+    def run_hook(self, hook: Any, name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
+        memo.update(self._arch_parameters)
+        return hook(module, name, memo, {"softmax": self.configure_softmax(), "input_edges": self._input_edges})
+
+    def configure_oneshot_module(self, training_module: Any) -> DartsModule:
+        return DartsModule(
+            training_module,
+            input_edges=self._input_edges,
+            on_step=self._on_step,
+            on_epoch=self._on_epoch,
+            arc_learning_rate=self.arc_learning_rate,
+            gradient_clip_val=self.gradient_clip_val,
+        )
+
+    def _run(self) -> None:
+        super()._run()
+        self.oneshot_module.note_epoch()
+
+    def result(self) -> SearchEpoch:
+        """The last epoch of the search, with the architecture it found; available after the run."""
+        epoch = self.oneshot_module.last_epoch
+        if epoch is None:
+            raise RuntimeError("the search has not finished a single step")
+        return epoch

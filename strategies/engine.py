@@ -1,0 +1,193 @@
+"""An execution engine that trains one trial after another in this process, behind NNI's ``ExecutionEngine`` interface.
+
+NNI's own sequential engine stops at the first failure or goes on without a word, cannot answer a configuration that was already tried,
+and NNI's training service hands results to the wrong trial as soon as two run at once. This one records every trial, failed ones too,
+and answers from the record whatever was measured before. That is also how an interrupted search goes on: the strategy starts anew with
+its seed, and the engine answers the trials that are already done.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import nni
+import torch
+from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.evaluator.evaluator import FrozenEvaluator
+from nni.nas.execution.engine import ExecutionEngine
+from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, TrainingEndEvent
+from nni.nas.space import ExecutableModelSpace, ModelStatus
+from nni.runtime.trial_command_channel import TrialCommandChannel, get_default_trial_command_channel, set_default_trial_command_channel
+
+logger = logging.getLogger("retiarius.strategies")
+
+Sample = Mapping[str, Any]
+MAX_REPEATS = 10_000  # so many answers from the record in a row mean that the strategy has nothing new to try
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What one trial brought: ``status`` is ``complete`` or ``failed``, ``score`` is ``None`` exactly where it failed."""
+
+    number: int
+    sample: dict[str, Any]
+    status: str
+    score: float | None
+    curve: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    error: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def plain_sample(sample: Sample) -> dict[str, Any]:
+    """``sample`` with the numbers that NNI draws by numpy turned into Python's."""
+    return {label: value.item() if hasattr(value, "item") else value for label, value in sample.items()}
+
+
+def sample_key(sample: Sample) -> str:
+    """One text for one sample, whatever the order of its labels."""
+    return json.dumps(sample, sort_keys=True)
+
+
+class _Channel(TrialCommandChannel):
+    """Where ``nni.report_intermediate_result`` leads while a trial runs."""
+
+    def __init__(self, engine: ExecutionEngine, model: ExecutableModelSpace) -> None:
+        self._engine, self._model = engine, model
+
+    def receive_parameter(self) -> Any:
+        return {"parameter_id": 0, "parameters": self._model}
+
+    def send_metric(self, type: str, parameter_id: int | None, trial_job_id: str, sequence: int, value: Any) -> None:  # noqa: A002
+        event = FinalMetricEvent if type == "FINAL" else IntermediateMetricEvent
+        self._engine.dispatch_model_event(event(self._model, value))
+
+
+class InProcessEngine(ExecutionEngine):
+    """Runs each submitted model at once, in this process.
+
+    Parameters
+    ----------
+    max_trials
+        Number of trials to run, those of ``known`` included; ``None``: no limit.
+    time_budget
+        Seconds after which no further trial starts; ``None``: no limit.
+    canonical
+        Maps a sample to the one that stands for all that mean the same; two samples with one canonical form are one trial.
+    known
+        Results of an earlier run, answered without running anything.
+    describe
+        Called with the network of each trial before its evaluation; what it returns stands in ``TrialResult.facts``.
+    on_result
+        Called with each new ``TrialResult`` as soon as it is there.
+    seed
+        Seeds torch's generator before each trial (initial weights, dropout), so that a trial's result does not depend on those before it.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_trials: int | None = None,
+        time_budget: float | None = None,
+        canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+        known: Iterable[TrialResult] = (),
+        describe: Callable[[Any], dict[str, Any]] | None = None,
+        on_result: Callable[[TrialResult], None] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self._max_trials, self._canonical, self._describe, self._on_result, self._seed = max_trials, canonical, describe, on_result, seed
+        self._deadline = None if time_budget is None else time.monotonic() + time_budget
+        self._known = {sample_key(result.sample): result for result in known}
+        self._repeats = 0
+        self._models: list[ExecutableModelSpace] = []
+
+    @property
+    def results(self) -> list[TrialResult]:
+        """All results so far, in the order of their numbers."""
+        return sorted(self._known.values(), key=lambda result: result.number)
+
+    def submit_models(self, *models: ExecutableModelSpace) -> None:
+        for model in models:
+            if model.status != ModelStatus.Frozen or model.sample is None:
+                raise RuntimeError(f"only a frozen model with its sample can be submitted, not {model}")
+            model.sample = self._canonical(plain_sample(model.sample))
+            model.status = ModelStatus.Training
+            self._models.append(model)
+            result = self._known.get(sample_key(model.sample))
+            if result is None:
+                self._repeats = 0
+                self._run(model)
+            else:
+                self._repeats += 1
+                self._answer(model, result)
+
+    def _run(self, model: ExecutableModelSpace) -> None:
+        assert model.sample is not None
+        number, start, facts, error, score = len(self._known), time.monotonic(), {}, None, None
+        previous = get_default_trial_command_channel()
+        set_default_trial_command_channel(_Channel(self, model))
+        try:
+            nni.get_next_parameter()
+            # Torch builds networks and drops paths with its own generator: seeded for this trial, put back as it was afterwards.
+            with torch.random.fork_rng():
+                torch.manual_seed(self._seed)
+                network = model.executable_model()
+                facts = self._describe(network) if self._describe is not None else {}
+                score = self._score(model, network)
+        except Exception as exception:  # a failing trial must not end the search, whatever fails in it
+            logger.warning("trial %d failed", number, exc_info=True)
+            message = str(exception).strip().splitlines()
+            error = f"{type(exception).__name__}: {message[0] if message else 'no message'}"
+        finally:
+            set_default_trial_command_channel(previous)
+        curve = [float(value) for value in model.metrics.intermediates]
+        status = "complete" if error is None else "failed"
+        result = TrialResult(number, dict(model.sample), status, score, curve, time.monotonic() - start, error, facts)
+        self._known[sample_key(model.sample)] = result
+        if self._on_result is not None:
+            self._on_result(result)
+        self._end(model, result)
+
+    @staticmethod
+    def _score(model: ExecutableModelSpace, network: Any) -> float:
+        evaluator = model.evaluator.get() if isinstance(model.evaluator, FrozenEvaluator) else model.evaluator
+        assert isinstance(evaluator, FunctionalEvaluator)
+        score = float(evaluator.evaluate(network))
+        if not math.isfinite(score):
+            raise ValueError(f"the evaluator's score is {score}")
+        return score
+
+    def _answer(self, model: ExecutableModelSpace, result: TrialResult) -> None:
+        for value in result.curve:
+            self.dispatch_model_event(IntermediateMetricEvent(model, value))
+        self._end(model, result)
+
+    def _end(self, model: ExecutableModelSpace, result: TrialResult) -> None:
+        if result.score is None:
+            self.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Failed))
+        else:
+            self.dispatch_model_event(FinalMetricEvent(model, result.score))
+            self.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Trained))
+
+    def list_models(self, status: ModelStatus | None = None) -> list[ExecutableModelSpace]:
+        return [model for model in self._models if status is None or model.status == status]
+
+    def idle_worker_available(self) -> bool:
+        return True
+
+    def budget_available(self) -> bool:
+        return (
+            (self._max_trials is None or len(self._known) < self._max_trials)
+            and (self._deadline is None or time.monotonic() < self._deadline)
+            and self._repeats < MAX_REPEATS
+        )
+
+    def shutdown(self) -> None:
+        """Nothing to stop: no trial outlives its submission."""

@@ -1,0 +1,25 @@
+"""NNI's own multi-trial strategies, sized to the number of trials at hand."""
+
+from __future__ import annotations
+
+from nni.nas.strategy import GridSearch, Random, RegularizedEvolution
+
+
+def random_search(*, seed: int, trials: int) -> Random:
+    """Uniform random search without repetition."""
+    return Random(seed=seed)
+
+
+def grid_search(*, seed: int, trials: int) -> GridSearch:
+    """The grid in random order within blocks of 1,024 points; numerical ranges are halved again and again."""
+    return GridSearch(shuffle=True, seed=seed)
+
+
+def evolution(*, seed: int, trials: int) -> RegularizedEvolution:
+    """Regularized (aging) evolution, Real et al. 2019 (arXiv 1802.01548), Algorithm 1.
+
+    A third of the trials make the first population (3 to 50; NNI's default of 100 would leave a short search random throughout), and a
+    quarter of the population takes part in each tournament.
+    """
+    population = max(3, min(50, trials // 3))
+    return RegularizedEvolution(population_size=population, sample_size=max(2, population // 4), mutation_prob=0.1, seed=seed)

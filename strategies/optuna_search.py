@@ -1,0 +1,170 @@
+"""Optuna's samplers behind NNI's ``Strategy`` interface: they maximise, and they know every kind of NNI mutable."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from nni.mutable import Categorical, CategoricalMultiple, Numerical
+from nni.nas.execution.engine import ExecutionEngine
+from nni.nas.execution.event import ModelEventType, TrainingEndEvent
+from nni.nas.space import ExecutableModelSpace, ModelStatus
+from nni.nas.strategy.base import Strategy
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.trial import Trial, TrialState, create_trial
+
+from strategies import StrategyError
+
+MAX_SUBSETS = 256  # more subsets than this are described item by item
+
+
+def tpe(*, seed: int, trials: int) -> OptunaStrategy:
+    """Tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most ten, are random at first."""
+    return OptunaStrategy(optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, min(10, trials // 4))))
+
+
+class _Encoder:
+    """One NNI mutable as Optuna parameters: ``distributions`` by name, and the translation of values both ways."""
+
+    distributions: dict[str, BaseDistribution]
+
+    def decode(self, parameters: Mapping[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class _OneOf(_Encoder):
+    """One of a list of values of any type, by position."""
+
+    def __init__(self, label: str, values: list[Any]) -> None:
+        self._label, self._values = label, values
+        self.distributions = {label: CategoricalDistribution(range(len(values)))}
+
+    def decode(self, parameters: Mapping[str, Any]) -> Any:
+        return self._values[parameters[self._label]]
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        return {self._label: self._values.index(value)}
+
+
+class _Subset(_Encoder):
+    """``n_chosen`` of many values: a rank for each value, of which the highest ``n_chosen`` count; any number: a switch for each."""
+
+    def __init__(self, label: str, values: list[Any], n_chosen: int | None) -> None:
+        self._names, self._values, self._n_chosen = [f"{label}/{index}" for index in range(len(values))], values, n_chosen
+        distribution = CategoricalDistribution([False, True]) if n_chosen is None else FloatDistribution(0.0, 1.0)
+        self.distributions = dict.fromkeys(self._names, distribution)
+
+    def decode(self, parameters: Mapping[str, Any]) -> list[Any]:
+        if self._n_chosen is None:
+            return [value for name, value in zip(self._names, self._values, strict=True) if parameters[name]]
+        ranked = sorted(range(len(self._values)), key=lambda index: -parameters[self._names[index]])
+        return [self._values[index] for index in sorted(ranked[: self._n_chosen])]
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        chosen = [candidate in value for candidate in self._values]
+        if self._n_chosen is None:
+            return dict(zip(self._names, chosen, strict=True))
+        return {name: 0.75 if is_chosen else 0.25 for name, is_chosen in zip(self._names, chosen, strict=True)}
+
+
+class _Number(_Encoder):
+    """A numerical mutable: uniform and log-uniform ones as they are, every other distribution by its quantile."""
+
+    def __init__(self, label: str, mutable: Numerical) -> None:
+        self._label, self._mutable = label, mutable
+        bounded = math.isfinite(mutable.low) and math.isfinite(mutable.high) and mutable.mu is None
+        self._direct = bounded and mutable.distribution.dist.name in ("uniform", "loguniform", "reciprocal")
+        if self._direct:
+            self.distributions = {label: FloatDistribution(mutable.low, mutable.high, log=mutable.log_distributed)}
+        else:
+            self.distributions = {label: FloatDistribution(1e-6, 1 - 1e-6)}
+
+    def decode(self, parameters: Mapping[str, Any]) -> float:
+        value = parameters[self._label]
+        return float(self._mutable.qclip(value if self._direct else self._mutable.distribution.ppf(value)))
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        if self._direct:
+            return {self._label: value}
+        return {self._label: min(1 - 1e-6, max(1e-6, float(self._mutable.distribution.cdf(value))))}
+
+
+def make_encoder(label: str, mutable: Any) -> _Encoder:
+    """The Optuna form of an NNI mutable; raises ``StrategyError`` for a kind that has none."""
+    if isinstance(mutable, CategoricalMultiple):
+        values, n_chosen = list(mutable.values), mutable.n_chosen
+        if n_chosen is not None and math.comb(len(values), n_chosen) <= MAX_SUBSETS:
+            return _OneOf(label, [list(subset) for subset in itertools.combinations(values, n_chosen)])
+        return _Subset(label, values, n_chosen)
+    if isinstance(mutable, Categorical):
+        return _OneOf(label, list(mutable.values))
+    if isinstance(mutable, Numerical):
+        return _Number(label, mutable)
+    raise StrategyError(f"{label}: TPE cannot search a {type(mutable).__name__}; it knows choices, subsets and numbers")
+
+
+class OptunaStrategy(Strategy):
+    """Asks an Optuna sampler for samples and tells it their scores, higher is better.
+
+    What the engine already holds when the search starts (say, the default configuration) is told to the sampler first. A failed trial is
+    told as failed: samplers leave it out. A pruned or failed trial never counts as a low score.
+    """
+
+    def __init__(self, sampler: optuna.samplers.BaseSampler) -> None:
+        super().__init__()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._encoders: dict[str, _Encoder] = {}
+        self._running: dict[int, Trial] = {}
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study of this search."""
+        return self._study
+
+    def extra_repr(self) -> str:
+        return f"sampler={type(self._study.sampler).__name__}"
+
+    def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
+        self._encoders = {label: make_encoder(label, mutable) for label, mutable in model_space.simplify().items()}
+        engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+        for model in engine.list_models():
+            self._learn(model)
+        return model_space
+
+    @property
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        return {name: distribution for encoder in self._encoders.values() for name, distribution in encoder.distributions.items()}
+
+    def _learn(self, model: ExecutableModelSpace) -> None:
+        if model.status != ModelStatus.Trained or model.sample is None:
+            return
+        parameters = {name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(model.sample[label]).items()}
+        self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, value=model.metric))
+
+    def _run(self) -> None:
+        distributions = self._distributions
+        while self.wait_for_resource():
+            trial = self._study.ask(distributions)
+            model = self.model_space.freeze({label: encoder.decode(trial.params) for label, encoder in self._encoders.items()})
+            self._running[id(model)] = trial
+            self.engine.submit_models(model)
+        self.engine.wait_models()
+
+    def _on_end(self, event: TrainingEndEvent) -> None:
+        trial = self._running.pop(id(event.model), None)
+        if trial is None:
+            return
+        if event.status == ModelStatus.Trained:
+            self._study.tell(trial, event.model.metric)
+        else:
+            self._study.tell(trial, state=TrialState.FAIL)
+
+    def _cleanup(self) -> None:
+        self.engine.unregister_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
