@@ -81,8 +81,7 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module", category=RuntimeWarning)
     warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning")
     logging.getLogger("nni").setLevel(logging.CRITICAL)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    logging.getLogger("lightning").setLevel(logging.ERROR)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.ERROR)
 
 
 def show_list(screen: Screen) -> None:

@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import nni.nas.strategy  # before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken
 import torch
 from nni.nas.execution.engine import ExecutionEngine
 from nni.nas.nn.pytorch import InputChoice, ModelSpace
-from nni.nas.oneshot.pytorch.base_lightning import no_default_hook
+from nni.nas.oneshot.pytorch.strategy import no_default_hook
 from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedInput, DifferentiableMixedLayer
 from nni.nas.space import RawFormatModelSpace
-from nni.nas.strategy import DARTS
 from torch import Tensor, nn
 
 NONE = "none"
@@ -161,7 +161,7 @@ class DartsModule(DartsLightningModule):
             self._on_epoch(self.last_epoch)
 
 
-class DartsStrategy(DARTS):
+class DartsStrategy(nni.nas.strategy.DARTS):
     """DARTS, first order, on any space of ``LayerChoice`` and ``InputChoice``.
 
     A space that has the method ``input_edges()`` gets nodes that add up their edges and the paper's choice of edges. On other spaces

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from image_folders import all_keys, keys_on_disk, load, write_images
 from safetensors import SafetensorError
@@ -38,7 +39,12 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were decoded, in a list that grows."""
     files: list[str] = []
     decode = _folder._decode
-    monkeypatch.setattr(_folder, "_decode", lambda file: files.append(file) or decode(file))
+
+    def decode_and_note(file: str) -> np.ndarray:
+        files.append(file)
+        return decode(file)
+
+    monkeypatch.setattr(_folder, "_decode", decode_and_note)
     return files
 
 

@@ -115,8 +115,8 @@ def sixteen_bits(folder: Path) -> None:
     Image.fromarray(np.zeros((8, 8), dtype=np.uint16)).save(folder / "train/cat/001.png")
 
 
-def only_in(split: str) -> Callable[[Path], None]:
-    return lambda folder: shutil.copytree(folder / split / "cat", folder / split / "bird") and None
+def only_in(split: str) -> Callable[[Path], object]:
+    return lambda folder: shutil.copytree(folder / split / "cat", folder / split / "bird")
 
 
 def no_classes(folder: Path) -> None:
