@@ -9,7 +9,7 @@ To add one: write one function in one file, then one line in ``EVALUATORS``. The
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -37,3 +37,10 @@ class EvaluatorEntry:
 EVALUATORS: dict[str, EvaluatorEntry] = {
     "train": EvaluatorEntry("evaluators.training:train_and_validate", "trains the network, scores it on the validation split"),
 }
+
+
+def evaluator_entry(name: str, evaluators: Mapping[str, EvaluatorEntry] = EVALUATORS) -> EvaluatorEntry:
+    """The entry called ``name``; raises ``EvaluatorError`` that names the known ones."""
+    if name not in evaluators:
+        raise EvaluatorError(f"unknown evaluator {name!r}; known: {', '.join(evaluators)}")
+    return evaluators[name]

@@ -75,22 +75,24 @@ def load_dataset(
     validation_fraction: float = 0.1,
     limit: int | None = None,
     announce: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Dataset:
     """Load a data set and cut its splits.
 
     dataset: `cifar10`, `digits`, the path of a folder with train/<class>/ and test/<class>/, or `auto`: CIFAR-10 where
-        it is under `data_dir` or can be downloaded, else the digits, and `announce` is told so.
+        it is under `data_dir` or can be downloaded, else the digits, and `warn` is told so.
     data_dir: where CIFAR-10 is looked for and downloaded to, and where decoded images are cached.
     seed: of the subset that `limit` draws and of the validation split; the test set does not depend on it.
     validation_fraction: share of the training set that becomes the validation split, in (0, 1).
     limit: keep at most so many images of the training set (train and validation together) and of the test set.
-    announce: called with one line where something else happens than was asked for, or something that takes a while.
+    announce: called with one line before something that takes a while.
+    warn: called with one line where something else happens than was asked for; `announce` where it is not given.
 
     Raises DataError where the data cannot be had or used.
     """
     _check_arguments(validation_fraction, limit)
     try:
-        name, images = _read(str(dataset), _expanded(data_dir), announce or (lambda line: None))
+        name, images = _read(str(dataset), _expanded(data_dir), announce or _ignore, warn or announce or _ignore)
     except OSError as error:
         raise DataError(f"data set {str(dataset)!r} cannot be read: {error}") from error
     return _cut(name, images, seed, validation_fraction, limit)
@@ -107,7 +109,11 @@ def _check_arguments(validation_fraction: float, limit: int | None) -> None:
         raise DataError(f"limit of {limit} images must be at least 1")
 
 
-def _read(dataset: str, data_dir: Path, say: Callable[[str], None]) -> tuple[str, LabelledImages]:
+def _ignore(line: str) -> None:
+    """What is done with a line where nobody listens."""
+
+
+def _read(dataset: str, data_dir: Path, say: Callable[[str], None], warn: Callable[[str], None]) -> tuple[str, LabelledImages]:
     """The whole data set and the name that records call it by."""
     if dataset == "digits":
         return "digits", read_digits()
@@ -124,7 +130,7 @@ def _read(dataset: str, data_dir: Path, say: Callable[[str], None]) -> tuple[str
             remedy = HOW_TO_GET.format(data_dir)
             if dataset == "cifar10":
                 raise DataError(f"CIFAR-10 is not in {data_dir} and {error}; {remedy}") from error
-            say(f"CIFAR-10 is not in {data_dir} and {error}: using scikit-learn's digits INSTEAD; to get it, {remedy}")
+            warn(f"CIFAR-10 is not in {data_dir} and {error}: using scikit-learn's digits INSTEAD; to get it, {remedy}")
             return "digits", read_digits()
     images = read_cached(source, directories, say)
     require_cifar10(images, source.path)

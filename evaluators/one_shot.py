@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
@@ -33,13 +34,14 @@ class BatchLoader:
         self.generator = torch.Generator().manual_seed(seed)
         self._split, self._batch_size, self._cutout = split, min(batch_size, len(split)), cutout
         self._normalize = Normalizer(data.mean, data.std, channels_last=True)
+        self._mean_colour = [255 * mean for mean in data.mean]
 
     def __len__(self) -> int:
         return len(self._split) // self._batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for images, labels in iterate_batches(self._split, self._batch_size, generator=self.generator, drop_last=True):
-            images = augment(images, padding=4, flip=True, cutout_size=self._cutout, generator=self.generator)
+            images = augment(images, padding=4, flip=True, cutout_size=self._cutout, cutout_value=self._mean_colour, generator=self.generator)
             yield self._normalize(images), labels
 
 
@@ -66,15 +68,18 @@ class SupernetTraining(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class EpochCheckpoint(pl.Callback):
-    """Keeps the state of the search, the generators' included, in one file that is replaced after every epoch."""
+class EpochCheckpoint(Checkpoint):
+    """Keeps the state of the search, the generators' included, in one file that is replaced after every epoch.
+
+    A ``Checkpoint`` by type, since Lightning calls those last: what the module notes at the end of the epoch is in the file.
+    """
 
     def __init__(self, path: Path, generators: list[torch.Generator]) -> None:
         self._path, self._generators = path, generators
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         partial = self._path.with_name(self._path.name + ".partial")
-        trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(partial, weights_only=False)  # the optimizers' state too, not the weights alone
         partial.replace(self._path)
 
     def state_dict(self) -> dict[str, Any]:
@@ -118,7 +123,6 @@ def make_supernet_evaluator(
         precision="bf16-mixed" if precision == torch.bfloat16 else "32-true",
         callbacks=[EpochCheckpoint(path, [loader.generator for loader in loaders])],
         logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -119,6 +119,11 @@ def make_recipe(values: Mapping[str, Any]) -> Recipe:
     return Recipe(**{name: check_hyperparameter(name, value) for name, value in values.items()})
 
 
+def override(values: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with those that ``pins`` names replaced, checked; pins that are no hyperparameters are left alone."""
+    return {**values, **{name: check_hyperparameter(name, value) for name, value in pins.items() if name in HYPERPARAMETERS}}
+
+
 def recipe_values(name: str) -> dict[str, Any]:
     """The values of the recipe called ``name``; raises ``EvaluatorError`` that names the known ones."""
     if name not in RECIPES:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_model
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
@@ -90,6 +91,7 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     network.to(device=device, memory_format=torch.channels_last)
     normalize = Normalizer(data.mean, data.std, channels_last=True)
+    mean_colour = [255 * mean for mean in data.mean]
     batch_size = min(recipe.batch_size, len(split))
     steps = len(split) // batch_size
     optimizer = make_optimizer(network, recipe)
@@ -105,7 +107,7 @@ def train(
             path.p = recipe.drop_path * number / epochs
         totals = torch.zeros(2, device=device)
         for images, labels in iterate_batches(split, batch_size, generator=generator, drop_last=True):
-            images = augment(images, padding=4, flip=True, cutout_size=recipe.cutout, generator=generator)
+            images = augment(images, padding=4, flip=True, cutout_size=recipe.cutout, cutout_value=mean_colour, generator=generator)
             totals += _step(network, optimizer, normalize(images.to(device)), labels.to(device), recipe, precision)
             scheduler.step()
         loss, correct = totals.tolist()
@@ -194,26 +196,25 @@ def retrain(
     device: torch.device | str = "cpu",
     precision: torch.dtype = torch.float32,
     checkpoint: Path | None = None,
+    weights: Path | None = None,
     on_epoch: Callable[[Epoch], Any] | None = None,
 ) -> dict[str, Any]:
     """Train ``network`` on the whole training set (validation part included) and score the test set, once, at the end.
 
+    ``weights`` is where the trained weights go (safetensors). Torch's generator, from which dropout and drop-path draw, is seeded for the
+    training and put back afterwards.
+
     Returns ``{"test_accuracy": fraction, "curve": [an Epoch as a dict, ...], "seconds": of training}``; the curve is of the training set.
     """
     curve = []
-    for epoch in train(
-        network,
-        data.train_and_validation,
-        data,
-        epochs=epochs,
-        recipe=recipe,
-        seed=seed,
-        device=device,
-        precision=precision,
-        checkpoint=checkpoint,
-    ):
-        curve.append(asdict(epoch))
-        if on_epoch is not None:
-            on_epoch(epoch)
+    settings = {"epochs": epochs, "recipe": recipe, "seed": seed, "device": device, "precision": precision, "checkpoint": checkpoint}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for epoch in train(network, data.train_and_validation, data, **settings):
+            curve.append(asdict(epoch))
+            if on_epoch is not None:
+                on_epoch(epoch)
+    if weights is not None:
+        save_model(network, str(weights))
     test_accuracy = measure_accuracy(network, data.test, data, device=device, precision=precision)
     return {"test_accuracy": test_accuracy, "curve": curve, "seconds": sum(epoch["seconds"] for epoch in curve)}

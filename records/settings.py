@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,13 @@ class Settings:
     resume: bool = False
     pins: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def repeat_data_flags(settings: Settings) -> str:
+    """The flags that name the data set again, for the next command; empty where all of it is the default."""
+    flags = [] if settings.dataset == Settings.dataset else ["--dataset", settings.dataset]
+    flags += [] if settings.data_dir == Settings.data_dir else ["--data-dir", str(settings.data_dir)]
+    return "".join(f" {shlex.quote(flag)}" for flag in flags)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -4,6 +4,7 @@ A space is an NNI 3.0 ``ModelSpace`` whose constructor takes keyword arguments o
 interface (``simplify``, ``freeze``), what its strategies and records need to know:
 
 - ``canonical(sample)``: the one sample that stands for all samples which build the same network;
+- ``describe(architecture)``: the architecture in words, ``{name: text}``;
 - ``default_architecture()``: the architecture a search starts from and ``hpo`` keeps, or ``None``;
 - ``hyperparameters()``: the hyperparameters that are searched together with the architecture, as NNI mutables by label;
 - ``SIZES`` and ``NARROWED``, where its networks or its choices depend on the preset: see ``preset_arguments`` and ``preset_choices``;
@@ -60,22 +61,6 @@ def space_entry(name: str, spaces: Mapping[str, SpaceEntry] = SPACES) -> SpaceEn
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise SpaceError(f"unknown space {name!r}{hint}; known: {', '.join(spaces)}")
     return spaces[name]
-
-
-def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The categorical ones of NNI's simplified mutables as plain data, ``{label: {"kind", "values", "n_chosen"}}``.
-
-    ``kind`` is ``"one"`` (one of ``values``) or ``"several"`` (``n_chosen`` of ``values``, any number where ``None``).
-    """
-    from nni.mutable import Categorical, CategoricalMultiple
-
-    choices: dict[str, dict[str, Any]] = {}
-    for label, mutable in mutables.items():
-        if isinstance(mutable, CategoricalMultiple):
-            choices[label] = {"kind": "several", "values": list(mutable.values), "n_chosen": mutable.n_chosen}
-        elif isinstance(mutable, Categorical):
-            choices[label] = {"kind": "one", "values": list(mutable.values), "n_chosen": None}
-    return choices
 
 
 def preset_arguments(space: type, preset: str, phase: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from spaces import SpaceError
+from spaces.darts_fused import FusedCell
 from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm, candidate_names
 
 CELL_KINDS = ("normal", "reduce")
@@ -118,6 +119,10 @@ class Cell(nn.Module):
         for node in self.nodes:
             states.append(node(states))
         return torch.cat(states[2:], dim=1)
+
+    def differentiable_form(self) -> FusedCell:
+        """The cell for a one-shot search, as one fast function of the weights of its operations; takes over this cell's parameters."""
+        return FusedCell(self)
 
 
 class AuxiliaryHead(nn.Module):
@@ -221,6 +226,17 @@ class DartsSpace(nas.ModelSpace):
                 source, node = (int(part) for part in name.removeprefix("edge_").split("_"))
                 result[label] = value if source in sample[inputs_label(kind, node)] else UNREAD
         return result
+
+    @staticmethod
+    def describe(architecture: Mapping[str, Any]) -> dict[str, str]:
+        """An architecture for people to read: the two cells, node by node, as operation(state it reads)."""
+        texts: dict[str, list[str]] = {kind: [] for kind in CELL_KINDS}
+        for label, sources in architecture.items():
+            kind, _, name = label.partition("/")
+            if name.startswith("inputs_"):
+                node = int(name.removeprefix("inputs_"))
+                texts[kind].append(" + ".join(f"{architecture[edge_label(kind, source, node)]}({source})" for source in sources))
+        return {kind: "; ".join(nodes) for kind, nodes in texts.items()}
 
     @staticmethod
     def default_architecture() -> dict[str, Any] | None:

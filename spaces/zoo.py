@@ -97,6 +97,11 @@ class ZooSpace(nas.ModelSpace):
         """The lab's baseline: resnet18 with its own stem."""
         return {"backbone": next(iter(BACKBONES)), "stem": STEMS[0]}
 
+    @staticmethod
+    def describe(architecture: Sample) -> dict[str, str]:
+        """An architecture for people to read: its choices."""
+        return {label: str(value) for label, value in architecture.items()}
+
     @classmethod
     def canonical(cls, sample: Sample) -> dict[str, Any]:
         """The architecture in ``sample``, without other labels. Two samples that differ here are two networks.

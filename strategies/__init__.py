@@ -22,6 +22,10 @@ class StrategyError(ValueError):
     """A request that no strategy can meet; the message is one line: what is wrong, what would be right."""
 
 
+class SearchFailed(RuntimeError):
+    """The search ran and found nothing; the message is one line."""
+
+
 @dataclass(frozen=True)
 class StrategyEntry:
     """One line of ``STRATEGIES``.

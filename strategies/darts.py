@@ -4,11 +4,15 @@
 - A node of the supernet adds up its mixed edges, as the node of the frozen network adds up the edges it keeps (NNI mixes the inputs by
   another softmax, whose result is a different network).
 - A node keeps the edges whose strongest operation other than ``none`` is strongest (section 2.4 of the paper).
+
+A module of the space that offers ``differentiable_form()`` is replaced by that form, which computes the same faster: a module with the
+attribute ``choices`` (label -> names of the operations) whose ``forward`` takes a dict (label -> weights of the operations, which add up
+to 1) before the arguments of the module itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +27,9 @@ from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMix
 from nni.nas.space import RawFormatModelSpace
 from torch import Tensor, nn
 
+from strategies import StrategyError
+
+SUPERNETS = ("fused", "stock")
 NONE = "none"
 
 
@@ -69,6 +76,44 @@ class SummedInput(InputChoice, BaseSuperNetModule):
         return total
 
 
+class MixedForm(BaseSuperNetModule):
+    """The differentiable form that a module of the space offers, with the architecture parameters of all choices in it."""
+
+    def __init__(self, form: nn.Module, alphas: Mapping[str, nn.Parameter], softmax: nn.Module) -> None:
+        super().__init__()
+        self.form = form
+        self._alphas = nn.ParameterDict(alphas)
+        self._softmax = softmax
+
+    @classmethod
+    def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> tuple[MixedForm, bool] | None:
+        if not mutate_kwargs["fused"] or not hasattr(module, "differentiable_form"):
+            return None
+        form = module.differentiable_form()
+        return cls(form, {label: memo[label] for label in form.choices}, mutate_kwargs["softmax"]), True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.form({label: self._softmax(alpha) for label, alpha in self._alphas.items()}, *args, **kwargs)
+
+    def resample(self, memo: Any) -> dict[str, Any]:
+        return {}
+
+    def export(self, memo: Any) -> dict[str, Any]:
+        names = self.form.choices
+        return {label: names[label][int(alpha.argmax())] for label, alpha in self._alphas.items() if label not in memo}
+
+    def export_probs(self, memo: Any) -> dict[str, Any]:
+        names = self.form.choices
+        return {
+            label: dict(zip(names[label], self._softmax(alpha).tolist(), strict=True))
+            for label, alpha in self._alphas.items()
+            if label not in memo
+        }
+
+    def arch_parameters(self) -> Iterable[nn.Parameter]:
+        return self._alphas.values()
+
+
 class ScaledMixedInput(DifferentiableMixedInput):
     """NNI's mixed input for spaces that do not say which edges lead to it, at the size of the ``n_chosen`` inputs that are kept."""
 
@@ -103,12 +148,13 @@ class DartsModule(DartsLightningModule):
         training_module: Any,
         *,
         input_edges: Mapping[str, list[str]],
+        n_chosen: Mapping[str, int],
         on_step: Callable[[], Any] | None,
         on_epoch: Callable[[SearchEpoch], Any] | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(training_module, **kwargs)
-        self._input_edges, self._on_step, self._on_epoch = input_edges, on_step, on_epoch
+        self._input_edges, self._n_chosen, self._on_step, self._on_epoch = input_edges, n_chosen, on_step, on_epoch
         self._sums = torch.zeros(4)
         self._batches = 0
         self.last_epoch: SearchEpoch | None = None
@@ -118,9 +164,8 @@ class DartsModule(DartsLightningModule):
         return list(dict.fromkeys(parameters))
 
     def export(self) -> dict[str, Any]:
-        counts = {module.label: module.n_chosen for module in self.supernet_modules() if isinstance(module, SummedInput)}
-        chosen = choose_edges(self.export_probs(), {label: self._input_edges[label] for label in counts}, counts)
-        return {**super().export(), **chosen}
+        edges = {label: self._input_edges[label] for label in self._n_chosen}
+        return {**super().export(), **choose_edges(self.export_probs(), edges, self._n_chosen)}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         weights, architecture = self.optimizers()
@@ -175,6 +220,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         Unused: one supernet is trained.
     arc_learning_rate, gradient_clip_val
         Of Adam for the architecture parameters (betas 0.5 and 0.999, weight decay 1e-3), and for the weights; the paper's values.
+    supernet
+        ``"fused"``: modules that offer a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
     on_step, on_epoch
         Called after each pair of steps, and with each ``SearchEpoch`` that ended.
     """
@@ -186,12 +233,16 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         trials: int = 1,
         arc_learning_rate: float = 3e-4,
         gradient_clip_val: float | None = 5.0,
+        supernet: str = "fused",
         on_step: Callable[[], Any] | None = None,
         on_epoch: Callable[[SearchEpoch], Any] | None = None,
     ) -> None:
         super().__init__(arc_learning_rate=arc_learning_rate, gradient_clip_val=gradient_clip_val)
-        self._seed, self._on_step, self._on_epoch = seed, on_step, on_epoch
+        if supernet not in SUPERNETS:
+            raise StrategyError(f"darts: the supernet is one of {', '.join(SUPERNETS)}, not {supernet!r}")
+        self._seed, self._fused, self._on_step, self._on_epoch = seed, supernet == "fused", on_step, on_epoch
         self._input_edges: dict[str, list[str]] = {}
+        self._n_chosen: dict[str, int] = {}
 
     def _initialize(self, model_space: RawFormatModelSpace, engine: ExecutionEngine) -> RawFormatModelSpace:
         with torch.random.fork_rng():
@@ -200,19 +251,22 @@ class DartsStrategy(nni.nas.strategy.DARTS):
 
     def mutate_model(self, model: ModelSpace) -> ModelSpace:
         self._input_edges = model.input_edges() if hasattr(model, "input_edges") else {}
+        inputs = (module for module in model.modules() if type(module) is InputChoice and module.label in self._input_edges)
+        self._n_chosen = {module.label: module.n_chosen for module in inputs}
         return super().mutate_model(model)
 
     def default_mutation_hooks(self) -> list[Any]:
-        return [DifferentiableMixedLayer.mutate, SummedInput.mutate, ScaledMixedInput.mutate, no_default_hook]
+        return [MixedForm.mutate, DifferentiableMixedLayer.mutate, SummedInput.mutate, ScaledMixedInput.mutate, no_default_hook]
 
     def run_hook(self, hook: Any, name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
         memo.update(self._arch_parameters)
-        return hook(module, name, memo, {"softmax": self.configure_softmax(), "input_edges": self._input_edges})
+        return hook(module, name, memo, {"softmax": self.configure_softmax(), "input_edges": self._input_edges, "fused": self._fused})
 
     def configure_oneshot_module(self, training_module: Any) -> DartsModule:
         return DartsModule(
             training_module,
             input_edges=self._input_edges,
+            n_chosen=self._n_chosen,
             on_step=self._on_step,
             on_epoch=self._on_epoch,
             arc_learning_rate=self.arc_learning_rate,

@@ -1,0 +1,50 @@
+# Each target makes the environment that it needs, once: the stamps in .venv hold the pyproject.toml that was installed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: help demo test test-quick lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo        search a DARTS cell and retrain what was found, a few minutes on two CPU cores'
+	@echo 'make test        the tests'
+	@echo 'make test-quick  the tests, without those that take long'
+	@echo 'make lint        ruff and mypy'
+	@echo 'make clean       remove the environment and what tools have cached; runs/ and data/ stay'
+	@echo 'Another Python than python3: make demo PYTHON=python3.12'
+
+demo: $(BIN)/installed-run
+	$(BIN)/python run_experiment.py --space darts --strategy darts --out $(DEMO)/search
+	$(BIN)/python run_experiment.py --retrain $(DEMO)/search/best.json --out $(DEMO)/retrain
+
+test: $(BIN)/installed-test
+	$(BIN)/python -m pytest
+
+test-quick: $(BIN)/installed-test
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(BIN)/installed-dev
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A pyproject.toml that is newer than the stamp but says the same, as after a checkout, installs nothing.
+$(BIN)/installed-run $(BIN)/installed-test $(BIN)/installed-dev: $(BIN)/installed-%: pyproject.toml | $(BIN)/pip
+	@if cmp -s pyproject.toml $@; then touch $@; else \
+		echo 'Installing into .venv; torch is large, so the first time takes minutes.'; \
+		$(BIN)/python -m pip install --editable '.$(addprefix [,$(addsuffix ],$(subst run,,$*)))' \
+			|| { echo 'make: the installation failed, see above; it needs a network the first time' >&2; exit 1; }; \
+		cp pyproject.toml $@; \
+	fi
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+		echo "make: $(PYTHON) is no Python from 3.10 to 3.13, but: `$(PYTHON) --version 2>&1 | tail -n 1`; name another: make PYTHON=python3.12 ..." >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo 'make: $(PYTHON) -m venv failed, see above; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }

@@ -1,0 +1,50 @@
+"""NNI's simplified mutables as plain data, and the same mutables cut down to what a run is to search."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from nni.mutable import Categorical, CategoricalMultiple
+
+from spaces import SpaceError
+
+
+def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The categorical mutables as plain data, ``{label: {"kind", "values", "n_chosen"}}``.
+
+    ``kind`` is ``"one"`` (one of ``values``) or ``"several"`` (``n_chosen`` of ``values``, any number where ``None``).
+    """
+    choices: dict[str, dict[str, Any]] = {}
+    for label, mutable in mutables.items():
+        if isinstance(mutable, CategoricalMultiple):
+            choices[label] = {"kind": "several", "values": list(mutable.values), "n_chosen": mutable.n_chosen}
+        elif isinstance(mutable, Categorical):
+            choices[label] = {"kind": "one", "values": list(mutable.values), "n_chosen": None}
+    return choices
+
+
+def require_labels(labels: Collection[str], known: Collection[str]) -> None:
+    """Raise ``SpaceError`` that names the closest known ones unless all ``labels`` are among ``known``."""
+    for label in labels:
+        if label not in known:
+            close = difflib.get_close_matches(label, known, n=3) or list(known)[:8]
+            raise SpaceError(f"unknown label {label!r}; closest known: {', '.join(close)}")
+
+
+def restrict(mutables: Mapping[str, Any], pinned: Mapping[str, Any], narrowed: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """The mutables with those in ``pinned`` reduced to one (legal) value and, of the others, those in ``narrowed`` to a few values."""
+    result = {label: Categorical(narrowed[label], label=label) if label in narrowed else mutable for label, mutable in mutables.items()}
+    for label, value in pinned.items():
+        if isinstance(mutables[label], CategoricalMultiple):
+            result[label] = CategoricalMultiple(sorted(value), n_chosen=len(value), label=label)
+        else:
+            result[label] = Categorical([value], label=label)
+    return result
+
+
+def is_fixed(mutable: Any) -> bool:
+    """Whether a mutable has one possible value."""
+    values = getattr(mutable, "values", None)
+    return values is not None and len(values) == (getattr(mutable, "n_chosen", None) or 1)

@@ -1,0 +1,37 @@
+"""What holds for every test: no network but this machine's own, nothing written to the home folder."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_resolve = socket.getaddrinfo
+
+
+def _is_here(host: Any) -> bool:
+    if host is None or host in ("", "localhost", b"localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _resolve_here(host: Any, *arguments: Any, **options: Any) -> Any:
+    if not _is_here(host):
+        raise socket.gaierror(socket.EAI_NONAME, f"tests reach no network (asked for {host!r})")
+    return _resolve(host, *arguments, **options)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of other machines do not resolve, so that tests do the same with and without a network."""
+    monkeypatch.setattr(socket, "getaddrinfo", _resolve_here)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
