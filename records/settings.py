@@ -92,6 +92,8 @@ def parse_settings(argv: Sequence[str], description: str) -> Settings:
 def _check_action(settings: Settings) -> None:
     if settings.list:
         return
+    if settings.resume and settings.out is None:
+        raise RecordError("--resume needs the run's folder: --out DIR")
     if settings.retrain is not None:
         for name in ("space", "strategy", "trials", "time_budget"):
             if getattr(settings, name) is not None:
@@ -100,8 +102,6 @@ def _check_action(settings: Settings) -> None:
     if settings.space is None or settings.strategy is None:
         missing = "--space" if settings.space is None else "--strategy"
         raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
-    if settings.resume and settings.out is None:
-        raise RecordError("--resume needs the run's folder: --out DIR")
 
 
 def _pin(pins: dict[str, Any], label: str, value: Any) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from spaces.darts_depthwise import depthwise_conv
+from spaces.darts_depthwise import DenseGradient, average_pool, depthwise_conv, split_parities, spread
 
 if TYPE_CHECKING:
     from spaces.darts import Cell
@@ -51,6 +51,11 @@ class RunningStatistics:
             torch._foreach_add_(self._counters, 1)
 
 
+def _float32_statistics(y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Running statistics that nobody reads, given to native normalisations because those of a half precision batch take their type."""
+    return (None, None) if y.dtype.itemsize > 2 else (torch.zeros(y.shape[1], device=y.device), torch.ones(y.shape[1], device=y.device))
+
+
 class WeightedNorms(torch.autograd.Function):
     """base + sum_k norm(y_k) * weight_k: batch normalisations of several tensors [N, K, H, W], each scaled by a weight [K], added up.
 
@@ -82,6 +87,7 @@ class WeightedNorms(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         count = ctx.count
         ys, weights, means, rstds = (ctx.saved_tensors[index * count : (index + 1) * count] for index in range(4))
+        weights = [weight.contiguous() for weight in weights]  # the native function reads them as if they were
         needs = ctx.needs_input_grad[3:]
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         y_gradients: list[Tensor | None] = [None] * count
@@ -109,16 +115,19 @@ class Fan(nn.Module):
         """``mixing`` [edges, operations] holds the weights of the operations on the edges."""
         edges, channels = len(self.edges), x.shape[1]
         relu = torch.relu(x)
-        spread = torch.cat(edges * [relu], dim=1)
-        outputs = {name: self._separable(spread, name, statistics) for name in SEPARABLE}
-        outputs |= {name: self._dilated(spread, name) for name in DILATED}
+        copies = spread(relu, edges)
+        outputs = {name: self._separable(copies, name, statistics) for name in SEPARABLE}
+        if self.stride > 1:  # strided and dilated by two, a kernel sees every second row and column
+            relu = split_parities(relu)
+            copies = spread(relu[0], edges)
+        outputs |= {name: self._dilated(copies, name) for name in DILATED}
         norms = {name: self._layers(name, -1) for name in outputs}
         if self.stride > 1:
             outputs[SKIP] = self._factorized(relu)
             norms[SKIP] = [edge[SKIP].norm for edge in self.edges]
         measured = [self._measure(y, norms[name], statistics) for name, y in outputs.items()]
         means, rstds = zip(*measured, strict=True)
-        weights = mixing.t().unsqueeze(2).expand(-1, -1, channels).reshape(-1, edges * channels).unbind()
+        weights = mixing.t().repeat_interleave(channels, dim=1).unbind()
         weights = [weights[self.names.index(name)] for name in outputs]
         base = self._parameter_free(x, mixing, statistics)
         eps = norms[SEPARABLE[0]][0].eps
@@ -134,30 +143,29 @@ class Fan(nn.Module):
         return functional.conv2d(x, self._kernel(name, index, x.dtype), groups=len(self.edges))
 
     def _dilated(self, x: Tensor, name: str) -> Tensor:
-        return self._pointwise(depthwise_conv(x, self._kernel(name, 1, x.dtype), self.stride, 2), name, 2)
+        return self._pointwise(depthwise_conv(x, self._kernel(name, 1, x.dtype), 1, 2 // self.stride), name, 2)
 
     def _separable(self, x: Tensor, name: str, statistics: RunningStatistics) -> Tensor:
         hidden = self._pointwise(depthwise_conv(x, self._kernel(name, 1, x.dtype), self.stride, 1), name, 2)
         hidden = self._normalise(hidden, self._layers(name, 3), statistics).relu_()
         return self._pointwise(depthwise_conv(hidden, self._kernel(name, 5, x.dtype), 1, 1), name, 6)
 
-    def _factorized(self, relu: Tensor) -> Tensor:
-        shifted = functional.pad(relu, (0, relu.shape[3] % 2, 0, relu.shape[2] % 2))[:, :, 1::2, 1::2]
-        both = torch.cat([relu[:, :, ::2, ::2], shifted], dim=1)
-        channels, kernels = relu.shape[1], []
+    def _factorized(self, parities: Tensor) -> Tensor:
+        both = torch.cat([parities[0], parities[3]], dim=1)
+        channels, kernels = parities.shape[2], []
         for edge in self.edges:  # the first half of its channels reads the first half of ``both``, the second half the second
             kernels.append(functional.pad(edge[SKIP].conv_1.weight, (0, 0, 0, 0, 0, channels)))
             kernels.append(functional.pad(edge[SKIP].conv_2.weight, (0, 0, 0, 0, channels, 0)))
-        return functional.conv2d(both, torch.cat(kernels).to(relu.dtype))
+        return functional.conv2d(both, torch.cat(kernels).to(both.dtype))
 
     def _parameter_free(self, x: Tensor, mixing: Tensor, statistics: RunningStatistics) -> Tensor:
         """The weighted sum of the edges' pools and identities, by one pointwise convolution [sources * C] -> [edges * C]."""
         channels = x.shape[1]
-        pooled = [functional.max_pool2d(x, 3, self.stride, 1), functional.avg_pool2d(x, 3, self.stride, 1, count_include_pad=False)]
-        sources, names = torch.cat(pooled, dim=1), list(POOLS)
+        sources = torch.cat([functional.max_pool2d(x, 3, self.stride, 1), average_pool(x, self.stride)], dim=1)
+        names = list(POOLS)
         pool_norms = [[edge[name][1] for name in POOLS] for edge in self.edges]
         if self.training:
-            sources = self._normalise(sources, pool_norms[0], statistics, others=pool_norms[1:])
+            sources = DenseGradient.apply(self._normalise(DenseGradient.apply(sources), pool_norms[0], statistics, others=pool_norms[1:]))
         if self.stride == 1:
             sources = torch.cat([sources, x], dim=1)
             names.append(SKIP)
@@ -183,7 +191,7 @@ class Fan(nn.Module):
         if not self.training:
             mean, variance = (torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var"))
             return functional.batch_norm(y, mean, variance, None, None, False, 0.0, norms[0].eps)
-        normalised, mean, rstd = torch.native_batch_norm(y, None, None, None, None, True, 0.0, norms[0].eps)
+        normalised, mean, rstd = torch.native_batch_norm(y, None, None, *_float32_statistics(y), True, 0.0, norms[0].eps)
         for group in (norms, *others):
             statistics.note(group, mean, rstd.pow(-2) - norms[0].eps, y.numel() // y.shape[1])
         return normalised
@@ -192,7 +200,7 @@ class Fan(nn.Module):
     def _measure(self, y: Tensor, norms: Sequence[Any], statistics: RunningStatistics) -> tuple[Tensor, Tensor]:
         """Mean and inverse standard deviation [K]: of the batch in training, the running ones else."""
         if self.training:
-            mean, variance = torch.batch_norm_update_stats(y, None, None, 0.0)
+            mean, variance = torch.batch_norm_update_stats(y, *_float32_statistics(y), 0.0)
             statistics.note(norms, mean, variance, y.numel() // y.shape[1])
         else:
             mean, variance = (torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var"))

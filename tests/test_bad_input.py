@@ -1,0 +1,172 @@
+"""Bad input to the program: exit status 2, one line that says what is wrong and what would be right, nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from run_experiment import main
+from spaces.genotypes import GENOTYPES, architecture_from_genotype
+
+SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
+ZOO = ["--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epochs", "1", "--model", "squeezenet1_1"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) -> str:
+    """The one line that the program ends with."""
+    assert main(list(arguments)) == status
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--space", "dart", "--strategy", "tpe"], ["unknown space 'dart'", "darts", "zoo"]),
+        (["--space", "zoo", "--strategy", "magic"], ["unknown strategy 'magic'", "tpe"]),
+        (["--space", "zoo", "--strategy", "darts"], ["does not fit", "it fits darts"]),
+        (["--space", "darts", "--strategy", "hpo"], ["does not fit", "it fits zoo"]),
+        ([*ZOO, "--evaluator", "oracle"], ["unknown evaluator 'oracle'", "train"]),
+        ([*ZOO, "--recipe", "slow"], ["unknown recipe 'slow'", "fast"]),
+        ([*ZOO, "--initial_lr", "-0.1"], ["initial_lr: -0.1", "more than 0"]),
+        ([*ZOO, "--set", "stem=huge"], ["stem", "'huge'", "own", "small"]),
+        ([*ZOO, "--set", "stern=own"], ["unknown label 'stern'", "stem"]),
+        (["--space", "darts", "--strategy", "tpe", "--set", "normal/inputs_3=[0]"], ["normal/inputs_3", "[0]", "a list of 2"]),
+        (["--space", "darts", "--strategy", "tpe", "--set", "normal/inputs_3=0"], ["normal/inputs_3", "where a list belongs"]),
+        (["--space", "darts", "--strategy", "darts", "--set", "normal/edge_0_2=skip_connect"], ["none can be fixed", "normal/edge_0_2"]),
+        (["--space", "zoo", "--strategy", "tpe", "--dataset", "nowhere"], ["nowhere"]),
+        (["--space", "zoo", "--strategy", "tpe", "--device", "abacus"], ["abacus", "cpu"]),
+        (["--retrain", "nothing.json"], ["nothing.json", "DARTS_V2"]),
+        (["--retrain", "DARTS_V3"], ["DARTS_V3", "DARTS_V2"]),
+        (["--retrain", "DARTS_V2", "--set", "normal/edge_0_2=none"], ["normal/edge_0_2", "initial_lr"]),
+    ],
+)
+def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]) -> None:
+    line = fails(capsys, *arguments)
+    assert all(word in line for word in words), line
+    assert not Path("runs").exists(), "nothing is left behind"
+
+
+def best_document() -> dict[str, Any]:
+    return {
+        "format": "retiarius-architecture",
+        "version": 1,
+        "space": {"name": "darts", "arguments": {"width": 4, "num_cells": 5}},
+        "architecture": architecture_from_genotype(GENOTYPES["DARTS_V2"]),
+        "hyperparameters": {"initial_lr": 0.025},
+        "score": None,
+        "dataset": {},
+        "strategy": {},
+        "seed": 0,
+        "parameters": None,
+        "flops": None,
+        "created": "",
+        "versions": {},
+    }
+
+
+def with_changes(**changes: Any) -> str:
+    return json.dumps({**best_document(), **changes})
+
+
+def with_architecture(**changes: Any) -> str:
+    architecture = {**architecture_from_genotype(GENOTYPES["DARTS_V2"]), **changes}
+    return with_changes(architecture={label: value for label, value in architecture.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (with_changes()[:200], ["best.json"]),
+        (with_changes(version=2), ["version 2", "reads version 1"]),
+        (with_architecture(**{"normal/edge_9_9": "skip_connect"}), ["normal/edge_9_9", "nearest"]),
+        (with_architecture(**{"normal/edge_0_2": "conv_7x7"}), ["normal/edge_0_2", "conv_7x7", "skip_connect"]),
+        (with_architecture(**{"normal/edge_0_2": None}), ["normal/edge_0_2", "missing"]),
+        (with_architecture(**{"normal/inputs_2": "01"}), ["normal/inputs_2", "where a list belongs"]),
+        (with_changes(space={"name": "mars", "arguments": {}}), ["unknown space 'mars'"]),
+        (with_changes(space={"name": "darts", "arguments": {"wings": 2}}), ["wings"]),
+        (with_changes(hyperparameters={"initial_lr": -1}), ["initial_lr", "-1"]),
+        (with_changes(hyperparameters={"warp": 9}), ["warp"]),
+        ("x" * 1_100_000, ["best.json"]),
+        ("[]", ["best.json"]),
+        ("", ["best.json"]),
+    ],
+)
+def test_best_json(capsys: pytest.CaptureFixture[str], content: str, words: list[str]) -> None:
+    Path("best.json").write_text(content)
+    line = fails(capsys, "--retrain", "best.json", *SMALL)
+    assert all(word in line for word in words), line
+    assert len(line) < 500
+    assert Path("best.json").read_text() == content
+    assert not Path("runs").exists()
+
+
+def test_out_that_holds_another_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ZOO, "--out", "run"]) == 0
+    capsys.readouterr()
+    kept = Path("run/best.json").read_bytes()
+    assert "--resume" in fails(capsys, *ZOO, "--out", "run")
+    assert "cannot go on with this run" in fails(capsys, *ZOO, "--seed", "5", "--out", "run", "--resume")
+    assert "no run to go on with" in fails(capsys, *ZOO, "--out", "elsewhere", "--resume")
+    assert Path("run/best.json").read_bytes() == kept
+    assert main([*ZOO, "--out", "run", "--resume"]) == 0, "a finished run that is resumed does nothing and ends well"
+    assert Path("run/best.json").read_bytes() == kept
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_no_write_permission(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("locked").mkdir(mode=0o500)
+    assert "locked" in fails(capsys, *ZOO, "--out", "locked/run")
+
+
+def test_out_under_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("")
+    assert "file" in fails(capsys, *ZOO, "--out", "file/run")
+
+
+def test_a_disk_that_fills_up_is_the_runs_failure(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import records.trials
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "trials.jsonl")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records.trials, "_write_all", full)
+        line = fails(capsys, *ZOO, "--out", "run", status=1)
+    assert "No space left on device" in line
+    assert "--resume" in line
+    assert main([*ZOO, "--out", "run", "--resume"]) == 0
+
+
+def test_a_search_in_which_all_trials_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ZOO, "--optimizer", "sgd", "--initial_lr", "1e30", "--out", "run"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("WARNING: trial 0 failed: TrainingDiverged")
+    assert lines[1].startswith("error: all 1 trials failed; the first: TrainingDiverged")
+
+
+@pytest.mark.parametrize("layout", ["missing", "empty", "text", "no test"])
+def test_data_folders(capsys: pytest.CaptureFixture[str], layout: str) -> None:
+    folder = Path("images")
+    if layout != "missing":
+        folder.mkdir()
+    if layout == "text":
+        (folder / "train" / "cat").mkdir(parents=True)
+        (folder / "train" / "cat" / "a.png").write_text("not an image")
+        (folder / "test" / "cat").mkdir(parents=True)
+        (folder / "test" / "cat" / "a.png").write_text("not an image")
+    if layout == "no test":
+        (folder / "train" / "cat").mkdir(parents=True)
+    assert "images" in fails(capsys, "--space", "zoo", "--strategy", "tpe", "--dataset", "./images")

@@ -1,0 +1,208 @@
+"""Whole runs by the command line, as a person types them, on the digits and on 2,000 images of the real CIFAR-10."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from records.trials import TrialLog
+from run_experiment import main
+
+PROGRAM = Path(__file__).parents[1] / "run_experiment.py"
+SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
+TRIALS = [*SMALL, "--trials", "2", "--epochs", "1"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> int:
+    return main(list(arguments))
+
+
+def read(path: str) -> Any:
+    return json.loads(Path(path).read_text())
+
+
+@pytest.fixture
+def cifar_subset(tmp_path: Path) -> Path:
+    """2,000 training and 500 test images of the real CIFAR-10 as a folder of images."""
+    sprites = Path(__file__).parents[2] / "shared" / "cifar10" / "sprites"
+    if not sprites.is_dir():
+        pytest.skip("the real CIFAR-10 is not beside the checkout (shared/cifar10)")
+    from PIL import Image
+
+    folder = tmp_path / "cifar-subset"
+    for sprite in sprites.glob("*-00.webp"):
+        split, label, _ = sprite.stem.split("-")
+        (folder / split / label).mkdir(parents=True)
+        with Image.open(sprite) as images:
+            for index in range(200 if split == "train" else 50):
+                images.convert("RGB").crop((0, 32 * index, 32, 32 * index + 32)).save(folder / split / label / f"{index}.png")
+    return folder
+
+
+def check_best(path: str, space: str, dataset: str) -> dict[str, Any]:
+    best: dict[str, Any] = read(path)
+    assert best["space"]["name"] == space
+    assert best["dataset"]["name"] == dataset
+    assert 0 < best["score"]["value"] <= 1
+    assert best["parameters"] > 1000
+    assert best["flops"] > 1000
+    assert not Path(path).with_name("nni-experiments").exists()
+    return best
+
+
+@pytest.mark.slow
+def test_darts_by_darts_then_retrained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "1", "--out", "search") == 0
+    best = check_best("search/best.json", "darts", "digits")
+    assert best["score"]["metric"] == "supernet validation accuracy"
+    assert best["hyperparameters"]["drop_path"] == 0.2, "the recipe for the network that is trained alone"
+    assert len(Path("search/epochs.jsonl").read_text().splitlines()) == 1
+    printed = capsys.readouterr()
+    assert "--retrain search/best.json --dataset digits" in printed.out
+    assert "WARNING" not in printed.out + printed.err
+
+    assert run("--retrain", "search/best.json", *SMALL, "--epochs", "1", "--out", "retrained") == 0
+    result = read("retrained/retrained.json")
+    assert 0 <= result["test_accuracy"] <= 1
+    assert result["space"]["arguments"]["width"] == 8, "the preset's size of retraining, not the supernet's"
+    assert len(result["curve"]) == result["epochs"] == 1
+    assert Path("retrained/weights.safetensors").stat().st_size > 4 * result["parameters"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["random", "tpe", "evolution", "grid"])
+@pytest.mark.parametrize("space", ["darts", "zoo"])
+def test_trials(space: str, strategy: str) -> None:
+    assert run("--space", space, "--strategy", strategy, *TRIALS, "--out", "run") == 0
+    best = check_best("run/best.json", space, "digits")
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert len(trials) == 2
+    assert {trial.status for trial in trials} <= {"complete", "failed"}
+    assert best["score"]["value"] == max(trial.score for trial in trials if trial.score is not None)
+    assert best["architecture"] in [trial.architecture for trial in trials]
+
+
+@pytest.mark.slow
+def test_hpo_keeps_the_backbone_and_begins_with_the_recipe() -> None:
+    assert run("--space", "zoo", "--strategy", "hpo", *TRIALS, "--model", "squeezenet1_1", "--out", "run") == 0
+    first, second = TrialLog(Path("run/trials.jsonl")).read()
+    assert first.architecture == second.architecture == {"backbone": "squeezenet1_1", "stem": "own"}
+    assert first.hyperparameters["initial_lr"] == 0.1 != second.hyperparameters["initial_lr"]
+
+
+@pytest.mark.slow
+def test_the_labs_baseline_is_one_configuration() -> None:
+    lab = ["--recipe", "lab", "--model", "resnet18", "--initial_lr", "0.01", "--batch_size", "64"]
+    assert run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epochs", "1", *lab, "--out", "run") == 0
+    (trial,) = TrialLog(Path("run/trials.jsonl")).read()
+    assert trial.architecture == {"backbone": "resnet18", "stem": "own"}
+    expected = {"initial_lr": 0.01, "batch_size": 64, "schedule": "cosine_per_batch", "weight_decay": 5e-4, "optimizer": "sgd"}
+    assert {name: trial.hyperparameters[name] for name in expected} == expected
+
+
+@pytest.mark.slow
+def test_pinning_everything_is_one_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    pins = {"backbone": "tinynet_e", "stem": "own", "initial_lr": 0.02, "weight_decay": 0, "optimizer": "adam", "momentum": 0.9}
+    pins |= {"batch_size": 64, "cutout": 0, "grad_clip": 0, "label_smoothing": 0}
+    flags = [flag for name, value in pins.items() for flag in ("--set", f"{name}={value}")]
+    assert run("--space", "zoo", "--strategy", "tpe", *SMALL, "--trials", "5", "--epochs", "1", *flags, "--out", "run") == 0
+    assert len(TrialLog(Path("run/trials.jsonl")).read()) == 1
+
+
+@pytest.mark.slow
+def test_real_cifar_by_darts_and_by_trials_then_retrained(cifar_subset: Path) -> None:
+    data = ["--dataset", str(cifar_subset), "--device", "cpu", "--precision", "float32"]
+    assert run("--space", "darts", "--strategy", "darts", *data, "--epochs", "1", "--out", "search") == 0
+    check_best("search/best.json", "darts", "cifar-subset")
+    assert run("--space", "zoo", "--strategy", "tpe", *data, "--trials", "2", "--epochs", "2", "--model", "resnet18", "--out", "zoo") == 0
+    best = check_best("zoo/best.json", "zoo", "cifar-subset")
+    assert run("--retrain", "zoo/best.json", *data, "--epochs", "4", "--out", "retrained") == 0
+    result = read("retrained/retrained.json")
+    assert result["dataset"]["test"] == 500
+    assert result["test_accuracy"] > 0.15, "better than one in ten"
+    assert result["hyperparameters"] == best["hyperparameters"]
+
+
+@pytest.mark.slow
+def test_a_published_genotype_is_trained_by_its_name() -> None:
+    assert run("--retrain", "DARTS_V2", *SMALL, "--epochs", "1", "--out", "run") == 0
+    assert read("run/retrained.json")["space"]["arguments"] == {"width": 8, "num_cells": 5, "auxiliary": True, "num_classes": 10}
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_and_ends_with_the_trials_of_an_uninterrupted_one() -> None:
+    command = ["--space", "zoo", "--strategy", "random", *SMALL, "--trials", "4", "--epochs", "1", "--set", "backbone=squeezenet1_1"]
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), *command, "--out", "run"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
+    )
+    log = Path("run/trials.jsonl")
+    deadline = time.monotonic() + 200
+    while not (log.exists() and log.read_bytes().count(b"\n") >= 2):
+        assert process.poll() is None, "the search ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = TrialLog(log).read()
+    assert 2 <= len(kept) < 4
+    assert read("run/best.json")["score"]["value"] == max(trial.score or 0 for trial in kept)
+    assert run(*command, "--out", "run", "--resume") == 0
+    assert run(*command, "--out", "whole") == 0
+    resumed, whole = TrialLog(log).read(), TrialLog(Path("whole/trials.jsonl")).read()
+    assert resumed[: len(kept)] == kept
+    assert [(t.hyperparameters, t.score) for t in resumed] == [(t.hyperparameters, t.score) for t in whole]
+
+
+@pytest.mark.slow
+def test_an_interrupted_one_shot_search_and_retraining_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = ["--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "2"]
+    assert run(*search, "--out", "whole") == 0
+    shutil.copytree("whole", "parted")
+    assert run(*search, "--out", "parted", "--resume") == 0, "a finished search can be gone on with"
+    assert read("parted/best.json")["architecture"] == read("whole/best.json")["architecture"]
+
+    import evaluators.training as training
+
+    original, calls = training.save_checkpoint, []
+
+    def interrupt_after_the_first(*arguments: Any) -> None:
+        original(*arguments)
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    retraining = ["--retrain", "DARTS_V2", *SMALL, "--epochs", "2"]
+    assert run(*retraining, "--out", "retrained") == 0
+    monkeypatch.setattr(training, "save_checkpoint", interrupt_after_the_first)
+    assert run(*retraining, "--out", "cut") == 130
+    assert run(*retraining, "--out", "cut", "--resume") == 0
+    assert read("cut/retrained.json")["test_accuracy"] == read("retrained/retrained.json")["test_accuracy"]
+    assert [e["loss"] for e in read("cut/retrained.json")["curve"]] == [e["loss"] for e in read("retrained/retrained.json")["curve"]]
+
+
+def test_global_random_state_is_left_alone() -> None:
+    before = torch.get_rng_state()
+    assert run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epochs", "1", "--model", "squeezenet1_1", "--out", "run") == 0
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_list_shows_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--list") == 0
+    printed = capsys.readouterr().out
+    for word in ("darts", "zoo", "random", "grid", "evolution", "tpe", "hpo", "digits", "cifar10", "quick", "paper"):
+        assert word in printed

@@ -1,0 +1,77 @@
+"""The command line: what is understood, and the one line that a mistake is answered with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from records import RecordError
+from records.settings import Settings, parse_settings, repeat_data_flags
+
+SEARCH = ["--space", "darts", "--strategy", "tpe"]
+
+
+def parse(*arguments: str) -> Settings:
+    return parse_settings(list(arguments), "about")
+
+
+def test_defaults() -> None:
+    settings = parse(*SEARCH)
+    assert settings == Settings(space="darts", strategy="tpe")
+    assert (settings.preset, settings.dataset, settings.seed, settings.device) == ("quick", "auto", 0, "auto")
+
+
+def test_pins_are_read_as_json_or_text() -> None:
+    settings = parse(*SEARCH, "--set", "initial_lr=1e-2", "--set", "normal/inputs_2=[0, 1]", "--set", "backbone=resnet18", "--set", "a=true")
+    assert settings.pins == {"initial_lr": 0.01, "normal/inputs_2": [0, 1], "backbone": "resnet18", "a": True}
+
+
+def test_the_labs_options_are_short_for_set() -> None:
+    settings = parse(*SEARCH, "--model", "vgg16", "--initial_lr", "0.05", "--batch-size", "64", "--optimizer", "adam", "--epochs", "30")
+    assert settings.pins == {"backbone": "vgg16", "initial_lr": 0.05, "batch_size": 64, "optimizer": "adam"}
+    assert settings.epochs == 30
+
+
+def test_options_of_the_lab_without_effect_are_said() -> None:
+    settings = parse(*SEARCH, "--num_workers", "2", "--log_frequency", "20")
+    assert [note.split()[0] for note in settings.notes] == ["--num_workers", "--log_frequency"]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("10m", 600), ("1.5h", 5400), ("30s", 30)])
+def test_times(text: str, seconds: float) -> None:
+    assert parse(*SEARCH, "--time-budget", text).time_budget == seconds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--space is missing"),
+        (["--space", "zoo"], "--strategy is missing"),
+        ([*SEARCH, "--trials", "0"], "'0' is not a whole number of at least 1"),
+        ([*SEARCH, "--trials", "many"], "'many' is not a whole number"),
+        ([*SEARCH, "--epochs", "-3"], "'-3' is not a whole number of at least 1"),
+        ([*SEARCH, "--time-budget", "soon"], "'soon' is not a time; give seconds, or 10m, or 1.5h"),
+        ([*SEARCH, "--time-budget", "0"], "is not a time"),
+        ([*SEARCH, "--seed", "-1"], "is not a whole number from 0 to"),
+        ([*SEARCH, "--preset", "huge"], "choose from"),
+        ([*SEARCH, "--set", "initial_lr"], "expected LABEL=VALUE"),
+        ([*SEARCH, "--set", "=3"], "expected LABEL=VALUE"),
+        ([*SEARCH, "--model", "vgg16", "--set", "backbone=resnet18"], "backbone is set twice, to 'resnet18' and to 'vgg16'"),
+        ([*SEARCH, "--colour", "red"], "unrecognized arguments: --colour red"),
+        ([*SEARCH, "--resume"], "--resume needs the run's folder: --out DIR"),
+        (["--retrain", "best.json", "--trials", "3"], "--trials goes with a search, not with --retrain"),
+        (["--retrain", "best.json", "--space", "zoo"], "--space goes with a search, not with --retrain"),
+        (["--retrain", "best.json", "--resume"], "--resume needs the run's folder: --out DIR"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(arguments: list[str], message: str) -> None:
+    with pytest.raises(RecordError) as error:
+        parse(*arguments)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_data_flags_are_repeated_quoted() -> None:
+    assert repeat_data_flags(Settings()) == ""
+    assert repeat_data_flags(Settings(dataset="digits", data_dir=Path("my data"))) == " --dataset digits --data-dir 'my data'"

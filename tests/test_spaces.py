@@ -1,0 +1,151 @@
+"""The contract of every space in ``SPACES``: a new line there is tested here without an edit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from nni.mutable import Categorical, CategoricalMultiple, MutableDict
+from nni.nas.space import model_context
+
+from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry
+from spaces.choices import is_fixed, legal_choices, require_labels, restrict
+
+SEEDS = (0, 1)
+
+
+def small_space(name: str) -> tuple[type, dict[str, Any], dict[str, Any]]:
+    """The space's class, the arguments of its quick preset, and the mutables that preset searches."""
+    space = SPACES[name].load()
+    arguments = preset_arguments(space, "quick", "search")
+    return space, arguments, restrict(make_space(space, arguments).simplify(), {}, preset_choices(space, "quick"))
+
+
+def draw(name: str, seed: int) -> dict[str, Any]:
+    sample: dict[str, Any] = {}
+    MutableDict(small_space(name)[2]).random(memo=sample, random_state=np.random.RandomState(seed))
+    return sample
+
+
+def build(name: str, sample: dict[str, Any]) -> torch.nn.Module:
+    space, arguments, _ = small_space(name)
+    with torch.random.fork_rng(), model_context(sample):
+        torch.manual_seed(0)
+        return space(**arguments)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_offers_what_it_says(name: str) -> None:
+    space, arguments, mutables = small_space(name)
+    unfrozen = make_space(space, arguments)
+    categorical = all(isinstance(mutable, Categorical | CategoricalMultiple) for mutable in mutables.values())
+    assert ("one_shot" in SPACES[name].offers) == (categorical and hasattr(unfrozen, "input_edges"))
+    assert ("hyperparameters" in SPACES[name].offers) == bool(space.hyperparameters())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", SPACES)
+def test_random_samples_build_networks_that_learn(name: str, seed: int) -> None:
+    sample = draw(name, seed)
+    network = build(name, sample).train()
+    images, labels = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(seed)), torch.tensor([0, 1, 2, 3])
+    logits = network(images)
+    assert logits.shape == (4, 10)
+    torch.nn.functional.cross_entropy(logits, labels).backward()
+    assert [key for key, parameter in network.named_parameters() if parameter.grad is None] == []
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_freeze_and_model_context_build_the_same_shapes(name: str) -> None:
+    space, arguments, _ = small_space(name)
+    frozen = make_space(space, arguments).freeze(draw(name, 0)).eval()
+    assert frozen(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_canonical_samples_are_legal_idempotent_and_the_same_network(name: str) -> None:
+    space, _, mutables = small_space(name)
+    sample = draw(name, 0)
+    canonical = space.canonical(sample)
+    assert canonical.keys() == sample.keys()
+    assert MutableDict(mutables).check_contains(canonical) is None or preset_choices(space, "quick")
+    assert space.canonical(canonical) == canonical
+    first, second = build(name, sample).state_dict(), build(name, canonical).state_dict()
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_samples_survive_json(name: str) -> None:
+    sample = small_space(name)[0].canonical(draw(name, 1))
+    assert json.loads(json.dumps(sample)) == sample
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_describe_is_text(name: str) -> None:
+    description = SPACES[name].load().describe(draw(name, 0))
+    assert description
+    assert all(isinstance(text, str) and text for text in description.values())
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_default_architecture_is_none_or_legal(name: str) -> None:
+    space, arguments, _ = small_space(name)
+    default = space.default_architecture()
+    assert default is None or make_space(space, arguments).check_contains(default) is None
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_same_seed_same_weights_in_a_fresh_process(name: str) -> None:
+    program = (
+        "import json, sys, warnings; warnings.simplefilter('ignore')\n"
+        "import torch\n"
+        "from test_spaces import build\n"
+        "network = build(sys.argv[1], json.loads(sys.argv[2]))\n"
+        "print(sum(p.double().abs().sum().item() for p in network.parameters()).hex())"
+    )
+    sample = SPACES[name].load().canonical(draw(name, 0))
+    here = sum(p.double().abs().sum().item() for p in build(name, sample).parameters()).hex()
+    tests = Path(__file__).parent
+    command = [sys.executable, "-c", program, name, json.dumps(sample)]
+    there = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=tests.parent, env={"PYTHONPATH": f"{tests}:{tests.parent}", "PATH": ""}
+    )
+    assert there.stdout.strip() == here
+
+
+def test_unknown_space_names_the_known_ones() -> None:
+    with pytest.raises(SpaceError, match=r"unknown space 'dart' \(did you mean darts\?\); known: darts, zoo"):
+        space_entry("dart")
+
+
+def test_make_space_refuses_arguments_it_does_not_take() -> None:
+    with pytest.raises(SpaceError, match="colour"):
+        make_space(SPACES["darts"].load(), {"colour": "red"})
+    with pytest.raises(SpaceError, match="width"):
+        make_space(SPACES["darts"].load(), {"width": "wide"})
+
+
+def test_choices_as_plain_data() -> None:
+    mutables = {"a": Categorical(["x", "y"], label="a"), "b": CategoricalMultiple([0, 1, 2], n_chosen=2, label="b")}
+    assert legal_choices(mutables) == {
+        "a": {"kind": "one", "values": ["x", "y"], "n_chosen": None},
+        "b": {"kind": "several", "values": [0, 1, 2], "n_chosen": 2},
+    }
+    restricted = restrict(mutables, {"b": [2, 0]}, {"a": ["y"]})
+    assert restricted["a"].values == ["y"]
+    assert restricted["b"].values == [0, 2]
+    assert all(map(is_fixed, restricted.values()))
+    assert not any(map(is_fixed, mutables.values()))
+    assert not restrict(mutables, {"a": "x"}, {"a": ["y"]})["a"].values != ["x"], "a pin wins over a preset's choices"
+
+
+def test_unknown_labels_name_the_closest() -> None:
+    with pytest.raises(SpaceError, match="unknown label 'backbon'; closest known: backbone"):
+        require_labels(["backbon"], ["backbone", "stem"])

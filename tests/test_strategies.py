@@ -1,0 +1,172 @@
+"""The contract of every multi-trial strategy in ``STRATEGIES``, on a space that holds every kind of NNI mutable."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nni
+import pytest
+from nni.mutable import Categorical, CategoricalMultiple, Mutable, Numerical
+from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
+from nni.nas.space import SimplifiedModelSpace
+from torch import nn
+
+from spaces import SPACES
+from strategies import STRATEGIES, StrategyError, check_pair, strategy_entry
+from strategies.engine import InProcessEngine, TrialResult
+from strategies.optuna_search import make_encoder
+
+MULTI_TRIAL = [name for name, entry in STRATEGIES.items() if not entry.one_shot]
+LAYERS = ("a", "b", "c")
+
+
+class TinySpace(ModelSpace):
+    """Two layer choices and a choice of two of four inputs: 3 * 3 * 6 networks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = LayerChoice({name: nn.Identity() for name in LAYERS}, label="first")
+        self.second = LayerChoice({name: nn.Identity() for name in LAYERS}, label="second")
+        self.inputs = InputChoice(4, n_chosen=2, label="inputs")
+
+
+def score(model: nn.Module, *, lr: float, width: int) -> float:
+    """Highest for lr = 0.01 and the widest network; the report is what the evaluator tells on the way."""
+    value = 1 - abs(math.log10(lr) + 2) / 4 + width / 100
+    nni.report_intermediate_result(value / 2)
+    return value
+
+
+def explore(name: str, *, seed: int = 0, trials: int = 12, evaluate: Any = score) -> list[TrialResult]:
+    numbers = {"lr": Numerical(1e-4, 1.0, log_distributed=True, label="lr"), "width": Categorical([4, 8, 16], label="width")}
+    space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(evaluate, **numbers))
+    engine = InProcessEngine(max_trials=trials, seed=seed)
+    strategy_entry(name).load()(seed=seed, trials=trials)(space, engine)
+    return engine.results
+
+
+@pytest.mark.parametrize("name", MULTI_TRIAL)
+def test_runs_the_number_of_trials_asked_for_and_none_twice(name: str) -> None:
+    results = explore(name)
+    assert [result.number for result in results] == list(range(12))
+    assert len({json.dumps(result.sample, sort_keys=True) for result in results}) == 12
+    for result in results:
+        assert result.status == "complete"
+        assert result.score is not None
+        assert result.curve == [result.score / 2]
+        assert result.sample["first"] in LAYERS
+        assert len(result.sample["inputs"]) == 2
+        assert type(result.sample["lr"]) is float, "plain data, no numpy"
+
+
+@pytest.mark.parametrize("name", MULTI_TRIAL)
+def test_same_seed_same_trials_other_seed_others(name: str) -> None:
+    first, again, other = explore(name, seed=1), explore(name, seed=1), explore(name, seed=2)
+    assert [result.sample for result in first] == [result.sample for result in again]
+    assert [result.sample for result in first] != [result.sample for result in other]
+
+
+@pytest.mark.parametrize("name", MULTI_TRIAL)
+def test_same_seed_same_trials_in_a_fresh_process(name: str) -> None:
+    program = "import json, sys; from test_strategies import explore; print(json.dumps([r.sample for r in explore(sys.argv[1], trials=6)]))"
+    tests = Path(__file__).parent
+    environment = {"PYTHONPATH": f"{tests}:{tests.parent}", "PATH": "", "PYTHONWARNINGS": "ignore"}
+    there = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, check=True, env=environment)
+    assert json.loads(there.stdout.splitlines()[-1]) == [result.sample for result in explore(name, trials=6)]
+
+
+def fails_on_a(model: nn.Module, *, lr: float, width: int) -> float:
+    if width == 4:
+        raise RuntimeError("width 4 does not fit\nsecond line")
+    return math.nan if width == 8 else lr
+
+
+@pytest.mark.parametrize("name", MULTI_TRIAL)
+def test_failing_and_nan_trials_are_recorded_and_the_search_goes_on(name: str) -> None:
+    results = explore(name, trials=15, evaluate=fails_on_a)
+    assert len(results) == 15
+    for result in results:
+        width = result.sample["width"]
+        assert (result.status, result.score is None) == (("complete", False) if width == 16 else ("failed", True))
+        expected = {4: "RuntimeError: width 4 does not fit", 8: "ValueError: the evaluator's score is nan", 16: None}
+        assert result.error == expected[width]
+    assert {result.status for result in results} == {"complete", "failed"}
+
+
+@pytest.mark.parametrize("name", MULTI_TRIAL)
+def test_a_resumed_search_answers_from_the_record_and_ends_with_the_same_trials(name: str) -> None:
+    whole, calls = explore(name, trials=10), []
+
+    def counted(model: nn.Module, *, lr: float, width: int) -> float:
+        calls.append(lr)
+        return score(model, lr=lr, width=width)
+
+    numbers = {"lr": Numerical(1e-4, 1.0, log_distributed=True, label="lr"), "width": Categorical([4, 8, 16], label="width")}
+    space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(counted, **numbers))
+    engine = InProcessEngine(max_trials=10, known=whole[:6])
+    strategy_entry(name).load()(seed=0, trials=10)(space, engine)
+    assert [result.sample for result in engine.results] == [result.sample for result in whole]
+    assert len(calls) == 4
+
+
+def test_tpe_maximises_and_beats_random() -> None:
+    best = {name: sum(max(r.score or 0 for r in explore(name, seed=s, trials=40)) for s in range(5)) / 5 for name in ("tpe", "random")}
+    assert best["tpe"] > 1.13, "the optimum is 1.16"
+    assert best["tpe"] > best["random"]
+
+
+@pytest.mark.parametrize(
+    "mutable",
+    [
+        Categorical(["x", 3, 2.5], label="m"),
+        Categorical([[1, 2], [3]], label="m"),
+        CategoricalMultiple([0, 1, 2, 3], n_chosen=2, label="m"),
+        CategoricalMultiple(list(range(30)), n_chosen=5, label="m"),
+        CategoricalMultiple(["p", "q", "r"], label="m"),
+        Numerical(0.5, 2.0, label="m"),
+        Numerical(1e-5, 1e-1, log_distributed=True, label="m"),
+        Numerical(0.0, 10.0, quantize=2.0, label="m"),
+        Numerical(mu=0.0, sigma=1.0, label="m"),
+        Numerical(mu=0.0, sigma=1.0, log_distributed=True, label="m"),
+    ],
+    ids=repr,
+)
+def test_every_kind_of_mutable_is_sampled_legally_and_understood_both_ways(mutable: Mutable) -> None:
+    import optuna
+
+    encoder = make_encoder("m", mutable)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=5))
+    for _ in range(12):
+        trial = study.ask(encoder.distributions)
+        value = encoder.decode(trial.params)
+        assert mutable.contains({"m": value})
+        again = encoder.decode(encoder.encode(value))
+        assert again == pytest.approx(value, rel=1e-3, abs=1e-5) if isinstance(value, float) else again == value
+        study.tell(trial, float(len(str(value))))
+
+
+def test_unknown_kinds_of_mutables_are_refused() -> None:
+    with pytest.raises(StrategyError, match="m: TPE cannot search a Mutable"):
+        make_encoder("m", Mutable())
+
+
+def test_pairs_that_do_not_fit_are_refused_with_those_that_do() -> None:
+    offers = {name: entry.offers for name, entry in SPACES.items()}
+    with pytest.raises(StrategyError, match=r"strategy 'darts' does not fit space 'zoo': it fits darts; 'zoo' can be searched by random, "):
+        check_pair("darts", "zoo", offers)
+    for strategy, entry in STRATEGIES.items():
+        fitting = [space for space in SPACES if entry.needs <= offers[space]]
+        assert fitting, f"{strategy} fits no space"
+        for space in fitting:
+            check_pair(strategy, space, offers)
+
+
+def test_unknown_strategies_name_the_known_ones() -> None:
+    with pytest.raises(StrategyError, match=r"unknown strategy 'tpee' \(did you mean tpe\?\); known: darts, random"):
+        strategy_entry("tpee")
