@@ -15,17 +15,17 @@ help:
 	@echo 'make clean       remove the environment and what tools have cached; runs/ and data/ stay'
 	@echo 'Another Python than python3: make demo PYTHON=python3.12'
 
-demo: $(BIN)/installed-run
+demo: .venv/installed-run
 	$(BIN)/python run_experiment.py --space darts --strategy darts --out $(DEMO)/search
 	$(BIN)/python run_experiment.py --retrain $(DEMO)/search/best.json --out $(DEMO)/retrain
 
-test: $(BIN)/installed-test
+test: .venv/installed-test
 	$(BIN)/python -m pytest
 
-test-quick: $(BIN)/installed-test
+test-quick: .venv/installed-test
 	$(BIN)/python -m pytest -m "not slow"
 
-lint: $(BIN)/installed-dev
+lint: .venv/installed-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
@@ -34,7 +34,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A pyproject.toml that is newer than the stamp but says the same, as after a checkout, installs nothing.
-$(BIN)/installed-run $(BIN)/installed-test $(BIN)/installed-dev: $(BIN)/installed-%: pyproject.toml | $(BIN)/pip
+.venv/installed-run .venv/installed-test .venv/installed-dev: .venv/installed-%: pyproject.toml | $(BIN)/pip
 	@if cmp -s pyproject.toml $@; then touch $@; else \
 		echo 'Installing into .venv; torch is large, so the first time takes minutes.'; \
 		$(BIN)/python -m pip install --editable '.$(addprefix [,$(addsuffix ],$(subst run,,$*)))' \

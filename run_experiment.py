@@ -15,6 +15,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -130,14 +131,14 @@ class Experiment:
         folder.write_config(asdict(settings))
         return folder
 
-    def build(self, architecture: Mapping[str, Any]) -> Any:
-        """The network of ``architecture``, its first weights drawn with the run's seed."""
+    def build(self, architecture: Mapping[str, Any] | None) -> Any:
+        """The network of ``architecture``, or the unfrozen space for ``None``; the first weights drawn with the run's seed."""
         import torch
         from nni.nas.space import model_context
 
-        with torch.random.fork_rng(), model_context(dict(architecture)):
+        with torch.random.fork_rng(), nullcontext() if architecture is None else model_context(dict(architecture)):
             torch.manual_seed(self.settings.seed)
-            return self.space_class(**self.space_arguments)
+            return make_space(self.space_class, self.space_arguments)
 
     def measure(self, network: Any) -> dict[str, int]:
         """Parameters and multiply-adds of a network on these images."""
@@ -172,6 +173,8 @@ def quiet_libraries() -> None:
     import nni.runtime.log
 
     nni.runtime.log.silence_stdout()
+    logging.getLogger("nni").addHandler(logging.NullHandler())  # else Python's last resort prints what that handler would have
+    logging.getLogger("nni").propagate = False
 
 
 # --- search --------------------------------------------------------------------------------------------------------------------------
@@ -229,8 +232,7 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
         strategy = strategy_entry(settings.strategy or "").load()(
             seed=settings.seed, trials=1, gradient_clip_val=recipe.grad_clip or None, on_step=lambda: progress.update(1), on_epoch=note_epoch
         )
-        space = make_space(experiment.space_class, experiment.space_arguments)
-        strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
+        strategy(RawFormatModelSpace(experiment.build(None), evaluator), SequentialExecutionEngine())
     epoch = strategy.result()
     # What is found is trained alone by the recipe that suits the space, not by the supernet's.
     hyperparameters = override(recipe_values(space_entry(experiment.space_name).recipe), settings.pins)

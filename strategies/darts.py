@@ -13,7 +13,7 @@ to 1) before the arguments of the module itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import nni.nas.strategy  # before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken
@@ -27,7 +27,7 @@ from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMix
 from nni.nas.space import RawFormatModelSpace
 from torch import Tensor, nn
 
-from strategies import StrategyError
+from strategies import SearchFailed, StrategyError
 
 SUPERNETS = ("fused", "stock")
 NONE = "none"
@@ -122,16 +122,15 @@ class ScaledMixedInput(DifferentiableMixedInput):
 
 
 def choose_edges(probabilities: Mapping[str, Mapping[Any, float]], input_edges: Mapping[str, list[str]], n_chosen: Mapping[str, int]) -> dict[str, Any]:
-    """The architecture that architecture parameters stand for (section 2.4 of the paper).
+    """The cells that architecture parameters stand for (section 2.4 of the paper): the labels of ``input_edges`` and of their edges.
 
     On every edge the likeliest operation other than ``none``; at every node the ``n_chosen`` edges on which that operation is likeliest,
     the earlier state first where two are equal.
     """
     sample: dict[str, Any] = {}
     strength: dict[str, float] = {}
-    edges = {label for labels in input_edges.values() for label in labels}
-    for label, operations in probabilities.items():
-        candidates = {name: p for name, p in operations.items() if name != NONE or label not in edges}
+    for label in dict.fromkeys(edge for edges in input_edges.values() for edge in edges):
+        candidates = {name: p for name, p in probabilities[label].items() if name != NONE}
         sample[label] = max(candidates, key=lambda name: candidates[name])
         strength[label] = candidates[sample[label]]
     for label, sources in input_edges.items():
@@ -149,19 +148,22 @@ class DartsModule(DartsLightningModule):
         *,
         input_edges: Mapping[str, list[str]],
         n_chosen: Mapping[str, int],
+        alphas: Mapping[str, nn.Parameter],
         on_step: Callable[[], Any] | None,
         on_epoch: Callable[[SearchEpoch], Any] | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(training_module, **kwargs)
         self._input_edges, self._n_chosen, self._on_step, self._on_epoch = input_edges, n_chosen, on_step, on_epoch
+        self._alphas = alphas
         self._sums = torch.zeros(4)
         self._batches = 0
         self.last_epoch: SearchEpoch | None = None
 
     def arch_parameters(self) -> list[nn.Parameter]:
-        parameters = (p for module in self.supernet_modules() if hasattr(module, "arch_parameters") for p in module.arch_parameters())
-        return list(dict.fromkeys(parameters))
+        """Those that the supernet uses, in the order of the space's labels."""
+        used = {id(p) for module in self.supernet_modules() if hasattr(module, "arch_parameters") for p in module.arch_parameters()}
+        return [parameter for parameter in self._alphas.values() if id(parameter) in used]
 
     def export(self) -> dict[str, Any]:
         edges = {label: self._input_edges[label] for label in self._n_chosen}
@@ -185,7 +187,7 @@ class DartsModule(DartsLightningModule):
         values = [training["loss"], training["accuracy"], validation["loss"], validation["accuracy"]]
         step = torch.stack([value.detach() for value in values]).cpu()
         if not bool(step.isfinite().all()):
-            raise FloatingPointError("the supernet's loss is no longer finite: the search diverged (a smaller initial_lr may help)")
+            raise SearchFailed("the supernet's loss is no longer finite: the search diverged (a smaller initial_lr may help)")
         self._sums += step
         self._batches += 1
         if self._on_step is not None:
@@ -195,13 +197,23 @@ class DartsModule(DartsLightningModule):
         super().on_train_epoch_end()
         self.note_epoch()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["search_epoch"] = None if self.last_epoch is None else asdict(self.last_epoch)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        epoch = checkpoint["search_epoch"]
+        self.last_epoch = None if epoch is None else SearchEpoch(**epoch)
+
     def note_epoch(self) -> None:
         """Turn the sums since the last call into ``last_epoch`` and report it; an epoch cut short by a time budget counts as one."""
         if self._batches == 0:
             return
         means = (self._sums / self._batches).tolist()
         self._sums, self._batches = torch.zeros(4), 0
-        self.last_epoch = SearchEpoch(self.current_epoch + 1, *means, probabilities=self.export_probs(), sample=self.export())
+        # NNI's labels are a type of its own, which no plain checkpoint can hold.
+        probabilities = {str(label): dict(operations) for label, operations in self.export_probs().items()}
+        sample = {str(label): value for label, value in self.export().items()}
+        self.last_epoch = SearchEpoch(self.current_epoch + 1, *means, probabilities=probabilities, sample=sample)
         if self._on_epoch is not None:
             self._on_epoch(self.last_epoch)
 
@@ -267,6 +279,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             training_module,
             input_edges=self._input_edges,
             n_chosen=self._n_chosen,
+            alphas=self._arch_parameters,
             on_step=self._on_step,
             on_epoch=self._on_epoch,
             arc_learning_rate=self.arc_learning_rate,

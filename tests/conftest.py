@@ -1,11 +1,9 @@
-"""What holds for every test: no network but this machine's own, nothing written to the home folder."""
+"""What holds for every test: it reaches no machine but this one."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ _resolve = socket.getaddrinfo
 
 
 def _is_here(host: Any) -> bool:
-    if host is None or host in ("", "localhost", b"localhost"):
+    if host in (None, "", "localhost", b"localhost"):
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -30,7 +28,7 @@ def _resolve_here(host: Any, *arguments: Any, **options: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names of other machines do not resolve, so that tests do the same with and without a network."""
+    """Names of other machines do not resolve, and no proxy leads there, so that tests do the same with and without a network."""
     monkeypatch.setattr(socket, "getaddrinfo", _resolve_here)
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -82,7 +82,9 @@ def test_a_wrong_arrow_is_found(tmp_path: Path, line: str) -> None:
 def test_a_room_may_import_itself(tmp_path: Path) -> None:
     path = tmp_path / "spaces" / "deep" / "module.py"
     path.parent.mkdir(parents=True)
-    path.write_text("import spaces.cells\nfrom . import records\nfrom .records import a\nfrom .. import strategies\nimport record_linkage\n")
+    path.write_text(
+        "import spaces.cells\nfrom . import records\nfrom .records import a\nfrom .. import strategies\nimport record_linkage\n"
+    )
     assert wrong_arrows(tmp_path) == []
 
 

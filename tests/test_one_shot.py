@@ -1,0 +1,175 @@
+"""One-shot DARTS: the paper's rule, the traps of NNI that are stepped around, the two halves of the training set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
+from nni.nas.space import RawFormatModelSpace
+from test_training import make_data
+from torch import Tensor, nn
+
+from evaluators.one_shot import make_supernet_evaluator
+from evaluators.recipes import make_recipe
+from spaces import SPACES, make_space
+from spaces.darts import DartsSpace
+from strategies import STRATEGIES
+from strategies.darts import DartsStrategy, SearchEpoch, SummedInput, choose_edges
+
+ONE_SHOT = [name for name, entry in STRATEGIES.items() if entry.one_shot]
+SUPERNETS = ("fused", "stock")
+SMALL = {"width": 2, "num_cells": 3, "num_nodes": 2, "num_classes": 3}
+
+
+class PlainSpace(ModelSpace):
+    """A space that knows nothing of cells: one layer choice, and two of three inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = LayerChoice({"wide": nn.Conv2d(3, 4, 3, padding=1), "narrow": nn.Conv2d(3, 4, 1)}, label="layer")
+        self.inputs = InputChoice(3, n_chosen=2, label="inputs")
+        self.classifier = nn.Linear(4, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.layer(images)
+        return self.classifier(self.inputs([x, 2 * x, 3 * x]).mean(dim=(2, 3)))
+
+
+def seeded(space: type[ModelSpace], arguments: dict[str, Any]) -> ModelSpace:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make_space(space, arguments)
+
+
+def evaluator(folder: Path, epochs: int, seed: int = 0) -> Any:
+    recipe, device = make_recipe({"initial_lr": 0.05, "batch_size": 20}), torch.device("cpu")
+    settings = {"data": make_data(), "epochs": epochs, "recipe": recipe, "seed": seed, "device": device, "precision": torch.float32}
+    return make_supernet_evaluator(**settings, checkpoints=folder)
+
+
+def search(space: ModelSpace, folder: Path, *, epochs: int = 1, seed: int = 0, name: str = "darts", **options: Any) -> tuple[Any, list[SearchEpoch]]:
+    seen: list[SearchEpoch] = []
+    strategy = STRATEGIES[name].load()(seed=seed, trials=1, on_epoch=seen.append, **options)
+    strategy(RawFormatModelSpace(space, evaluator(folder, epochs, seed)), SequentialExecutionEngine())
+    return strategy, seen
+
+
+@pytest.mark.parametrize("name", ONE_SHOT)
+@pytest.mark.parametrize("space", [name for name, entry in SPACES.items() if "one_shot" in entry.offers])
+def test_every_one_shot_pair_finds_a_legal_architecture_and_repeats_itself(space: str, name: str, tmp_path: Path) -> None:
+    found = []
+    for seed in (0, 0, 1):
+        folder = tmp_path / str(len(found))
+        folder.mkdir()
+        found.append(search(seeded(SPACES[space].load(), SMALL), folder, name=name, seed=seed)[0].result())
+    assert make_space(SPACES[space].load(), SMALL).check_contains(found[0].sample) is None
+    assert 0 <= found[0].validation_accuracy <= 1
+    assert found[0] == found[1]
+    assert found[0].probabilities != found[2].probabilities
+
+
+def test_the_papers_rule() -> None:
+    probabilities = {
+        "e0": {"none": 0.8, "skip": 0.15, "conv": 0.05},
+        "e1": {"none": 0.1, "skip": 0.2, "conv": 0.7},
+        "e2": {"none": 0.3, "skip": 0.3, "conv": 0.4},
+    }
+    sample = choose_edges(probabilities, {"inputs": ["e0", "e1", "e2"]}, {"inputs": 2})
+    assert sample == {"e0": "skip", "e1": "conv", "e2": "conv", "inputs": [1, 2]}, "none is never chosen and never counts"
+    even = {edge: {"skip": 0.5, "conv": 0.5} for edge in probabilities}
+    assert choose_edges(even, {"inputs": ["e0", "e1", "e2"]}, {"inputs": 2})["inputs"] == [0, 1]
+
+
+@pytest.mark.parametrize("supernet", SUPERNETS)
+def test_architecture_parameters_come_in_the_order_of_the_space(supernet: str, tmp_path: Path) -> None:
+    space = DartsSpace(**SMALL)
+    labels = [label for label in space.simplify() if "edge" in label]
+    strategy, _ = search(space, tmp_path, supernet=supernet)
+    parameters = strategy.oneshot_module.arch_parameters()
+    assert len(parameters) == len(labels) == 2 * 5
+    assert all(strategy._arch_parameters[label] is parameter for label, parameter in zip(labels, parameters, strict=True))
+
+
+@pytest.mark.parametrize("supernet", SUPERNETS)
+def test_the_supernet_at_certainty_is_the_frozen_network(supernet: str) -> None:
+    """With all weight on one operation per edge, a node adds up its edges, as the frozen node does (NNI's own would mix them)."""
+    space = DartsSpace(width=2, num_cells=3, num_nodes=1)  # one node, two states: both are read, nothing is left out
+    sample = {label: mutable.values[3] if "edge" in label else [0, 1] for label, mutable in space.simplify().items()}
+    frozen = space.freeze(sample).train()
+    strategy = DartsStrategy(supernet=supernet)
+    mixed = strategy.mutate_model(space).train()
+    assert any(isinstance(module, SummedInput) for module in mixed.modules()) == (supernet == "stock")
+    with torch.no_grad():
+        for label, parameter in strategy._arch_parameters.items():
+            if "edge" in label:
+                parameter.fill_(-1e4)
+                parameter[3] = 1e4
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(mixed(images), frozen(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("supernet", SUPERNETS)
+def test_each_step_trains_its_own_parameters(supernet: str, tmp_path: Path) -> None:
+    space = DartsSpace(**SMALL)
+    weights_before = {name: parameter.clone() for name, parameter in space.named_parameters()}
+    strategy, (epoch,) = search(space, tmp_path, supernet=supernet)
+    alphas = torch.cat(strategy.oneshot_module.arch_parameters())
+    fresh, unsearched = DartsStrategy(seed=0), DartsSpace(**SMALL)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        fresh.mutate_model(unsearched)
+    first = torch.cat([p for label, p in fresh._arch_parameters.items() if "edge" in label])
+    # 3 steps of Adam at 3e-4 move an alpha by at most about 1e-3, and not by nothing
+    assert 1e-5 < (alphas - first).abs().max() < 2e-3
+    stem = weights_before["stem.0.weight"]
+    assert not torch.equal(stem, strategy.supernet.stem[0].weight)
+    assert epoch.number == 1
+    assert all(abs(sum(p.values()) - 1) < 1e-5 for p in epoch.probabilities.values())
+
+
+def test_a_space_without_cells_keeps_as_many_inputs_as_it_asks_for(tmp_path: Path) -> None:
+    strategy, _ = search(PlainSpace(), tmp_path)
+    sample = strategy.result().sample
+    assert sample["layer"] in ("wide", "narrow")
+    assert len(sample["inputs"]) == 2
+    # the mixed input is of the size of two inputs: 2 * (x + 2x + 3x) / 3 when all weigh the same
+    mixed = strategy.supernet.inputs
+    with torch.no_grad():
+        mixed._arch_alpha.zero_()
+    x = torch.ones(1)
+    assert mixed([x, 2 * x, 3 * x]).item() == pytest.approx(4.0)
+
+
+def test_weights_and_architecture_never_share_an_image(tmp_path: Path) -> None:
+    lightning = evaluator(tmp_path, 1)
+    halves = [loader._split for loader in (lightning.train_dataloaders, lightning.val_dataloaders)]
+    images = [{image.numpy().tobytes() for image in half.images} for half in halves]
+    assert len(images[0]) == len(images[1]) == 60
+    assert not images[0] & images[1]
+    assert [half.labels.bincount().tolist() for half in halves] == [[20, 20, 20]] * 2
+
+
+def test_a_search_that_is_gone_on_with_is_the_search_that_was_not_interrupted(tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("whole", "parted")}
+    for folder in folders.values():
+        folder.mkdir()
+    whole, seen = search(seeded(DartsSpace, SMALL), folders["whole"], epochs=3)
+
+    class Enough(Exception):
+        pass
+
+    def stop_in_the_second(epoch: SearchEpoch) -> None:
+        if epoch.number == 2:
+            raise Enough
+
+    space = seeded(DartsSpace, SMALL)
+    with pytest.raises(Enough):
+        DartsStrategy(seed=0, on_epoch=stop_in_the_second)(RawFormatModelSpace(space, evaluator(folders["parted"], 3)), SequentialExecutionEngine())
+    resumed, rest = search(seeded(DartsSpace, SMALL), folders["parted"], epochs=3)
+    assert rest == seen[1:]
+    for first, second in zip(whole.oneshot_module.parameters(), resumed.oneshot_module.parameters(), strict=True):
+        assert torch.equal(first, second)
