@@ -1,9 +1,9 @@
 """Find a better network for small images than the one you were given, and train what was found.
 
-    python run_experiment.py --space darts --strategy darts        # search one-shot, write best.json
-    python run_experiment.py --space zoo --strategy tpe            # search by trials
-    python run_experiment.py --retrain runs/NAME/best.json         # train the found architecture anew, score the test set once
-    python run_experiment.py --list                                # spaces, strategies, data sets, and which fit together
+python run_experiment.py --space darts --strategy darts        # search one-shot, write best.json
+python run_experiment.py --space zoo --strategy tpe            # search by trials
+python run_experiment.py --retrain runs/NAME/best.json         # train the found architecture anew, score the test set once
+python run_experiment.py --list                                # spaces, strategies, data sets, and which fit together
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def show_list(screen: Screen) -> None:
     """What there is, and which strategy fits which space."""
-    fits = [[name, *("yes" if entry.needs <= OFFERS[space] else "-" for space in SPACES), entry.summary] for name, entry in STRATEGIES.items()]
+    fits = [
+        [name, *("yes" if entry.needs <= OFFERS[space] else "-" for space in SPACES), entry.summary] for name, entry in STRATEGIES.items()
+    ]
     screen.closing_table("Strategies (--strategy), and the spaces they fit", fits, header=["", *SPACES, ""])
     screen.closing_table("Spaces (--space)", [[name, entry.summary] for name, entry in SPACES.items()])
     data_sets = [
@@ -125,7 +127,11 @@ class Experiment:
     def open_folder(self, name: str, **identity: Any) -> RunFolder:
         """The run's folder; a resumed run must be the same in all that is told here."""
         settings = self.settings
-        same = {"space": {"name": self.space_name, "arguments": self.space_arguments}, "dataset": self.data.describe(), "recipe": self.recipe}
+        same: dict[str, Any] = {
+            "space": {"name": self.space_name, "arguments": self.space_arguments},
+            "dataset": self.data.describe(),
+            "recipe": self.recipe,
+        }
         same |= {"epochs": self.epochs, "pins": settings.pins, "seed": settings.seed, "precision": self.precision_name, **identity}
         folder = RunFolder.create(settings.out, space=self.space_name, strategy=name, resume=settings.resume, identity=same)
         folder.write_config(asdict(settings))
@@ -144,10 +150,16 @@ class Experiment:
         """Parameters and multiply-adds of a network on these images."""
         from evaluators.complexity import measure_complexity
 
-        return {**measure_complexity(network, self.data.train.images.shape[1:])}
+        size = measure_complexity(network, self.data.train.images.shape[1:])
+        return {"parameters": size["parameters"], "flops": size["flops"]}
 
     def write_best(
-        self, folder: RunFolder, architecture: Mapping[str, Any], hyperparameters: Mapping[str, Any], score: tuple[str, float, int], **more: Any
+        self,
+        folder: RunFolder,
+        architecture: Mapping[str, Any],
+        hyperparameters: Mapping[str, Any],
+        score: tuple[str, float, int],
+        **more: Any,
     ) -> None:
         """Write ``best.json``; ``score`` is (metric, value, epochs), ``more`` is told of the strategy."""
         save_best(
@@ -230,7 +242,11 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
             progress.update(0, best=epoch.validation_accuracy, detail=detail)
 
         strategy = strategy_entry(settings.strategy or "").load()(
-            seed=settings.seed, trials=1, gradient_clip_val=recipe.grad_clip or None, on_step=lambda: progress.update(1), on_epoch=note_epoch
+            seed=settings.seed,
+            trials=1,
+            gradient_clip_val=recipe.grad_clip or None,
+            on_step=lambda: progress.update(1),
+            on_epoch=note_epoch,
         )
         strategy(RawFormatModelSpace(experiment.build(None), evaluator), SequentialExecutionEngine())
     epoch = strategy.result()
@@ -373,13 +389,15 @@ def retrain(settings: Settings, screen: Screen) -> None:
                 recipe=recipe,
                 checkpoint=folder.checkpoints_path / "retrain.ckpt",
                 weights=folder.path / "weights.safetensors",
-                on_epoch=lambda epoch: progress.update(1, detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}"),
+                on_epoch=lambda epoch: progress.update(
+                    1, detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}"
+                ),
             )
         document = {**result, **size, "epochs": experiment.epochs, "hyperparameters": asdict(recipe), "architecture": best.architecture}
         document |= {"space": {"name": best.space_name, "arguments": experiment.space_arguments}, "dataset": experiment.data.describe()}
         document |= {"seed": settings.seed, "precision": experiment.precision_name, "versions": collect_versions()}
         write_json_atomically(folder.path / "retrained.json", document)
-        rows = [["test accuracy", format_accuracy(result["test_accuracy"])], ["epochs", experiment.epochs]]
+        rows: list[list[object]] = [["test accuracy", format_accuracy(result["test_accuracy"])], ["epochs", experiment.epochs]]
         rows += [["parameters", format_count(size["parameters"])], ["multiply-adds", format_count(size["flops"])]]
         rows += [["training took", format_seconds(result["seconds"])], ["written to", folder.path / "retrained.json"]]
         screen.closing_table(f"Retrained on {experiment.data.name}", rows)

@@ -100,10 +100,7 @@ def _read_batches(root: Path) -> LabelledImages:
             raise DataError(f"{batches / name} is damaged (its MD5 is not {md5}); delete {batches} to download it anew")
     with _quiet():
         parts = [CIFAR10(root, train=train) for train in (True, False)]
-    train, test = (
-        Split(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets))
-        for part in parts
-    )
+    train, test = (Split(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)) for part in parts)
     return label_images(parts[0].classes, train, test)
 
 

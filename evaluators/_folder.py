@@ -80,8 +80,7 @@ def _check_classes(path: Path, train: Sequence[str], test: Sequence[str]) -> Non
         for name in here:
             if name not in there:
                 raise DataError(
-                    f"data folder {path}: class {name!r} is in {present}/ but missing in {absent}/; "
-                    "both must have the same classes"
+                    f"data folder {path}: class {name!r} is in {present}/ but missing in {absent}/; both must have the same classes"
                 )
     if len(train) < 2:
         raise DataError(f"data folder {path} has only the class {train[0]!r}; at least two are needed")

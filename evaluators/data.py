@@ -195,9 +195,7 @@ def iterate_batches(
     return _batches(split, batch_size, generator, drop_last)
 
 
-def _batches(
-    split: Split, batch_size: int, generator: torch.Generator | None, drop_last: bool
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(split: Split, batch_size: int, generator: torch.Generator | None, drop_last: bool) -> Iterator[tuple[Tensor, Tensor]]:
     order = None
     if generator is not None:
         order = torch.randperm(len(split), generator=generator, device=generator.device).to(split.images.device)

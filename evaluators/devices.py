@@ -39,7 +39,9 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     with torch.random.fork_rng():
         kinds = [_block(groups) for groups in (1, 32)]
     # float32 unless the gain is clear: a tie buys nothing for the lost digits.
-    faster = all(_seconds_of_a_step(kind, device, torch.bfloat16) < 0.85 * _seconds_of_a_step(kind, device, torch.float32) for kind in kinds)
+    faster = all(
+        _seconds_of_a_step(kind, device, torch.bfloat16) < 0.85 * _seconds_of_a_step(kind, device, torch.float32) for kind in kinds
+    )
     return torch.bfloat16 if faster else torch.float32
 
 
@@ -56,7 +58,7 @@ def _block(groups: int) -> nn.Module:
 
 
 def _seconds_of_a_step(network: nn.Module, device: torch.device, precision: torch.dtype, repeats: int = 5) -> float:
-    network.to(device=device, memory_format=torch.channels_last)
+    network.to(device=device).to(memory_format=torch.channels_last)
     images = torch.zeros(32, 32, 16, 16, device=device).to(memory_format=torch.channels_last)
     times = []
     for _ in range(repeats):

@@ -41,7 +41,9 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for images, labels in iterate_batches(self._split, self._batch_size, generator=self.generator, drop_last=True):
-            images = augment(images, padding=4, flip=True, cutout_size=self._cutout, cutout_value=self._mean_colour, generator=self.generator)
+            images = augment(
+                images, padding=4, flip=True, cutout_size=self._cutout, cutout_value=self._mean_colour, generator=self.generator
+            )
             yield self._normalize(images), labels
 
 

@@ -19,7 +19,7 @@ from torchvision.ops import StochasticDepth
 
 from evaluators import TrainingDiverged
 from evaluators.augmentation import Normalizer, augment
-from evaluators.checkpoints import load_checkpoint, save_checkpoint
+from evaluators.checkpoints import Stateful, load_checkpoint, save_checkpoint
 from evaluators.data import Dataset, Split, iterate_batches
 from evaluators.devices import autocast
 from evaluators.recipes import Recipe, make_recipe
@@ -89,14 +89,14 @@ def train(
     """
     device = torch.device(device)
     generator = torch.Generator().manual_seed(seed)
-    network.to(device=device, memory_format=torch.channels_last)
+    network.to(device=device).to(memory_format=torch.channels_last)
     normalize = Normalizer(data.mean, data.std, channels_last=True)
     mean_colour = [255 * mean for mean in data.mean]
     batch_size = min(recipe.batch_size, len(split))
     steps = len(split) // batch_size
     optimizer = make_optimizer(network, recipe)
     scheduler = LambdaLR(optimizer, learning_rate_factor(recipe, epochs, steps))
-    state = {"network": network, "optimizer": optimizer, "scheduler": scheduler}
+    state: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "scheduler": scheduler}
     history = load_checkpoint(checkpoint, state, generator) if checkpoint is not None else []
     yield from (Epoch(**epoch) for epoch in history)
     paths = [module for module in network.modules() if isinstance(module, StochasticDepth)] if recipe.drop_path else []
@@ -207,10 +207,10 @@ def retrain(
     Returns ``{"test_accuracy": fraction, "curve": [an Epoch as a dict, ...], "seconds": of training}``; the curve is of the training set.
     """
     curve = []
-    settings = {"epochs": epochs, "recipe": recipe, "seed": seed, "device": device, "precision": precision, "checkpoint": checkpoint}
+    settings: dict[str, Any] = {"epochs": epochs, "recipe": recipe, "seed": seed, "checkpoint": checkpoint}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for epoch in train(network, data.train_and_validation, data, **settings):
+        for epoch in train(network, data.train_and_validation, data, device=device, precision=precision, **settings):
             curve.append(asdict(epoch))
             if on_epoch is not None:
                 on_epoch(epoch)

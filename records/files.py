@@ -104,9 +104,7 @@ def parse_json(text: str) -> Any:
         RecordError: the text is not such JSON; the message does not name a file, so add its name.
     """
     try:
-        return json.loads(
-            text, parse_constant=_refuse_constant, parse_float=_parse_finite, object_pairs_hook=_refuse_twice
-        )
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_finite, object_pairs_hook=_refuse_twice)
     except json.JSONDecodeError as error:
         cut = "; the file may be cut off" if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg else ""
         raise RecordError(f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}{cut}") from None

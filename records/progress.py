@@ -36,9 +36,7 @@ class Progress(Protocol):
 class _State:
     """What both faces show, and when."""
 
-    def __init__(
-        self, total: float | None, unit: str, description: str, completed: float, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, total: float | None, unit: str, description: str, completed: float, clock: Callable[[], float]) -> None:
         self.total, self.unit, self.description, self.completed = total, unit, description, completed
         self.best: float | None = None
         self.detail = ""
@@ -146,7 +144,5 @@ class LiveProgress:
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._live.stop()

@@ -37,9 +37,7 @@ def find_commit(folder: Path = _PROJECT) -> str | None:
     environment.update(GIT_CEILING_DIRECTORIES=str(folder.parent), GIT_OPTIONAL_LOCKS="0")
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        answer = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=5, check=False
-        )
+        answer = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.SubprocessError, UnicodeError):
         return None
     return answer.stdout.strip() or None if answer.returncode == 0 else None

@@ -95,9 +95,7 @@ class RunFolder:
             if error.errno in _DISK_FULL:
                 raise
             place = error.filename or target
-            raise RecordError(
-                f"cannot write to {place}: {error.strerror}; name a folder that you may write to with --out DIR"
-            ) from None
+            raise RecordError(f"cannot write to {place}: {error.strerror}; name a folder that you may write to with --out DIR") from None
         except ValueError as error:
             if isinstance(error, RecordError):
                 raise
@@ -161,9 +159,7 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
 

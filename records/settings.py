@@ -149,7 +149,9 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     what = parser.add_argument_group("what to run")
     what.add_argument("--space", metavar="NAME", help="the search space")
     what.add_argument("--strategy", metavar="NAME", help="how it is searched")
-    what.add_argument("--retrain", metavar="FILE", help="train the architecture of a best.json, or of a published genotype such as DARTS_V2")
+    what.add_argument(
+        "--retrain", metavar="FILE", help="train the architecture of a best.json, or of a published genotype such as DARTS_V2"
+    )
     what.add_argument("--list", action="store_true", help="show spaces, strategies, data sets, and which fit together")
     size = parser.add_argument_group("how large")
     summaries = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
@@ -158,7 +160,9 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     size.add_argument("--epochs", type=_count, metavar="N", help="epochs: of the supernet, of each trial, or of retraining")
     size.add_argument("--time-budget", type=_seconds, metavar="TIME", help="end the search after so long: seconds, or 10m, or 1.5h")
     data = parser.add_argument_group("on what")
-    data.add_argument("--dataset", default="auto", metavar="NAME", help="auto, cifar10, digits, or a folder with train/<class>/ and test/<class>/")
+    data.add_argument(
+        "--dataset", default="auto", metavar="NAME", help="auto, cifar10, digits, or a folder with train/<class>/ and test/<class>/"
+    )
     data.add_argument("--data-dir", type=Path, default=Path("data"), metavar="DIR", help="where data sets lie (default: data)")
     how = parser.add_argument_group("how")
     how.add_argument("--set", action="append", default=[], metavar="LABEL=VALUE", help="fix a choice or a hyperparameter; may be repeated")

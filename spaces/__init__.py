@@ -7,8 +7,8 @@ interface (``simplify``, ``freeze``), what its strategies and records need to kn
 - ``describe(architecture)``: the architecture in words, ``{name: text}``;
 - ``default_architecture()``: the architecture a search starts from and ``hpo`` keeps, or ``None``;
 - ``hyperparameters()``: the hyperparameters that are searched together with the architecture, as NNI mutables by label;
-- ``SIZES`` and ``NARROWED``, where its networks or its choices depend on the preset: see ``preset_arguments`` and ``preset_choices``;
-- ``input_edges()``, where cells are searched one-shot: for each ``InputChoice`` label the ``LayerChoice`` labels of its candidates, in order.
+- ``SIZES`` and ``NARROWED``, where networks or choices depend on the preset: see ``preset_arguments`` and ``preset_choices``;
+- ``input_edges()``, where cells are searched one-shot: by ``InputChoice`` label the ``LayerChoice`` labels of its candidates, in order.
 
 To add one: write one file, then one line in ``SPACES``. The contract tests run over the dict.
 """
@@ -49,8 +49,12 @@ class SpaceEntry:
 
 
 SPACES: dict[str, SpaceEntry] = {
-    "darts": SpaceEntry("spaces.darts:DartsSpace", "normal and reduction cell of DARTS (Liu et al. 2019)", frozenset({"one_shot"}), "darts"),
-    "zoo": SpaceEntry("spaces.zoo:ZooSpace", "torchvision and timm backbones, stem, hyperparameters", frozenset({"hyperparameters"}), "fast"),
+    "darts": SpaceEntry(
+        "spaces.darts:DartsSpace", "normal and reduction cell of DARTS (Liu et al. 2019)", frozenset({"one_shot"}), "darts"
+    ),
+    "zoo": SpaceEntry(
+        "spaces.zoo:ZooSpace", "torchvision and timm backbones, stem, hyperparameters", frozenset({"hyperparameters"}), "fast"
+    ),
 }
 
 
@@ -64,7 +68,7 @@ def space_entry(name: str, spaces: Mapping[str, SpaceEntry] = SPACES) -> SpaceEn
 
 
 def preset_arguments(space: type, preset: str, phase: str) -> dict[str, Any]:
-    """The constructor arguments that ``space`` has for a preset in ``phase`` (``"search"`` or ``"retrain"``); none where it has no ``SIZES``."""
+    """The constructor arguments of ``space`` for a preset in ``phase``, ``"search"`` or ``"retrain"``; none without ``SIZES``."""
     return dict(getattr(space, "SIZES", {}).get(preset, {}).get(phase, {}))
 
 

@@ -176,7 +176,12 @@ class DartsSpace(nas.ModelSpace):
         self, *, num_classes: int = 10, width: int = 16, num_cells: int = 8, num_nodes: int = 4, none: bool = False, auxiliary: bool = False
     ) -> None:
         super().__init__()
-        for name, value, least in (("num_classes", num_classes, 2), ("width", width, 2), ("num_cells", num_cells, 3), ("num_nodes", num_nodes, 1)):
+        for name, value, least in (
+            ("num_classes", num_classes, 2),
+            ("width", width, 2),
+            ("num_cells", num_cells, 3),
+            ("num_nodes", num_nodes, 1),
+        ):
             if value < least:
                 raise SpaceError(f"darts: {name} must be at least {least}, not {value}")
         frozen = current_model() is not None
@@ -196,7 +201,7 @@ class DartsSpace(nas.ModelSpace):
             c_before_last, c_last = c_last, num_nodes * channels
             if auxiliary and frozen and index == reductions[1]:
                 self.auxiliary_head = AuxiliaryHead(c_last, num_classes)
-        self.auxiliary_after = reductions[1]
+        self.num_nodes, self.auxiliary_after = num_nodes, reductions[1]
         self.classifier = nn.Linear(c_last, num_classes)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -211,8 +216,10 @@ class DartsSpace(nas.ModelSpace):
 
     def input_edges(self) -> dict[str, list[str]]:
         """For each choice of inputs the labels of the edges it chooses from, in order."""
-        nodes = range(2, 2 + len(self.cells[0].nodes))
-        return {inputs_label(kind, node): [edge_label(kind, source, node) for source in range(node)] for kind in CELL_KINDS for node in nodes}
+        nodes = range(2, 2 + self.num_nodes)
+        return {
+            inputs_label(kind, node): [edge_label(kind, source, node) for source in range(node)] for kind in CELL_KINDS for node in nodes
+        }
 
     @staticmethod
     def canonical(sample: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,37 +29,101 @@ _ALL_NODES = [2, 3, 4, 5]
 GENOTYPES: dict[str, Genotype] = {
     # First and second order DARTS, Liu et al. 2019 (arXiv 1806.09055), from the authors' genotypes.py.
     "DARTS_V1": Genotype(
-        [("sep_conv_3x3", 1), ("sep_conv_3x3", 0), ("skip_connect", 0), ("sep_conv_3x3", 1)]
-        + [("skip_connect", 0), ("sep_conv_3x3", 1), ("sep_conv_3x3", 0), ("skip_connect", 2)],
+        [
+            ("sep_conv_3x3", 1),
+            ("sep_conv_3x3", 0),
+            ("skip_connect", 0),
+            ("sep_conv_3x3", 1),
+            ("skip_connect", 0),
+            ("sep_conv_3x3", 1),
+            ("sep_conv_3x3", 0),
+            ("skip_connect", 2),
+        ],
         _ALL_NODES,
-        [("max_pool_3x3", 0), ("max_pool_3x3", 1), ("skip_connect", 2), ("max_pool_3x3", 0)]
-        + [("max_pool_3x3", 0), ("skip_connect", 2), ("skip_connect", 2), ("avg_pool_3x3", 0)],
+        [
+            ("max_pool_3x3", 0),
+            ("max_pool_3x3", 1),
+            ("skip_connect", 2),
+            ("max_pool_3x3", 0),
+            ("max_pool_3x3", 0),
+            ("skip_connect", 2),
+            ("skip_connect", 2),
+            ("avg_pool_3x3", 0),
+        ],
         _ALL_NODES,
     ),
     "DARTS_V2": Genotype(
-        [("sep_conv_3x3", 0), ("sep_conv_3x3", 1), ("sep_conv_3x3", 0), ("sep_conv_3x3", 1)]
-        + [("sep_conv_3x3", 1), ("skip_connect", 0), ("skip_connect", 0), ("dil_conv_3x3", 2)],
+        [
+            ("sep_conv_3x3", 0),
+            ("sep_conv_3x3", 1),
+            ("sep_conv_3x3", 0),
+            ("sep_conv_3x3", 1),
+            ("sep_conv_3x3", 1),
+            ("skip_connect", 0),
+            ("skip_connect", 0),
+            ("dil_conv_3x3", 2),
+        ],
         _ALL_NODES,
-        [("max_pool_3x3", 0), ("max_pool_3x3", 1), ("skip_connect", 2), ("max_pool_3x3", 1)]
-        + [("max_pool_3x3", 0), ("skip_connect", 2), ("skip_connect", 2), ("max_pool_3x3", 1)],
+        [
+            ("max_pool_3x3", 0),
+            ("max_pool_3x3", 1),
+            ("skip_connect", 2),
+            ("max_pool_3x3", 1),
+            ("max_pool_3x3", 0),
+            ("skip_connect", 2),
+            ("skip_connect", 2),
+            ("max_pool_3x3", 1),
+        ],
         _ALL_NODES,
     ),
     # Xu et al. 2020 (arXiv 1907.05737), searched on CIFAR-10.
     "PC_DARTS": Genotype(
-        [("sep_conv_3x3", 1), ("skip_connect", 0), ("sep_conv_3x3", 0), ("dil_conv_3x3", 1)]
-        + [("sep_conv_5x5", 0), ("sep_conv_3x3", 1), ("avg_pool_3x3", 0), ("dil_conv_3x3", 1)],
+        [
+            ("sep_conv_3x3", 1),
+            ("skip_connect", 0),
+            ("sep_conv_3x3", 0),
+            ("dil_conv_3x3", 1),
+            ("sep_conv_5x5", 0),
+            ("sep_conv_3x3", 1),
+            ("avg_pool_3x3", 0),
+            ("dil_conv_3x3", 1),
+        ],
         _ALL_NODES,
-        [("sep_conv_5x5", 1), ("max_pool_3x3", 0), ("sep_conv_5x5", 1), ("sep_conv_5x5", 2)]
-        + [("sep_conv_3x3", 0), ("sep_conv_3x3", 3), ("sep_conv_3x3", 1), ("sep_conv_3x3", 2)],
+        [
+            ("sep_conv_5x5", 1),
+            ("max_pool_3x3", 0),
+            ("sep_conv_5x5", 1),
+            ("sep_conv_5x5", 2),
+            ("sep_conv_3x3", 0),
+            ("sep_conv_3x3", 3),
+            ("sep_conv_3x3", 1),
+            ("sep_conv_3x3", 2),
+        ],
         _ALL_NODES,
     ),
     # Chen et al. 2019 (arXiv 1904.12760), searched on CIFAR-10.
     "PDARTS": Genotype(
-        [("skip_connect", 0), ("dil_conv_3x3", 1), ("skip_connect", 0), ("sep_conv_3x3", 1)]
-        + [("sep_conv_3x3", 1), ("sep_conv_3x3", 3), ("sep_conv_3x3", 0), ("dil_conv_5x5", 4)],
+        [
+            ("skip_connect", 0),
+            ("dil_conv_3x3", 1),
+            ("skip_connect", 0),
+            ("sep_conv_3x3", 1),
+            ("sep_conv_3x3", 1),
+            ("sep_conv_3x3", 3),
+            ("sep_conv_3x3", 0),
+            ("dil_conv_5x5", 4),
+        ],
         _ALL_NODES,
-        [("avg_pool_3x3", 0), ("sep_conv_5x5", 1), ("sep_conv_3x3", 0), ("dil_conv_5x5", 2)]
-        + [("max_pool_3x3", 0), ("dil_conv_3x3", 1), ("dil_conv_3x3", 1), ("dil_conv_5x5", 3)],
+        [
+            ("avg_pool_3x3", 0),
+            ("sep_conv_5x5", 1),
+            ("sep_conv_3x3", 0),
+            ("dil_conv_5x5", 2),
+            ("max_pool_3x3", 0),
+            ("dil_conv_3x3", 1),
+            ("dil_conv_3x3", 1),
+            ("dil_conv_5x5", 3),
+        ],
         _ALL_NODES,
     ),
 }
@@ -79,11 +143,15 @@ def architecture_from_genotype(genotype: Genotype) -> dict[str, Any]:
         num_nodes = len(pairs) // 2
         concat = list(getattr(genotype, f"{kind}_concat"))
         if concat != list(range(2, num_nodes + 2)):
-            raise SpaceError(f"genotype: {kind}_concat is {concat}; the darts space concatenates all nodes, {list(range(2, num_nodes + 2))}")
+            raise SpaceError(
+                f"genotype: {kind}_concat is {concat}; the darts space concatenates all nodes, {list(range(2, num_nodes + 2))}"
+            )
         for node in range(2, num_nodes + 2):
             chosen = {source: operation for operation, source in pairs[2 * node - 4 : 2 * node - 2]}
             if len(chosen) != 2 or not all(0 <= source < node for source in chosen):
-                raise SpaceError(f"genotype: node {node} of {kind} must read two different states before it, not {pairs[2 * node - 4 : 2 * node - 2]}")
+                raise SpaceError(
+                    f"genotype: node {node} of {kind} must read two different states before it, not {pairs[2 * node - 4 : 2 * node - 2]}"
+                )
             for operation in chosen.values():
                 if operation not in OPERATIONS:
                     raise SpaceError(f"genotype: unknown operation {operation!r}; known: {', '.join(OPERATIONS)}")

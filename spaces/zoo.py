@@ -58,7 +58,15 @@ class ZooSpace(nas.ModelSpace):
     # A first look stays with networks that train in seconds on two CPU cores.
     NARROWED: ClassVar[dict[str, dict[str, list[str]]]] = {
         "quick": {
-            "backbone": ["resnet18", "squeezenet1_1", "shufflenet_v2_x1_0", "resnet10t", "mobilenetv3_small_100", "regnetx_002", "tinynet_e"],
+            "backbone": [
+                "resnet18",
+                "squeezenet1_1",
+                "shufflenet_v2_x1_0",
+                "resnet10t",
+                "mobilenetv3_small_100",
+                "regnetx_002",
+                "tinynet_e",
+            ],
             "stem": ["own"],
         }
     }

@@ -77,5 +77,6 @@ def check_pair(strategy: str, space: str, offers: Mapping[str, frozenset[str]]) 
         spaces = [name for name, offered in offers.items() if needs <= offered]
         others = [name for name, entry in STRATEGIES.items() if entry.needs <= offers[space]]
         raise StrategyError(
-            f"strategy {strategy!r} does not fit space {space!r}: it fits {', '.join(spaces)}; {space!r} can be searched by {', '.join(others)}"
+            f"strategy {strategy!r} does not fit space {space!r}: it fits {', '.join(spaces)}; "
+            f"{space!r} can be searched by {', '.join(others)}"
         )

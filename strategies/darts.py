@@ -20,8 +20,8 @@ import nni.nas.strategy  # before nni.nas.oneshot: the other way round NNI's imp
 import torch
 from nni.nas.execution.engine import ExecutionEngine
 from nni.nas.nn.pytorch import InputChoice, ModelSpace
-from nni.nas.oneshot.pytorch.strategy import no_default_hook
 from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
+from nni.nas.oneshot.pytorch.strategy import no_default_hook
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedInput, DifferentiableMixedLayer
 from nni.nas.space import RawFormatModelSpace
@@ -81,7 +81,7 @@ class MixedForm(BaseSuperNetModule):
 
     def __init__(self, form: nn.Module, alphas: Mapping[str, nn.Parameter], softmax: nn.Module) -> None:
         super().__init__()
-        self.form = form
+        self.form: Any = form
         self._alphas = nn.ParameterDict(alphas)
         self._softmax = softmax
 
@@ -89,7 +89,8 @@ class MixedForm(BaseSuperNetModule):
     def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> tuple[MixedForm, bool] | None:
         if not mutate_kwargs["fused"] or not hasattr(module, "differentiable_form"):
             return None
-        form = module.differentiable_form()
+        offering: Any = module
+        form = offering.differentiable_form()
         return cls(form, {label: memo[label] for label in form.choices}, mutate_kwargs["softmax"]), True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -121,7 +122,9 @@ class ScaledMixedInput(DifferentiableMixedInput):
         return super()._reduction(items, weights * (self.n_chosen if self.reduction == "sum" else 1))
 
 
-def choose_edges(probabilities: Mapping[str, Mapping[Any, float]], input_edges: Mapping[str, list[str]], n_chosen: Mapping[str, int]) -> dict[str, Any]:
+def choose_edges(
+    probabilities: Mapping[str, Mapping[Any, float]], input_edges: Mapping[str, list[str]], n_chosen: Mapping[str, int]
+) -> dict[str, Any]:
     """The cells that architecture parameters stand for (section 2.4 of the paper): the labels of ``input_edges`` and of their edges.
 
     On every edge the likeliest operation other than ``none``; at every node the ``n_chosen`` edges on which that operation is likeliest,
@@ -208,12 +211,14 @@ class DartsModule(DartsLightningModule):
         """Turn the sums since the last call into ``last_epoch`` and report it; an epoch cut short by a time budget counts as one."""
         if self._batches == 0:
             return
-        means = (self._sums / self._batches).tolist()
+        train_loss, train_accuracy, validation_loss, validation_accuracy = (self._sums / self._batches).tolist()
         self._sums, self._batches = torch.zeros(4), 0
         # NNI's labels are a type of its own, which no plain checkpoint can hold.
         probabilities = {str(label): dict(operations) for label, operations in self.export_probs().items()}
         sample = {str(label): value for label, value in self.export().items()}
-        self.last_epoch = SearchEpoch(self.current_epoch + 1, *means, probabilities=probabilities, sample=sample)
+        self.last_epoch = SearchEpoch(
+            self.current_epoch + 1, train_loss, train_accuracy, validation_loss, validation_accuracy, probabilities, sample
+        )
         if self._on_epoch is not None:
             self._on_epoch(self.last_epoch)
 

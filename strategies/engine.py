@@ -64,7 +64,7 @@ class _Channel(TrialCommandChannel):
     def receive_parameter(self) -> Any:
         return {"parameter_id": 0, "parameters": self._model}
 
-    def send_metric(self, type: str, parameter_id: int | None, trial_job_id: str, sequence: int, value: Any) -> None:  # noqa: A002
+    def send_metric(self, type: str, parameter_id: int | None, trial_job_id: str, sequence: int, value: Any) -> None:
         event = FinalMetricEvent if type == "FINAL" else IntermediateMetricEvent
         self._engine.dispatch_model_event(event(self._model, value))
 

@@ -145,7 +145,9 @@ class OptunaStrategy(Strategy):
     def _learn(self, model: ExecutableModelSpace) -> None:
         if model.status != ModelStatus.Trained or model.sample is None:
             return
-        parameters = {name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(model.sample[label]).items()}
+        parameters = {
+            name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(model.sample[label]).items()
+        }
         self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, value=model.metric))
 
     def _run(self) -> None:

@@ -10,9 +10,7 @@ from PIL import Image
 from evaluators.data import Dataset, Split, load_dataset
 
 
-def write_images(
-    folder: Path, classes: tuple[str, ...] = ("cat", "dog"), train: int = 10, test: int = 3, side: int = 8
-) -> Path:
+def write_images(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), train: int = 10, test: int = 3, side: int = 8) -> Path:
     """A folder of images, every one different from all others."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("test", test)):

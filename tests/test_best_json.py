@@ -200,8 +200,7 @@ def test_a_legal_architecture_passes() -> None:
     [
         (
             {"normal/edge_0_2": "sep_conv_9x9"},
-            "label 'normal/edge_0_2': found 'sep_conv_9x9'; "
-            "legal: one of 'none', 'skip_connect', 'sep_conv_3x3', 'max_pool_3x3'",
+            "label 'normal/edge_0_2': found 'sep_conv_9x9'; legal: one of 'none', 'skip_connect', 'sep_conv_3x3', 'max_pool_3x3'",
         ),
         ({"normal/edge_0_2": ["none"]}, "label 'normal/edge_0_2': found ['none']; legal: one of 'none'"),
         ({"normal/edge_0_2": 0}, "label 'normal/edge_0_2': found 0; legal: one of 'none'"),

@@ -61,7 +61,11 @@ def test_genotypes_outside_the_space_are_refused(normal: list[tuple[str, int]], 
 def test_labels_and_candidates_are_the_papers() -> None:
     mutables = DartsSpace(width=2, num_cells=3, none=True).simplify()
     assert len(mutables) == 2 * (14 + 4)
-    assert mutables["normal/edge_0_2"].values == ["none", "max_pool_3x3", "avg_pool_3x3", "skip_connect"] + [
+    assert mutables["normal/edge_0_2"].values == [
+        "none",
+        "max_pool_3x3",
+        "avg_pool_3x3",
+        "skip_connect",
         "sep_conv_3x3",
         "sep_conv_5x5",
         "dil_conv_3x3",

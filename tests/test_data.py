@@ -113,9 +113,7 @@ def test_batches_hold_every_image_once_with_its_label(drop_last: bool, sizes: li
 
 def test_each_pass_has_a_new_order_and_the_same_generator_state_the_same_one() -> None:
     def order(g: torch.Generator) -> list[int]:
-        return torch.cat(
-            [labels for _, labels in iterate_batches(numbered(50), 7, generator=g, drop_last=False)]
-        ).tolist()
+        return torch.cat([labels for _, labels in iterate_batches(numbered(50), 7, generator=g, drop_last=False)]).tolist()
 
     g = generator(1)
     first, second = order(g), order(g)

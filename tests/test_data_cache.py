@@ -82,9 +82,7 @@ def overwrite_in_place(folder: Path) -> None:
         lambda f: (f / "train/cat/003.png").rename(f / "train/dog/903.png"),
     ],
 )
-def test_a_changed_folder_is_read_anew_and_its_old_cache_replaced(
-    folder: Path, change: Callable[[Path], object]
-) -> None:
+def test_a_changed_folder_is_read_anew_and_its_old_cache_replaced(folder: Path, change: Callable[[Path], object]) -> None:
     before = load(folder).fingerprint
     change(folder)
     after = load(folder)
@@ -118,9 +116,7 @@ def test_a_damaged_cache_is_made_anew(folder: Path, damage: Callable[[bytes], by
     assert all_keys(load(folder)) == all_keys(first) and not decoded
 
 
-def test_without_a_writable_data_folder_the_users_cache_serves(
-    folder: Path, tmp_path: Path, decoded: list[str]
-) -> None:
+def test_without_a_writable_data_folder_the_users_cache_serves(folder: Path, tmp_path: Path, decoded: list[str]) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / ".cache").write_text("in the way")
     lines: list[str] = []
@@ -131,9 +127,7 @@ def test_without_a_writable_data_folder_the_users_cache_serves(
     assert decoded == [] and lines == []
 
 
-def test_a_full_disk_costs_the_cache_and_nothing_else(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_costs_the_cache_and_nothing_else(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fill_the_disk(tensors: object, path: Path, metadata: object) -> None:
         path.write_bytes(b"half")
         raise SafetensorError("I/O error: No space left on device (os error 28)")

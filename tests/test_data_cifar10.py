@@ -194,9 +194,7 @@ def test_a_broken_archive_is_one_line_and_never_unpickled(
     assert "\n" not in str(caught.value)
 
 
-def test_an_archive_that_cannot_be_unpacked_for_want_of_space(
-    small_cifar10: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_archive_that_cannot_be_unpacked_for_want_of_space(small_cifar10: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fill_the_disk(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -210,9 +208,7 @@ def test_other_images_in_cifar10s_classes_do_not_pass_for_it(tmp_path: Path, dat
     other = write_images(tmp_path / "cifar10", _cifar10.CLASSES, side=32)
     by_path = load(tmp_path, str(other))  # which also leaves a cache behind
     assert by_path.name == "folder-cifar10"
-    with pytest.raises(
-        DataError, match=r"cifar10 has the classes of CIFAR-10 but not its 50,000 \+ 10,000 .*100 \+ 30\)"
-    ):
+    with pytest.raises(DataError, match=r"cifar10 has the classes of CIFAR-10 but not its 50,000 \+ 10,000 .*100 \+ 30\)"):
         load(tmp_path, dataset)
 
 
@@ -234,15 +230,11 @@ def test_auto_falls_back_to_the_digits_and_says_so_in_one_line(tmp_path: Path) -
 
 
 def test_cifar10_by_name_is_never_substituted(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"CIFAR-10 is not in .*data and http.* cannot be reached: Connection refused; put"
-    ):
+    with pytest.raises(DataError, match=r"CIFAR-10 is not in .*data and http.* cannot be reached: Connection refused; put"):
         load(tmp_path / "data")
 
 
-def test_a_server_that_never_answers_and_a_name_that_never_resolves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_never_answers_and_a_name_that_never_resolves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _cifar10._PROBE_SECONDS <= 3  # beside a second or so of imports: 5 s in all
     monkeypatch.setattr(_cifar10, "_PROBE_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -321,9 +313,7 @@ def test_a_broken_download_leaves_nothing_behind(
     half = (small_cifar10 / ARCHIVE).read_bytes()[:1000]
     with Server(half, announced) as server:
         monkeypatch.setattr(CIFAR10, "url", server.url)
-        with pytest.raises(
-            DataError, match=r"downloading http.* into .*data failed: .+; put cifar-10-python"
-        ) as caught:
+        with pytest.raises(DataError, match=r"downloading http.* into .*data failed: .+; put cifar-10-python") as caught:
             load(tmp_path / "data")
         assert "\n" not in str(caught.value)
         assert load(tmp_path / "data", "auto").name == "digits"

@@ -61,9 +61,7 @@ def test_the_fingerprint_tells_labels_splits_and_pixels_apart(folder: Path) -> N
     assert len(fingerprints) == 4
 
 
-@pytest.mark.parametrize(
-    ("suffix", "mode"), [(".png", "L"), (".png", "RGBA"), (".png", "1"), (".gif", "P"), (".jpeg", "L")]
-)
+@pytest.mark.parametrize(("suffix", "mode"), [(".png", "L"), (".png", "RGBA"), (".png", "1"), (".gif", "P"), (".jpeg", "L")])
 def test_other_kinds_of_pixels_become_rgb(folder: Path, suffix: str, mode: str) -> None:
     for file in list(folder.rglob("*.png")):
         save_as(suffix, mode)(file)
@@ -185,9 +183,7 @@ def test_a_folder_that_may_not_be_read_is_one_line(folder: Path, monkeypatch: py
         load(folder)
 
 
-def test_images_that_do_not_fit_in_memory_are_refused_before_they_fill_it(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_that_do_not_fit_in_memory_are_refused_before_they_fill_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_folder.os, "sysconf", lambda name: 4096 if name == "SC_PAGE_SIZE" else 1)
     with pytest.raises(DataError, match=r"its images of 8x8 need .* GiB in memory and this machine has"):
         load(folder)

@@ -49,7 +49,9 @@ def test_events_reach_the_strategy_in_order() -> None:
     seen: list[tuple[str, Any]] = []
     engine = InProcessEngine()
     for kind in ModelEventType:
-        engine.register_model_event_callback(kind, lambda event: seen.append((event.event_type.value, getattr(event, "metric", event.model.metric))))
+        engine.register_model_event_callback(
+            kind, lambda event: seen.append((event.event_type.value, getattr(event, "metric", event.model.metric)))
+        )
     engine.submit_models(frozen(evaluate))
     assert seen == [("intermediate_metric", 0.25), ("intermediate_metric", 0.5), ("final_metric", 0.75), ("training_end", 0.75)]
 

@@ -197,7 +197,10 @@ def test_an_interrupted_one_shot_search_and_retraining_go_on(monkeypatch: pytest
 
 def test_global_random_state_is_left_alone() -> None:
     before = torch.get_rng_state()
-    assert run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epochs", "1", "--model", "squeezenet1_1", "--out", "run") == 0
+    assert (
+        run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epochs", "1", "--model", "squeezenet1_1", "--out", "run")
+        == 0
+    )
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -37,7 +37,7 @@ def explored(evaluate: Any = wide_is_bad) -> SimplifiedModelSpace:
 
 
 def test_nnis_tpe_cannot_search_inputs_and_ours_can() -> None:
-    with pytest.raises(Exception, match="(?i)categorical|not supported|unsupported|search space"):
+    with pytest.raises(Exception, match=r"(?i)categorical|not supported|unsupported|search space"):
         TPE()(explored(), SequentialExecutionEngine(max_model_count=2))
     engine = InProcessEngine(max_trials=2)
     strategy_entry("tpe").load()(seed=0, trials=2)(explored(), engine)

@@ -51,7 +51,9 @@ def evaluator(folder: Path, epochs: int, seed: int = 0) -> Any:
     return make_supernet_evaluator(**settings, checkpoints=folder)
 
 
-def search(space: ModelSpace, folder: Path, *, epochs: int = 1, seed: int = 0, name: str = "darts", **options: Any) -> tuple[Any, list[SearchEpoch]]:
+def search(
+    space: ModelSpace, folder: Path, *, epochs: int = 1, seed: int = 0, name: str = "darts", **options: Any
+) -> tuple[Any, list[SearchEpoch]]:
     seen: list[SearchEpoch] = []
     strategy = STRATEGIES[name].load()(seed=seed, trials=1, on_epoch=seen.append, **options)
     strategy(RawFormatModelSpace(space, evaluator(folder, epochs, seed)), SequentialExecutionEngine())
@@ -168,7 +170,9 @@ def test_a_search_that_is_gone_on_with_is_the_search_that_was_not_interrupted(tm
 
     space = seeded(DartsSpace, SMALL)
     with pytest.raises(Enough):
-        DartsStrategy(seed=0, on_epoch=stop_in_the_second)(RawFormatModelSpace(space, evaluator(folders["parted"], 3)), SequentialExecutionEngine())
+        DartsStrategy(seed=0, on_epoch=stop_in_the_second)(
+            RawFormatModelSpace(space, evaluator(folders["parted"], 3)), SequentialExecutionEngine()
+        )
     resumed, rest = search(seeded(DartsSpace, SMALL), folders["parted"], epochs=3)
     assert rest == seen[1:]
     for first, second in zip(whole.oneshot_module.parameters(), resumed.oneshot_module.parameters(), strict=True):

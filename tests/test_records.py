@@ -71,9 +71,7 @@ def test_what_is_not_json_is_refused_and_the_old_file_stays(tmp_path: Path, bad:
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_full_disk_leaves_the_old_file_and_no_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
+def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     path = tmp_path / "a.json"
     write_json_atomically(path, {"old": 1})
 

@@ -49,9 +49,7 @@ def make_environment(**changes: str) -> dict[str, str]:
 
 def run_plain(**environment: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-c", SHOW_EVERYTHING]
-    result = subprocess.run(
-        command, cwd=PROJECT, env=make_environment(**environment), capture_output=True, timeout=30, check=False
-    )
+    result = subprocess.run(command, cwd=PROJECT, env=make_environment(**environment), capture_output=True, timeout=30, check=False)
     assert result.returncode == 0 and b"Traceback" not in result.stderr, result.stderr.decode()
     return result
 
@@ -242,9 +240,7 @@ def test_a_closed_pipe_does_not_end_the_run(tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     command = [sys.executable, "-c", code]
-    result = subprocess.run(
-        command, cwd=PROJECT, env=make_environment(), stdout=write_end, stderr=subprocess.PIPE, timeout=30, check=False
-    )
+    result = subprocess.run(command, cwd=PROJECT, env=make_environment(), stdout=write_end, stderr=subprocess.PIPE, timeout=30, check=False)
     os.close(write_end)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "done").exists() and b"Error" not in result.stderr and b"error: it failed" in result.stderr
@@ -254,9 +250,7 @@ def test_a_closed_pipe_does_not_end_the_run(tmp_path: Path) -> None:
 def test_a_full_disk_behind_the_output_does_not_end_the_run() -> None:
     command = [sys.executable, "-c", SHOW_EVERYTHING]
     with open("/dev/full", "wb") as full:
-        result = subprocess.run(
-            command, cwd=PROJECT, env=make_environment(), stdout=full, stderr=subprocess.PIPE, timeout=30, check=False
-        )
+        result = subprocess.run(command, cwd=PROJECT, env=make_environment(), stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
     assert result.returncode == 0 and b"error: it failed" in result.stderr, result.stderr
 
 

@@ -23,7 +23,9 @@ def test_defaults() -> None:
 
 
 def test_pins_are_read_as_json_or_text() -> None:
-    settings = parse(*SEARCH, "--set", "initial_lr=1e-2", "--set", "normal/inputs_2=[0, 1]", "--set", "backbone=resnet18", "--set", "a=true")
+    settings = parse(
+        *SEARCH, "--set", "initial_lr=1e-2", "--set", "normal/inputs_2=[0, 1]", "--set", "backbone=resnet18", "--set", "a=true"
+    )
     assert settings.pins == {"initial_lr": 0.01, "normal/inputs_2": [0, 1], "backbone": "resnet18", "a": True}
 
 

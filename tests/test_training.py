@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ def test_every_evaluator_learns_reports_each_epoch_and_repeats_itself(name: str)
 
 def test_search_never_looks_at_the_test_set() -> None:
     data = make_data()
-    poisoned = Dataset(data.name, data.classes, data.train, data.validation, Split(data.test.images, data.test.labels + 100), data.mean, data.std, "0")
+    poisoned = Dataset(
+        data.name, data.classes, data.train, data.validation, Split(data.test.images, data.test.labels + 100), data.mean, data.std, "0"
+    )
     assert train_and_validate(make_network(), data=poisoned, epochs=2, **SETTINGS) == train_and_validate(
         make_network(), data=data, epochs=2, **SETTINGS
     )
@@ -104,7 +107,11 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path, optimizer: 
 def test_a_broken_checkpoint_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "state.ckpt"
     if content is None:  # of another network
-        list(train(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), make_data().train, make_data(), epochs=1, recipe=Recipe(), checkpoint=path))
+        list(
+            train(
+                nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), make_data().train, make_data(), epochs=1, recipe=Recipe(), checkpoint=path
+            )
+        )
     else:
         path.write_bytes(content)
     with pytest.raises(EvaluatorError, match="not a checkpoint of this training; remove it to start over"):
@@ -135,7 +142,7 @@ def test_cosine_schedule_rises_and_falls_over_all_steps() -> None:
     values = [factor(step) for step in range(50)]
     assert values[0] == pytest.approx(1 / 11)
     assert max(values) == values[10] == 1.0
-    assert all(a >= b for a, b in zip(values[10:], values[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(values))
     assert factor(50) == pytest.approx(0.1)
     assert factor(30) == pytest.approx(0.55)
 
