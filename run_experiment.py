@@ -24,11 +24,12 @@ from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_e
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
 from records.files import write_json_atomically
+from records.formats import format_accuracy, format_count, format_seconds
 from records.log import log_to
 from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.run_folder import RunFolder
-from records.screen import Screen, format_accuracy, format_count, format_seconds
+from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
 from records.trials import Trial, TrialLog
 from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry

@@ -9,7 +9,7 @@ it costs next to nothing; its modules are
 - :mod:`records.provenance`: versions, command, commit
 - :mod:`records.trials`: ``trials.jsonl``, one line a trial
 - :mod:`records.log`: ``log.txt``
-- :mod:`records.screen`: what a person sees (rich)
+- :mod:`records.screen`, :mod:`records.progress`, :mod:`records.formats`: what a person sees (rich)
 """
 
 from __future__ import annotations

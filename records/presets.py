@@ -26,7 +26,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "quick": Preset("a first look: about two minutes on two CPU cores", 2_000, 2, 6, 2, 4),
+    "quick": Preset("a first look: about two minutes on two CPU cores", 4_000, 2, 6, 2, 4),
     "lab": Preset("the lab's sizes, all images", None, 30, 20, 8, 30),
     "paper": Preset("the DARTS paper's sizes, all images (a GPU)", None, 50, 100, 12, 600),
 }

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from records.screen import format_accuracy, format_seconds
+from records.formats import format_accuracy, format_seconds
 
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -7,7 +7,6 @@ show a character gets less, and the run goes on. NO_COLOR is honoured.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,41 +19,6 @@ if TYPE_CHECKING:
 
 
 _WIDTH_OF_FILES = 1000  # a line in a file is not broken
-
-
-def format_accuracy(fraction: float | None) -> str:
-    """An accuracy in [0, 1] as percent: ``0.9123`` is ``91.23%``; ``-`` where there is none."""
-    return "-" if fraction is None or not math.isfinite(fraction) else f"{100 * fraction:.2f}%"
-
-
-def format_count(number: float | None) -> str:
-    """A count in three digits: ``3349342`` is ``3.35 M``, ``950`` is ``950``; ``-`` where there is none."""
-    if number is None or not math.isfinite(number):
-        return "-"
-    if abs(number) < 1000:
-        return f"{number:g}"
-    for unit in ("k", "M", "G", "T"):  # noqa: B007, the last unit is used after the loop
-        number /= 1000
-        if abs(number) < 999.5:
-            break
-    digits = 2 if abs(number) < 9.995 else 1 if abs(number) < 99.95 else 0
-    return f"{number:.{digits}f} {unit}"
-
-
-def format_seconds(seconds: float | None) -> str:
-    """A duration: ``0.5 s``, ``42 s``, ``1 min 23 s``, ``2 h 05 min``; ``-`` where there is none."""
-    if seconds is None or not math.isfinite(seconds):
-        return "-"
-    seconds = max(seconds, 0.0)
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class _ForgivingStream:

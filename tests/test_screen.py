@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from records.formats import format_accuracy, format_count, format_seconds
 from records.progress import PlainProgress
-from records.screen import Screen, format_accuracy, format_count, format_seconds
+from records.screen import Screen
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHOW_EVERYTHING = """
