@@ -23,7 +23,7 @@ from typing import Any
 from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
-from records.files import write_json_atomically
+from records.files import read_json, write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
 from records.log import log_to
 from records.presets import PRESETS
@@ -70,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         screen.error("interrupted; what was finished is kept: --out DIR --resume goes on")
         return 130
+    except Exception as error:  # a fault of ours or of a library, such as memory that runs out: log.txt has where
+        message = str(error).strip().splitlines()
+        screen.error(f"{type(error).__name__}: {message[0] if message else 'no message'} (log.txt in the run's folder says where)")
+        return 1
 
 
 def show_list(screen: Screen) -> None:
@@ -110,7 +114,11 @@ class Experiment:
 
         settings, say, warn = self.settings, self.screen.say, self.screen.warn
         self.device = choose_device(settings.device)
-        self.precision = choose_precision(settings.precision, self.device)
+        stored = stored_identity(settings.out) if settings.resume else {}
+        # A measurement may come out otherwise the second time; a run that is gone on with keeps its precision.
+        self.precision = choose_precision(
+            stored.get("precision", "auto") if settings.precision == "auto" else settings.precision, self.device
+        )
         limit = PRESETS[settings.preset].images
         self.data = load_dataset(settings.dataset, data_dir=settings.data_dir, seed=settings.seed, limit=limit, announce=say, warn=warn)
         self.space_class = space_entry(self.space_name).load()
@@ -133,7 +141,8 @@ class Experiment:
             "dataset": self.data.describe(),
             "recipe": self.recipe,
         }
-        same |= {"epochs": self.epochs, "pins": settings.pins, "seed": settings.seed, "precision": self.precision_name, **identity}
+        same |= {"epochs": self.epochs, "preset": settings.preset, "pins": settings.pins, "seed": settings.seed}
+        same |= {"precision": self.precision_name, **identity}
         folder = RunFolder.create(settings.out, space=self.space_name, strategy=name, resume=settings.resume, identity=same)
         folder.write_config(asdict(settings))
         return folder
@@ -160,9 +169,10 @@ class Experiment:
         architecture: Mapping[str, Any],
         hyperparameters: Mapping[str, Any],
         score: tuple[str, float, int],
+        size: Mapping[str, int | None],
         **more: Any,
     ) -> None:
-        """Write ``best.json``; ``score`` is (metric, value, epochs), ``more`` is told of the strategy."""
+        """Write ``best.json``; ``score`` is (metric, value, epochs), ``size`` as ``measure`` gives it, ``more`` is told of the strategy."""
         save_best(
             folder.best_path,
             space_name=self.space_name,
@@ -174,8 +184,17 @@ class Experiment:
             strategy={"name": self.settings.strategy, **more},
             seed=self.settings.seed,
             versions=collect_versions(),
-            **self.measure(self.build(architecture)),
+            parameters=size["parameters"],
+            flops=size["flops"],
         )
+
+
+def stored_identity(out: Path | None) -> dict[str, Any]:
+    """What the run in ``out`` noted of itself; nothing where there is none, which is refused later with a better word."""
+    path = (out or Path()) / "config.json"
+    config = read_json(path) if path.is_file() else {}
+    identity = config.get("identity") if isinstance(config, dict) else None
+    return identity if isinstance(identity, dict) else {}
 
 
 def quiet_libraries() -> None:
@@ -214,33 +233,39 @@ def search(settings: Settings, screen: Screen) -> None:
         raise StrategyError(f"{settings.strategy} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
     epochs = settings.epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
     experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs)
-    with experiment.open_folder(settings.strategy, strategy=settings.strategy) as folder, log_to(folder.log_path):
+    # Strategies size their first, random part by the number of trials: another number would be another search.
+    trials = 1 if strategy.one_shot else settings.trials or preset.trials
+    identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials}
+    with experiment.open_folder(settings.strategy, **identity) as folder, log_to(folder.log_path):
         if strategy.one_shot:
             search_one_shot(experiment, folder)
         else:
-            search_trials(experiment, folder, pinned)
+            search_trials(experiment, folder, pinned, trials)
         show_best(load_best(folder.best_path), folder, experiment)
 
 
 def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     """Train a supernet and read the architecture off it."""
+    import torch
     from nni.nas.execution import SequentialExecutionEngine
     from nni.nas.space import RawFormatModelSpace
 
     from evaluators.one_shot import make_supernet_evaluator
-    from evaluators.recipes import make_recipe, override, recipe_values
+    from evaluators.recipes import make_recipe, recipe_values
 
     settings, recipe = experiment.settings, make_recipe(experiment.recipe)
     budget = settings.time_budget
     evaluator = make_supernet_evaluator(**experiment.training, recipe=recipe, checkpoints=folder.checkpoints_path, time_budget=budget)
-    steps = experiment.epochs * len(evaluator.train_dataloaders)
-    with experiment.screen.progress(steps, "steps", "supernet") as progress:
+    steps, epochs_path = len(evaluator.train_dataloaders), folder.path / "epochs.jsonl"
+    noted = len(epochs_path.read_text(encoding="utf-8").splitlines()) if epochs_path.exists() else 0
+    with experiment.screen.progress(experiment.epochs * steps, "steps", "supernet", completed=noted * steps) as progress:
 
         def note_epoch(epoch: Any) -> None:
-            with (folder.path / "epochs.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(epoch)) + "\n")
+            if epoch.number > noted:  # else it was noted before the interruption
+                with epochs_path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(epoch)) + "\n")
             detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}"
-            progress.update(0, best=epoch.validation_accuracy, detail=detail)
+            progress.update(0, detail=detail)
 
         strategy = strategy_entry(settings.strategy or "").load()(
             seed=settings.seed,
@@ -249,22 +274,26 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
             on_step=lambda: progress.update(1),
             on_epoch=note_epoch,
         )
-        strategy(RawFormatModelSpace(experiment.build(None), evaluator), SequentialExecutionEngine())
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            strategy(RawFormatModelSpace(experiment.build(None), evaluator), SequentialExecutionEngine())
     epoch = strategy.result()
-    # What is found is trained alone by the recipe that suits the space, not by the supernet's.
-    hyperparameters = override(recipe_values(space_entry(experiment.space_name).recipe), settings.pins)
+    architecture = experiment.space_class.canonical(epoch.sample)
+    # What is found is trained alone by the recipe that suits the space; the settings of this run were the supernet's.
+    hyperparameters = recipe_values(space_entry(experiment.space_name).recipe)
     score = ("supernet validation accuracy", epoch.validation_accuracy, epoch.number)
-    experiment.write_best(folder, experiment.space_class.canonical(epoch.sample), hyperparameters, score, supernet=experiment.recipe)
+    size = experiment.measure(experiment.build(architecture))
+    experiment.write_best(folder, architecture, hyperparameters, score, size, supernet=experiment.recipe)
 
 
-def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str, Any]) -> None:
+def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str, Any], trials: int) -> None:
     """Run trials until the strategy or the budget ends; ``best.json`` follows the best one."""
     import nni
     from nni.nas.evaluator import FunctionalEvaluator
     from nni.nas.execution import ModelEventType
     from nni.nas.space import SimplifiedModelSpace
 
-    from spaces.choices import is_fixed, restrict
+    from spaces.choices import count_configurations, is_fixed, restrict
     from strategies.engine import InProcessEngine, TrialResult
 
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
@@ -278,36 +307,40 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
     evaluate = evaluator_entry(settings.evaluator).load()
     evaluator = FunctionalEvaluator(evaluate, **experiment.training, report=nni.report_intermediate_result, **fixed, **searched)
     explored = SimplifiedModelSpace(space, architecture, evaluator)
-    # Where everything is pinned there is one configuration to train.
-    total = 1 if all(map(is_fixed, explored.simplify().values())) else settings.trials or PRESETS[settings.preset].trials
+    total = min(trials, count_configurations(explored.simplify()))  # a small space may hold fewer
 
-    log = TrialLog(folder.trials_path)
-    known = [result_of(trial, searched) for trial in log.read()]
+    log, best = TrialLog(folder.trials_path), None
+    recorded = log.read()
     if log.note:
         experiment.screen.warn(log.note)
-    best = max((result.score for result in known if result.score is not None), default=None)
-    with experiment.screen.progress(total, "trials", settings.strategy or "", completed=len(known)) as progress:
+    with experiment.screen.progress(total, "trials", settings.strategy or "", completed=len(recorded)) as progress:
+
+        def keep_if_best(trial: Trial) -> None:
+            nonlocal best
+            if trial.score is not None and (best is None or trial.score > best):
+                best = trial.score
+                score, size = ("validation accuracy", best, experiment.epochs), {"parameters": trial.parameters, "flops": trial.flops}
+                experiment.write_best(folder, trial.architecture, trial.hyperparameters, score, size, trial=trial.number)
+            progress.update(0, best=trial.score)
 
         def note_trial(result: TrialResult) -> None:
-            nonlocal best
             trial = trial_of(result, architecture, experiment.recipe)
             log.append(trial)
             if result.error is not None:
                 experiment.screen.warn(f"trial {result.number} failed: {result.error}")
-            if result.score is not None and (best is None or result.score > best):
-                best = result.score
-                score = ("validation accuracy", best, experiment.epochs)
-                experiment.write_best(folder, trial.architecture, trial.hyperparameters, score, trial=trial.number)
-            progress.update(1, best=result.score, detail="")
+            keep_if_best(trial)
+            progress.update(1, detail="")
 
         def note_epoch(event: Any) -> None:
             progress.update(0, detail=f"epoch {len(event.model.metrics.intermediates) + 1}: {format_accuracy(event.metric)}")
 
+        for trial in recorded:  # the run may have ended between a trial's record and its best.json
+            keep_if_best(trial)
         engine = InProcessEngine(
             max_trials=total,
             time_budget=settings.time_budget,
             canonical=lambda sample: {**sample, **space_class.canonical({label: sample[label] for label in architecture})},
-            known=known,
+            known=[result_of(trial, searched) for trial in recorded],
             describe=experiment.measure,
             on_result=note_trial,
             seed=settings.seed,
@@ -316,8 +349,13 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         if default is not None:
             # The default configuration comes first: no such search ends worse than what its person began with.
             start = {label: mutable.values[0] if is_fixed(mutable) else default[label] for label, mutable in architecture.items()}
-            engine.submit_models(explored.freeze({**start, **{label: experiment.recipe[label] for label in searched}}))
+            for label, mutable in searched.items():
+                value = experiment.recipe[label]
+                start[label] = value if mutable.contains({label: value}) else mutable.default()
+            engine.submit_models(explored.freeze(start))
         strategy.load()(seed=settings.seed, trials=total)(explored, engine)
+    if not engine.results:
+        raise SearchFailed("the time budget ended before the first trial: give it more")
     if best is None:
         raise SearchFailed(f"all {len(engine.results)} trials failed; the first: {engine.results[0].error} (see {folder.log_path})")
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,15 +26,37 @@ def save_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.
     if torch.cuda.is_available():
         random["cuda"] = torch.cuda.get_rng_state()
     content = {"parts": {name: part.state_dict() for name, part in parts.items()}, "random": random, "history": history}
+    replace_atomically(path, lambda partial: torch.save(content, partial))
+
+
+def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a file beside ``path``, then put it in ``path``'s place: whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
+        write(partial)
+        with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, read as plain tensors and values; raises ``EvaluatorError`` where the file is broken."""
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        if not isinstance(content, dict):
+            raise TypeError("not a dict")
+    except OSError:
+        raise
+    except Exception as error:  # torch reports a broken file in many ways
+        raise broken(path) from error
+    return content
+
+
+def broken(path: Path) -> EvaluatorError:
+    """The error for a file that is no checkpoint of this training."""
+    return EvaluatorError(f"{path}: not a checkpoint of this training; remove it to start over")
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.Generator) -> list[dict[str, Any]]:
@@ -46,13 +67,13 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.
     """
     if not path.exists():
         return []
+    content = read_checkpoint(path)
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
         for name, part in parts.items():
             part.load_state_dict(content["parts"][name])
         random, history = content["random"], content["history"]
-    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise EvaluatorError(f"{path}: not a checkpoint of this training; remove it to start over") from error
+    except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise broken(path) from error
     generator.set_state(random["own"])
     torch.set_rng_state(random["torch"])
     if "cuda" in random and torch.cuda.is_available():

@@ -6,6 +6,7 @@ The training set is cut into two disjoint halves, one for the weights and one fo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from evaluators._images import stratified_cut
 from evaluators.augmentation import Normalizer, augment
+from evaluators.checkpoints import broken, read_checkpoint, replace_atomically
 from evaluators.data import Dataset, Split, iterate_batches
 from evaluators.recipes import Recipe
 from evaluators.training import learning_rate_factor, make_optimizer
@@ -80,9 +82,9 @@ class EpochCheckpoint(Checkpoint):
         self._path, self._generators = path, generators
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        partial = self._path.with_name(self._path.name + ".partial")
-        trainer.save_checkpoint(partial, weights_only=False)  # the optimizers' state too, not the weights alone
-        partial.replace(self._path)
+        if trainer.is_last_batch:  # an epoch that a time budget cut short is run again by a resumed search
+            # The optimizers' state too, not the weights alone.
+            replace_atomically(self._path, lambda partial: trainer.save_checkpoint(partial, weights_only=False))
 
     def state_dict(self) -> dict[str, Any]:
         return {"own": [generator.get_state() for generator in self._generators], "torch": torch.get_rng_state()}
@@ -91,6 +93,20 @@ class EpochCheckpoint(Checkpoint):
         for generator, state in zip(self._generators, state_dict["own"], strict=True):
             generator.set_state(state)
         torch.set_rng_state(state_dict["torch"])
+
+
+class StopAfter(pl.Callback):
+    """Ends the training after so many seconds of this process (Lightning's own timer counts those of interrupted runs too)."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._end = seconds, float("inf")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._end = time.monotonic() + self._seconds
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any, **options: Any) -> None:
+        if time.monotonic() > self._end:
+            trainer.should_stop = True
 
 
 def make_supernet_evaluator(
@@ -106,7 +122,8 @@ def make_supernet_evaluator(
 ) -> Lightning:
     """NNI's Lightning evaluator for a one-shot strategy. Writes ``checkpoints / "supernet.ckpt"`` and goes on from it where it exists.
 
-    ``time_budget`` in seconds ends the training, in the middle of an epoch if need be. Validation batches are the other half of the
+    ``time_budget`` in seconds of this process ends the training, in the middle of an epoch if need be; a file of an older training that is
+    broken raises ``EvaluatorError``. Validation batches are the other half of the
     training set; NNI hands them to the architecture step.
     """
     whole = data.train_and_validation
@@ -117,13 +134,17 @@ def make_supernet_evaluator(
         BatchLoader(half, data, batch_size, recipe.cutout, seed + offset) for offset, half in ((1, weights_half), (2, architecture_half))
     ]
     path = checkpoints / CHECKPOINT
+    if path.exists() and "pytorch-lightning_version" not in read_checkpoint(path):
+        raise broken(path)
+    callbacks: list[pl.Callback] = [EpochCheckpoint(path, [loader.generator for loader in loaders])]
+    if time_budget is not None:
+        callbacks.append(StopAfter(time_budget))
     trainer = Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=1,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
         max_epochs=epochs,
-        max_time=None if time_budget is None else {"seconds": time_budget},
         precision="bf16-mixed" if precision == torch.bfloat16 else "32-true",
-        callbacks=[EpochCheckpoint(path, [loader.generator for loader in loaders])],
+        callbacks=callbacks,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

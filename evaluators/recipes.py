@@ -105,13 +105,20 @@ def check_hyperparameter(name: str, value: Any) -> Any:
     low, high, with_low, with_high = _RANGES[name]
     whole = isinstance(getattr(Recipe, name), int)
     kind = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or (whole and value != int(value)):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value) or (whole and value != int(value)):
         raise EvaluatorError(f"{name}: {value!r} is not {kind}")
     if value < low or value > high or (value == low and not with_low) or (value == high and not with_high):
         lower = f"{'at least' if with_low else 'more than'} {low:g}"
         upper = "" if high == math.inf else f" and less than {high:g}"
         raise EvaluatorError(f"{name}: {value:g} is out of range; it must be {lower}{upper}")
     return int(value) if whole else float(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond any float
+        return False
 
 
 def make_recipe(values: Mapping[str, Any]) -> Recipe:

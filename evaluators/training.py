@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_model
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,7 +20,7 @@ from torchvision.ops import StochasticDepth
 
 from evaluators import TrainingDiverged
 from evaluators.augmentation import Normalizer, augment
-from evaluators.checkpoints import Stateful, load_checkpoint, save_checkpoint
+from evaluators.checkpoints import Stateful, load_checkpoint, replace_atomically, save_checkpoint
 from evaluators.data import Dataset, Split, iterate_batches
 from evaluators.devices import autocast
 from evaluators.recipes import Recipe, make_recipe
@@ -153,6 +154,13 @@ def measure_accuracy(
     return correct / len(split)
 
 
+def _save_weights(network: nn.Module, path: Path) -> None:
+    try:
+        save_model(network, str(path))
+    except SafetensorError as error:  # of the file system: full, read-only
+        raise OSError(f"{path}: {error}") from error
+
+
 def learning_rate_factor(recipe: Recipe, epochs: int, steps: int) -> Callable[[int], float]:
     """The factor on ``initial_lr`` before each step, as ``Recipe`` describes its schedules; ``steps`` are those of an epoch."""
     floor = recipe.ending_lr / recipe.initial_lr
@@ -215,6 +223,6 @@ def retrain(
             if on_epoch is not None:
                 on_epoch(epoch)
     if weights is not None:
-        save_model(network, str(weights))
+        replace_atomically(weights, lambda partial: _save_weights(network, partial))
     test_accuracy = measure_accuracy(network, data.test, data, device=device, precision=precision)
     return {"test_accuracy": test_accuracy, "curve": curve, "seconds": sum(epoch["seconds"] for epoch in curve)}

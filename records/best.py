@@ -35,7 +35,7 @@ class BestArchitecture:
         dataset, strategy, versions: what produced the score, as plain dicts.
         seed: the run's seed, or None.
         parameters: number of trainable parameters, or None.
-        flops: floating-point operations of one forward pass of one image, or None.
+        flops: multiply-adds of one forward pass of one image, or None.
         created: time of writing, ISO 8601, UTC.
     """
 

@@ -40,6 +40,9 @@ def log_to(path: Path, level: int = logging.INFO) -> Iterator[logging.Logger]:
     logger.addHandler(handler)
     try:
         yield logger
+    except Exception:
+        logger.exception("the run ended by this")
+        raise
     finally:
         logger.removeHandler(handler)
         logger.level, logger.propagate = previous

@@ -34,7 +34,7 @@ class Trial:
         curve: the score after each epoch; one that is not finite is stored as null and read as NaN.
         seconds: duration.
         parameters: number of trainable parameters.
-        flops: floating-point operations of one forward pass of one image.
+        flops: multiply-adds of one forward pass of one image.
         error: one line, for a failed trial.
         finished: time of the end, ISO 8601, UTC.
     """

@@ -79,7 +79,11 @@ def preset_choices(space: type, preset: str) -> dict[str, list[Any]]:
 
 def make_space(space: type[ModelSpace], arguments: Mapping[str, Any]) -> ModelSpace:
     """The unfrozen space; raises ``SpaceError`` where ``arguments`` are not those it takes."""
+    import torch
+
     try:
-        return space(**arguments)
-    except (TypeError, AssertionError) as error:
-        raise SpaceError(f"{space.__name__} cannot be built with {dict(arguments)}: {error}") from error
+        with torch.random.fork_rng():  # its first weights are drawn from a state that is put back
+            return space(**arguments)
+    except (TypeError, AssertionError, RuntimeError, OverflowError, MemoryError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SpaceError(f"{space.__name__} cannot be built with {dict(arguments)}: {reason}") from error

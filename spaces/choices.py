@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -42,6 +44,20 @@ def restrict(mutables: Mapping[str, Any], pinned: Mapping[str, Any], narrowed: M
         else:
             result[label] = Categorical([value], label=label)
     return result
+
+
+def count_configurations(mutables: Mapping[str, Any]) -> int:
+    """How many samples there are, or a number beyond any search where one of the mutables is a range."""
+    total = 1
+    for mutable in mutables.values():
+        if isinstance(mutable, CategoricalMultiple):
+            size, chosen = len(mutable.values), mutable.n_chosen
+            total *= 2**size if chosen is None else math.comb(size, chosen)
+        elif isinstance(mutable, Categorical):
+            total *= len(mutable.values)
+        else:
+            return sys.maxsize
+    return total
 
 
 def is_fixed(mutable: Any) -> bool:

@@ -223,7 +223,7 @@ class DartsSpace(nas.ModelSpace):
 
     @staticmethod
     def canonical(sample: Mapping[str, Any]) -> dict[str, Any]:
-        """The one sample that stands for all that build the same network: inputs in order, every unread edge ``max_pool_3x3``."""
+        """The one sample that stands for all that build the same modules: inputs in order, every unread edge ``max_pool_3x3``."""
         result: dict[str, Any] = {}
         for label, value in sample.items():
             kind, _, name = label.partition("/")

@@ -292,12 +292,15 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         )
 
     def _run(self) -> None:
-        super()._run()
+        try:
+            super()._run()
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
         self.oneshot_module.note_epoch()
 
     def result(self) -> SearchEpoch:
         """The last epoch of the search, with the architecture it found; available after the run."""
         epoch = self.oneshot_module.last_epoch
         if epoch is None:
-            raise RuntimeError("the search has not finished a single step")
+            raise SearchFailed("the time budget ended before the first step: give it more")
         return epoch

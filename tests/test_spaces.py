@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nni.mutable import Categorical, CategoricalMultiple, MutableDict
+from nni.mutable import Categorical, CategoricalMultiple, MutableDict, Numerical
 from nni.nas.space import model_context
 
 from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry
-from spaces.choices import is_fixed, legal_choices, require_labels, restrict
+from spaces.choices import count_configurations, is_fixed, legal_choices, require_labels, restrict
 
 SEEDS = (0, 1)
 
@@ -62,19 +62,22 @@ def test_random_samples_build_networks_that_learn(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_freeze_and_model_context_build_the_same_shapes(name: str) -> None:
+def test_freeze_builds_a_network_of_the_same_operations_as_model_context(name: str) -> None:
     space, arguments, _ = small_space(name)
-    frozen = make_space(space, arguments).freeze(draw(name, 0)).eval()
+    sample = draw(name, 0)
+    frozen = make_space(space, arguments).freeze(sample).eval()
     assert frozen(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    convolutions = [[p.shape for p in network.parameters() if p.ndim == 4] for network in (frozen, build(name, sample))]
+    assert convolutions[0] == convolutions[1]
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_canonical_samples_are_legal_idempotent_and_the_same_network(name: str) -> None:
-    space, _, mutables = small_space(name)
+    space = small_space(name)[0]
     sample = draw(name, 0)
     canonical = space.canonical(sample)
     assert canonical.keys() == sample.keys()
-    assert MutableDict(mutables).check_contains(canonical) is None or preset_choices(space, "quick")
+    assert make_space(space, small_space(name)[1]).check_contains(canonical) is None
     assert space.canonical(canonical) == canonical
     first, second = build(name, sample).state_dict(), build(name, canonical).state_dict()
     assert first.keys() == second.keys()
@@ -144,6 +147,19 @@ def test_choices_as_plain_data() -> None:
     assert all(map(is_fixed, restricted.values()))
     assert not any(map(is_fixed, mutables.values()))
     assert restrict(mutables, {"a": "x"}, {"a": ["y"]})["a"].values == ["x"], "a pin wins over a preset's choices"
+
+
+def test_the_number_of_configurations() -> None:
+    some = {"a": Categorical(["x", "y"], label="a"), "b": CategoricalMultiple([0, 1, 2], n_chosen=2, label="b")}
+    assert count_configurations(some) == 2 * 3
+    assert count_configurations({"c": CategoricalMultiple([0, 1, 2], label="c")}) == 8
+    assert count_configurations({**some, "d": Numerical(0.0, 1.0, label="d")}) > 10**15
+
+
+def test_making_a_space_leaves_torchs_generator_alone() -> None:
+    before = torch.get_rng_state()
+    make_space(SPACES["darts"].load(), {"width": 2, "num_cells": 3})
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_unknown_labels_name_the_closest() -> None:

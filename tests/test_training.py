@@ -142,7 +142,7 @@ def test_cosine_schedule_rises_and_falls_over_all_steps() -> None:
     values = [factor(step) for step in range(50)]
     assert values[0] == pytest.approx(1 / 11)
     assert max(values) == values[10] == 1.0
-    assert all(a >= b for a, b in itertools.pairwise(values))
+    assert all(a >= b for a, b in itertools.pairwise(values[10:]))
     assert factor(50) == pytest.approx(0.1)
     assert factor(30) == pytest.approx(0.55)
 
