@@ -37,7 +37,7 @@ clean:
 .venv/installed-run .venv/installed-test .venv/installed-dev: .venv/installed-%: pyproject.toml | $(BIN)/pip
 	@if cmp -s pyproject.toml $@; then touch $@; else \
 		echo 'Installing into .venv; torch is large, so the first time takes minutes.'; \
-		$(BIN)/python -m pip install --editable '.$(addprefix [,$(addsuffix ],$(subst run,,$*)))' \
+		$(BIN)/python -m pip install --quiet --editable '.$(addprefix [,$(addsuffix ],$(subst run,,$*)))' \
 			|| { echo 'make: the installation failed, see above; it needs a network the first time' >&2; exit 1; }; \
 		cp pyproject.toml $@; \
 	fi

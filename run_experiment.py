@@ -14,8 +14,8 @@ import logging
 import shlex
 import sys
 import warnings
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SearchFailed, TrainingDiverged) as error:
         screen.error(str(error))
         return 1
-    except KeyboardInterrupt:
-        screen.error("interrupted; what was finished is kept: --out DIR --resume goes on")
+    except KeyboardInterrupt as error:
+        where = error.args[0] if error.args else "DIR"
+        screen.error(f"interrupted; what was finished is kept: the same command with --out {where} --resume goes on")
         return 130
     except Exception as error:  # a fault of ours or of a library, such as memory that runs out: log.txt has where
         message = str(error).strip().splitlines()
@@ -133,19 +134,25 @@ class Experiment:
         """The arguments that every training takes."""
         return {"data": self.data, "epochs": self.epochs, "seed": self.settings.seed, "device": self.device, "precision": self.precision}
 
-    def open_folder(self, name: str, **identity: Any) -> RunFolder:
-        """The run's folder; a resumed run must be the same in all that is told here."""
+    @contextmanager
+    def open_folder(self, name: str, **identity: Any) -> Iterator[RunFolder]:
+        """The run's folder and its log; a resumed run must be the same in all that is told here."""
         settings = self.settings
         same: dict[str, Any] = {
+            **identity,
             "space": {"name": self.space_name, "arguments": self.space_arguments},
             "dataset": self.data.describe(),
             "recipe": self.recipe,
         }
         same |= {"epochs": self.epochs, "preset": settings.preset, "pins": settings.pins, "seed": settings.seed}
-        same |= {"precision": self.precision_name, **identity}
+        same |= {"precision": self.precision_name}
         folder = RunFolder.create(settings.out, space=self.space_name, strategy=name, resume=settings.resume, identity=same)
         folder.write_config(asdict(settings))
-        return folder
+        try:
+            with folder, log_to(folder.log_path):
+                yield folder
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(shlex.quote(str(folder.path))) from error
 
     def build(self, architecture: Mapping[str, Any] | None) -> Any:
         """The network of ``architecture``, or the unfrozen space for ``None``; the first weights drawn with the run's seed."""
@@ -236,7 +243,7 @@ def search(settings: Settings, screen: Screen) -> None:
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
     identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials}
-    with experiment.open_folder(settings.strategy, **identity) as folder, log_to(folder.log_path):
+    with experiment.open_folder(settings.strategy, **identity) as folder:
         if strategy.one_shot:
             search_one_shot(experiment, folder)
         else:
@@ -389,12 +396,15 @@ def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment)
     """The closing table of a search, and what to type next."""
     settings, screen = experiment.settings, experiment.screen
     assert best.score is not None
-    rows: list[list[object]] = [[best.score["metric"], f"{format_accuracy(best.score['value'])} after {best.score['epochs']} epochs"]]
+    rows: list[list[object]] = [[best.score["metric"], f"{format_accuracy(best.score['value'])}, epoch {best.score['epochs']}"]]
     rows += [[label, value] for label, value in experiment.space_class.describe(best.architecture).items()]
     rows += [["parameters", format_count(best.parameters)], ["multiply-adds", format_count(best.flops)], ["written to", folder.best_path]]
     screen.closing_table(f"Best of {settings.space} by {settings.strategy} on {experiment.data.name}", rows)
     preset = "" if settings.preset == Settings.preset else f" --preset {settings.preset}"
-    screen.next_command(f"python run_experiment.py --retrain {shlex.quote(str(folder.best_path))}{preset}{repeat_data_flags(settings)}")
+    screen.next_command(
+        f"python run_experiment.py --retrain {shlex.quote(str(folder.best_path))}{preset}"
+        f"{repeat_data_flags(settings, experiment.data.name)}"
+    )
 
 
 # --- retraining ----------------------------------------------------------------------------------------------------------------------
@@ -419,8 +429,10 @@ def retrain(settings: Settings, screen: Screen) -> None:
     experiment = Experiment(settings, screen, best.space_name, arguments, asdict(recipe), settings.epochs or preset.retrain_epochs)
     network = experiment.build(best.architecture)
     size = experiment.measure(network)
-    screen.say(f"{best.space_name}: {format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds")
-    with experiment.open_folder("retrain", architecture=best.architecture) as folder, log_to(folder.log_path):
+    words = ", ".join(f"{name} {value}" for name, value in experiment.space_arguments.items())
+    counts = f"{format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds"
+    screen.say(f"{best.space_name} at the size of --preset {settings.preset} ({words}): {counts}")
+    with experiment.open_folder("retrain", architecture=best.architecture) as folder:
         with screen.progress(experiment.epochs, "epochs", "retrain") as progress:
             result = train_anew(
                 network,

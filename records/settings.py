@@ -55,9 +55,9 @@ class Settings:
     notes: tuple[str, ...] = ()
 
 
-def repeat_data_flags(settings: Settings) -> str:
-    """The flags that name the data set again, for the next command; empty where all of it is the default."""
-    flags = [] if settings.dataset == Settings.dataset else ["--dataset", settings.dataset]
+def repeat_data_flags(settings: Settings, used: str) -> str:
+    """The flags that name the data set again, for the next command; ``used`` is the one that ``auto`` came to."""
+    flags = ["--dataset", used if settings.dataset == "auto" else settings.dataset]
     flags += [] if settings.data_dir == Settings.data_dir else ["--data-dir", str(settings.data_dir)]
     return "".join(f" {shlex.quote(flag)}" for flag in flags)
 

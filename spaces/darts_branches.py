@@ -232,9 +232,7 @@ class ParameterFree:
             both, rounded = torch.cat([both, both], dim=1), torch.cat([rounded, (kernel - rounded).to(x.dtype)], dim=1)
         return kernels.pointwise(both, rounded, bias.to(x.dtype)), [pools, where, mean, rstd]
 
-    def backward(
-        self, gradient: Tensor, x: Tensor, mixing: Tensor, kept: Sequence[Tensor], to: BackwardPass
-    ) -> tuple[Any, Tensor]:
+    def backward(self, gradient: Tensor, x: Tensor, mixing: Tensor, kept: Sequence[Tensor], to: BackwardPass) -> tuple[Any, Tensor]:
         """The gradients of the state and of the mixing weights, the latter [edges, operations]."""
         pools, where, mean, rstd = kept
         channels, edges, pooled = x.shape[1], len(mixing), pools.shape[1]

@@ -152,7 +152,7 @@ class FusedCell(nn.Module):
         self.choices: dict[str, list[str]] = {}
         nodes: Any = cell.nodes
         self.labels: list[list[str]] = [[] for _ in range(len(nodes) + 1)]  # by state, of the edges that leave it
-        edges: list[list[nn.ModuleDict]] = [[] for _ in self.labels]
+        edges: list[list[Any]] = [[] for _ in self.labels]
         for node in nodes:
             for source, choice in enumerate(node.edges):
                 self.choices[choice.label] = list(choice.names)

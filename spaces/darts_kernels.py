@@ -86,9 +86,9 @@ def pointwise(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
 def pointwise_gradients(gradient: Tensor, x: Tensor, kernel: Tensor, wanted: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
     """The gradients of ``pointwise`` for its input and its kernel; what is not wanted is None."""
     groups = x.shape[1] // kernel.shape[1]
-    return torch.ops.aten.convolution_backward(
-        gradient, x, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, [*wanted, False]
-    )[:2]
+    return torch.ops.aten.convolution_backward(gradient, x, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, [*wanted, False])[
+        :2
+    ]
 
 
 def spread(x: Tensor, copies: int) -> Tensor:
@@ -154,6 +154,4 @@ def norm_gradients(
 ) -> tuple[Tensor, Tensor]:
     """The gradients of (y - mean) * rstd * weight for y and the weight; through mean and rstd as well where they are the batch's own."""
     running = (None, None) if batch else (mean, rstd.pow(-2))
-    return torch.ops.aten.native_batch_norm_backward(
-        gradient, y, weight, *running, mean, rstd, batch, 0.0, [*wanted, False]
-    )[:2]
+    return torch.ops.aten.native_batch_norm_backward(gradient, y, weight, *running, mean, rstd, batch, 0.0, [*wanted, False])[:2]

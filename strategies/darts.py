@@ -82,7 +82,7 @@ class MixedForm(BaseSuperNetModule):
     def __init__(self, form: nn.Module, alphas: Mapping[str, nn.Parameter], softmax: nn.Module) -> None:
         super().__init__()
         self.form: Any = form
-        self._alphas = nn.ParameterDict(alphas)
+        self._alphas = nn.ParameterDict(list(alphas.items()))  # in this order; it would sort a dict
         self._softmax = softmax
 
     @classmethod

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedLayer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from spaces import darts_kernels as kernels
 from spaces.darts import Cell, DartsSpace
+from spaces.darts_branches import Statistics
 from strategies import StrategyError
 from strategies.darts import DartsStrategy, MixedForm
 
@@ -76,9 +78,7 @@ class Plain:
         return self.norm(self.conv(self.conv(hidden.clamp(min=0), f"{name}.5"), f"{name}.6"), f"{name}.7")
 
     def __call__(self, mixing: dict[str, Tensor], names: list[str], before_last: Tensor, last: Tensor) -> Tensor:
-        states = [
-            self.norm(self.conv(x.clamp(min=0), f"preprocess_{n}.1"), f"preprocess_{n}.2") for n, x in enumerate((before_last, last))
-        ]
+        states = [self.norm(self.conv(x.clamp(min=0), f"preprocess_{n}.1"), f"preprocess_{n}.2") for n, x in enumerate((before_last, last))]
         for node in range(self.num_nodes):
             edges = []
             for source, x in enumerate(states):
@@ -92,8 +92,16 @@ class Plain:
         return torch.cat(states[2:], 1)
 
 
+class OneCell(ModelSpace):
+    """NNI's choices live in a space."""
+
+    def __init__(self, kind: str, num_nodes: int, none: bool) -> None:
+        super().__init__()
+        self.cell = Cell(kind, num_nodes, 5, 6, CHANNELS, after_reduction=False, none=none, affine=False)
+
+
 def make_cell(kind: str, num_nodes: int, none: bool, dtype: torch.dtype) -> Cell:
-    cell = Cell(kind, num_nodes, 5, 6, CHANNELS, after_reduction=False, none=none, affine=False).to(dtype)
+    cell = OneCell(kind, num_nodes, none).cell.to(dtype)
     for module in cell.modules():
         if isinstance(module, nn.BatchNorm2d):  # where evaluation normalises by something, and pools of two edges differ
             nn.init.normal_(module.running_mean, std=0.2)
@@ -129,7 +137,8 @@ def compare(
     results[0] |= {buffers[id(buffer)]: buffer for buffer in fused.buffers() if buffers[id(buffer)] in plain.moved}
     results[1] |= plain.moved
 
-    assert results[0].keys() == results[1].keys() and len(plain.moved) == training * 2 * sum(isinstance(m, nn.BatchNorm2d) for m in cell.modules())
+    assert results[0].keys() == results[1].keys()
+    assert len(plain.moved) == training * 2 * sum(isinstance(module, nn.BatchNorm2d) for module in cell.modules())
     # The gradients of a softmax, and of weights before a normalisation, are small differences of large numbers: of kernels, of edges.
     scale: dict[str, float] = {}
     for name, expected in results[1].items():
@@ -162,7 +171,9 @@ def test_in_evaluation_too(kind: str) -> None:
 # --- against NNI's path ----------------------------------------------------------------------------------------------------------------
 
 
-def make_supernet(supernet: str, dtype: torch.dtype, **arguments: Any) -> tuple[DartsSpace, dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+def make_supernet(
+    supernet: str, dtype: torch.dtype, **arguments: Any
+) -> tuple[DartsSpace, dict[str, nn.Parameter], dict[str, nn.Parameter]]:
     """A space as a supernet, its architecture parameters by label, and its weights by the names they have in the space."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -262,15 +273,9 @@ def test_a_step_of_alpha_below_the_resolution_of_bfloat16_is_felt() -> None:
         for weights in mixing.values():
             weights[2] += step  # the skip connection
         with torch.autocast("cpu", torch.bfloat16):
-            outputs.append(fused.fans[0](x.bfloat16(), torch.stack([mixing["normal/edge_0_2"]]), _statistics()).float())
+            outputs.append(fused.fans[0](x.bfloat16(), torch.stack([mixing["normal/edge_0_2"]]), Statistics(training=True)).float())
     moved = ((outputs[1] - outputs[0]) * x).sum() / (x * x).sum()
     assert moved.item() == pytest.approx(2e-4, rel=0.5)
-
-
-def _statistics() -> Any:
-    from spaces.darts_branches import Statistics
-
-    return Statistics(True)
 
 
 # --- kernels -----------------------------------------------------------------------------------------------------------------------------
