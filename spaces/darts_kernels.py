@@ -9,12 +9,14 @@ four such convolutions with three by three kernels, and a kernel of five columns
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 FAST_COLUMNS = 3
-WIDE_ROW = 64  # bytes; copies and sums of narrower rows cost more than the same as a pointwise convolution
+NARROW_COPY, NARROW_SUM = 32, 64  # bytes; to copy or to sum narrower rows costs more than the same as a pointwise convolution
 
 
 def depthwise(x: Tensor, kernel: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
@@ -95,17 +97,18 @@ def spread(x: Tensor, copies: int) -> Tensor:
     """[N, C, H, W] -> [N, copies * C, H, W]."""
     if copies == 1:
         return x
-    identity = _narrow_identity(x, x.shape[1])
-    return torch.cat(copies * [x], dim=1) if identity is None else pointwise(x, identity.repeat(copies, 1, 1, 1))
+    if _is_narrow(x, x.shape[1], NARROW_COPY):
+        return pointwise(x, _identities(x.shape[1], copies, x.dtype))
+    return torch.cat(copies * [x], dim=1)
 
 
 def gather(x: Tensor, copies: int) -> Tensor:
     """[N, copies * C, H, W] -> [N, C, H, W], the sum of the copies: the gradient of ``spread``."""
     if copies == 1:
         return x
-    identity = _narrow_identity(x, x.shape[1] // copies)
-    if identity is not None:
-        return pointwise(x, identity.repeat(1, copies, 1, 1))
+    channels = x.shape[1] // copies
+    if _is_narrow(x, channels, NARROW_SUM):
+        return pointwise(x, _identities(channels, copies, x.dtype).transpose(0, 1))
     first, second, *others = x.chunk(copies, dim=1)
     total = first + second
     for other in others:
@@ -113,24 +116,38 @@ def gather(x: Tensor, copies: int) -> Tensor:
     return total
 
 
-def _narrow_identity(x: Tensor, channels: int) -> Tensor | None:
-    if x.device.type != "cpu" or x.dtype == torch.float64 or channels * x.dtype.itemsize >= WIDE_ROW:
-        return None
-    return torch.eye(channels, dtype=x.dtype).view(channels, channels, 1, 1)
+def _is_narrow(x: Tensor, channels: int, limit: int) -> bool:
+    return x.device.type == "cpu" and x.dtype != torch.float64 and channels * x.dtype.itemsize < limit
+
+
+@lru_cache(maxsize=256)
+def _identities(channels: int, copies: int, dtype: torch.dtype) -> Tensor:
+    return torch.eye(channels, dtype=dtype).repeat(copies, 1).view(copies * channels, channels, 1, 1)
 
 
 def average_pool(x: Tensor, stride: int) -> Tensor:
     """Mean of the pixels under a window of three by three, those outside the image not counted."""
-    return depthwise(x, x.new_ones(x.shape[1], 1, 3, 3), stride).div_(_pixels_in_window(x, stride))
+    return depthwise(x, _ones((x.shape[1], 1, 3, 3), x.dtype, x.device), stride).div_(_pixels_in_window(x, stride))
 
 
 def average_pool_gradient(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
     """The gradient of ``average_pool`` for its input ``x``."""
-    return depthwise_x_gradient(gradient / _pixels_in_window(x, stride), x.new_ones(x.shape[1], 1, 3, 3), x.shape, stride)
+    ones = _ones((x.shape[1], 1, 3, 3), x.dtype, x.device)
+    return depthwise_x_gradient(gradient / _pixels_in_window(x, stride), ones, x.shape, stride)
 
 
 def _pixels_in_window(x: Tensor, stride: int) -> Tensor:
-    return depthwise(x.new_ones(1, 1, *x.shape[2:]), x.new_ones(1, 1, 3, 3), stride)
+    return _counts(*x.shape[2:], stride, x.dtype, x.device)
+
+
+@lru_cache(maxsize=256)
+def _counts(height: int, width: int, stride: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return depthwise(_ones((1, 1, height, width), dtype, device), _ones((1, 1, 3, 3), dtype, device), stride)
+
+
+@lru_cache(maxsize=256)
+def _ones(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.ones(shape, dtype=dtype, device=device)
 
 
 def batch_statistics(y: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,14 +156,14 @@ def batch_statistics(y: Tensor) -> tuple[Tensor, Tensor]:
     if y.dtype.itemsize > 2:
         mean, variance = torch.batch_norm_update_stats(y, None, None, 0.0)
     else:
-        unused = torch.zeros(y.shape[1], device=y.device)
-        mean, variance = torch.batch_norm_update_stats(y, unused, unused + 1, 0.0)
+        unused = _ones((y.shape[1],), torch.float32, y.device)
+        mean, variance = torch.batch_norm_update_stats(y, unused, unused, 0.0)
     return mean, variance
 
 
 def scale_centred(y: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     """(y - mean) * scale, per channel; computed in the precision of ``scale`` and rounded once."""
-    return functional.batch_norm(y, mean, torch.ones_like(mean), scale, None, False, 0.0, 0.0)
+    return functional.batch_norm(y, mean, _ones(mean.shape, mean.dtype, mean.device), scale, None, False, 0.0, 0.0)
 
 
 def norm_gradients(

@@ -88,7 +88,7 @@ def test_operations_are_built_as_the_authors_build_them() -> None:
     separable = ["ReLU", "Conv2d", "Conv2d", "BatchNorm2d"]
     assert kinds(OPERATIONS["sep_conv_3x3"](4, 2, True)) == separable * 2
     assert [layer.stride for layer in OPERATIONS["sep_conv_5x5"](4, 2, True) if isinstance(layer, nn.Conv2d)] == [(2, 2)] + [(1, 1)] * 3
-    assert kinds(OPERATIONS["dil_conv_5x5"](4, 1, True)) == separable
+    assert kinds(OPERATIONS["dil_conv_5x5"](4, 1, True)) == ["ReLU", "DilatedDepthwise", "Conv2d", "BatchNorm2d"]
     dilated = OPERATIONS["dil_conv_5x5"](4, 1, True)[1]
     assert (dilated.dilation, dilated.groups, dilated.kernel_size) == ((2, 2), 4, (5, 5))
     assert kinds(OPERATIONS["max_pool_3x3"](4, 1, False)) == ["MaxPool2d", "BatchNorm2d"], "normalised in the supernet"
@@ -96,6 +96,23 @@ def test_operations_are_built_as_the_authors_build_them() -> None:
     assert not OPERATIONS["avg_pool_3x3"](4, 1, True).count_include_pad
     assert isinstance(OPERATIONS["skip_connect"](4, 1, True), nn.Identity)
     assert isinstance(OPERATIONS["skip_connect"](4, 2, True), FactorizedReduce)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("name", ["sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"])
+def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(name: str, stride: int) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        operation = OPERATIONS[name](8, stride, True).to(memory_format=torch.channels_last)
+        images, target = torch.randn(8, 8, 32, 32).to(memory_format=torch.channels_last), torch.randn(8, 8, 32 // stride, 32 // stride)
+    gradients = []
+    for half in (False, True):
+        operation.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            out = operation(images)
+        (out.float() * target).sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in operation.parameters() if p.grad is not None]))
+    assert (gradients[1] - gradients[0]).norm() < 0.05 * gradients[0].norm()
 
 
 def test_unread_edges_are_neither_built_nor_counted() -> None:
