@@ -158,9 +158,7 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     size.add_argument("--preset", choices=list(PRESETS), default="quick", help=f"{summaries} (default: quick)")
     size.add_argument("--trials", type=_count, metavar="N", help="number of trials of a multi-trial search")
     size.add_argument("--epochs", type=_count, metavar="N", help="epochs: of the supernet, of each trial, or of retraining")
-    size.add_argument(
-        "--time-budget", type=_seconds, metavar="TIME", help="no trial starts after so long, a supernet ends: 90, 10m, 1.5h"
-    )
+    size.add_argument("--time-budget", type=_seconds, metavar="TIME", help="no trial starts after so long, a supernet ends: 90, 10m, 1.5h")
     data = parser.add_argument_group("on what")
     data.add_argument(
         "--dataset", default="auto", metavar="NAME", help="auto, cifar10, digits, or a folder with train/<class>/ and test/<class>/"

@@ -1,9 +1,10 @@
-"""The backbones of the zoo: ready-made networks of torchvision and timm, with their own stem or one for small images.
+"""The backbones of the zoo: ready-made networks of torchvision and timm, with their own stem or one for small images, and ``convnet32``.
 
 The libraries build the networks, with random initial weights: nothing is downloaded. Their own stems are made for
 images of 224x224 pixels: of a 32x32 image most of them leave 8x8 or 16x16 before the first block. The ``small`` stem
 keeps the full resolution, as He et al. (2016, section 4.2) do for CIFAR-10: a 3x3 convolution of stride 1, no pooling.
 Neither library has an argument for that, so one function per family edits the fresh network; its docstring says how.
+``convnet32`` is our own, made for small images; it alone has a width and a depth to choose, and no other stem.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Literal, cast
 from torch import nn
 
 from spaces import SpaceError
+from spaces.convnet32 import ConvNet32
 
 STEMS = ("own", "small")
 
 
-def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10) -> nn.Module:
+def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10, **size: int) -> nn.Module:
     """Build one backbone with random initial weights, drawn from torch's current random state.
 
     The network maps images ``[N, 3, H, W]`` to logits ``[N, num_classes]``; ``H`` and ``W`` are 28 pixels or more.
@@ -28,6 +30,7 @@ def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10) -> nn
         name: a key of :data:`BACKBONES`.
         stem: ``own`` or ``small``; see the function of the family, ``BACKBONES[name].use_small_stem``.
         num_classes: 1 or more.
+        size: ``width`` and ``depth`` of ``convnet32``; the others have none.
 
     Raises:
         SpaceError: unknown ``name`` or ``stem``, or ``num_classes`` that is not a positive integer.
@@ -38,7 +41,7 @@ def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10) -> nn
         raise SpaceError(f"unknown stem {stem!r}; it is one of {', '.join(STEMS)}")
     check_num_classes(num_classes)
     backbone = BACKBONES[name]
-    network = LIBRARIES[backbone.library](name, num_classes)
+    network = LIBRARIES[backbone.library](name, num_classes, **size)
     if stem == "small":
         backbone.use_small_stem(network)
     return network
@@ -67,7 +70,11 @@ def _build_timm(name: str, num_classes: int) -> nn.Module:
     return timm.create_model(name, pretrained=False, num_classes=num_classes)
 
 
-LIBRARIES: dict[str, Callable[[str, int], nn.Module]] = {"torchvision": _build_torchvision, "timm": _build_timm}
+def _build_own(name: str, num_classes: int, **size: int) -> nn.Module:
+    return ConvNet32(num_classes=num_classes, **size)
+
+
+LIBRARIES: dict[str, Callable[..., nn.Module]] = {"torchvision": _build_torchvision, "timm": _build_timm, "retiarius": _build_own}
 
 
 def _full_resolution(module: nn.Module) -> None:
@@ -149,11 +156,15 @@ def small_regnet_stem(network: nn.Module) -> None:
     _full_resolution(cast(nn.Module, network.stem))
 
 
+def made_for_small_images(network: nn.Module) -> None:
+    """Nothing to change: the stem is a small one."""
+
+
 @dataclass(frozen=True)
 class Backbone:
     """Where a backbone comes from, and how its stem is made small (in place, on the fresh network)."""
 
-    library: Literal["torchvision", "timm"]
+    library: Literal["torchvision", "timm", "retiarius"]
     use_small_stem: Callable[[nn.Module], None]
 
 
@@ -183,4 +194,6 @@ BACKBONES: dict[str, Backbone] = {
     "regnety_002": Backbone("timm", small_regnet_stem),
     "repvgg_a0": Backbone("timm", small_regnet_stem),
     "mobileone_s0": Backbone("timm", small_regnet_stem),
+    # our own
+    "convnet32": Backbone("retiarius", made_for_small_images),
 }

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
-import nni
 import nni.nas.nn.pytorch as nas
 import torch
-from nni.mutable import LabeledMutable, Sample
+from nni.mutable import Categorical, LabeledMutable, Sample
 from nni.nas.space import current_model, model_context
 from torch import nn
 
 from spaces import SpaceError
 from spaces.backbones import BACKBONES, STEMS, build_backbone, check_num_classes
+from spaces.convnet32 import DEPTHS, WIDTHS
 from spaces.hyperparameters import search_hyperparameters
+
+# The one backbone whose size is chosen too.
+SIZED = "convnet32"
+SIZES = ("width", "depth")
+LEGAL: dict[str, tuple[Any, ...]] = {"backbone": tuple(BACKBONES), "stem": STEMS, "width": WIDTHS, "depth": DEPTHS}
+DEFAULT = {"backbone": "resnet18", "stem": "own", "width": 64, "depth": 2}
 
 
 class LazyBackbone(nn.Module):
     """A candidate that costs nothing until it is needed: the network is built at the first forward."""
 
-    def __init__(self, name: str, stem: str, num_classes: int) -> None:
+    def __init__(self, name: str, num_classes: int, choices: Sample) -> None:
         super().__init__()
-        self.name, self.stem, self.num_classes = name, stem, num_classes
+        self.name, self.num_classes, self.choices = name, num_classes, choices
         self.network: nn.Module | None = None
 
     def build(self) -> nn.Module:
         """A new network, with random initial weights."""
-        return build_backbone(self.name, stem=self.stem, num_classes=self.num_classes)
+        size = {label: self.choices[label] for label in SIZES} if self.name == SIZED else {}
+        return build_backbone(self.name, stem=self.choices["stem"], num_classes=self.num_classes, **size)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images ``[N, 3, H, W]`` -> logits ``[N, num_classes]``."""
@@ -35,11 +42,11 @@ class LazyBackbone(nn.Module):
         return cast(torch.Tensor, self.network(images))
 
     def extra_repr(self) -> str:
-        return f"{self.name}, stem={self.stem}, num_classes={self.num_classes}"
+        return f"{self.name}, num_classes={self.num_classes}, {self.choices}"
 
 
 class ZooSpace(nas.ModelSpace):
-    """Choose a ``backbone`` (a key of ``BACKBONES``) and its ``stem`` (``own`` or ``small``).
+    """Choose a ``backbone`` (a key of ``BACKBONES``) and its ``stem`` (``own`` or ``small``); of ``convnet32``, width and depth.
 
     The unfrozen space holds placeholders and costs next to nothing. A backbone is built when it is chosen: by
     :meth:`freeze`, or by building the space under ``nni.nas.space.model_context(sample)``. The forward of the unfrozen
@@ -66,6 +73,7 @@ class ZooSpace(nas.ModelSpace):
                 "mobilenetv3_small_100",
                 "regnetx_002",
                 "tinynet_e",
+                SIZED,
             ],
             "stem": ["own"],
         }
@@ -74,15 +82,18 @@ class ZooSpace(nas.ModelSpace):
     def __init__(self, *, num_classes: int = 10) -> None:
         super().__init__()
         check_num_classes(num_classes)
-        stem_choice = nni.choice("stem", list(STEMS))
         sample = current_model()
-        stem = stem_choice.default() if sample is None else stem_choice.freeze(sample)
+        others = {
+            label: Categorical(list(values), default=DEFAULT[label], label=label) for label, values in LEGAL.items() if label != "backbone"
+        }
+        choices = {label: choice.default() if sample is None else choice.freeze(sample) for label, choice in others.items()}
         # Under a model context NNI returns the chosen candidate in place of the LayerChoice.
-        candidates = {name: LazyBackbone(name, stem, num_classes) for name in BACKBONES}
+        candidates = {name: LazyBackbone(name, num_classes, choices) for name in BACKBONES}
         backbone = nas.LayerChoice(candidates, label="backbone")
         if sample is None:
             self.backbone = backbone
-            self.add_mutable(stem_choice)
+            for choice in others.values():
+                self.add_mutable(choice)
         else:
             self.backbone = cast(LazyBackbone, backbone).build()
 
@@ -103,29 +114,38 @@ class ZooSpace(nas.ModelSpace):
     @classmethod
     def default_architecture(cls) -> dict[str, Any]:
         """The lab's baseline: resnet18 with its own stem."""
-        return {"backbone": next(iter(BACKBONES)), "stem": STEMS[0]}
+        return dict(DEFAULT)
 
     @staticmethod
     def describe(architecture: Sample) -> dict[str, str]:
-        """An architecture for people to read: its choices."""
-        return {label: str(value) for label, value in architecture.items()}
+        """An architecture for people to read: its choices, without those that its backbone does not have."""
+        unread = _unread(architecture["backbone"])
+        return {label: str(value) for label, value in architecture.items() if label not in unread}
 
     @classmethod
     def canonical(cls, sample: Sample) -> dict[str, Any]:
-        """The architecture in ``sample``, without other labels. Two samples that differ here are two networks.
+        """The architecture in ``sample``, without other labels; what its backbone does not read is at its default.
+
+        Two samples that differ here are two networks.
 
         Raises:
             SpaceError: a label is missing, or a choice is not legal.
         """
-        legal = {"backbone": tuple(BACKBONES), "stem": STEMS}
-        for label, choices in legal.items():
+        for label, choices in LEGAL.items():
+            known = ", ".join(map(str, choices))
             if label not in sample:
-                raise SpaceError(f"the architecture has no {label!r}; it is one of {', '.join(choices)}")
+                raise SpaceError(f"the architecture has no {label!r}; it is one of {known}")
             if sample[label] not in choices:
-                raise SpaceError(f"{label} is {sample[label]!r}; it is one of {', '.join(choices)}")
-        return {label: sample[label] for label in legal}
+                raise SpaceError(f"{label} is {sample[label]!r}; it is one of {known}")
+        unread = _unread(sample["backbone"])
+        return {label: DEFAULT[label] if label in unread else sample[label] for label in LEGAL}
 
     @staticmethod
     def hyperparameters() -> dict[str, LabeledMutable]:
         """The hyperparameters that can be searched together with the architecture."""
         return search_hyperparameters()
+
+
+def _unread(backbone: str) -> tuple[str, ...]:
+    """The labels that do not matter to ``backbone``."""
+    return ("stem",) if backbone == SIZED else SIZES

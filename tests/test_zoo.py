@@ -20,6 +20,7 @@ from torch import nn
 
 from spaces import SPACES, SpaceError
 from spaces.backbones import BACKBONES, STEMS, build_backbone
+from spaces.convnet32 import DEPTHS, WIDTHS, ConvNet32
 from spaces.zoo import LazyBackbone, ZooSpace
 
 LAB_MODELS = [
@@ -60,8 +61,10 @@ PARAMETERS = {
     "regnety_002": (2_797_686, 2_797_686),
     "repvgg_a0": (7_840_778, 7_840_778),
     "mobileone_s0": (4_278_522, 4_278_522),
+    "convnet32": (1_972_792, 1_972_792),
 }
 ARCHITECTURES = [(name, stem) for name in BACKBONES for stem in STEMS]
+SIZE = {"width": 64, "depth": 2}
 
 
 def parameters(network: nn.Module) -> int:
@@ -79,9 +82,9 @@ def _one_seed():
 # --- the space ----------------------------------------------------------------------------------------------------
 
 
-def test_two_choices_and_the_labs_ten_models_plus_timms() -> None:
+def test_the_choices_and_the_labs_ten_models_plus_timms() -> None:
     choices = ZooSpace().simplify()
-    assert set(choices) == {"backbone", "stem"}
+    assert set(choices) == {"backbone", "stem", "width", "depth"}
     assert all(type(choice) is Categorical for choice in choices.values())
     assert choices["backbone"].values == list(BACKBONES)
     assert choices["stem"].values == ["own", "small"]
@@ -91,7 +94,7 @@ def test_two_choices_and_the_labs_ten_models_plus_timms() -> None:
 
 def test_the_default_is_what_nni_takes_as_default() -> None:
     space = ZooSpace()
-    assert ZooSpace.default_architecture() == {"backbone": "resnet18", "stem": "own"}
+    assert ZooSpace.default_architecture() == {"backbone": "resnet18", "stem": "own", **SIZE}
     assert MutableDict(space.simplify()).default() == ZooSpace.default_architecture()
     assert SPACES["zoo"].load() is ZooSpace
 
@@ -113,7 +116,7 @@ def test_only_the_chosen_backbone_is_built(monkeypatch: pytest.MonkeyPatch) -> N
         return build_backbone(name, stem=stem, num_classes=num_classes)
 
     monkeypatch.setattr("spaces.zoo.build_backbone", record)
-    sample = {"backbone": "tinynet_e", "stem": "small"}
+    sample = {"backbone": "tinynet_e", "stem": "small", **SIZE}
     space = ZooSpace(num_classes=7)
     simplified = SimplifiedModelSpace.from_model(space, None).freeze(sample)
     assert built == []
@@ -139,7 +142,7 @@ def test_the_dry_run_builds_the_first_candidate_once() -> None:
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
-    sample = {"backbone": "squeezenet1_1", "stem": "small"}
+    sample = {"backbone": "squeezenet1_1", "stem": "small", **SIZE}
     states = []
     for _ in range(2):
         torch.manual_seed(3)
@@ -152,17 +155,31 @@ def test_random_samples_are_plain_data_and_canonical() -> None:
     for seed in range(20):
         sample = space.random(random_state=RandomState(seed))
         space.validate(json.loads(json.dumps(sample)))
-        assert ZooSpace.canonical({**sample, "initial_lr": 0.1}) == sample
+        canonical = ZooSpace.canonical({**sample, "initial_lr": 0.1})
+        unread = {"stem"} if sample["backbone"] == "convnet32" else {"width", "depth"}
+        assert canonical == {label: ZooSpace.default_architecture()[label] if label in unread else sample[label] for label in sample}
+        assert set(ZooSpace.describe(canonical)) == set(sample) - unread
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_width_and_depth_make_convnet32_larger(width: int, depth: int) -> None:
+    sample = {"backbone": "convnet32", "stem": "own", "width": width, "depth": depth}
+    network = ZooSpace(num_classes=5).freeze(sample)
+    inner, outer = (3 * 3 * width * count for count in ((24 + 4 * width) + (depth - 1) * width, 4 * width + 8 * (depth - 1) * width))
+    expected = inner + 4 * outer + depth * 9 * width + 24 + 5 * 4 * width  # convolutions, norms' biases, whitening's, the head
+    assert sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad) == expected
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
 
 
 @pytest.mark.parametrize(
     "sample",
     [
-        {"backbone": "resnet19", "stem": "own"},
-        {"backbone": "resnet18", "stem": "tiny"},
-        {"backbone": ["resnet18"], "stem": "own"},
-        {"backbone": "resnet18"},
-        {"stem": "own"},
+        {"backbone": "resnet19", "stem": "own", **SIZE},
+        {"backbone": "resnet18", "stem": "tiny", **SIZE},
+        {"backbone": ["resnet18"], "stem": "own", **SIZE},
+        {"backbone": "resnet18", **SIZE},
+        {"stem": "own", **SIZE},
         {},
     ],
 )
@@ -209,6 +226,8 @@ def test_every_backbone_trains_at_every_size(name: str, stem: str) -> None:
     loss = nn.functional.cross_entropy(network(torch.randn(4, 3, 32, 32)), torch.arange(4))
     loss.backward()
     for label, parameter in network.named_parameters():
+        if not parameter.requires_grad:  # of convnet32: the whitening filters, the scales of its norms
+            continue
         assert parameter.grad is not None, f"{label} has no gradient"
         assert 0 < parameter.grad.abs().sum() < math.inf, f"the gradient of {label} is zero or not finite"
     network.eval()
@@ -233,7 +252,7 @@ def input_sides(network: nn.Module, pixels: int) -> list[int]:
     return sides
 
 
-@pytest.mark.parametrize("name", [name for name in BACKBONES if not name.startswith("vgg")])
+@pytest.mark.parametrize("name", [name for name in BACKBONES if not name.startswith(("vgg", "convnet32"))])
 def test_the_small_stem_keeps_the_full_resolution(name: str) -> None:
     own, small = (input_sides(build_backbone(name, stem=stem), 64) for stem in STEMS)
     assert len(own) == len(small)
@@ -265,3 +284,22 @@ def test_the_small_vgg_expresses_what_vgg_expresses_at_32_pixels() -> None:
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(own(images), small(images))
+
+
+def test_convnet32_whitens_the_patches_of_the_images_that_it_is_given() -> None:
+    images = torch.randn(64, 3, 32, 32).cumsum(2).cumsum(3)
+    images = (images - images.mean((0, 2, 3), keepdim=True)) / images.std((0, 2, 3), keepdim=True)
+    network = ConvNet32(width=16)
+    network.initialize_from(images)
+    answers = network.whitening(images).movedim(1, 0).flatten(1)
+    torch.testing.assert_close(answers[:12], -answers[12:])
+    seen = answers[:12] @ answers[:12].T / answers.shape[1]
+    variances = seen.diagonal()
+    torch.testing.assert_close(seen, variances.diag(), atol=2e-3, rtol=0)
+    assert variances.max() < 1 and variances[-4:].min() > 0.9  # the weakest are held back, so that noise is not blown up
+
+
+def test_convnet32_passes_images_through_its_first_convolutions_at_the_start() -> None:
+    convolution = ConvNet32(width=32).stages[0].first[0]
+    x = torch.randn(2, 24, 8, 8)
+    torch.testing.assert_close(convolution(x)[:, :24], x)
