@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import interpolate, pad
 
 
 def random_crop(images: Tensor, padding: int = 4, *, generator: torch.Generator) -> Tensor:
@@ -131,3 +131,19 @@ class Normalizer:
         # Laid out last: with the channels innermost, the arithmetic alone would take several times as long on a CPU.
         normalised = images.contiguous().float().mul_(self._scale).add_(self._shift)
         return normalised.to(self._dtype).contiguous(memory_format=self._memory_format)
+
+
+def shrink(images: Tensor, start_size: float, progress: float) -> Tensor:
+    """Progressive resizing: images [N, C, H, W] at the side for this `progress` in [0, 1] of a training; floating point.
+
+    The side rises in equal spans of the training through all multiples of 4 pixels from `start_size` (a share of the full side) on.
+    """
+    side = images.shape[2]
+    first = min(side, max(4, 4 * round(start_size * side / 4)))
+    sides = [*range(first, side, 4), side]
+    now = sides[min(len(sides) - 1, int(progress * len(sides)))]
+    if now == side:
+        return images
+    size = (now, max(1, round(now * images.shape[3] / side)))
+    smaller = interpolate(images, size=size, mode="bilinear", antialias=True)
+    return smaller.contiguous(memory_format=torch.channels_last)

@@ -23,8 +23,8 @@ from evaluators._images import stratified_cut
 from evaluators.augmentation import Normalizer, augment
 from evaluators.checkpoints import broken, read_checkpoint, replace_atomically
 from evaluators.data import Dataset, Split, iterate_batches
+from evaluators.optimizers import learning_rate_factor, make_optimizer
 from evaluators.recipes import Recipe
-from evaluators.training import learning_rate_factor, make_optimizer
 
 CHECKPOINT = "supernet.ckpt"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from evaluators import EvaluatorError
 
-OPTIMIZERS = ("sgd", "rmsprop", "adam")
-SCHEDULES = ("cosine", "cosine_per_batch")
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "muon")
+SCHEDULES = ("cosine", "linear", "cosine_per_batch")
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,18 @@ class Recipe:
     weight_decay
         L2 penalty, >= 0; on norms and biases too only where ``decay_norms`` is true.
     optimizer, momentum, nesterov
-        ``sgd``, ``rmsprop`` or ``adam``; momentum in [0, 1) (Adam: its first beta); Nesterov's form for ``sgd`` alone.
+        ``sgd``, ``rmsprop``, ``adam`` or ``muon``; momentum in [0, 1) (Adam: its first beta); Nesterov's form for ``sgd`` and ``muon``.
     batch_size
         Images a step, >= 2 (batch normalisation needs two).
     schedule, warmup_epochs
-        ``cosine``: a linear rise over ``warmup_epochs``, then half a cosine to ``ending_lr``, adjusted at every step.
+        ``cosine``, ``linear``: a linear rise over ``warmup_epochs``, then half a cosine, or a line, to ``ending_lr``, set at every step.
         ``cosine_per_batch``: the lab's program as it is given, whose scheduler is stepped per batch with a period counted in epochs, so
         that the rate swings between both ends every ``2 * epochs`` batches.
+    crop_padding
+        Images are moved by up to so many pixels, at random, >= 0.
+    start_size
+        Side of the images at the start of training, as a share of the full one, in (0, 1]; it rises in steps of 4 pixels
+        (progressive resizing: arXiv 2104.00298, section 4.2, without its change of regularisation).
     cutout
         Side of the square that is blanked in training images, in pixels, 0 = off (arXiv 1708.04552).
     label_smoothing
@@ -41,6 +46,8 @@ class Recipe:
         Probability to drop a path at the end of training, in [0, 1), risen to linearly (arXiv 1605.07648).
     auxiliary_weight
         Weight of the auxiliary head's loss, where the network has one, >= 0.
+    flip_averaging
+        Whether an image is scored by the mean of its logits and those of its mirror image.
     """
 
     initial_lr: float = 0.1
@@ -53,11 +60,14 @@ class Recipe:
     batch_size: int = 128
     schedule: str = "cosine"
     warmup_epochs: float = 0.0
+    crop_padding: int = 4
+    start_size: float = 1.0
     cutout: int = 0
     label_smoothing: float = 0.0
     grad_clip: float = 0.0
     drop_path: float = 0.0
     auxiliary_weight: float = 0.4
+    flip_averaging: bool = False
 
 
 RECIPES: dict[str, Recipe] = {
@@ -79,6 +89,8 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "momentum": (0.0, 1.0, True, False),
     "batch_size": (2, math.inf, True, False),
     "warmup_epochs": (0.0, math.inf, True, False),
+    "crop_padding": (0, math.inf, True, False),
+    "start_size": (0.0, 1.0, False, True),
     "cutout": (0, math.inf, True, False),
     "label_smoothing": (0.0, 1.0, True, False),
     "grad_clip": (0.0, math.inf, True, False),
@@ -90,6 +102,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "schedule": SCHEDULES,
     "nesterov": (True, False),
     "decay_norms": (True, False),
+    "flip_averaging": (True, False),
 }
 HYPERPARAMETERS = tuple(field.name for field in fields(Recipe))
 
@@ -109,7 +122,7 @@ def check_hyperparameter(name: str, value: Any) -> Any:
         raise EvaluatorError(f"{name}: {value!r} is not {kind}")
     if value < low or value > high or (value == low and not with_low) or (value == high and not with_high):
         lower = f"{'at least' if with_low else 'more than'} {low:g}"
-        upper = "" if high == math.inf else f" and less than {high:g}"
+        upper = "" if high == math.inf else f" and {'at most' if with_high else 'less than'} {high:g}"
         raise EvaluatorError(f"{name}: {value:g} is out of range; it must be {lower}{upper}")
     return int(value) if whole else float(value)
 

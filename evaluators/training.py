@@ -19,13 +19,16 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchvision.ops import StochasticDepth
 
 from evaluators import TrainingDiverged
-from evaluators.augmentation import Normalizer, augment
+from evaluators.augmentation import Normalizer, augment, shrink
 from evaluators.checkpoints import Stateful, load_checkpoint, replace_atomically, save_checkpoint
 from evaluators.data import Dataset, Split, iterate_batches
 from evaluators.devices import autocast
+from evaluators.memory import keep_freed_memory
+from evaluators.optimizers import learning_rate_factor, make_optimizer
 from evaluators.recipes import Recipe, make_recipe
 
 EVALUATION_BATCH = 500
+INITIALIZATION_IMAGES = 5_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,9 @@ def train_and_validate(
     recipe = make_recipe(hyperparameters)
     accuracy = 0.0
     for _ in train(network, data.train, data, epochs=epochs, recipe=recipe, seed=seed, device=device, precision=precision):
-        accuracy = measure_accuracy(network, data.validation, data, device=device, precision=precision)
+        accuracy = measure_accuracy(
+            network, data.validation, data, device=device, precision=precision, flip_averaging=recipe.flip_averaging
+        )
         if report is not None:
             report(accuracy)
     return accuracy
@@ -88,11 +93,14 @@ def train(
     which the caller seeds. With ``checkpoint`` the state is kept in that file after every epoch, and an existing file is gone on from:
     on the same machine the result is the same, bit for bit, as without the interruption.
     """
+    keep_freed_memory()
     device = torch.device(device)
     generator = torch.Generator().manual_seed(seed)
     network.to(device=device).to(memory_format=torch.channels_last)
     normalize = Normalizer(data.mean, data.std, channels_last=True)
-    mean_colour = [255 * mean for mean in data.mean]
+    _initialize_from(network, split, normalize, device)
+    augmentation: dict[str, Any] = {"padding": recipe.crop_padding, "cutout_size": recipe.cutout}
+    augmentation["cutout_value"] = [255 * mean for mean in data.mean]
     batch_size = min(recipe.batch_size, len(split))
     steps = len(split) // batch_size
     optimizer = make_optimizer(network, recipe)
@@ -108,8 +116,9 @@ def train(
             path.p = recipe.drop_path * number / epochs
         totals = torch.zeros(2, device=device)
         for images, labels in iterate_batches(split, batch_size, generator=generator, drop_last=True):
-            images = augment(images, padding=4, flip=True, cutout_size=recipe.cutout, cutout_value=mean_colour, generator=generator)
-            totals += _step(network, optimizer, normalize(images.to(device)), labels.to(device), recipe, precision)
+            images = augment(images, **augmentation, generator=generator)
+            inputs = shrink(normalize(images.to(device)), recipe.start_size, scheduler.last_epoch / (epochs * steps))
+            totals += _step(network, optimizer, inputs, labels.to(device), recipe, precision)
             scheduler.step()
         loss, correct = totals.tolist()
         epoch = Epoch(number + 1, loss / steps, correct / (steps * batch_size), time.perf_counter() - start)
@@ -117,6 +126,16 @@ def train(
             history.append(asdict(epoch))
             save_checkpoint(checkpoint, state, generator, history)
         yield epoch
+
+
+def _initialize_from(network: nn.Module, split: Split, normalize: Normalizer, device: torch.device) -> None:
+    """Let those modules that offer it (``initialize_from``) take their first weights from training images."""
+    images = None
+    for module in network.modules():
+        initialize = getattr(module, "initialize_from", None)
+        if initialize is not None:
+            images = normalize(split.images[:INITIALIZATION_IMAGES].to(device)) if images is None else images
+            initialize(images)
 
 
 def _step(network: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, recipe: Recipe, precision: torch.dtype) -> Tensor:
@@ -140,16 +159,28 @@ def _step(network: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tens
 
 @torch.no_grad()
 def measure_accuracy(
-    network: nn.Module, split: Split, data: Dataset, *, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32
+    network: nn.Module,
+    split: Split,
+    data: Dataset,
+    *,
+    device: torch.device | str = "cpu",
+    precision: torch.dtype = torch.float32,
+    flip_averaging: bool = False,
 ) -> float:
-    """Share of ``split`` that ``network`` answers correctly, in [0, 1]: one pass in evaluation mode, images as they are."""
+    """Share of ``split`` that ``network`` answers correctly, in [0, 1]: one pass in evaluation mode, images as they are.
+
+    With ``flip_averaging`` an answer is the mean of the logits of the image and of its mirror image.
+    """
     device = torch.device(device)
     normalize = Normalizer(data.mean, data.std, channels_last=True)
     network.eval()
     correct = 0
     for images, labels in iterate_batches(split, EVALUATION_BATCH, generator=None, drop_last=False):
+        inputs = normalize(images.to(device))
         with autocast(device, precision):
-            logits = network(normalize(images.to(device)))
+            logits = network(inputs)
+            if flip_averaging:
+                logits = logits + network(inputs.flip(3))
         correct += int((logits.argmax(1).cpu() == labels).sum())
     return correct / len(split)
 
@@ -159,39 +190,6 @@ def _save_weights(network: nn.Module, path: Path) -> None:
         save_model(network, str(path))
     except SafetensorError as error:  # of the file system: full, read-only
         raise OSError(f"{path}: {error}") from error
-
-
-def learning_rate_factor(recipe: Recipe, epochs: int, steps: int) -> Callable[[int], float]:
-    """The factor on ``initial_lr`` before each step, as ``Recipe`` describes its schedules; ``steps`` are those of an epoch."""
-    floor = recipe.ending_lr / recipe.initial_lr
-    total, warmup = epochs * steps, min(recipe.warmup_epochs, epochs / 2) * steps
-
-    def cosine(progress: float) -> float:
-        return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
-
-    def factor(step: int) -> float:
-        if recipe.schedule == "cosine_per_batch":
-            return cosine(step / epochs)
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        return cosine((step - warmup) / max(1.0, total - warmup))
-
-    return factor
-
-
-def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """The recipe's optimizer over the trainable parameters; without weight decay on vectors (norms, biases) unless ``decay_norms``."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1 or recipe.decay_norms], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1 and not recipe.decay_norms], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, recipe.initial_lr, momentum=recipe.momentum, nesterov=recipe.nesterov and recipe.momentum > 0)
-    if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, recipe.initial_lr, momentum=recipe.momentum)
-    return torch.optim.Adam(groups, recipe.initial_lr, betas=(recipe.momentum, 0.999))
 
 
 def retrain(
@@ -212,7 +210,8 @@ def retrain(
     ``weights`` is where the trained weights go (safetensors). Torch's generator, from which dropout and drop-path draw, is seeded for the
     training and put back afterwards.
 
-    Returns ``{"test_accuracy": fraction, "curve": [an Epoch as a dict, ...], "seconds": of training}``; the curve is of the training set.
+    Returns ``{"test_accuracy": fraction, "flip_averaging": whether mirror images were scored too, "curve": [an Epoch as a dict, ...],
+    "seconds": of training}``; the curve is of the training set.
     """
     curve = []
     settings: dict[str, Any] = {"epochs": epochs, "recipe": recipe, "seed": seed, "checkpoint": checkpoint}
@@ -224,5 +223,6 @@ def retrain(
                 on_epoch(epoch)
     if weights is not None:
         replace_atomically(weights, lambda partial: _save_weights(network, partial))
-    test_accuracy = measure_accuracy(network, data.test, data, device=device, precision=precision)
-    return {"test_accuracy": test_accuracy, "curve": curve, "seconds": sum(epoch["seconds"] for epoch in curve)}
+    flips = recipe.flip_averaging
+    test_accuracy = measure_accuracy(network, data.test, data, device=device, precision=precision, flip_averaging=flips)
+    return {"test_accuracy": test_accuracy, "flip_averaging": flips, "curve": curve, "seconds": sum(epoch["seconds"] for epoch in curve)}

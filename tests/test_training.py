@@ -16,8 +16,9 @@ from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_e
 from evaluators.complexity import measure_complexity
 from evaluators.data import Dataset, Split
 from evaluators.devices import choose_device, choose_precision
+from evaluators.optimizers import learning_rate_factor, make_optimizer
 from evaluators.recipes import RECIPES, Recipe, check_hyperparameter, make_recipe, override, recipe_values
-from evaluators.training import learning_rate_factor, make_optimizer, measure_accuracy, retrain, train, train_and_validate
+from evaluators.training import measure_accuracy, retrain, train, train_and_validate
 
 
 def make_data() -> Dataset:
@@ -208,7 +209,7 @@ def test_complexity_counts_multiply_adds() -> None:
         ("momentum", 1.0, "at least 0 and less than 1"),
         ("batch_size", 1, "at least 2"),
         ("batch_size", 64.5, "not a whole number"),
-        ("optimizer", "lion", "'lion' is not one of sgd, rmsprop, adam"),
+        ("optimizer", "lion", "'lion' is not one of sgd, rmsprop, adam, muon"),
         ("nesterov", 1, "1 is not one of True, False"),
         ("colour", 1, "unknown hyperparameter 'colour'; known: initial_lr, "),
     ],
