@@ -14,24 +14,35 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 
-def random_crop(images: Tensor, padding: int = 4, *, generator: torch.Generator) -> Tensor:
-    """Pad every side by `padding` pixels of 0 and cut the old size at a place drawn uniformly for each image.
+def random_crop(images: Tensor, padding: int = 4, *, generator: torch.Generator, fill: str = "black") -> Tensor:
+    """Pad every side by `padding` pixels and cut the old size at a place drawn uniformly for each image.
 
-    On uint8 images before normalisation the padding is black, as in torchvision's RandomCrop(size, padding).
+    `fill` is what is padded with: `black`, 0, on uint8 images before normalisation as in torchvision's
+    RandomCrop(size, padding); or `reflect`, the image mirrored at its edge.
     """
     if padding == 0:
         return images
     top, left = _draw(2 * padding + 1, 2 * padding + 1, images, generator)
-    return crop_at(images, top, left, padding)
+    return crop_at(images, top, left, padding, fill)
 
 
-def crop_at(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
+def crop_at(images: Tensor, top: Tensor, left: Tensor, padding: int, fill: str = "black") -> Tensor:
     """Cut the old size from the padded images at the offsets top, left: int64 [N] in 0..2*padding."""
     count, _, height, width = images.shape
-    padded = pad(images, (padding, padding, padding, padding))
+    if fill == "reflect":
+        rows, columns = (_reflected(length, padding).to(images.device) for length in (height, width))
+        padded = images.index_select(2, rows).index_select(3, columns)
+    else:
+        padded = pad(images, (padding, padding, padding, padding))
     # A view [N, C, 2p+1, 2p+1, H, W] of every possible crop: nothing is copied but the crop chosen of each image.
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)
     return windows[torch.arange(count, device=images.device), :, top, left]
+
+
+def _reflected(length: int, padding: int) -> Tensor:
+    """Positions -padding .. length + padding - 1, those outside mirrored at the first and the last one: int64."""
+    distance = torch.arange(-padding, length + padding).abs()
+    return (length - 1 - (length - 1 - distance).abs()).clamp(0)
 
 
 def random_flip(images: Tensor, *, generator: torch.Generator) -> Tensor:
@@ -87,13 +98,14 @@ def augment(
     images: Tensor,
     *,
     padding: int = 4,
+    fill: str = "black",
     flip: bool = True,
     cutout_size: int = 0,
     cutout_value: float | Sequence[float] = 0,
     generator: torch.Generator,
 ) -> Tensor:
     """The usual CIFAR-10 augmentation: random crop, random flip, cutout, in this order; each can be off (0, False)."""
-    images = random_crop(images, padding, generator=generator)
+    images = random_crop(images, padding, fill=fill, generator=generator)
     if flip:
         images = random_flip(images, generator=generator)
     return cutout(images, cutout_size, generator=generator, value=cutout_value)

@@ -33,6 +33,11 @@ class Recipe:
         that the rate swings between both ends every ``2 * epochs`` batches.
     crop_padding
         Images are moved by up to so many pixels, at random, >= 0.
+    crop_fill
+        What then comes in from outside: ``black``, or ``reflect``, the image mirrored at its edge.
+    flip
+        ``random``: images are mirrored by a coin each time. ``alternating``: a coin for each image in the first epoch, then the other way
+        in every next epoch, so that two epochs in a row show both (arXiv 2404.00498, section 3.6).
     start_size
         Side of the images at the start of training, as a share of the full one, in (0, 1]; it rises in steps of 4 pixels
         (progressive resizing: arXiv 2104.00298, section 4.2, without its change of regularisation).
@@ -61,6 +66,8 @@ class Recipe:
     schedule: str = "cosine"
     warmup_epochs: float = 0.0
     crop_padding: int = 4
+    crop_fill: str = "black"
+    flip: str = "random"
     start_size: float = 1.0
     cutout: int = 0
     label_smoothing: float = 0.0
@@ -100,6 +107,8 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
+    "crop_fill": ("black", "reflect"),
+    "flip": ("random", "alternating"),
     "nesterov": (True, False),
     "decay_norms": (True, False),
     "flip_averaging": (True, False),

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchvision.ops import StochasticDepth
 
 from evaluators import TrainingDiverged
-from evaluators.augmentation import Normalizer, augment, shrink
+from evaluators.augmentation import Normalizer, augment, random_flip, shrink
 from evaluators.checkpoints import Stateful, load_checkpoint, replace_atomically, save_checkpoint
 from evaluators.data import Dataset, Split, iterate_batches
 from evaluators.devices import autocast
@@ -99,8 +99,11 @@ def train(
     network.to(device=device).to(memory_format=torch.channels_last)
     normalize = Normalizer(data.mean, data.std, channels_last=True)
     _initialize_from(network, split, normalize, device)
-    augmentation: dict[str, Any] = {"padding": recipe.crop_padding, "cutout_size": recipe.cutout}
-    augmentation["cutout_value"] = [255 * mean for mean in data.mean]
+    alternating = recipe.flip == "alternating"
+    if alternating:
+        split = Split(random_flip(split.images, generator=generator), split.labels)
+    augmentation: dict[str, Any] = {"padding": recipe.crop_padding, "fill": recipe.crop_fill, "flip": not alternating}
+    augmentation |= {"cutout_size": recipe.cutout, "cutout_value": [255 * mean for mean in data.mean]}
     batch_size = min(recipe.batch_size, len(split))
     steps = len(split) // batch_size
     optimizer = make_optimizer(network, recipe)
@@ -116,6 +119,8 @@ def train(
             path.p = recipe.drop_path * number / epochs
         totals = torch.zeros(2, device=device)
         for images, labels in iterate_batches(split, batch_size, generator=generator, drop_last=True):
+            if alternating and number % 2 == 1:
+                images = images.flip(3)
             images = augment(images, **augmentation, generator=generator)
             inputs = shrink(normalize(images.to(device)), recipe.start_size, scheduler.last_epoch / (epochs * steps))
             totals += _step(network, optimizer, inputs, labels.to(device), recipe, precision)

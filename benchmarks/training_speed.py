@@ -1,0 +1,225 @@
+"""Images per second of our training loop and of the lab's, on the same networks, in one run; and the time to an accuracy.
+
+    python benchmarks/training_speed.py           # also memory, and the time to 76.9% and to 87% test accuracy (CIFAR-10)
+    python benchmarks/training_speed.py --quick   # less than 50 s; the last line is one JSON object
+
+The lab's loop is a DataLoader with two workers and PIL transforms (crop, flip), float32 in torch's own memory layout; ours is
+``evaluators.training.train``. Both take the same images in batches of the same size and do the same SGD steps. They take turns, round by
+round, so that whatever else the machine does hits both alike; the first round is not counted. Ratios are of medians.
+"""
+
+# ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
+
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision import transforms
+
+from evaluators.data import Dataset, Split, load_dataset
+from evaluators.devices import choose_device, choose_precision
+from evaluators.recipes import Recipe, make_recipe, override, recipe_values
+from evaluators.training import retrain, train
+from spaces.backbones import build_backbone
+from spaces.darts import DartsSpace
+from spaces.genotypes import GENOTYPES, architecture_from_genotype
+
+SGD = Recipe(initial_lr=0.01, weight_decay=5e-4)
+GOALS = {0.769: 2, 0.87: 4}  # test accuracy of the lab's table -> epochs of convnet32, width 32, that reach it on the validation split
+LAB_EPOCHS, TRAINING_IMAGES = 30, 50_000
+
+
+def darts_v2() -> nn.Module:
+    space = DartsSpace(num_classes=10, width=8, num_cells=20, auxiliary=True)
+    return space.freeze(architecture_from_genotype(GENOTYPES["DARTS_V2"]))
+
+
+# name -> (how to build it, images a batch)
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "resnet18_own_stem": (lambda: build_backbone("resnet18"), 128),
+    "resnet18_cifar_stem": (lambda: build_backbone("resnet18", stem="small"), 128),
+    "convnet32": (lambda: build_backbone("convnet32"), 128),
+    "darts_v2": (darts_v2, 64),
+}
+
+
+class PilImages(TorchDataset[Any]):
+    """The images as torchvision's CIFAR10 gives them: through PIL, one by one."""
+
+    def __init__(self, split: Split, data: Dataset) -> None:
+        self.images = split.images.permute(0, 2, 3, 1).contiguous().numpy()
+        self.labels = split.labels.tolist()
+        side = self.images.shape[1]
+        steps = [transforms.RandomCrop(side, padding=4), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
+        self.transform = transforms.Compose([*steps, transforms.Normalize(data.mean, data.std)])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
+
+
+def ours(network: nn.Module, split: Split, data: Dataset, batch: int, where: dict[str, Any]) -> Iterator[float]:
+    """Seconds of each pass over ``split``."""
+    recipe = make_recipe({**vars(SGD), "batch_size": batch})
+    for epoch in train(network, split, data, epochs=10**6, recipe=recipe, **where):
+        yield epoch.seconds
+
+
+def labs(network: nn.Module, split: Split, data: Dataset, batch: int, where: dict[str, Any]) -> Iterator[float]:
+    """Seconds of each pass over ``split``, the starting of the workers left out."""
+    network.to(where["device"])
+    loader = DataLoader(PilImages(split, data), batch, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True)
+    optimizer = torch.optim.SGD(network.parameters(), SGD.initial_lr, momentum=SGD.momentum, weight_decay=SGD.weight_decay)
+    network.train()
+    while True:
+        start = None
+        for images, labels in loader:
+            start = start or time.perf_counter()  # the lab's loop loads ahead: its loading is hidden, as long as it is the faster one
+            output = network(images.to(where["device"]))
+            logits, auxiliary = output if isinstance(output, tuple) else (output, None)
+            loss = functional.cross_entropy(logits, labels.to(where["device"]))
+            if auxiliary is not None:
+                loss = loss + 0.4 * functional.cross_entropy(auxiliary, labels.to(where["device"]))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss.item()
+        yield time.perf_counter() - (start or 0.0)
+
+
+CONTENDERS = {"ours": ours, "lab": labs}
+
+
+def race(name: str, data: Dataset, where: dict[str, Any], steps: int, rounds: int) -> dict[str, list[float]]:
+    """Images a second of each contender in each counted round."""
+    build, batch = NETWORKS[name]
+    split = Split(data.train.images[: steps * batch], data.train.labels[: steps * batch])
+    runs = {}
+    for contender, start in CONTENDERS.items():
+        torch.manual_seed(0)
+        runs[contender] = start(build(), split, data, batch, where)
+    speeds: dict[str, list[float]] = {contender: [] for contender in runs}
+    for number in range(rounds + 1):
+        for contender, run in runs.items():
+            seconds = next(run)
+            if number > 0:
+                speeds[contender].append(steps * batch / seconds)
+    return speeds
+
+
+def peak_memory(name: str, contender: str, arguments: argparse.Namespace) -> float:
+    """MiB that a training takes at its peak beyond the images and the libraries, its loader's workers left out."""
+    command = [sys.executable, __file__, "--memory-of", name, contender, "--dataset", arguments.dataset, "--data-dir", arguments.data_dir]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def report_memory(name: str, contender: str, data: Dataset, where: dict[str, Any]) -> None:
+    build, batch = NETWORKS[name]
+    before = _resident("VmRSS")
+    split = Split(data.train.images[: 3 * batch], data.train.labels[: 3 * batch])
+    list(islice(CONTENDERS[contender](build(), split, data, batch, where), 2))
+    print(_resident("VmHWM") - before)
+
+
+def _resident(field: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{field}:")[2].split()[0]) / 2**10
+
+
+def time_to(goal: float, epochs: int, data: Dataset, where: dict[str, Any], seeds: int) -> dict[str, Any]:
+    """Seconds of training and test accuracy of convnet32, width 32, by the recipe ``fast``; one training a seed, the test set scored once."""
+    recipe = make_recipe(override(recipe_values("fast"), {}))
+    results = []
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        network = build_backbone("convnet32", width=32, num_classes=data.num_classes)
+        results.append(retrain(network, data=data, epochs=epochs, recipe=recipe, **{**where, "seed": seed}))
+        print(f"  {goal:.1%}: seed {seed}, {results[-1]['test_accuracy']:.2%} after {results[-1]['seconds']:.0f} s", flush=True)
+    seconds, accuracies = [r["seconds"] for r in results], [r["test_accuracy"] for r in results]
+    return {"epochs": epochs, "seconds": round(statistics.mean(seconds), 1), "test_accuracies": accuracies}
+
+
+def processor() -> str:
+    """The processor's name and the units that matter here."""
+    path = Path("/proc/cpuinfo")
+    text = path.read_text() if path.exists() else ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {unit} " in text.replace("\n", " ")]
+    return f"{names[0] if names else platform.processor()} x {os.cpu_count()} ({', '.join(units)})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="speeds alone, few rounds, less than 50 s")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each (default: 5)")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings to each accuracy (default: 3)")
+    parser.add_argument("--dataset", default="auto")
+    parser.add_argument("--data-dir", default="data")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    device = choose_device(arguments.device)
+    where = {"device": device, "precision": choose_precision(arguments.precision, device)}
+    data = load_dataset(arguments.dataset, data_dir=Path(arguments.data_dir), warn=lambda line: print(line, file=sys.stderr))
+    if arguments.memory_of:
+        report_memory(*arguments.memory_of, data, where)
+        return
+    summary: dict[str, Any] = {"images_per_second": {}, "processor": processor(), "threads": torch.get_num_threads()}
+    summary |= {"device": device.type, "precision": str(where["precision"]).removeprefix("torch."), "dataset": data.name}
+    print(f"{summary['processor']}, {summary['threads']} threads, torch {torch.__version__}, {data.name}")
+    print(f"  {'images a second':20} {'ours':>24} {'lab':>24} {'ratio':>6}")
+    steps, rounds = (1, 2) if arguments.quick else (4, arguments.rounds)
+    for name in arguments.networks:
+        speeds = race(name, data, where, steps, rounds)
+        middle = {contender: statistics.median(values) for contender, values in speeds.items()}
+        ratio = middle["ours"] / middle["lab"]
+        columns = [f"{middle[c]:8.1f} ({min(v):.1f}...{max(v):.1f})" for c, v in speeds.items()]
+        print(f"  {name:20} {columns[0]:>24} {columns[1]:>24} {ratio:6.2f}", flush=True)
+        summary["images_per_second"][name] = {**{c: round(v, 1) for c, v in middle.items()}, "ratio": round(ratio, 2)}
+    if not arguments.quick:
+        add_memory_and_times(summary, arguments, data, where)
+    print(json.dumps(summary))
+
+
+def add_memory_and_times(summary: dict[str, Any], arguments: argparse.Namespace, data: Dataset, where: dict[str, Any]) -> None:
+    summary["memory_mib"] = {
+        name: {contender: round(peak_memory(name, contender, arguments)) for contender in CONTENDERS} for name in arguments.networks
+    }
+    print("  peak memory, MiB:", summary["memory_mib"], flush=True)
+    if data.name != "cifar10":
+        print("  no time to an accuracy: those of the lab's table are of CIFAR-10")
+        return
+    summary["time_to"] = {str(goal): time_to(goal, epochs, data, where, arguments.seeds) for goal, epochs in GOALS.items()}
+    lab = summary["images_per_second"].get("resnet18_own_stem")
+    if lab:
+        seconds = LAB_EPOCHS * TRAINING_IMAGES / lab["lab"]
+        summary["lab_30_epochs_s"] = round(seconds)
+        print(f"  the lab's 30 epochs of resnet18, at its speed above: {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
