@@ -1,11 +1,12 @@
 """Images per second of our training loop and of the lab's, on the same networks, in one run; and the time to an accuracy.
 
-    python benchmarks/training_speed.py           # also memory, and the time to 76.9% and to 87% test accuracy (CIFAR-10)
+    python benchmarks/training_speed.py           # more rounds, and the time to 76.9% and to 87% test accuracy (CIFAR-10)
     python benchmarks/training_speed.py --quick   # less than 50 s; the last line is one JSON object
 
 The lab's loop is a DataLoader with two workers and PIL transforms (crop, flip), float32 in torch's own memory layout; ours is
 ``evaluators.training.train``. Both take the same images in batches of the same size and do the same SGD steps. They take turns, round by
-round, so that whatever else the machine does hits both alike; the first round is not counted. Ratios are of medians.
+round, each in a process of its own, so that whatever else the machine does hits both alike; the first round is not counted. Ratios are
+of medians. Memory is the peak of the training process beyond where it started, the lab's two workers left out.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -13,17 +14,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import islice
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
@@ -57,7 +58,7 @@ def darts_v2() -> nn.Module:
 # name -> (how to build it, images a batch)
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "resnet18_own_stem": (lambda: build_backbone("resnet18"), 128),
-    "resnet18_cifar_stem": (lambda: build_backbone("resnet18", stem="small"), 128),
+    "resnet18_cifar_stem": (lambda: build_backbone("resnet18", stem="small"), 64),
     "convnet32": (lambda: build_backbone("convnet32"), 128),
     "darts_v2": (darts_v2, 64),
 }
@@ -90,6 +91,7 @@ def ours(network: nn.Module, split: Split, data: Dataset, batch: int, where: dic
 def labs(network: nn.Module, split: Split, data: Dataset, batch: int, where: dict[str, Any]) -> Iterator[float]:
     """Seconds of each pass over ``split``, the starting of the workers left out."""
     network.to(where["device"])
+    warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)  # two, as the lab has it
     loader = DataLoader(PilImages(split, data), batch, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True)
     optimizer = torch.optim.SGD(network.parameters(), SGD.initial_lr, momentum=SGD.momentum, weight_decay=SGD.weight_decay)
     network.train()
@@ -112,44 +114,58 @@ def labs(network: nn.Module, split: Split, data: Dataset, batch: int, where: dic
 CONTENDERS = {"ours": ours, "lab": labs}
 
 
-def race(name: str, data: Dataset, where: dict[str, Any], steps: int, rounds: int) -> dict[str, list[float]]:
-    """Images a second of each contender in each counted round."""
-    build, batch = NETWORKS[name]
-    split = Split(data.train.images[: steps * batch], data.train.labels[: steps * batch])
-    runs = {}
-    for contender, start in CONTENDERS.items():
+class Contender:
+    """A training loop in a process of its own, which goes a round when it is told to: none changes the other's allocator or threads."""
+
+    def __init__(self, contender: str, name: str, data: Dataset, where: dict[str, Any], steps: int) -> None:
+        context = multiprocessing.get_context("fork")  # the images are there already
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=self._run, args=(theirs, contender, name, data, where, steps))
+        self.process.start()
+
+    @staticmethod
+    def _run(pipe: Any, contender: str, name: str, data: Dataset, where: dict[str, Any], steps: int) -> None:
+        build, batch = NETWORKS[name]
+        split = Split(data.train.images[: steps * batch], data.train.labels[: steps * batch])
         torch.manual_seed(0)
-        runs[contender] = start(build(), split, data, batch, where)
+        rounds = CONTENDERS[contender](build(), split, data, batch, where)
+        before = _mebibytes("VmRSS")
+        while pipe.recv():
+            pipe.send((steps * batch / next(rounds), _mebibytes("VmHWM") - before))
+        os._exit(0)  # the lab's workers and our generator need no farewell
+
+    def round(self) -> tuple[float, float]:
+        """Images a second of one round, and the MiB that the training has taken at its peak so far."""
+        self.pipe.send(True)
+        return cast(tuple[float, float], self.pipe.recv())
+
+    def close(self) -> None:
+        self.pipe.send(False)
+        self.process.join()
+
+
+def race(name: str, data: Dataset, where: dict[str, Any], steps: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Images a second of each contender in each counted round, and each one's peak memory."""
+    runs = {contender: Contender(contender, name, data, where, steps) for contender in CONTENDERS}
     speeds: dict[str, list[float]] = {contender: [] for contender in runs}
+    memory: dict[str, float] = {}
     for number in range(rounds + 1):
         for contender, run in runs.items():
-            seconds = next(run)
+            speed, memory[contender] = run.round()
             if number > 0:
-                speeds[contender].append(steps * batch / seconds)
-    return speeds
+                speeds[contender].append(speed)
+    for run in runs.values():
+        run.close()
+    return speeds, memory
 
 
-def peak_memory(name: str, contender: str, arguments: argparse.Namespace) -> float:
-    """MiB that a training takes at its peak beyond the images and the libraries, its loader's workers left out."""
-    command = [sys.executable, __file__, "--memory-of", name, contender, "--dataset", arguments.dataset, "--data-dir", arguments.data_dir]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-
-
-def report_memory(name: str, contender: str, data: Dataset, where: dict[str, Any]) -> None:
-    build, batch = NETWORKS[name]
-    before = _resident("VmRSS")
-    split = Split(data.train.images[: 3 * batch], data.train.labels[: 3 * batch])
-    list(islice(CONTENDERS[contender](build(), split, data, batch, where), 2))
-    print(_resident("VmHWM") - before)
-
-
-def _resident(field: str) -> float:
+def _mebibytes(field: str) -> float:
     status = Path("/proc/self/status").read_text()
     return int(status.partition(f"{field}:")[2].split()[0]) / 2**10
 
 
 def time_to(goal: float, epochs: int, data: Dataset, where: dict[str, Any], seeds: int) -> dict[str, Any]:
-    """Seconds of training and test accuracy of convnet32, width 32, by the recipe ``fast``; one training a seed, the test set scored once."""
+    """Seconds of training and test accuracy of convnet32, width 32, by the recipe ``fast``: one training a seed, scored once."""
     recipe = make_recipe(override(recipe_values("fast"), {}))
     results = []
     for seed in range(seeds):
@@ -180,36 +196,38 @@ def main() -> None:
     parser.add_argument("--data-dir", default="data")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
-    where = {"device": device, "precision": choose_precision(arguments.precision, device)}
+    where = {"device": device, "precision": choose_precision_apart(arguments.precision, device)}
     data = load_dataset(arguments.dataset, data_dir=Path(arguments.data_dir), warn=lambda line: print(line, file=sys.stderr))
-    if arguments.memory_of:
-        report_memory(*arguments.memory_of, data, where)
-        return
-    summary: dict[str, Any] = {"images_per_second": {}, "processor": processor(), "threads": torch.get_num_threads()}
+    summary: dict[str, Any] = {"images_per_second": {}, "memory_mib": {}, "processor": processor(), "threads": torch.get_num_threads()}
     summary |= {"device": device.type, "precision": str(where["precision"]).removeprefix("torch."), "dataset": data.name}
     print(f"{summary['processor']}, {summary['threads']} threads, torch {torch.__version__}, {data.name}")
-    print(f"  {'images a second':20} {'ours':>24} {'lab':>24} {'ratio':>6}")
-    steps, rounds = (1, 2) if arguments.quick else (4, arguments.rounds)
+    print(f"  {'images a second':20} {'ours':>24} {'lab':>24} {'ratio':>6}   MiB beyond the start")
+    steps, rounds = (1, 1) if arguments.quick else (4, arguments.rounds)
     for name in arguments.networks:
-        speeds = race(name, data, where, steps, rounds)
+        speeds, memory = race(name, data, where, steps, rounds)
         middle = {contender: statistics.median(values) for contender, values in speeds.items()}
         ratio = middle["ours"] / middle["lab"]
         columns = [f"{middle[c]:8.1f} ({min(v):.1f}...{max(v):.1f})" for c, v in speeds.items()]
-        print(f"  {name:20} {columns[0]:>24} {columns[1]:>24} {ratio:6.2f}", flush=True)
+        megabytes = "  ".join(f"{memory[contender]:5.0f}" for contender in CONTENDERS)
+        print(f"  {name:20} {columns[0]:>24} {columns[1]:>24} {ratio:6.2f}   {megabytes}", flush=True)
         summary["images_per_second"][name] = {**{c: round(v, 1) for c, v in middle.items()}, "ratio": round(ratio, 2)}
+        summary["memory_mib"][name] = {contender: round(value) for contender, value in memory.items()}
     if not arguments.quick:
-        add_memory_and_times(summary, arguments, data, where)
+        add_times(summary, arguments, data, where)
     print(json.dumps(summary))
 
 
-def add_memory_and_times(summary: dict[str, Any], arguments: argparse.Namespace, data: Dataset, where: dict[str, Any]) -> None:
-    summary["memory_mib"] = {
-        name: {contender: round(peak_memory(name, contender, arguments)) for contender in CONTENDERS} for name in arguments.networks
-    }
-    print("  peak memory, MiB:", summary["memory_mib"], flush=True)
+def choose_precision_apart(name: str, device: torch.device) -> torch.dtype:
+    """In a process of its own: one that has computed with threads cannot be forked."""
+    if name != "auto" or device.type != "cpu":
+        return choose_precision(name, device)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        return pool.submit(choose_precision, name, device).result()
+
+
+def add_times(summary: dict[str, Any], arguments: argparse.Namespace, data: Dataset, where: dict[str, Any]) -> None:
     if data.name != "cifar10":
         print("  no time to an accuracy: those of the lab's table are of CIFAR-10")
         return

@@ -19,7 +19,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchvision.ops import StochasticDepth
 
 from evaluators import TrainingDiverged
-from evaluators.augmentation import Normalizer, augment, random_flip, shrink
+from evaluators.augmentation import Normalizer
+from evaluators.batches import TrainingBatches
 from evaluators.checkpoints import Stateful, load_checkpoint, replace_atomically, save_checkpoint
 from evaluators.data import Dataset, Split, iterate_batches
 from evaluators.devices import autocast
@@ -97,17 +98,10 @@ def train(
     device = torch.device(device)
     generator = torch.Generator().manual_seed(seed)
     network.to(device=device).to(memory_format=torch.channels_last)
-    normalize = Normalizer(data.mean, data.std, channels_last=True)
-    _initialize_from(network, split, normalize, device)
-    alternating = recipe.flip == "alternating"
-    if alternating:
-        split = Split(random_flip(split.images, generator=generator), split.labels)
-    augmentation: dict[str, Any] = {"padding": recipe.crop_padding, "fill": recipe.crop_fill, "flip": not alternating}
-    augmentation |= {"cutout_size": recipe.cutout, "cutout_value": [255 * mean for mean in data.mean]}
-    batch_size = min(recipe.batch_size, len(split))
-    steps = len(split) // batch_size
+    batches = TrainingBatches(split, data, recipe, epochs, generator, device)
+    _initialize_from(network, batches)
     optimizer = make_optimizer(network, recipe)
-    scheduler = LambdaLR(optimizer, learning_rate_factor(recipe, epochs, steps))
+    scheduler = LambdaLR(optimizer, learning_rate_factor(recipe, epochs, batches.steps))
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "scheduler": scheduler}
     history = load_checkpoint(checkpoint, state, generator) if checkpoint is not None else []
     yield from (Epoch(**epoch) for epoch in history)
@@ -118,29 +112,24 @@ def train(
         for path in paths:
             path.p = recipe.drop_path * number / epochs
         totals = torch.zeros(2, device=device)
-        for images, labels in iterate_batches(split, batch_size, generator=generator, drop_last=True):
-            if alternating and number % 2 == 1:
-                images = images.flip(3)
-            images = augment(images, **augmentation, generator=generator)
-            inputs = shrink(normalize(images.to(device)), recipe.start_size, scheduler.last_epoch / (epochs * steps))
-            totals += _step(network, optimizer, inputs, labels.to(device), recipe, precision)
+        for inputs, labels in batches.epoch(number):
+            totals += _step(network, optimizer, inputs, labels, recipe, precision)
             scheduler.step()
         loss, correct = totals.tolist()
-        epoch = Epoch(number + 1, loss / steps, correct / (steps * batch_size), time.perf_counter() - start)
+        epoch = Epoch(number + 1, loss / batches.steps, correct / (batches.steps * batches.size), time.perf_counter() - start)
         if checkpoint is not None:
             history.append(asdict(epoch))
             save_checkpoint(checkpoint, state, generator, history)
         yield epoch
 
 
-def _initialize_from(network: nn.Module, split: Split, normalize: Normalizer, device: torch.device) -> None:
+def _initialize_from(network: nn.Module, batches: TrainingBatches) -> None:
     """Let those modules that offer it (``initialize_from``) take their first weights from training images."""
-    images = None
-    for module in network.modules():
-        initialize = getattr(module, "initialize_from", None)
-        if initialize is not None:
-            images = normalize(split.images[:INITIALIZATION_IMAGES].to(device)) if images is None else images
-            initialize(images)
+    initializers: list[Any] = [module.initialize_from for module in network.modules() if hasattr(module, "initialize_from")]
+    if initializers:
+        images = batches.first(INITIALIZATION_IMAGES)
+        for initialize_from in initializers:
+            initialize_from(images)
 
 
 def _step(network: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, recipe: Recipe, precision: torch.dtype) -> Tensor:

@@ -38,10 +38,6 @@ class ConvNet32(nn.Module):
         self.stages = nn.Sequential(*(Stage(widths[i], widths[i + 1], depth) for i in range(3)))
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
 
-    def initialize_from(self, images: Tensor) -> None:
-        """Set the first layer to whiten the patches of ``images`` [N, 3, H, W], which are training images as ``forward`` takes them."""
-        self.whitening.initialize_from(images)
-
     def forward(self, images: Tensor) -> Tensor:
         x = self.stages(functional.relu(self.whitening(images)))
         return cast(Tensor, self.head(x.amax((2, 3))) * LOGIT_SCALE)
@@ -60,7 +56,10 @@ class PatchWhitening(nn.Conv2d):
 
     @torch.no_grad()
     def initialize_from(self, images: Tensor, smallest_variance: float = 5e-4) -> None:
-        """``smallest_variance`` is added to the variances: components that are hardly there are not blown up to noise."""
+        """Take the filters from the patches of ``images`` [N, 3, H, W], training images as ``forward`` takes them.
+
+        ``smallest_variance`` is added to the variances: components that are hardly there are not blown up to noise.
+        """
         patches = images.unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3 * PATCH**2)
         variances, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (vectors / (variances + smallest_variance).sqrt()).T.reshape(-1, 3, PATCH, PATCH)

@@ -290,7 +290,7 @@ def test_convnet32_whitens_the_patches_of_the_images_that_it_is_given() -> None:
     images = torch.randn(64, 3, 32, 32).cumsum(2).cumsum(3)
     images = (images - images.mean((0, 2, 3), keepdim=True)) / images.std((0, 2, 3), keepdim=True)
     network = ConvNet32(width=16)
-    network.initialize_from(images)
+    network.whitening.initialize_from(images)
     answers = network.whitening(images).movedim(1, 0).flatten(1)
     torch.testing.assert_close(answers[:12], -answers[12:])
     seen = answers[:12] @ answers[:12].T / answers.shape[1]

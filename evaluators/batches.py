@@ -1,0 +1,45 @@
+"""What a training sees: images drawn, augmented, normalised and sized as the recipe has it, batch by batch, from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evaluators.augmentation import Normalizer, augment, random_flip, shrink
+from evaluators.data import Dataset, Split, iterate_batches
+from evaluators.recipes import Recipe
+
+
+class TrainingBatches:
+    """The batches of a whole training over ``split``, normalised as ``data`` says.
+
+    Order and augmentation are drawn from ``generator`` alone, on the CPU; what a batch goes through is done by whole batches there, and
+    only the arithmetic on the device. A last batch that is not full is left out.
+    """
+
+    def __init__(self, split: Split, data: Dataset, recipe: Recipe, epochs: int, generator: torch.Generator, device: torch.device) -> None:
+        self.recipe, self.epochs, self.generator, self.device = recipe, epochs, generator, device
+        self.normalize = Normalizer(data.mean, data.std, channels_last=True)
+        self.alternating = recipe.flip == "alternating"
+        self.split = Split(random_flip(split.images, generator=generator), split.labels) if self.alternating else split
+        self.size = min(recipe.batch_size, len(split))
+        self.steps = len(split) // self.size
+        self.augmentation: dict[str, Any] = {"padding": recipe.crop_padding, "fill": recipe.crop_fill, "flip": not self.alternating}
+        self.augmentation |= {"cutout_size": recipe.cutout, "cutout_value": [255 * mean for mean in data.mean]}
+
+    def first(self, count: int) -> Tensor:
+        """The first images, normalised but not augmented: [count, 3, H, W] or fewer."""
+        return self.normalize(self.split.images[:count].to(self.device))
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of epoch ``number`` (0, 1, ...): inputs [N, 3, H, W], labels [N]."""
+        batches = iterate_batches(self.split, self.size, generator=self.generator, drop_last=True)
+        for step, (images, labels) in enumerate(batches, start=number * self.steps):
+            if self.alternating and number % 2 == 1:
+                images = images.flip(3)
+            images = augment(images, **self.augmentation, generator=self.generator)
+            inputs = shrink(self.normalize(images.to(self.device)), self.recipe.start_size, step / (self.epochs * self.steps))
+            yield inputs, labels.to(self.device)
