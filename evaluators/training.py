@@ -27,6 +27,7 @@ from evaluators.devices import autocast
 from evaluators.memory import keep_freed_memory
 from evaluators.optimizers import learning_rate_factor, make_optimizer
 from evaluators.recipes import Recipe, make_recipe
+from evaluators.small_maps import speed_up_small_maps
 
 EVALUATION_BATCH = 500
 INITIALIZATION_IMAGES = 5_000
@@ -98,6 +99,8 @@ def train(
     device = torch.device(device)
     generator = torch.Generator().manual_seed(seed)
     network.to(device=device).to(memory_format=torch.channels_last)
+    if device.type == "cpu":
+        speed_up_small_maps(network)
     batches = TrainingBatches(split, data, recipe, epochs, generator, device)
     _initialize_from(network, batches)
     optimizer = make_optimizer(network, recipe)

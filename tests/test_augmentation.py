@@ -16,6 +16,7 @@ from evaluators.augmentation import (
     flip_at,
     random_crop,
     random_flip,
+    shrink,
 )
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -31,14 +32,15 @@ def random_images(count: int, height: int = 8, width: int = 10, dtype: torch.dty
     return torch.randint(1, 256, (count, 3, height, width), generator=generator(), dtype=torch.uint8).to(dtype)
 
 
+@pytest.mark.parametrize(("fill", "mode"), [("black", "constant"), ("reflect", "reflect")])
 @pytest.mark.parametrize("dtype", TYPES)
-def test_every_crop_is_torchvisions_crop_at_the_same_offset(dtype: torch.dtype) -> None:
+def test_every_crop_is_torchvisions_crop_at_the_same_offset(dtype: torch.dtype, fill: str, mode: str) -> None:
     padding = 2
     top, left = torch.cartesian_prod(torch.arange(5), torch.arange(5)).unbind(1)
     images = random_images(25, dtype=dtype)
-    crops = crop_at(images, top, left, padding)
+    crops = crop_at(images, top, left, padding, fill)
     assert crops.dtype == dtype and crops.is_contiguous()
-    padded = reference.pad(images, [padding])
+    padded = reference.pad(images.float(), [padding], padding_mode=mode).to(dtype)
     for i in range(25):
         assert torch.equal(crops[i], reference.crop(padded[i], int(top[i]), int(left[i]), 8, 10))
 
@@ -164,3 +166,18 @@ def test_normalizer_refuses_what_it_would_get_wrong() -> None:
         Normalizer(MEAN, (0.2, 0.2))
     with pytest.raises(TypeError, match=r"torch\.float32"):
         Normalizer(MEAN, STD)(torch.zeros(1, 3, 4, 4))
+
+
+def test_images_grow_in_steps_of_four_pixels_and_equal_spans() -> None:
+    images = random_images(2, 32, 32, torch.float32)
+    sides = [shrink(images, 0.75, step / 90).shape[2] for step in range(90)]
+    assert sides == 30 * [24] + 30 * [28] + 30 * [32]
+    assert shrink(images, 0.75, 0.999) is images
+    assert shrink(images, 1.0, 0.0) is images
+    assert shrink(random_images(2, 32, 48, torch.float32), 0.5, 0.0).shape == (2, 3, 16, 24)
+    assert shrink(random_images(1, 8, 8, torch.float32), 0.01, 0.0).shape == (1, 3, 4, 4)
+
+
+def test_shrunk_images_are_torchvisions_antialiased_ones() -> None:
+    images = random_images(3, 32, 32, torch.float32)
+    torch.testing.assert_close(shrink(images, 0.75, 0.0), reference.resize(images, [24, 24], antialias=True))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,12 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry
+from evaluators.batches import TrainingBatches
 from evaluators.complexity import measure_complexity
 from evaluators.data import Dataset, Split
 from evaluators.devices import choose_device, choose_precision
 from evaluators.optimizers import learning_rate_factor, make_optimizer
-from evaluators.recipes import RECIPES, Recipe, check_hyperparameter, make_recipe, override, recipe_values
+from evaluators.recipes import OPTIMIZERS, RECIPES, Recipe, check_hyperparameter, make_recipe, override, recipe_values
 from evaluators.training import measure_accuracy, retrain, train, train_and_validate
 
 
@@ -83,9 +87,10 @@ def test_retraining_scores_the_test_set_and_uses_the_validation_images(tmp_path:
     assert measure_accuracy(reloaded, data.test, data) == result["test_accuracy"]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path, optimizer: str) -> None:
-    data, recipe = make_data(), make_recipe({**SETTINGS, "optimizer": optimizer, "initial_lr": 0.01, "cutout": 2, "warmup_epochs": 1})
+    values = {**SETTINGS, "optimizer": optimizer, "initial_lr": 0.01, "cutout": 2, "warmup_epochs": 1, "flip": "alternating"}
+    data, recipe = make_data(), make_recipe({**values, "start_size": 0.5, "crop_fill": "reflect"})
     whole, parted = make_network(dropout=0.5), make_network(dropout=0.5)
     path = tmp_path / "state.ckpt"
     with torch.random.fork_rng():
@@ -236,3 +241,89 @@ def test_unknown_recipes_evaluators_devices_and_precisions_name_the_known_ones()
             call()
     assert choose_precision("auto", torch.device("cpu")) in (torch.float32, torch.bfloat16)
     assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_a_line_falls_to_the_end() -> None:
+    factor = learning_rate_factor(Recipe(initial_lr=1.0, ending_lr=0.2, warmup_epochs=1, schedule="linear"), epochs=5, steps=10)
+    assert [factor(step) for step in (10, 20, 30, 50)] == pytest.approx([1.0, 0.8, 0.6, 0.2])
+
+
+def test_muon_moves_dense_convolutions_by_orthogonal_steps_of_one_size() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 6, 3))
+    optimizer = make_optimizer(network, make_recipe({"optimizer": "muon", "initial_lr": 0.02, "momentum": 0.5, "weight_decay": 0.0}))
+    weights = network[0].weight
+    assert weights.norm().item() == pytest.approx(8**0.5), "of the size that it keeps"
+    before, biased = weights.detach().clone(), network[3].weight.detach().clone()
+    network(torch.randn(4, 3, 9, 9, generator=torch.Generator().manual_seed(0))).square().mean().backward()
+    optimizer.step()
+    assert weights.norm().item() == pytest.approx(8**0.5)
+    step = (network[3].weight - biased).detach().flatten(1)  # no norm follows: the size is free
+    sizes = torch.linalg.svdvals(step) / (0.02 * 0.2 * 72**0.5)  # timm's scale: 0.2 sqrt(max(out, in))
+    assert sizes.min() > 0.3 and sizes.max() < 1.5, "orthogonal, as far as three Newton-Schulz steps go"
+    assert (before - weights).norm() > 0.01
+    assert "momentum_buffer" not in optimizer.state[network[2].weight], "a depthwise convolution has nothing to orthogonalise"
+
+
+def test_alternating_flips_show_both_sides_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_data()
+    recipe = make_recipe({**SETTINGS, "flip": "alternating", "crop_padding": 0, "batch_size": 90})
+    batches = TrainingBatches(data.train, data, recipe, 3, torch.Generator().manual_seed(0), torch.device("cpu"))
+    shown = [next(batches.epoch(number))[0] for number in range(3)]
+    first, second, third = (sorted(image.sum(0).flatten().tolist() for image in images) for images in shown)
+    mirrored = sorted(image.flip(2).sum(0).flatten().tolist() for image in shown[0])
+    assert first == third and second == mirrored and first != second
+    as_they_are = sorted(image.sum(0).flatten().tolist() for image in batches.normalize(data.train.images))
+    assert sum(image in as_they_are for image in first) not in (0, 90)
+
+
+def test_modules_that_offer_it_take_their_first_weights_from_training_images() -> None:
+    class Centred(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[torch.Tensor] = []
+            self.rest = make_network()
+
+        def initialize_from(self, images: torch.Tensor) -> None:
+            self.seen.append(images)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.rest(x)
+
+    network, data = nn.Sequential(Centred()), make_data()
+    list(train(network, data.train, data, epochs=2, recipe=make_recipe(SETTINGS)))
+    assert [images.shape for images in network[0].seen] == [(90, 3, 8, 8)]
+    assert network[0].seen[0].mean().abs() < 1
+
+
+def test_flip_averaging_scores_an_image_with_its_mirror_image() -> None:
+    class LeftEdge(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([x[:, 0, 0, 0], torch.zeros(len(x))], 1)
+
+    data = make_data()
+    images = torch.full((2, 3, 8, 8), 102, dtype=torch.uint8)  # 0.4, the mean: 0 when normalised
+    images[0, :, 0, 0], images[0, :, 0, -1] = 0, 255
+    images[1, :, 0, 0], images[1, :, 0, -1] = 120, 0
+    split = Split(images, torch.tensor([0, 1]))
+    assert measure_accuracy(LeftEdge(), split, data) == 0.0
+    assert measure_accuracy(LeftEdge(), split, data, flip_averaging=True) == 1.0
+    result = retrain(make_network(), data=data, epochs=1, recipe=make_recipe({**SETTINGS, "flip_averaging": True}))
+    assert result["flip_averaging"] is True
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told to")
+def test_freed_memory_is_kept_on_linux() -> None:
+    code = """
+import resource, torch
+from evaluators.memory import keep_freed_memory
+assert keep_freed_memory()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(2**22)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults())
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    assert int(process.stdout) < 100, "20 tensors of 16 MiB, 4,096 pages each"
