@@ -29,7 +29,7 @@ def search_hyperparameters() -> dict[str, LabeledMutable]:
     mutables: list[LabeledMutable] = [
         FiniteNumerical(1e-4, 0.5, log_distributed=True, default=0.1, label="initial_lr"),
         FiniteNumerical(1e-6, 1e-3, log_distributed=True, default=5e-4, label="weight_decay"),
-        Categorical(["sgd", "adam", "rmsprop"], default="sgd", label="optimizer"),
+        Categorical(["sgd", "adam", "rmsprop", "muon"], default="sgd", label="optimizer"),
         FiniteNumerical(0.8, 0.99, default=0.9, label="momentum"),
         Categorical([64, 128, 256], default=128, label="batch_size"),
         Categorical([0, 8, 16], default=0, label="cutout"),

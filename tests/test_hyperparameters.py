@@ -28,7 +28,7 @@ RANGES = {
     "grad_clip": (0.0, 5.0),
     "label_smoothing": (0.0, 0.2),
 }
-CHOICES = {"optimizer": ["sgd", "adam", "rmsprop"], "batch_size": [64, 128, 256], "cutout": [0, 8, 16]}
+CHOICES = {"optimizer": ["sgd", "adam", "rmsprop", "muon"], "batch_size": [64, 128, 256], "cutout": [0, 8, 16]}
 
 
 def test_the_defaults_are_the_labs() -> None:

@@ -1,0 +1,170 @@
+"""The lab's table, filled in: ways of tuning a CIFAR-10 network, each searched on a validation split and scored once on the test set.
+
+    python benchmarks/lab_table.py                       # every row that is not there yet; hours on two CPU cores
+    python benchmarks/lab_table.py --rows "as given" best
+    python benchmarks/lab_table.py --quick               # two rows in small, less than 50 s; nothing is written to docs/
+
+Each row is a run of ``run_experiment.py`` in a folder under ``--runs``: interrupted, the same command goes on where it was. A row that is
+done is kept in docs/lab_table.json, and the table of docs/results.md is written from there. Ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- the lab's table: written by benchmarks/lab_table.py -->", "<!-- end of the lab's table -->"
+SEARCH = "--preset lab --dataset cifar10"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of tuning: what is said of it, the search if there is one, what is retrained and how, and with how many seeds."""
+
+    note: str
+    search: str | None
+    retrain: str
+    seeds: int = 1
+
+
+ROWS: dict[str, Row] = {
+    "as given": Row("lab recipe, its slip included, resnet18, 30 epochs", None, "resnet18 --recipe lab --epochs 30"),
+    "by hand": Row(
+        "the same, with the schedule mended (half a cosine over all steps), Nesterov, label smoothing 0.1, cutout 8",
+        None,
+        "resnet18 --recipe lab --epochs 30 --set schedule=cosine --set nesterov=true --set label_smoothing=0.1 --set cutout=8",
+    ),
+    "HPO": Row(
+        "TPE in the lab's own search space, resnet18, 12 trials of at most 2 epochs, median pruner; the winner 30 epochs",
+        "--space zoo --strategy hpo --recipe lab --model resnet18 --trials 12 --epochs 2 --pruner median"
+        " --set momentum=0.9 --set label_smoothing=0",
+        "BEST --epochs 30",
+    ),
+    "NAS": Row(
+        "first-order DARTS, 8 channels, 8 cells, 1 epoch (a shorter search than the lab's 30); the cell in 20 cells, 6 epochs",
+        "--space darts --strategy darts --epochs 1",
+        "BEST --epochs 6",
+    ),
+    "zoo + TPE": Row(
+        "TPE over backbone and hyperparameters, at most 120 M multiply-adds, 12 trials of at most 2 epochs; the winner 12 epochs",
+        "--space zoo --strategy tpe --recipe fast --trials 12 --epochs 2 --pruner median --max-flops 120M",
+        "BEST --epochs 12",
+    ),
+    "small": Row("convnet32, width 32, recipe fast, 4 epochs", None, "convnet32 --set width=32 --epochs 4", seeds=3),
+    "medium": Row("convnet32, width 64, recipe fast, 8 epochs", None, "convnet32 --set width=64 --epochs 8", seeds=3),
+    "best": Row("convnet32, width 96, depth 3, recipe fast, 15 epochs", None, "convnet32 --set width=96 --set depth=3 --epochs 15"),
+}
+QUICK = {"as given": "resnet18 --recipe lab --epochs 1", "small": "convnet32 --set width=16 --epochs 1"}
+
+
+def run(arguments: list[str], out: Path, log: Path) -> None:
+    """One run of the program, gone on with where it was left; its output goes to ``log``."""
+    resume = ["--resume"] if (out / "config.json").exists() else []
+    command = [sys.executable, str(ROOT / "run_experiment.py"), *arguments, "--out", str(out), *resume]
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"$ {shlex.join(command)}\n")
+        file.flush()
+        status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+    if status != 0:
+        raise SystemExit(f"{out}: exit status {status}; see {log}")
+
+
+def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
+    """Search and retrain what ``row`` says; the row's figures."""
+    folder = runs / name.replace(" ", "-").replace("+", "and")
+    folder.mkdir(parents=True, exist_ok=True)
+    log, found, searched = folder / "log.txt", folder / "search", 0.0
+    if row.search is not None:
+        if not (found / "done").exists():
+            start = time.perf_counter()
+            run([*shlex.split(row.search), *data], found, log)
+            (found / "done").write_text(f"{time.perf_counter() - start:.0f}\n")  # of the last sitting, where it was interrupted
+        searched = float((found / "done").read_text())
+    results = []
+    for seed in range(row.seeds):
+        out = folder / f"retrain-{seed}"
+        if not (out / "retrained.json").exists():
+            words = [str(found / "best.json") if word == "BEST" else word for word in shlex.split(row.retrain)]
+            run(["--retrain", *words, "--seed", str(seed), *data], out, log)
+        results.append(json.loads((out / "retrained.json").read_text()))
+    return {
+        "note": row.note,
+        "test_accuracies": [result["test_accuracy"] for result in results],
+        "seconds": round(statistics.mean(result["seconds"] for result in results)),
+        "search_seconds": round(searched),
+        "parameters": results[0]["parameters"],
+        "flip_averaging": results[0].get("flip_averaging", False),
+        "search": row.search,
+        "retrain": row.retrain,
+    }
+
+
+def as_markdown(done: dict[str, Any]) -> str:
+    """The table; rows that are not done yet say so."""
+    heads = ("way of tuning", "settings", "test accuracy", "n", "training", "search", "parameters", "machine")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, row in ROWS.items():
+        if name not in done:
+            lines.append(f"| {name} | {row.note} | not run yet | | | | | |")
+            continue
+        result = done[name]
+        accuracies = [100 * accuracy for accuracy in result["test_accuracies"]]
+        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
+        flips = " (image and mirror image averaged)" if result["flip_averaging"] else ""
+        search = f"{result['search_seconds'] / 60:.0f} min" if result["search"] else "-"
+        cells = [name, result["note"], f"{statistics.mean(accuracies):.2f}%{spread}{flips}", str(len(accuracies))]
+        cells += [f"{result['seconds'] / 60:.1f} min", search, f"{result['parameters']:,}", result["machine"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write_results(done: dict[str, Any]) -> None:
+    path = ROOT / "docs" / "results.md"
+    text = path.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    if not rest:
+        raise SystemExit(f"{path} has no line {BEGIN!r}")
+    path.write_text(f"{before}{BEGIN}\n{as_markdown(done)}\n{END}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two rows in small, less than 50 s")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "lab-table", help="where the runs are kept (default: runs/lab-table)")
+    parser.add_argument("--data-dir", default="data", help="where CIFAR-10 lies (default: data)")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--machine", default="", help="what to say of the machine in the table")
+    arguments = parser.parse_args()
+    data = ["--data-dir", arguments.data_dir, "--precision", arguments.precision]
+    if arguments.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = {name: Row(ROWS[name].note, None, retrain) for name, retrain in QUICK.items()}
+            done = {name: fill(name, row, Path(folder), [*data, "--preset", "quick"]) for name, row in rows.items()}
+        print(json.dumps({name: {"test_accuracy": row["test_accuracies"][0], "seconds": row["seconds"]} for name, row in done.items()}))
+        return
+    kept = ROOT / "docs" / "lab_table.json"
+    done = json.loads(kept.read_text()) if kept.exists() else {}
+    for name in arguments.rows:
+        if name not in done or done[name]["retrain"] != ROWS[name].retrain or done[name]["search"] != ROWS[name].search:
+            print(f"{name}: {ROWS[name].note}", flush=True)
+            done[name] = {**fill(name, ROWS[name], arguments.runs, [*SEARCH.split(), *data]), "machine": arguments.machine}
+            kept.write_text(json.dumps(done, indent=2) + "\n")
+            write_results(done)
+    print(as_markdown(done))
+    print(json.dumps({name: round(statistics.mean(row["test_accuracies"]), 4) for name, row in done.items()}))
+
+
+if __name__ == "__main__":
+    main()
