@@ -417,11 +417,11 @@ def retrain(settings: Settings, screen: Screen) -> None:
     from evaluators.training import retrain as train_anew
     from spaces.choices import legal_choices
 
-    best = load_architecture(settings.retrain or "")
+    best = load_architecture(settings.retrain or "", settings.pins)
     entry, preset = space_entry(best.space_name), PRESETS[settings.preset]
     check_architecture(best.architecture, legal_choices(make_space(entry.load(), best.space_arguments).simplify()))
-    for label in settings.pins:
-        if label not in HYPERPARAMETERS:
+    for label, value in settings.pins.items():
+        if label not in HYPERPARAMETERS and best.architecture.get(label) != value:
             raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(HYPERPARAMETERS)}")
     values = recipe_values(settings.recipe) if settings.recipe else best.hyperparameters or recipe_values(entry.recipe)
     recipe = make_recipe(override(values, settings.pins))
@@ -448,20 +448,22 @@ def retrain(settings: Settings, screen: Screen) -> None:
         document |= {"space": {"name": best.space_name, "arguments": experiment.space_arguments}, "dataset": experiment.data.describe()}
         document |= {"seed": settings.seed, "precision": experiment.precision_name, "versions": collect_versions()}
         write_json_atomically(folder.path / "retrained.json", document)
-        rows: list[list[object]] = [["test accuracy", format_accuracy(result["test_accuracy"])], ["epochs", experiment.epochs]]
+        metric = "test accuracy, image and mirror image averaged" if result["flip_averaging"] else "test accuracy"
+        rows: list[list[object]] = [[metric, format_accuracy(result["test_accuracy"])], ["epochs", experiment.epochs]]
         rows += [["parameters", format_count(size["parameters"])], ["multiply-adds", format_count(size["flops"])]]
         rows += [["training took", format_seconds(result["seconds"])], ["written to", folder.path / "retrained.json"]]
         screen.closing_table(f"Retrained on {experiment.data.name}", rows)
 
 
-def load_architecture(name: str) -> BestArchitecture:
-    """What ``--retrain`` names: a best.json, or a published genotype."""
-    from spaces.genotypes import GENOTYPES, architecture_from_genotype
+def load_architecture(name: str, pins: Mapping[str, Any]) -> BestArchitecture:
+    """What ``--retrain`` names: a best.json, a published genotype, or a backbone of the zoo, whose other choices ``pins`` may make."""
+    from spaces.named import NAMES, named_architecture
 
-    if name in GENOTYPES:
-        return BestArchitecture("darts", {}, architecture_from_genotype(GENOTYPES[name]), {}, None, {}, {}, None, None, None, "", {})
+    if name in NAMES:
+        space, architecture = named_architecture(name, pins)
+        return BestArchitecture(space, {}, architecture, {}, None, {}, {}, None, None, None, "", {})
     if not Path(name).exists():
-        raise RecordError(f"--retrain {name}: no such file, and no published genotype ({', '.join(GENOTYPES)})")
+        raise RecordError(f"--retrain {name}: no such file, and no network of that name ({', '.join(NAMES)})")
     return load_best(Path(name))
 
 

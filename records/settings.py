@@ -150,7 +150,9 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     what.add_argument("--space", metavar="NAME", help="the search space")
     what.add_argument("--strategy", metavar="NAME", help="how it is searched")
     what.add_argument(
-        "--retrain", metavar="FILE", help="train the architecture of a best.json, or of a published genotype such as DARTS_V2"
+        "--retrain",
+        metavar="FILE",
+        help="train the architecture of a best.json, a genotype such as DARTS_V2, or a backbone such as resnet18",
     )
     what.add_argument("--list", action="store_true", help="show spaces, strategies, data sets, and which fit together")
     size = parser.add_argument_group("how large")

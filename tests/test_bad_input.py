@@ -53,6 +53,9 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         (["--retrain", "nothing.json"], ["nothing.json", "DARTS_V2"]),
         (["--retrain", "DARTS_V3"], ["DARTS_V3", "DARTS_V2"]),
         (["--retrain", "DARTS_V2", "--set", "normal/edge_0_2=none"], ["normal/edge_0_2", "initial_lr"]),
+        (["--retrain", "resnet19"], ["resnet19", "resnet18"]),
+        (["--retrain", "resnet18", "--set", "stem=tiny"], ["stem", "tiny", "'own', 'small'"]),
+        (["--retrain", "resnet18", "--model", "resnet50"], ["backbone", "initial_lr"]),
     ],
 )
 def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]) -> None:

@@ -1,0 +1,25 @@
+"""Networks that have a name: the published genotypes of the DARTS space, and the backbones of the zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spaces.backbones import BACKBONES
+from spaces.genotypes import GENOTYPES, architecture_from_genotype
+from spaces.zoo import ZooSpace
+
+NAMES = (*GENOTYPES, *BACKBONES)
+
+
+def named_architecture(name: str, choices: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The space and the architecture of the network called ``name``, one of ``NAMES``.
+
+    A backbone is the zoo's default with this backbone; ``choices`` may make its other choices, such as ``stem`` (other labels in it are
+    left alone). Whether they are legal is not checked here.
+    """
+    if name in GENOTYPES:
+        return "darts", architecture_from_genotype(GENOTYPES[name])
+    architecture = {**ZooSpace.default_architecture(), "backbone": name}
+    others = set(architecture) - {"backbone"}
+    return "zoo", {**architecture, **{label: value for label, value in choices.items() if label in others}}
