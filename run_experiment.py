@@ -14,11 +14,11 @@ import logging
 import shlex
 import sys
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry
 from records import RecordError
@@ -31,9 +31,13 @@ from records.provenance import collect_versions
 from records.run_folder import RunFolder
 from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
-from records.trials import Trial, TrialLog
+from records.trial_keeper import TrialKeeper
+from records.trials import Trial
 from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry
-from strategies import STRATEGIES, SearchFailed, StrategyError, check_pair, strategy_entry
+from strategies import NO_PRUNER, PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, pruner_entry, strategy_entry
+
+if TYPE_CHECKING:
+    from strategies.engine import InProcessEngine
 
 BAD_INPUT = (EvaluatorError, RecordError, SpaceError, StrategyError)
 OFFERS = {name: entry.offers for name, entry in SPACES.items()}
@@ -92,6 +96,7 @@ def show_list(screen: Screen) -> None:
     ]
     screen.closing_table("Data sets (--dataset)", data_sets)
     screen.closing_table("Evaluators (--evaluator)", [[name, entry.summary] for name, entry in EVALUATORS.items()])
+    screen.closing_table("Pruners (--pruner)", [[name, entry.summary] for name, entry in PRUNERS.items()])
     screen.closing_table("Presets (--preset)", [[name, preset.summary] for name, preset in PRESETS.items()])
 
 
@@ -134,6 +139,11 @@ class Experiment:
         """The arguments that every training takes."""
         return {"data": self.data, "epochs": self.epochs, "seed": self.settings.seed, "device": self.device, "precision": self.precision}
 
+    @property
+    def image_shape(self) -> Sequence[int]:
+        """Channels, height and width."""
+        return self.data.train.images.shape[1:]
+
     @contextmanager
     def open_folder(self, name: str, **identity: Any) -> Iterator[RunFolder]:
         """The run's folder and its log; a resumed run must be the same in all that is told here."""
@@ -167,7 +177,7 @@ class Experiment:
         """Parameters and multiply-adds of a network on these images."""
         from evaluators.complexity import measure_complexity
 
-        size = measure_complexity(network, self.data.train.images.shape[1:])
+        size = measure_complexity(network, self.image_shape)
         return {"parameters": size["parameters"], "flops": size["flops"]}
 
     def write_best(
@@ -225,6 +235,7 @@ def search(settings: Settings, screen: Screen) -> None:
     entry, strategy = space_entry(settings.space), strategy_entry(settings.strategy)
     check_pair(settings.strategy, settings.space, OFFERS)
     evaluator_entry(settings.evaluator)
+    pruner_entry(settings.pruner)
     quiet_libraries()
     from evaluators.recipes import override, recipe_values
     from spaces.choices import legal_choices, require_labels
@@ -238,11 +249,14 @@ def search(settings: Settings, screen: Screen) -> None:
     check_architecture(pinned, {label: choices[label] for label in pinned})
     if strategy.one_shot and pinned:
         raise StrategyError(f"{settings.strategy} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
+    if strategy.one_shot and settings.trial_flags:
+        flags = ", ".join(settings.trial_flags)
+        raise StrategyError(f"{settings.strategy} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
     epochs = settings.epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
     experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs)
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
-    identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials}
+    identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials, **settings.trial_flags}
     with experiment.open_folder(settings.strategy, **identity) as folder:
         if strategy.one_shot:
             search_one_shot(experiment, folder)
@@ -300,8 +314,11 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
     from nni.nas.execution import ModelEventType
     from nni.nas.space import SimplifiedModelSpace
 
-    from spaces.choices import count_configurations, is_fixed, restrict
+    from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
+    from spaces.choices import count_configurations, first_sample, restrict
     from strategies.engine import InProcessEngine, TrialResult
+    from strategies.limits import Limit, SizeLimits
+    from strategies.pruning import Pruning
 
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
     space = make_space(space_class, experiment.space_arguments)
@@ -315,81 +332,64 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
     evaluator = FunctionalEvaluator(evaluate, **experiment.training, report=nni.report_intermediate_result, **fixed, **searched)
     explored = SimplifiedModelSpace(space, architecture, evaluator)
     total = min(trials, count_configurations(explored.simplify()))  # a small space may hold fewer
+    limits = [
+        Limit("--max-params", settings.max_params, "parameters", count_parameters),
+        Limit("--max-flops", settings.max_flops, "multiply-adds", lambda network: count_multiply_adds(network, experiment.image_shape)),
+    ]
+    pruner = pruner_entry(settings.pruner)
+    if pruner is not None and (experiment.epochs < 2 or total <= pruner.after):
+        needs = f"it needs trials of more than 1 epoch and more than {pruner.after} of them"
+        experiment.screen.warn(f"--pruner {settings.pruner} cannot end any trial: {needs}; there are {total} of {experiment.epochs}")
 
-    log, best = TrialLog(folder.trials_path), None
-    recorded = log.read()
-    if log.note:
-        experiment.screen.warn(log.note)
-    with experiment.screen.progress(total, "trials", settings.strategy or "", completed=len(recorded)) as progress:
+    def save_best(trial: Trial) -> None:
+        assert trial.score is not None
+        score, size = ("validation accuracy", trial.score, experiment.epochs), {"parameters": trial.parameters, "flops": trial.flops}
+        experiment.write_best(folder, trial.architecture, trial.hyperparameters, score, size, trial=trial.number)
 
-        def keep_if_best(trial: Trial) -> None:
-            nonlocal best
-            if trial.score is not None and (best is None or trial.score > best):
-                best = trial.score
-                score, size = ("validation accuracy", best, experiment.epochs), {"parameters": trial.parameters, "flops": trial.flops}
-                experiment.write_best(folder, trial.architecture, trial.hyperparameters, score, size, trial=trial.number)
-            progress.update(0, best=trial.score)
-
-        def note_trial(result: TrialResult) -> None:
-            trial = trial_of(result, architecture, experiment.recipe)
-            log.append(trial)
-            if result.error is not None:
-                experiment.screen.warn(f"trial {result.number} failed: {result.error}")
-            keep_if_best(trial)
-            progress.update(1, detail="")
-
-        def note_epoch(event: Any) -> None:
-            progress.update(0, detail=f"epoch {len(event.model.metrics.intermediates) + 1}: {format_accuracy(event.metric)}")
-
-        for trial in recorded:  # the run may have ended between a trial's record and its best.json
-            keep_if_best(trial)
+    keeper = TrialKeeper(folder.trials_path, experiment.screen, architecture=architecture, recipe=experiment.recipe, save_best=save_best)
+    with keeper.shown(total, settings.strategy or ""):
         engine = InProcessEngine(
             max_trials=total,
             time_budget=settings.time_budget,
             canonical=lambda sample: {**sample, **space_class.canonical({label: sample[label] for label in architecture})},
-            known=[result_of(trial, searched) for trial in recorded],
+            known=[TrialResult(**fields) for fields in keeper.recorded(searched)],
+            reject=SizeLimits(limits, list(architecture), lambda sample: build_without_data(lambda: experiment.build(sample))),
+            pruning=None if pruner is None else Pruning(pruner.load()(epochs=experiment.epochs), epochs=experiment.epochs),
             describe=experiment.measure,
-            on_result=note_trial,
+            on_result=keeper.note,
             seed=settings.seed,
         )
-        engine.register_model_event_callback(ModelEventType.IntermediateMetric, note_epoch)
+        engine.register_model_event_callback(
+            ModelEventType.IntermediateMetric,
+            lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
+        )
         if default is not None:
             # The default configuration comes first: no such search ends worse than what its person began with.
-            start = {label: mutable.values[0] if is_fixed(mutable) else default[label] for label, mutable in architecture.items()}
-            for label, mutable in searched.items():
-                value = experiment.recipe[label]
-                start[label] = value if mutable.contains({label: value}) else mutable.default()
-            engine.submit_models(explored.freeze(start))
+            engine.submit_models(explored.freeze(first_sample(architecture, default, searched, experiment.recipe)))
+            for rejection in engine.rejections:
+                experiment.screen.warn(f"the search begins without the default configuration: {rejection.reason}")
         strategy.load()(seed=settings.seed, trials=total)(explored, engine)
-    if not engine.results:
+    show_outcome(experiment, keeper, engine)
+
+
+def show_outcome(experiment: Experiment, keeper: TrialKeeper, engine: InProcessEngine) -> None:
+    """Say which trials ended early and which configurations were never tried; raise where no trial was completed."""
+    say, count, rejections = experiment.screen.say, len(keeper.trials), engine.rejections
+    if experiment.settings.pruner != NO_PRUNER:
+        say(f"{keeper.count('pruned')} of {count} trials were pruned by {experiment.settings.pruner}")
+    if rejections:
+        say(f"{len(rejections):,} configurations were too large and were not trained; log.txt lists them")
+        nearest = min(rejections, key=lambda rejection: rejection.excess).reason
+        if not keeper.trials:
+            raise StrategyError(f"no configuration is small enough; the nearest of {len(rejections):,} has {nearest}: raise the limit")
+        if engine.found_nothing_allowed:
+            experiment.screen.warn(f"the search ended early: in a row so many were too large; the nearest has {nearest}")
+    if not keeper.trials:
         raise SearchFailed("the time budget ended before the first trial: give it more")
-    if best is None:
-        raise SearchFailed(f"all {len(engine.results)} trials failed; the first: {engine.results[0].error} (see {folder.log_path})")
-
-
-def trial_of(result: Any, architecture: Collection[str], recipe: Mapping[str, Any]) -> Trial:
-    """An engine's result as a record: its sample parted into architecture and hyperparameters, those that were not searched added."""
-    return Trial(
-        number=result.number,
-        status=result.status,
-        architecture={label: value for label, value in result.sample.items() if label in architecture},
-        hyperparameters={**recipe, **{label: value for label, value in result.sample.items() if label not in architecture}},
-        score=result.score,
-        curve=result.curve,
-        seconds=result.seconds,
-        parameters=result.facts.get("parameters"),
-        flops=result.facts.get("flops"),
-        error=result.error,
-    )
-
-
-def result_of(trial: Trial, searched: Collection[str]) -> Any:
-    """The inverse of ``trial_of``, for the engine of a resumed run."""
-    from strategies.engine import TrialResult
-
-    sample = {**trial.architecture, **{label: trial.hyperparameters[label] for label in searched}}
-    facts = {"parameters": trial.parameters, "flops": trial.flops}
-    return TrialResult(trial.number, sample, trial.status, trial.score, trial.curve, trial.seconds, trial.error, facts)
+    if keeper.best is None:
+        failed = [trial for trial in keeper.trials if trial.status == "failed"]
+        others = "" if len(failed) == count else f", {count - len(failed)} were pruned"
+        raise SearchFailed(f"all {len(failed)} trials failed{others}; the first: {failed[0].error} (log.txt in the run's folder says more)")
 
 
 def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment) -> None:
