@@ -18,26 +18,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
-from records.files import read_json, write_json_atomically
+from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
 from records.log import log_to
 from records.presets import PRESETS
 from records.provenance import collect_versions
-from records.run_folder import RunFolder
+from records.run_folder import RunFolder, stored_identity
 from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
 from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry
-from strategies import NO_PRUNER, PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, pruner_entry, strategy_entry
-
-if TYPE_CHECKING:
-    from strategies.engine import InProcessEngine
+from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, pruner_entry, strategy_entry
 
 BAD_INPUT = (EvaluatorError, RecordError, SpaceError, StrategyError)
 OFFERS = {name: entry.offers for name, entry in SPACES.items()}
@@ -206,14 +203,6 @@ class Experiment:
         )
 
 
-def stored_identity(out: Path | None) -> dict[str, Any]:
-    """What the run in ``out`` noted of itself; nothing where there is none, which is refused later with a better word."""
-    path = (out or Path()) / "config.json"
-    config = read_json(path) if path.is_file() else {}
-    identity = config.get("identity") if isinstance(config, dict) else None
-    return identity if isinstance(identity, dict) else {}
-
-
 def quiet_libraries() -> None:
     """Import NNI without what people can do nothing about: it was made for an older torch, and Lightning asks for loader processes."""
     warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module", category=RuntimeWarning)
@@ -318,7 +307,8 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
     from spaces.choices import count_configurations, first_sample, restrict
     from strategies.engine import InProcessEngine, TrialResult
     from strategies.limits import Limit, SizeLimits
-    from strategies.pruning import Pruning
+    from strategies.outcome import describe_outcome
+    from strategies.pruning import make_pruning, why_idle
 
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
     space = make_space(space_class, experiment.space_arguments)
@@ -336,10 +326,8 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         Limit("--max-params", settings.max_params, "parameters", count_parameters),
         Limit("--max-flops", settings.max_flops, "multiply-adds", lambda network: count_multiply_adds(network, experiment.image_shape)),
     ]
-    pruner = pruner_entry(settings.pruner)
-    if pruner is not None and (experiment.epochs < 2 or total <= pruner.after):
-        needs = f"it needs trials of more than 1 epoch and more than {pruner.after} of them"
-        experiment.screen.warn(f"--pruner {settings.pruner} cannot end any trial: {needs}; there are {total} of {experiment.epochs}")
+    if idle := why_idle(settings.pruner, epochs=experiment.epochs, trials=total):
+        experiment.screen.warn(idle)
 
     def save_best(trial: Trial) -> None:
         assert trial.score is not None
@@ -354,7 +342,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
             canonical=lambda sample: {**sample, **space_class.canonical({label: sample[label] for label in architecture})},
             known=[TrialResult(**fields) for fields in keeper.recorded(searched)],
             reject=SizeLimits(limits, list(architecture), lambda sample: build_without_data(lambda: experiment.build(sample))),
-            pruning=None if pruner is None else Pruning(pruner.load()(epochs=experiment.epochs), epochs=experiment.epochs),
+            pruning=make_pruning(settings.pruner, epochs=experiment.epochs),
             describe=experiment.measure,
             on_result=keeper.note,
             seed=settings.seed,
@@ -369,27 +357,8 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
             for rejection in engine.rejections:
                 experiment.screen.warn(f"the search begins without the default configuration: {rejection.reason}")
         strategy.load()(seed=settings.seed, trials=total)(explored, engine)
-    show_outcome(experiment, keeper, engine)
-
-
-def show_outcome(experiment: Experiment, keeper: TrialKeeper, engine: InProcessEngine) -> None:
-    """Say which trials ended early and which configurations were never tried; raise where no trial was completed."""
-    say, count, rejections = experiment.screen.say, len(keeper.trials), engine.rejections
-    if experiment.settings.pruner != NO_PRUNER:
-        say(f"{keeper.count('pruned')} of {count} trials were pruned by {experiment.settings.pruner}")
-    if rejections:
-        say(f"{len(rejections):,} configurations were too large and were not trained; log.txt lists them")
-        nearest = min(rejections, key=lambda rejection: rejection.excess).reason
-        if not keeper.trials:
-            raise StrategyError(f"no configuration is small enough; the nearest of {len(rejections):,} has {nearest}: raise the limit")
-        if engine.found_nothing_allowed:
-            experiment.screen.warn(f"the search ended early: in a row so many were too large; the nearest has {nearest}")
-    if not keeper.trials:
-        raise SearchFailed("the time budget ended before the first trial: give it more")
-    if keeper.best is None:
-        failed = [trial for trial in keeper.trials if trial.status == "failed"]
-        others = "" if len(failed) == count else f", {count - len(failed)} were pruned"
-        raise SearchFailed(f"all {len(failed)} trials failed{others}; the first: {failed[0].error} (log.txt in the run's folder says more)")
+    for line in describe_outcome(engine, settings.pruner):
+        experiment.screen.say(line)
 
 
 def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment) -> None:

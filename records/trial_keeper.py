@@ -92,10 +92,6 @@ class TrialKeeper:
         """Show how the trial that runs is doing."""
         self._progress.update(0, detail=f"epoch {number}: {format_accuracy(accuracy)}")
 
-    def count(self, status: str) -> int:
-        """How many trials ended so."""
-        return sum(trial.status == status for trial in self.trials)
-
     def _keep_if_best(self, trial: Trial) -> None:
         if trial.score is not None and (self.best is None or self.best.score is None or trial.score > self.best.score):
             self.best = trial

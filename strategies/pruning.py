@@ -13,6 +13,8 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.trial import Trial, TrialState
 
+from strategies import pruner_entry
+
 # The states of an engine's results, as Optuna calls them.
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -20,7 +22,7 @@ STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed"
 def median(*, epochs: int) -> MedianPruner:
     """Ends a trial whose best score so far is below the median of the completed trials at the same epoch (Golovin et al. 2017).
 
-    Four trials come to their end first, and no trial is judged in the first quarter of its epochs, where scores say little.
+    Four trials come to their end first, and no trial is judged before a quarter of its epochs, where scores say little.
     """
     return MedianPruner(n_startup_trials=4, n_warmup_steps=max(1, epochs // 4))
 
@@ -33,6 +35,21 @@ def halving(*, epochs: int) -> SuccessiveHalvingPruner:
 def hyperband(*, epochs: int) -> HyperbandPruner:
     """Hyperband (Li et al. 2018, arXiv 1603.06560): successive halving in brackets, of which some judge later than others."""
     return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+
+
+def why_idle(name: str, *, epochs: int, trials: int) -> str | None:
+    """One line that says why the pruner ``name`` cannot end any trial of such a search, or ``None`` where it can."""
+    entry = pruner_entry(name)
+    if entry is None or (epochs > 1 and trials > entry.after):
+        return None
+    needs = f"trials of 2 epochs or more, and more than {entry.after} of them"
+    return f"--pruner {name} has no effect here: it needs {needs} (--epochs, --trials); there are {trials} of {epochs}"
+
+
+def make_pruning(name: str, *, epochs: int) -> Pruning | None:
+    """What an engine takes for the pruner ``name``, nothing for ``none``; raises ``StrategyError`` on an unknown one."""
+    entry = pruner_entry(name)
+    return None if entry is None else Pruning(entry.load()(epochs=epochs), epochs=epochs)
 
 
 class Pruning:
