@@ -334,7 +334,8 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         score, size = ("validation accuracy", trial.score, experiment.epochs), {"parameters": trial.parameters, "flops": trial.flops}
         experiment.write_best(folder, trial.architecture, trial.hyperparameters, score, size, trial=trial.number)
 
-    keeper = TrialKeeper(folder.trials_path, experiment.screen, architecture=architecture, recipe=experiment.recipe, save_best=save_best)
+    paths = (folder.trials_path, folder.best_path)
+    keeper = TrialKeeper(*paths, experiment.screen, architecture=architecture, recipe=experiment.recipe, save_best=save_best)
     with keeper.shown(total, settings.strategy or ""):
         engine = InProcessEngine(
             max_trials=total,

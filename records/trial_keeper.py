@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from records import RecordError
+from records.best import load_best
 from records.formats import format_accuracy
 from records.screen import Screen
 from records.trials import Trial, TrialLog
@@ -16,7 +18,8 @@ class TrialKeeper:
     """Keeps the trials of one search, those of the interrupted run that it goes on with included.
 
     Args:
-        path: ``trials.jsonl``.
+        trials_path: ``trials.jsonl``.
+        best_path: ``best.json``, which ``save_best`` writes.
         screen: where progress and failures are shown.
         architecture: the labels of a sample that belong to the architecture; the others are hyperparameters.
         recipe: the hyperparameters of every trial, where its sample says nothing else.
@@ -29,15 +32,17 @@ class TrialKeeper:
 
     def __init__(
         self,
-        path: Path,
+        trials_path: Path,
+        best_path: Path,
         screen: Screen,
         *,
         architecture: Collection[str],
         recipe: Mapping[str, Any],
         save_best: Callable[[Trial], None],
     ) -> None:
-        self._log, self._screen = TrialLog(path), screen
+        self._log, self._screen = TrialLog(trials_path), screen
         self._architecture, self._recipe, self._save_best = architecture, recipe, save_best
+        self._best_path = best_path
         self.trials = self._log.read()
         self.best: Trial | None = None
         if self._log.note:
@@ -45,10 +50,12 @@ class TrialKeeper:
 
     @contextmanager
     def shown(self, total: int, strategy: str) -> Iterator[None]:
-        """Show progress while the ``with`` block lasts. The best of the recorded trials is saved again at its beginning."""
+        """Show progress while the ``with`` block lasts. A best of the recorded trials that is not in ``best.json`` is saved first."""
         with self._screen.progress(total, "trials", strategy, completed=len(self.trials)) as self._progress:
-            for trial in self.trials:  # the run may have ended between a trial's record and its best.json
-                self._keep_if_best(trial)
+            for trial in self.trials:
+                self._compare(trial)
+            if self.best is not None and not self._is_saved(self.best):  # the run ended between a trial's record and its best.json
+                self._save_best(self.best)
             yield
 
     def recorded(self, searched: Collection[str]) -> list[dict[str, Any]]:
@@ -85,15 +92,24 @@ class TrialKeeper:
         self.trials.append(trial)
         if trial.status == "failed":
             self._screen.warn(f"trial {trial.number} failed: {trial.error}")
-        self._keep_if_best(trial)
+        if self._compare(trial):
+            self._save_best(trial)
         self._progress.update(1, detail=f"trial {trial.number} pruned in epoch {len(trial.curve)}" if trial.status == "pruned" else "")
 
     def note_epoch(self, number: int, accuracy: float) -> None:
         """Show how the trial that runs is doing."""
         self._progress.update(0, detail=f"epoch {number}: {format_accuracy(accuracy)}")
 
-    def _keep_if_best(self, trial: Trial) -> None:
-        if trial.score is not None and (self.best is None or self.best.score is None or trial.score > self.best.score):
-            self.best = trial
-            self._save_best(trial)
+    def _compare(self, trial: Trial) -> bool:
+        """Whether ``trial`` is the best so far, which it then becomes."""
         self._progress.update(0, best=trial.score)
+        if trial.score is None or (self.best is not None and self.best.score is not None and trial.score <= self.best.score):
+            return False
+        self.best = trial
+        return True
+
+    def _is_saved(self, trial: Trial) -> bool:
+        try:
+            return load_best(self._best_path).strategy.get("trial") == trial.number
+        except RecordError:  # there is none, or it was cut off
+            return False

@@ -235,6 +235,70 @@ def test_a_killed_search_goes_on_and_ends_with_the_trials_of_an_uninterrupted_on
     assert [(t.hyperparameters, t.score) for t in resumed] == [(t.hyperparameters, t.score) for t in whole]
 
 
+# Everything but the learning rate is fixed, at values that learn the digits within two epochs unless it is tiny.
+LEARNING_RATES = ["--set", "backbone=resnet10t", "--set", "stem=own", "--optimizer", "sgd", "--momentum", "0.9", "--batch_size", "64"]
+LEARNING_RATES += ["--cutout", "0", "--grad_clip", "1", "--weight_decay", "1e-4", "--set", "label_smoothing=0"]
+LEARNING_RATES = ["--space", "zoo", "--strategy", "random", *SMALL, "--epochs", "2", *LEARNING_RATES]
+
+
+def check_pruned(path: str) -> None:
+    """Pruned trials have one epoch and no score, and the best is none of them."""
+    trials = TrialLog(Path(path) / "trials.jsonl").read()
+    assert {trial.status for trial in trials} == {"complete", "pruned"}
+    for trial in trials:
+        assert (len(trial.curve), trial.score) == ((1, None) if trial.status == "pruned" else (2, trial.curve[-1]))
+    best = read(f"{path}/best.json")
+    assert best["score"]["value"] == max(trial.score for trial in trials if trial.score is not None)
+    assert trials[best["strategy"]["trial"]].status == "complete"
+
+
+@pytest.mark.slow
+def test_the_median_pruner_ends_hopeless_trials(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*LEARNING_RATES, "--pruner", "median", "--trials", "6", "--out", "run") == 0
+    check_pruned("run")
+    pruned = sum(trial.status == "pruned" for trial in TrialLog(Path("run/trials.jsonl")).read())
+    assert f"{pruned} of 6 trials were pruned by median" in capsys.readouterr().out
+    assert read("run/config.json")["identity"]["--pruner"] == "median"
+
+
+@pytest.mark.slow
+def test_a_killed_search_prunes_as_an_uninterrupted_one() -> None:
+    command = [*LEARNING_RATES, "--pruner", "halving", "--trials", "5"]
+    assert run(*command, "--out", "whole") == 0
+    check_pruned("whole")
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), *command, "--out", "run"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
+    )
+    log, deadline = Path("run/trials.jsonl"), time.monotonic() + 250
+    while not (log.exists() and log.read_bytes().count(b"\n") >= 2):
+        assert process.poll() is None, "the search ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = TrialLog(log).read()
+    assert 2 <= len(kept) < 5
+    assert run(*command, "--out", "run", "--resume") == 0
+    resumed, whole = TrialLog(log).read(), TrialLog(Path("whole/trials.jsonl")).read()
+    assert resumed[: len(kept)] == kept
+    assert [(t.hyperparameters, t.status, t.curve, t.score) for t in resumed] == [
+        (t.hyperparameters, t.status, t.curve, t.score) for t in whole
+    ]
+
+
+def test_networks_that_are_too_large_are_not_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    limits = ["--max-params", "0.75M", "--max-flops", "3M"]
+    assert run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "2", "--epochs", "1", *limits, "--out", "run") == 0
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert [trial.number for trial in trials] == [0, 1], "what is left out costs no trial"
+    assert {trial.architecture["backbone"] for trial in trials} == {"squeezenet1_1"}
+    assert all((trial.parameters, trial.flops) == (727_626, 2_995_904) for trial in trials)
+    printed, logged = capsys.readouterr().out, Path("run/log.txt").read_text()
+    assert "the search begins without the default configuration: 11,181,642 parameters, more than --max-params 750,000" in printed
+    assert f"{logged.count('not tried')} configurations were too large and were not trained" in printed
+    assert "parameters, more than --max-params 750,000: {'stem': 'own', 'backbone': 'tinynet_e'" in logged
+
+
 @pytest.mark.slow
 def test_an_interrupted_one_shot_search_and_retraining_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     search = ["--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "2"]

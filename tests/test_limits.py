@@ -16,7 +16,7 @@ from test_strategies import MULTI_TRIAL, TinySpace, score
 from torch import nn
 
 from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters, measure_complexity
-from spaces import SPACES, make_space
+from spaces import SPACES, make_space, preset_arguments
 from spaces.backbones import build_backbone
 from strategies import StrategyError, strategy_entry
 from strategies.engine import MAX_REJECTIONS, InProcessEngine, RejectedEvent, Rejection, TrialResult
@@ -101,7 +101,31 @@ def test_tpe_learns_to_stay_inside() -> None:
     rejections = {
         name: sum(len(explore(name, small_corner, trials=20, seed=seed).rejections) for seed in range(3)) for name in ("tpe", "random")
     }
-    assert rejections["tpe"] < rejections["random"] / 2
+    assert rejections["tpe"] < rejections["random"] / 5
+
+
+def test_tpe_is_told_how_far_outside_a_rejected_sample_is() -> None:
+    space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(score, lr=0.1, width=Categorical([4, 8, 16], label="width")))
+    engine = InProcessEngine(max_trials=5, reject=wide)
+    search = strategy_entry("tpe").load()(seed=0, trials=5)
+    search(space, engine)
+    told = [(trial.params["width"], trial.state.name, trial.constraints) for trial in search.study.trials]
+    for width, state, constraints in told:
+        assert (state, constraints) == (("PRUNED", {"allowed": 0.5}) if width == 2 else ("COMPLETE", {})), "width is a position in the list"
+    assert {state for _, state, _ in told} == {"PRUNED", "COMPLETE"}
+
+
+def test_repeats_of_what_was_tried_do_not_keep_a_search_alive() -> None:
+    numbers = {"lr": Numerical(1e-4, 1.0, label="lr"), "width": Categorical([4, 16], label="width")}
+    space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(score, **numbers))
+    engine, fixed = InProcessEngine(reject=wide), {"first": "a", "second": "b", "inputs": [0, 1]}
+    for number in range(MAX_REJECTIONS):
+        assert engine.budget_available()
+        engine.submit_models(
+            space.freeze({**fixed, "lr": 0.1, "width": 4}), space.freeze({**fixed, "lr": 0.1 + number / 1000, "width": 16})
+        )
+    assert len(engine.results) == 1
+    assert not engine.budget_available()
 
 
 def test_nnis_strategies_get_an_ordinary_end_and_others_the_excess() -> None:
@@ -163,11 +187,12 @@ def test_networks_without_data_have_the_size_of_real_ones(name: str, stem: str) 
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_is_measured_without_data_and_without_random_numbers(name: str) -> None:
     space_class = SPACES[name].load()
+    arguments = preset_arguments(space_class, "quick", "search")
     sample: dict[str, Any] = {}
-    make_space(space_class, {"num_classes": 10}).random(memo=sample)
+    make_space(space_class, arguments).random(memo=sample)
     before = torch.get_rng_state()
     with model_context(sample):
-        network = build_without_data(lambda: make_space(space_class, {"num_classes": 10}))
+        network = build_without_data(lambda: make_space(space_class, arguments))
     assert all(parameter.is_meta for parameter in network.parameters())
     assert measure_complexity(network, (3, 32, 32))["flops"] > 0
     assert torch.equal(torch.get_rng_state(), before)
