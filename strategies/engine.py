@@ -2,8 +2,8 @@
 
 NNI's own sequential engine stops at the first failure or goes on without a word, cannot answer a configuration that was already tried,
 and NNI's training service hands results to the wrong trial as soon as two run at once. This one records every trial, failed ones too,
-and answers from the record whatever was measured before. That is also how an interrupted search goes on: the strategy starts anew with
-its seed, and the engine answers the trials that are already done.
+ends a trial early or rejects a sample where it is told how to judge them, and answers from the record whatever was measured before. That
+is also how an interrupted search goes on: the strategy starts anew with its seed, and the engine answers the trials that are already done.
 """
 
 from __future__ import annotations
