@@ -14,7 +14,7 @@ import logging
 import shlex
 import sys
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,17 +23,18 @@ from typing import Any
 from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
-from records.files import read_json, write_json_atomically
+from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
 from records.log import log_to
 from records.presets import PRESETS
 from records.provenance import collect_versions
-from records.run_folder import RunFolder
+from records.run_folder import RunFolder, stored_identity
 from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
-from records.trials import Trial, TrialLog
+from records.trial_keeper import TrialKeeper
+from records.trials import Trial
 from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry
-from strategies import STRATEGIES, SearchFailed, StrategyError, check_pair, strategy_entry
+from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, pruner_entry, strategy_entry
 
 BAD_INPUT = (EvaluatorError, RecordError, SpaceError, StrategyError)
 OFFERS = {name: entry.offers for name, entry in SPACES.items()}
@@ -92,6 +93,7 @@ def show_list(screen: Screen) -> None:
     ]
     screen.closing_table("Data sets (--dataset)", data_sets)
     screen.closing_table("Evaluators (--evaluator)", [[name, entry.summary] for name, entry in EVALUATORS.items()])
+    screen.closing_table("Pruners (--pruner)", [[name, entry.summary] for name, entry in PRUNERS.items()])
     screen.closing_table("Presets (--preset)", [[name, preset.summary] for name, preset in PRESETS.items()])
 
 
@@ -134,6 +136,11 @@ class Experiment:
         """The arguments that every training takes."""
         return {"data": self.data, "epochs": self.epochs, "seed": self.settings.seed, "device": self.device, "precision": self.precision}
 
+    @property
+    def image_shape(self) -> Sequence[int]:
+        """Channels, height and width."""
+        return self.data.train.images.shape[1:]
+
     @contextmanager
     def open_folder(self, name: str, **identity: Any) -> Iterator[RunFolder]:
         """The run's folder and its log; a resumed run must be the same in all that is told here."""
@@ -167,7 +174,7 @@ class Experiment:
         """Parameters and multiply-adds of a network on these images."""
         from evaluators.complexity import measure_complexity
 
-        size = measure_complexity(network, self.data.train.images.shape[1:])
+        size = measure_complexity(network, self.image_shape)
         return {"parameters": size["parameters"], "flops": size["flops"]}
 
     def write_best(
@@ -196,14 +203,6 @@ class Experiment:
         )
 
 
-def stored_identity(out: Path | None) -> dict[str, Any]:
-    """What the run in ``out`` noted of itself; nothing where there is none, which is refused later with a better word."""
-    path = (out or Path()) / "config.json"
-    config = read_json(path) if path.is_file() else {}
-    identity = config.get("identity") if isinstance(config, dict) else None
-    return identity if isinstance(identity, dict) else {}
-
-
 def quiet_libraries() -> None:
     """Import NNI without what people can do nothing about: it was made for an older torch, and Lightning asks for loader processes."""
     warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module", category=RuntimeWarning)
@@ -225,6 +224,7 @@ def search(settings: Settings, screen: Screen) -> None:
     entry, strategy = space_entry(settings.space), strategy_entry(settings.strategy)
     check_pair(settings.strategy, settings.space, OFFERS)
     evaluator_entry(settings.evaluator)
+    pruner_entry(settings.pruner)
     quiet_libraries()
     from evaluators.recipes import override, recipe_values
     from spaces.choices import legal_choices, require_labels
@@ -238,11 +238,14 @@ def search(settings: Settings, screen: Screen) -> None:
     check_architecture(pinned, {label: choices[label] for label in pinned})
     if strategy.one_shot and pinned:
         raise StrategyError(f"{settings.strategy} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
+    if strategy.one_shot and settings.trial_flags:
+        flags = ", ".join(settings.trial_flags)
+        raise StrategyError(f"{settings.strategy} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
     epochs = settings.epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
     experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs)
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
-    identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials}
+    identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials, **settings.trial_flags}
     with experiment.open_folder(settings.strategy, **identity) as folder:
         if strategy.one_shot:
             search_one_shot(experiment, folder)
@@ -300,8 +303,12 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
     from nni.nas.execution import ModelEventType
     from nni.nas.space import SimplifiedModelSpace
 
-    from spaces.choices import count_configurations, is_fixed, restrict
+    from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
+    from spaces.choices import count_configurations, first_sample, restrict
     from strategies.engine import InProcessEngine, TrialResult
+    from strategies.limits import Limit, SizeLimits
+    from strategies.outcome import describe_outcome
+    from strategies.pruning import make_pruning, why_idle
 
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
     space = make_space(space_class, experiment.space_arguments)
@@ -315,81 +322,44 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
     evaluator = FunctionalEvaluator(evaluate, **experiment.training, report=nni.report_intermediate_result, **fixed, **searched)
     explored = SimplifiedModelSpace(space, architecture, evaluator)
     total = min(trials, count_configurations(explored.simplify()))  # a small space may hold fewer
+    limits = [
+        Limit("--max-params", settings.max_params, "parameters", count_parameters),
+        Limit("--max-flops", settings.max_flops, "multiply-adds", lambda network: count_multiply_adds(network, experiment.image_shape)),
+    ]
+    if idle := why_idle(settings.pruner, epochs=experiment.epochs, trials=total):
+        experiment.screen.warn(idle)
 
-    log, best = TrialLog(folder.trials_path), None
-    recorded = log.read()
-    if log.note:
-        experiment.screen.warn(log.note)
-    with experiment.screen.progress(total, "trials", settings.strategy or "", completed=len(recorded)) as progress:
+    def save_best(trial: Trial) -> None:
+        assert trial.score is not None
+        score, size = ("validation accuracy", trial.score, experiment.epochs), {"parameters": trial.parameters, "flops": trial.flops}
+        experiment.write_best(folder, trial.architecture, trial.hyperparameters, score, size, trial=trial.number)
 
-        def keep_if_best(trial: Trial) -> None:
-            nonlocal best
-            if trial.score is not None and (best is None or trial.score > best):
-                best = trial.score
-                score, size = ("validation accuracy", best, experiment.epochs), {"parameters": trial.parameters, "flops": trial.flops}
-                experiment.write_best(folder, trial.architecture, trial.hyperparameters, score, size, trial=trial.number)
-            progress.update(0, best=trial.score)
-
-        def note_trial(result: TrialResult) -> None:
-            trial = trial_of(result, architecture, experiment.recipe)
-            log.append(trial)
-            if result.error is not None:
-                experiment.screen.warn(f"trial {result.number} failed: {result.error}")
-            keep_if_best(trial)
-            progress.update(1, detail="")
-
-        def note_epoch(event: Any) -> None:
-            progress.update(0, detail=f"epoch {len(event.model.metrics.intermediates) + 1}: {format_accuracy(event.metric)}")
-
-        for trial in recorded:  # the run may have ended between a trial's record and its best.json
-            keep_if_best(trial)
+    paths = (folder.trials_path, folder.best_path)
+    keeper = TrialKeeper(*paths, experiment.screen, architecture=architecture, recipe=experiment.recipe, save_best=save_best)
+    with keeper.shown(total, settings.strategy or ""):
         engine = InProcessEngine(
             max_trials=total,
             time_budget=settings.time_budget,
             canonical=lambda sample: {**sample, **space_class.canonical({label: sample[label] for label in architecture})},
-            known=[result_of(trial, searched) for trial in recorded],
+            known=[TrialResult(**fields) for fields in keeper.recorded(searched)],
+            reject=SizeLimits(limits, list(architecture), lambda sample: build_without_data(lambda: experiment.build(sample))),
+            pruning=make_pruning(settings.pruner, epochs=experiment.epochs),
             describe=experiment.measure,
-            on_result=note_trial,
+            on_result=keeper.note,
             seed=settings.seed,
         )
-        engine.register_model_event_callback(ModelEventType.IntermediateMetric, note_epoch)
+        engine.register_model_event_callback(
+            ModelEventType.IntermediateMetric,
+            lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
+        )
         if default is not None:
             # The default configuration comes first: no such search ends worse than what its person began with.
-            start = {label: mutable.values[0] if is_fixed(mutable) else default[label] for label, mutable in architecture.items()}
-            for label, mutable in searched.items():
-                value = experiment.recipe[label]
-                start[label] = value if mutable.contains({label: value}) else mutable.default()
-            engine.submit_models(explored.freeze(start))
+            engine.submit_models(explored.freeze(first_sample(architecture, default, searched, experiment.recipe)))
+            for rejection in engine.rejections:
+                experiment.screen.warn(f"the search begins without the default configuration: {rejection.reason}")
         strategy.load()(seed=settings.seed, trials=total)(explored, engine)
-    if not engine.results:
-        raise SearchFailed("the time budget ended before the first trial: give it more")
-    if best is None:
-        raise SearchFailed(f"all {len(engine.results)} trials failed; the first: {engine.results[0].error} (see {folder.log_path})")
-
-
-def trial_of(result: Any, architecture: Collection[str], recipe: Mapping[str, Any]) -> Trial:
-    """An engine's result as a record: its sample parted into architecture and hyperparameters, those that were not searched added."""
-    return Trial(
-        number=result.number,
-        status=result.status,
-        architecture={label: value for label, value in result.sample.items() if label in architecture},
-        hyperparameters={**recipe, **{label: value for label, value in result.sample.items() if label not in architecture}},
-        score=result.score,
-        curve=result.curve,
-        seconds=result.seconds,
-        parameters=result.facts.get("parameters"),
-        flops=result.facts.get("flops"),
-        error=result.error,
-    )
-
-
-def result_of(trial: Trial, searched: Collection[str]) -> Any:
-    """The inverse of ``trial_of``, for the engine of a resumed run."""
-    from strategies.engine import TrialResult
-
-    sample = {**trial.architecture, **{label: trial.hyperparameters[label] for label in searched}}
-    facts = {"parameters": trial.parameters, "flops": trial.flops}
-    return TrialResult(trial.number, sample, trial.status, trial.score, trial.curve, trial.seconds, trial.error, facts)
+    for line in describe_outcome(engine, settings.pruner):
+        experiment.screen.say(line)
 
 
 def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 import torch
@@ -20,15 +20,33 @@ class Complexity(TypedDict):
     flops: int
 
 
-def measure_complexity(network: nn.Module, image_shape: Sequence[int]) -> Complexity:
-    """Parameters and multiply-adds of ``network`` in inference, for one image of ``image_shape`` (C, H, W).
+def build_without_data(build: Callable[[], nn.Module]) -> nn.Module:
+    """What ``build`` makes, on torch's meta device, where nothing is allocated or drawn; made really where the code needs its weights."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except (RuntimeError, NotImplementedError):  # what torch raises where a meta tensor's values are asked for
+        return build()
 
-    A module named ``auxiliary_head`` serves training alone and is left out, as in the papers. Multiply-adds are those of convolutions
-    and matrix products: half of what torch's ``FlopCounterMode`` counts, which takes a multiply-add for two operations.
+
+def count_parameters(network: nn.Module) -> int:
+    """Trainable parameters. A module named ``auxiliary_head`` serves training alone and is left out, as in the papers."""
+    return sum(p.numel() for name, p in network.named_parameters() if p.requires_grad and not name.startswith(AUXILIARY))
+
+
+def count_multiply_adds(network: nn.Module, image_shape: Sequence[int]) -> int:
+    """Multiply-adds of ``network`` in inference, for one image of ``image_shape`` (C, H, W).
+
+    They are those of convolutions and matrix products: half of what torch's ``FlopCounterMode`` counts, which takes a multiply-add for two
+    operations. The network may be on the meta device.
     """
-    parameters = sum(p.numel() for name, p in network.named_parameters() if p.requires_grad and not name.startswith(AUXILIARY))
     # On a copy without data: neither the network's mode nor its buffers change, and nothing is computed.
     shadow = copy.deepcopy(network).to("meta").eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shadow(torch.zeros(1, *image_shape, device="meta"))
-    return {"parameters": parameters, "flops": counter.get_total_flops() // 2}
+    return counter.get_total_flops() // 2
+
+
+def measure_complexity(network: nn.Module, image_shape: Sequence[int]) -> Complexity:
+    """Parameters and multiply-adds of ``network``, as ``count_parameters`` and ``count_multiply_adds`` count them."""
+    return {"parameters": count_parameters(network), "flops": count_multiply_adds(network, image_shape)}

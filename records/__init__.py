@@ -7,7 +7,7 @@ it costs next to nothing; its modules are
 - :mod:`records.best`: ``best.json``, the found architecture
 - :mod:`records.run_folder`: the folder of one run, ``config.json`` and the lock
 - :mod:`records.provenance`: versions, command, commit
-- :mod:`records.trials`: ``trials.jsonl``, one line a trial
+- :mod:`records.trials`: ``trials.jsonl``, one line a trial; :mod:`records.trial_keeper`: the trials of a search, kept as they end
 - :mod:`records.log`: ``log.txt``
 - :mod:`records.screen`, :mod:`records.progress`, :mod:`records.formats`: what a person sees (rich)
 """

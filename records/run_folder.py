@@ -248,6 +248,14 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def stored_identity(out: Path | None) -> dict[str, Any]:
+    """What the run in ``out`` noted of itself; nothing where there is none, which is refused later with a better word."""
+    path = (out or Path()) / "config.json"
+    config = read_json(path) if path.is_file() else {}
+    identity = config.get("identity") if isinstance(config, dict) else None
+    return identity if isinstance(identity, dict) else {}
+
+
 def _check_identity(path: Path, identity: Mapping[str, Any]) -> None:
     difference = _find_difference(_read_config(path)["identity"], identity)
     if difference:

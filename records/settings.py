@@ -44,6 +44,9 @@ class Settings:
     trials: int | None = None
     epochs: int | None = None
     time_budget: float | None = None
+    max_params: int | None = None
+    max_flops: int | None = None
+    pruner: str = "none"
     evaluator: str = "train"
     recipe: str | None = None
     seed: int = 0
@@ -53,6 +56,12 @@ class Settings:
     resume: bool = False
     pins: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def trial_flags(self) -> dict[str, Any]:
+        """Those flags that were given of the ones that steer trials: which are left out, and which end early."""
+        flags = {"--max-params": self.max_params, "--max-flops": self.max_flops, "--pruner": self.pruner}
+        return {flag: value for flag, value in flags.items() if value not in (None, Settings.pruner)}
 
 
 def repeat_data_flags(settings: Settings, used: str) -> str:
@@ -98,6 +107,8 @@ def _check_action(settings: Settings) -> None:
         for name in ("space", "strategy", "trials", "time_budget"):
             if getattr(settings, name) is not None:
                 raise RecordError(f"--{name.replace('_', '-')} goes with a search, not with --retrain")
+        for flag in settings.trial_flags:
+            raise RecordError(f"{flag} goes with a search, not with --retrain")
         return
     if settings.space is None or settings.strategy is None:
         missing = "--space" if settings.space is None else "--strategy"
@@ -123,6 +134,19 @@ def _count(text: str) -> int:
     if value is None or value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return value
+
+
+def _size(text: str) -> int:
+    """A count, with a unit or without: ``300000``, ``300k``, ``1.5M``, ``2e6``, ``1G``."""
+    units = {"k": 1e3, "m": 1e6, "g": 1e9}
+    number, unit = (text[:-1], units[text[-1].lower()]) if text[-1:].lower() in units else (text, 1.0)
+    try:
+        value = float(number) * unit
+    except ValueError:
+        value = math.nan
+    if not 1 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1; give one such as 300000, 300k, 1.5M or 2e6")
+    return round(value)
 
 
 def _seed(text: str) -> int:
@@ -161,6 +185,9 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     size.add_argument("--trials", type=_count, metavar="N", help="number of trials of a multi-trial search")
     size.add_argument("--epochs", type=_count, metavar="N", help="epochs: of the supernet, of each trial, or of retraining")
     size.add_argument("--time-budget", type=_seconds, metavar="TIME", help="no trial starts after so long, a supernet ends: 90, 10m, 1.5h")
+    limit = "a network with more {} is not trained: 300k, 1.5M, 2e6 (multi-trial search)"
+    size.add_argument("--max-params", type=_size, metavar="N", help=limit.format("parameters"))
+    size.add_argument("--max-flops", type=_size, metavar="N", help=limit.format("multiply-adds"))
     data = parser.add_argument_group("on what")
     data.add_argument(
         "--dataset", default="auto", metavar="NAME", help="auto, cifar10, digits, or a folder with train/<class>/ and test/<class>/"
@@ -168,6 +195,9 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     data.add_argument("--data-dir", type=Path, default=Path("data"), metavar="DIR", help="where data sets lie (default: data)")
     how = parser.add_argument_group("how")
     how.add_argument("--set", action="append", default=[], metavar="LABEL=VALUE", help="fix a choice or a hyperparameter; may be repeated")
+    how.add_argument(
+        "--pruner", default="none", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)"
+    )
     how.add_argument("--evaluator", default="train", metavar="NAME", help="how a choice is scored (default: train)")
     how.add_argument("--recipe", metavar="NAME", help="training recipe: fast, lab, darts (default: the one that suits the space)")
     how.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of every random draw (default: 0)")

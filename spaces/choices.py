@@ -60,6 +60,19 @@ def count_configurations(mutables: Mapping[str, Any]) -> int:
     return total
 
 
+def first_sample(
+    architecture: Mapping[str, Any], default: Mapping[str, Any], searched: Mapping[str, Any], recipe: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The configuration that a person begins with: the ``default`` architecture and the recipe's hyperparameters.
+
+    A mutable of ``architecture`` that has one value keeps it; one of ``searched`` that does not take the recipe's value gets its default.
+    """
+    sample = {label: mutable.values[0] if is_fixed(mutable) else default[label] for label, mutable in architecture.items()}
+    for label, mutable in searched.items():
+        sample[label] = recipe[label] if mutable.contains({label: recipe[label]}) else mutable.default()
+    return sample
+
+
 def is_fixed(mutable: Any) -> bool:
     """Whether a mutable has one possible value."""
     values = getattr(mutable, "values", None)

@@ -3,7 +3,7 @@
 A strategy is an NNI ``Strategy``. A multi-trial one explores any space on any NNI ``ExecutionEngine``; a one-shot one trains a supernet.
 
 To add one: write one class or factory in one file, then one line in ``STRATEGIES``. It is called with ``seed`` and ``trials`` and returns
-the strategy. The contract tests run over the dict.
+the strategy. The contract tests run over the dict. Pruners, which end trials early for any multi-trial strategy, are in ``PRUNERS``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nni.nas.strategy.base import Strategy
+    from optuna.pruners import BasePruner
 
 
 class StrategyError(ValueError):
@@ -59,6 +60,35 @@ STRATEGIES: dict[str, StrategyEntry] = {
         fixes_architecture=True,
     ),
 }
+
+
+@dataclass(frozen=True)
+class PrunerEntry:
+    """One line of ``PRUNERS``; ``after`` is the number of trials that come to their end before one can be pruned."""
+
+    target: str
+    summary: str
+    after: int
+
+    def load(self) -> Callable[..., BasePruner]:
+        """The factory ``(epochs=...) -> BasePruner``; imports Optuna on first use."""
+        module, name = self.target.split(":")
+        return getattr(importlib.import_module(module), name)
+
+
+NO_PRUNER = "none"
+PRUNERS: dict[str, PrunerEntry] = {
+    "median": PrunerEntry("strategies.pruning:median", "ends a trial that is below the median of the completed ones", after=4),
+    "halving": PrunerEntry("strategies.pruning:halving", "successive halving: after 1, 3, 9, ... epochs the best third goes on", after=1),
+    "hyperband": PrunerEntry("strategies.pruning:hyperband", "Hyperband: successive halving that gives some trials longer", after=1),
+}
+
+
+def pruner_entry(name: str) -> PrunerEntry | None:
+    """The pruner called ``name``, ``None`` for ``none``; raises ``StrategyError`` that names the known ones."""
+    if name != NO_PRUNER and name not in PRUNERS:
+        raise StrategyError(f"unknown pruner {name!r}; known: {', '.join([NO_PRUNER, *PRUNERS])}")
+    return PRUNERS.get(name)
 
 
 def strategy_entry(name: str, strategies: Mapping[str, StrategyEntry] = STRATEGIES) -> StrategyEntry:

@@ -2,8 +2,8 @@
 
 NNI's own sequential engine stops at the first failure or goes on without a word, cannot answer a configuration that was already tried,
 and NNI's training service hands results to the wrong trial as soon as two run at once. This one records every trial, failed ones too,
-and answers from the record whatever was measured before. That is also how an interrupted search goes on: the strategy starts anew with
-its seed, and the engine answers the trials that are already done.
+ends a trial early or rejects a sample where it is told how to judge them, and answers from the record whatever was measured before. That
+is also how an interrupted search goes on: the strategy starts anew with its seed, and the engine answers the trials that are already done.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nni
 import torch
@@ -25,15 +25,20 @@ from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, T
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.runtime.trial_command_channel import TrialCommandChannel, get_default_trial_command_channel, set_default_trial_command_channel
 
+if TYPE_CHECKING:
+    from strategies.pruning import Pruning
+
 logger = logging.getLogger("retiarius.strategies")
 
 Sample = Mapping[str, Any]
+END_STATUS = {"complete": ModelStatus.Trained, "pruned": ModelStatus.Interrupted, "failed": ModelStatus.Failed}
 MAX_REPEATS = 200  # proposed again so often in a row: the strategy has nothing new to try
+MAX_REJECTIONS = 200  # rejected so often since the last trial: the strategy finds nothing that is allowed
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What one trial brought: ``status`` is ``complete`` or ``failed``, ``score`` is ``None`` exactly where it failed."""
+    """What one trial brought: ``status`` is ``complete``, ``pruned`` or ``failed``; ``score`` is ``None`` unless it is complete."""
 
     number: int
     sample: dict[str, Any]
@@ -43,6 +48,25 @@ class TrialResult:
     seconds: float = 0.0
     error: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a sample is not tried: ``excess``, above 0, is how far outside it is; ``reason`` says it in words."""
+
+    excess: float
+    reason: str
+
+
+@dataclass
+class RejectedEvent(TrainingEndEvent):
+    """The end of a model that was never trained: an ordinary end for NNI's strategies, and more for those that can learn from it."""
+
+    excess: float
+
+
+class TrialPruned(BaseException):
+    """Raised out of a report to end the trial. No ``Exception``: an evaluator that catches those must not go on training."""
 
 
 def plain_sample(sample: Sample) -> dict[str, Any]:
@@ -56,10 +80,10 @@ def sample_key(sample: Sample) -> str:
 
 
 class _Channel(TrialCommandChannel):
-    """Where ``nni.report_intermediate_result`` leads while a trial runs."""
+    """Where ``nni.report_intermediate_result`` leads while a trial runs; ``stops`` says of a score whether the trial ends with it."""
 
-    def __init__(self, engine: ExecutionEngine, model: ExecutableModelSpace) -> None:
-        self._engine, self._model = engine, model
+    def __init__(self, engine: ExecutionEngine, model: ExecutableModelSpace, stops: Callable[[float], bool] | None) -> None:
+        self._engine, self._model, self._stops = engine, model, stops
 
     def receive_parameter(self) -> Any:
         return {"parameter_id": 0, "parameters": self._model}
@@ -67,6 +91,8 @@ class _Channel(TrialCommandChannel):
     def send_metric(self, type: str, parameter_id: int | None, trial_job_id: str, sequence: int, value: Any) -> None:
         event = FinalMetricEvent if type == "FINAL" else IntermediateMetricEvent
         self._engine.dispatch_model_event(event(self._model, value))
+        if type != "FINAL" and self._stops is not None and self._stops(float(value)):
+            raise TrialPruned
 
 
 class InProcessEngine(ExecutionEngine):
@@ -82,6 +108,11 @@ class InProcessEngine(ExecutionEngine):
         Maps a sample to the one that stands for all that mean the same; two samples with one canonical form are one trial.
     known
         Results of an earlier run, answered without running anything.
+    reject
+        Called with each canonical sample before it is tried: why it is not to be, or ``None``. A rejected sample costs no trial. When 200
+        were rejected since the last trial, the budget ends.
+    pruning
+        Told every score that a trial reports; it may end the trial there. Results in ``known`` are told to it as they are answered.
     describe
         Called with the network of each trial before its evaluation; what it returns stands in ``TrialResult.facts``.
     on_result
@@ -97,6 +128,8 @@ class InProcessEngine(ExecutionEngine):
         time_budget: float | None = None,
         canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict,
         known: Iterable[TrialResult] = (),
+        reject: Callable[[Sample], Rejection | None] | None = None,
+        pruning: Pruning | None = None,
         describe: Callable[[Any], dict[str, Any]] | None = None,
         on_result: Callable[[TrialResult], None] | None = None,
         seed: int = 0,
@@ -104,15 +137,27 @@ class InProcessEngine(ExecutionEngine):
         super().__init__()
         self._max_trials, self._canonical, self._describe, self._on_result, self._seed = max_trials, canonical, describe, on_result, seed
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
+        self._reject, self._pruning = reject, pruning
         self._known = {sample_key(result.sample): result for result in known}
-        self._repeats = 0
+        self._repeats = self._rejected_in_a_row = 0
         self._proposed: set[str] = set()
+        self._rejections: dict[str, Rejection] = {}
         self._models: list[ExecutableModelSpace] = []
 
     @property
     def results(self) -> list[TrialResult]:
         """All results so far, in the order of their numbers."""
         return sorted(self._known.values(), key=lambda result: result.number)
+
+    @property
+    def rejections(self) -> list[Rejection]:
+        """Of all samples that were rejected, in their order."""
+        return list(self._rejections.values())
+
+    @property
+    def found_nothing_allowed(self) -> bool:
+        """Whether so many samples were rejected since the last trial that the search has ended."""
+        return self._rejected_in_a_row >= MAX_REJECTIONS
 
     def submit_models(self, *models: ExecutableModelSpace) -> None:
         for model in models:
@@ -121,19 +166,41 @@ class InProcessEngine(ExecutionEngine):
             model.sample = self._canonical(plain_sample(model.sample))
             model.status = ModelStatus.Training
             self._models.append(model)
-            key = sample_key(model.sample)
-            self._repeats = self._repeats + 1 if key in self._proposed else 0
-            self._proposed.add(key)
-            if key in self._known:
-                self._answer(model, self._known[key])
-            else:
-                self._run(model)
+            self._try(model, model.sample)
+
+    def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
+        """Answer from the record, reject, or run."""
+        key = sample_key(sample)
+        is_new = key not in self._proposed
+        self._repeats = 0 if is_new else self._repeats + 1
+        self._proposed.add(key)
+        if key in self._known:
+            if is_new:
+                self._rejected_in_a_row = 0
+            self._answer(model, self._known[key], is_new)
+            return
+        try:
+            rejection = self._reject(sample) if self._reject is not None else None
+        except Exception:  # what cannot be measured cannot be trained, either: the trial fails by the same fault, and is recorded
+            logger.warning("cannot be measured: %s", sample, exc_info=True)
+            rejection = None
+        if rejection is None:
+            self._rejected_in_a_row = 0
+            self._run(model)
+            return
+        self._rejected_in_a_row += 1
+        self._rejections[key] = rejection
+        logger.info("not tried: %s: %s", rejection.reason, sample)
+        self.dispatch_model_event(RejectedEvent(model, ModelStatus.Invalid, rejection.excess))
 
     def _run(self, model: ExecutableModelSpace) -> None:
         assert model.sample is not None
         number, start, facts, error, score = len(self._known), time.monotonic(), {}, None, None
+        status = "complete"
         previous = get_default_trial_command_channel()
-        set_default_trial_command_channel(_Channel(self, model))
+        set_default_trial_command_channel(_Channel(self, model, self._pruning.stops if self._pruning is not None else None))
+        if self._pruning is not None:
+            self._pruning.begin()
         try:
             nni.get_next_parameter()
             # Torch builds networks and drops paths with its own generator: seeded for this trial, put back as it was afterwards.
@@ -142,14 +209,17 @@ class InProcessEngine(ExecutionEngine):
                 network = model.executable_model()
                 facts = self._describe(network) if self._describe is not None else {}
                 score = self._score(model, network)
+        except TrialPruned:
+            status = "pruned"
         except Exception as exception:  # a failing trial must not end the search, whatever fails in it
             logger.warning("trial %d failed", number, exc_info=True)
             message = str(exception).strip().splitlines()
-            error = f"{type(exception).__name__}: {message[0] if message else 'no message'}"
+            status, error = "failed", f"{type(exception).__name__}: {message[0] if message else 'no message'}"
         finally:
             set_default_trial_command_channel(previous)
+        if self._pruning is not None:
+            self._pruning.end(status, score)
         curve = [float(value) for value in model.metrics.intermediates]
-        status = "complete" if error is None else "failed"
         result = TrialResult(number, dict(model.sample), status, score, curve, time.monotonic() - start, error, facts)
         self._known[sample_key(model.sample)] = result
         if self._on_result is not None:
@@ -165,17 +235,17 @@ class InProcessEngine(ExecutionEngine):
             raise ValueError(f"the evaluator's score is {score}")
         return score
 
-    def _answer(self, model: ExecutableModelSpace, result: TrialResult) -> None:
+    def _answer(self, model: ExecutableModelSpace, result: TrialResult, is_new: bool) -> None:
+        if is_new and self._pruning is not None:
+            self._pruning.replay(result.curve, result.status, result.score)
         for value in result.curve:
             self.dispatch_model_event(IntermediateMetricEvent(model, value))
         self._end(model, result)
 
     def _end(self, model: ExecutableModelSpace, result: TrialResult) -> None:
-        if result.score is None:
-            self.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Failed))
-        else:
+        if result.score is not None:
             self.dispatch_model_event(FinalMetricEvent(model, result.score))
-            self.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Trained))
+        self.dispatch_model_event(TrainingEndEvent(model, END_STATUS[result.status]))
 
     def list_models(self, status: ModelStatus | None = None) -> list[ExecutableModelSpace]:
         return [model for model in self._models if status is None or model.status == status]
@@ -188,6 +258,7 @@ class InProcessEngine(ExecutionEngine):
             (self._max_trials is None or len(self._known) < self._max_trials)
             and (self._deadline is None or time.monotonic() < self._deadline)
             and self._repeats < MAX_REPEATS
+            and not self.found_nothing_allowed
         )
 
     def shutdown(self) -> None:

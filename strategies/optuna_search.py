@@ -17,6 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import Trial, TrialState, create_trial
 
 from strategies import StrategyError
+from strategies.engine import RejectedEvent
 
 MAX_SUBSETS = 256  # more subsets than this are described item by item
 
@@ -113,7 +114,9 @@ class OptunaStrategy(Strategy):
     """Asks an Optuna sampler for samples and tells it their scores, higher is better.
 
     What the engine already holds when the search starts (say, the default configuration) is told to the sampler first. A failed trial is
-    told as failed: samplers leave it out. A pruned or failed trial never counts as a low score.
+    told as failed: samplers leave it out. A pruned trial is told as pruned, with its curve, which TPE ranks behind the completed ones and
+    before those that were pruned earlier. A sample that the engine rejects is told as pruned with a violated constraint: behind all others,
+    the least violating first, so that TPE learns to stay inside. None of these counts as a low score.
     """
 
     def __init__(self, sampler: optuna.samplers.BaseSampler) -> None:
@@ -165,6 +168,13 @@ class OptunaStrategy(Strategy):
             return
         if event.status == ModelStatus.Trained:
             self._study.tell(trial, event.model.metric)
+        elif isinstance(event, RejectedEvent):
+            trial.set_constraint("allowed", event.excess)
+            self._study.tell(trial, state=TrialState.PRUNED)
+        elif event.status == ModelStatus.Interrupted:
+            for epoch, score in enumerate(event.model.metrics.intermediates, start=1):
+                trial.report(score, epoch)
+            self._study.tell(trial, state=TrialState.PRUNED)
         else:
             self._study.tell(trial, state=TrialState.FAIL)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         ([*ZOO, "--set", "batch_size=1" + "0" * 400], ["batch_size", "not a whole number"]),
         ([*ZOO, "--trials", "0"], ["--trials", "at least 1"]),
         ([*ZOO, "--evaluator", "oracle"], ["unknown evaluator 'oracle'", "train"]),
+        ([*ZOO, "--pruner", "foo"], ["unknown pruner 'foo'", "none, median, halving, hyperband"]),
+        ([*ZOO, "--max-params", "-3"], ["--max-params", "'-3'", "at least 1", "300k"]),
+        ([*ZOO, "--max-flops", "abc"], ["--max-flops", "'abc'", "1.5M"]),
+        (["--space", "darts", "--strategy", "darts", "--max-params", "1M"], ["darts trains one supernet", "leave out --max-params"]),
+        (["--space", "darts", "--strategy", "darts", "--pruner", "median"], ["darts trains one supernet", "leave out --pruner"]),
         ([*ZOO, "--recipe", "slow"], ["unknown recipe 'slow'", "fast"]),
         ([*ZOO, "--initial_lr", "-0.1"], ["initial_lr: -0.1", "more than 0"]),
         ([*ZOO, "--set", "stem=huge"], ["stem", "'huge'", "own", "small"]),
@@ -158,6 +164,36 @@ def test_a_disk_that_fills_up_is_the_runs_failure(capsys: pytest.CaptureFixture[
 def test_a_time_budget_too_small_for_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--space", "darts", "--strategy", "random", *SMALL, "--time-budget", "0.000001"]
     assert "the time budget ended before the first trial" in fails(capsys, *arguments, status=1)
+
+
+@pytest.mark.parametrize("strategy", ["random", "tpe"])
+def test_a_limit_below_every_network(capsys: pytest.CaptureFixture[str], strategy: str) -> None:
+    arguments = ["--space", "zoo", "--strategy", strategy, *SMALL, "--epochs", "2", "--max-params", "1k", "--out", "run"]
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("WARNING: the search begins without the default configuration: 11,181,642 parameters")
+    words = (
+        r"error: no configuration is small enough; the nearest of 200 has [\d,]+ parameters, more than --max-params 1,000: raise the limit"
+    )
+    assert re.fullmatch(words, lines[1])
+    assert Path("run/log.txt").read_text().count("not tried") >= 200
+    assert not Path("run/trials.jsonl").exists()
+
+
+def test_one_configuration_that_is_too_large(capsys: pytest.CaptureFixture[str]) -> None:
+    pins = {"backbone": "tinynet_e", "stem": "own", "initial_lr": 0.02, "weight_decay": 0, "optimizer": "adam", "momentum": 0.9}
+    pins |= {"batch_size": 64, "cutout": 0, "grad_clip": 0, "label_smoothing": 0}
+    flags = [flag for name, value in pins.items() for flag in ("--set", f"{name}={value}")]
+    assert main(["--space", "zoo", "--strategy", "random", *SMALL, *flags, "--max-flops", "1M"]) == 2
+    assert "the nearest of 1 has 1,876,432 multiply-adds, more than --max-flops 1,000,000" in capsys.readouterr().err
+
+
+def test_a_run_is_not_gone_on_with_under_other_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ZOO, "--max-params", "1M", "--out", "run"]) == 0
+    capsys.readouterr()
+    assert "--max-params was 1000000 and is not set now" in fails(capsys, *ZOO, "--out", "run", "--resume")
+    assert "--max-params" in fails(capsys, *ZOO, "--max-params", "2M", "--out", "run", "--resume")
+    assert "--pruner" in fails(capsys, *ZOO, "--max-params", "1M", "--pruner", "median", "--out", "run", "--resume")
 
 
 def test_a_broken_checkpoint_of_a_one_shot_search(capsys: pytest.CaptureFixture[str]) -> None:

@@ -235,6 +235,64 @@ def test_a_killed_search_goes_on_and_ends_with_the_trials_of_an_uninterrupted_on
     assert [(t.hyperparameters, t.score) for t in resumed] == [(t.hyperparameters, t.score) for t in whole]
 
 
+# Everything but the learning rate is fixed, at values that learn the digits within two epochs unless it is tiny.
+LEARNING_RATES = ["--set", "backbone=resnet10t", "--set", "stem=own", "--optimizer", "sgd", "--momentum", "0.9", "--batch_size", "64"]
+LEARNING_RATES += ["--cutout", "0", "--grad_clip", "1", "--weight_decay", "1e-4", "--set", "label_smoothing=0"]
+LEARNING_RATES = ["--space", "zoo", "--strategy", "random", *SMALL, "--epochs", "2", *LEARNING_RATES]
+
+
+def check_pruned(path: str) -> None:
+    """Pruned trials have one epoch and no score, and the best is none of them."""
+    trials = TrialLog(Path(path) / "trials.jsonl").read()
+    assert {trial.status for trial in trials} == {"complete", "pruned"}
+    for trial in trials:
+        assert (len(trial.curve), trial.score) == ((1, None) if trial.status == "pruned" else (2, trial.curve[-1]))
+    best = read(f"{path}/best.json")
+    assert best["score"]["value"] == max(trial.score for trial in trials if trial.score is not None)
+    assert trials[best["strategy"]["trial"]].status == "complete"
+
+
+@pytest.mark.slow
+def test_the_median_pruner_ends_hopeless_trials(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*LEARNING_RATES, "--pruner", "median", "--trials", "6", "--seed", "4", "--out", "run") == 0
+    check_pruned("run")
+    pruned = sum(trial.status == "pruned" for trial in TrialLog(Path("run/trials.jsonl")).read())
+    assert f"{pruned} of 6 trials were pruned by median" in capsys.readouterr().out
+    assert read("run/config.json")["identity"]["--pruner"] == "median"
+
+
+@pytest.mark.slow
+def test_a_killed_search_prunes_as_an_uninterrupted_one() -> None:
+    command = [*LEARNING_RATES, "--pruner", "halving", "--trials", "5"]
+    assert run(*command, "--out", "whole") == 0
+    check_pruned("whole")
+    shutil.copytree("whole", "run")  # as a kill in the third trial leaves it, before the best one was written
+    lines = Path("run/trials.jsonl").read_bytes().splitlines(keepends=True)
+    Path("run/trials.jsonl").write_bytes(b"".join(lines[:2]) + lines[2][:40])
+    Path("run/best.json").unlink()
+    assert run(*command, "--out", "run", "--resume") == 0
+    resumed, whole = TrialLog(Path("run/trials.jsonl")).read(), TrialLog(Path("whole/trials.jsonl")).read()
+    assert resumed[:2] == whole[:2]
+    assert [(t.hyperparameters, t.status, t.curve, t.score) for t in resumed] == [
+        (t.hyperparameters, t.status, t.curve, t.score) for t in whole
+    ]
+    assert {**read("run/best.json"), "created": ""} == {**read("whole/best.json"), "created": ""}
+
+
+def test_networks_that_are_too_large_are_not_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    limits = ["--max-params", "0.75M", "--max-flops", "3M"]
+    assert run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "2", "--epochs", "1", *limits, "--out", "run") == 0
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert [trial.number for trial in trials] == [0, 1], "what is left out costs no trial"
+    for trial in trials:
+        assert trial.parameters is not None and trial.parameters <= 750_000
+        assert trial.flops is not None and trial.flops <= 3_000_000
+    printed, logged = "".join(capsys.readouterr()), Path("run/log.txt").read_text()
+    assert "the search begins without the default configuration: 11,181,642 parameters, more than --max-params 750,000" in printed
+    assert f"{logged.count('not tried')} configurations were too large and were not trained" in printed
+    assert "parameters, more than --max-params 750,000: {" in logged
+
+
 @pytest.mark.slow
 def test_an_interrupted_one_shot_search_and_retraining_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     search = ["--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "2"]

@@ -46,6 +46,19 @@ def test_times(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "count"), [("300000", 300_000), ("300k", 300_000), ("1.5M", 1_500_000), ("2e6", 2_000_000), ("2m", 2_000_000), ("1G", 10**9)]
+)
+def test_sizes(text: str, count: int) -> None:
+    assert parse(*SEARCH, "--max-params", text).max_params == parse(*SEARCH, "--max-flops", text).max_flops == count
+
+
+def test_flags_that_steer_trials_are_those_that_were_given() -> None:
+    assert parse(*SEARCH).trial_flags == parse(*SEARCH, "--pruner", "none").trial_flags == {}
+    given = parse(*SEARCH, "--max-params", "300k", "--pruner", "median").trial_flags
+    assert given == {"--max-params": 300_000, "--pruner": "median"}
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "--space is missing"),
@@ -63,6 +76,13 @@ def test_times(text: str, seconds: float) -> None:
         ([*SEARCH, "--colour", "red"], "unrecognized arguments: --colour red"),
         ([*SEARCH, "--resume"], "--resume needs the run's folder: --out DIR"),
         (["--retrain", "best.json", "--trials", "3"], "--trials goes with a search, not with --retrain"),
+        ([*SEARCH, "--max-params", "-3"], "'-3' is not a number of at least 1; give one such as 300000, 300k, 1.5M or 2e6"),
+        ([*SEARCH, "--max-params", "abc"], "'abc' is not a number of at least 1"),
+        ([*SEARCH, "--max-flops", "nan"], "'nan' is not a number of at least 1"),
+        ([*SEARCH, "--max-flops", "infk"], "'infk' is not a number of at least 1"),
+        ([*SEARCH, "--max-flops", ""], "'' is not a number of at least 1"),
+        (["--retrain", "best.json", "--max-params", "1M"], "--max-params goes with a search, not with --retrain"),
+        (["--retrain", "best.json", "--pruner", "median"], "--pruner goes with a search, not with --retrain"),
         (["--retrain", "best.json", "--space", "zoo"], "--space goes with a search, not with --retrain"),
         (["--retrain", "best.json", "--resume"], "--resume needs the run's folder: --out DIR"),
     ],

@@ -1,0 +1,115 @@
+"""What a search by trials leaves behind, kept as the trials end: ``trials.jsonl``, the best one, and what the screen says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from records import RecordError
+from records.best import load_best
+from records.formats import format_accuracy
+from records.screen import Screen
+from records.trials import Trial, TrialLog
+
+
+class TrialKeeper:
+    """Keeps the trials of one search, those of the interrupted run that it goes on with included.
+
+    Args:
+        trials_path: ``trials.jsonl``.
+        best_path: ``best.json``, which ``save_best`` writes.
+        screen: where progress and failures are shown.
+        architecture: the labels of a sample that belong to the architecture; the others are hyperparameters.
+        recipe: the hyperparameters of every trial, where its sample says nothing else.
+        save_best: called with each trial that is better than all before it.
+
+    Attributes:
+        trials: all so far, in their order.
+        best: the completed one with the highest score, the earliest of equals, or None.
+    """
+
+    def __init__(
+        self,
+        trials_path: Path,
+        best_path: Path,
+        screen: Screen,
+        *,
+        architecture: Collection[str],
+        recipe: Mapping[str, Any],
+        save_best: Callable[[Trial], None],
+    ) -> None:
+        self._log, self._screen = TrialLog(trials_path), screen
+        self._architecture, self._recipe, self._save_best = architecture, recipe, save_best
+        self._best_path = best_path
+        self.trials = self._log.read()
+        self.best: Trial | None = None
+        if self._log.note:
+            screen.warn(self._log.note)
+
+    @contextmanager
+    def shown(self, total: int, strategy: str) -> Iterator[None]:
+        """Show progress while the ``with`` block lasts. A best of the recorded trials that is not in ``best.json`` is saved first."""
+        with self._screen.progress(total, "trials", strategy, completed=len(self.trials)) as self._progress:
+            for trial in self.trials:
+                self._compare(trial)
+            if self.best is not None and not self._is_saved(self.best):  # the run ended between a trial's record and its best.json
+                self._save_best(self.best)
+            yield
+
+    def recorded(self, searched: Collection[str]) -> list[dict[str, Any]]:
+        """The trials as an engine takes them, ``searched`` being the hyperparameters that its samples hold."""
+        return [
+            {
+                "number": trial.number,
+                "sample": {**trial.architecture, **{label: trial.hyperparameters[label] for label in searched}},
+                "status": trial.status,
+                "score": trial.score,
+                "curve": trial.curve,
+                "seconds": trial.seconds,
+                "error": trial.error,
+                "facts": {"parameters": trial.parameters, "flops": trial.flops},
+            }
+            for trial in self.trials
+        ]
+
+    def note(self, result: Any) -> None:
+        """Keep a new result of the engine, an object with what :meth:`recorded` gives as attributes."""
+        hyperparameters = {label: value for label, value in result.sample.items() if label not in self._architecture}
+        trial = Trial(
+            number=result.number,
+            status=result.status,
+            architecture={label: value for label, value in result.sample.items() if label in self._architecture},
+            hyperparameters={**self._recipe, **hyperparameters},
+            score=result.score,
+            curve=result.curve,
+            seconds=result.seconds,
+            error=result.error,
+            **result.facts,
+        )
+        self._log.append(trial)
+        self.trials.append(trial)
+        if trial.status == "failed":
+            self._screen.warn(f"trial {trial.number} failed: {trial.error}")
+        if self._compare(trial):
+            self._save_best(trial)
+        self._progress.update(1, detail=f"trial {trial.number} pruned in epoch {len(trial.curve)}" if trial.status == "pruned" else "")
+
+    def note_epoch(self, number: int, accuracy: float) -> None:
+        """Show how the trial that runs is doing."""
+        self._progress.update(0, detail=f"epoch {number}: {format_accuracy(accuracy)}")
+
+    def _compare(self, trial: Trial) -> bool:
+        """Whether ``trial`` is the best so far, which it then becomes."""
+        self._progress.update(0, best=trial.score)
+        if trial.score is None or (self.best is not None and self.best.score is not None and trial.score <= self.best.score):
+            return False
+        self.best = trial
+        return True
+
+    def _is_saved(self, trial: Trial) -> bool:
+        try:
+            return load_best(self._best_path).strategy.get("trial") == trial.number
+        except RecordError:  # there is none, or it was cut off
+            return False

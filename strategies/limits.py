@@ -1,0 +1,58 @@
+"""Limits on the size of networks, which a configuration must meet before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from strategies.engine import Rejection, sample_key
+
+
+@dataclass(frozen=True)
+class Limit:
+    """``measure(network)`` may be at most ``value``, anything where that is ``None``; ``flag`` and ``unit`` name it for people."""
+
+    flag: str
+    value: int | None
+    unit: str
+    measure: Callable[[Any], int]
+
+
+class SizeLimits:
+    """Rejects samples whose network is too large; a network is measured once, however many samples have it.
+
+    Parameters
+    ----------
+    limits
+        Checked in this order, up to the first that is exceeded: the cheap ones first.
+    labels
+        Those on which the network depends; the rest of a sample are hyperparameters.
+    build
+        The network of an architecture (of ``labels``); it may be one without data (torch's meta device).
+    """
+
+    def __init__(self, limits: Sequence[Limit], labels: Sequence[str], build: Callable[[Mapping[str, Any]], Any]) -> None:
+        self._limits = [(limit, limit.value) for limit in limits if limit.value is not None]
+        self._labels, self._build = labels, build
+        self._checked: dict[str, Rejection | None] = {}
+
+    def __call__(self, sample: Mapping[str, Any]) -> Rejection | None:
+        """Why ``sample`` is rejected, or ``None``. Raises what ``build`` and the measures raise."""
+        if not self._limits:
+            return None
+        architecture = {label: sample[label] for label in self._labels}
+        key = sample_key(architecture)
+        if key not in self._checked:
+            self._checked[key] = self._check(architecture)
+        return self._checked[key]
+
+    def _check(self, architecture: Mapping[str, Any]) -> Rejection | None:
+        network = self._build(architecture)
+        for limit, most in self._limits:
+            size = limit.measure(network)
+            if size > most:
+                # The logarithm, so that a network of twice the size is as far outside whatever the limit.
+                return Rejection(math.log(size / most), f"{size:,} {limit.unit}, more than {limit.flag} {most:,}")
+        return None

@@ -1,0 +1,37 @@
+"""How a search by trials ended: what its person is told, and why there is no result where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from strategies import NO_PRUNER, SearchFailed, StrategyError
+from strategies.engine import InProcessEngine
+
+
+def describe_outcome(engine: InProcessEngine, pruner: str) -> Iterator[str]:
+    """Lines about the trials that ended early and the configurations that were never tried; then raises where no trial was completed.
+
+    Raises
+    ------
+    StrategyError
+        Every configuration was rejected.
+    SearchFailed
+        There was no time for a trial, or none was completed.
+    """
+    results, rejections = engine.results, engine.rejections
+    ended = {status: [result for result in results if result.status == status] for status in ("complete", "pruned", "failed")}
+    if results and pruner != NO_PRUNER:
+        yield f"{len(ended['pruned'])} of {len(results)} trials were pruned by {pruner}"
+    if rejections:
+        yield f"{len(rejections):,} configurations were too large and were not trained; log.txt lists them"
+        nearest = min(rejections, key=lambda rejection: rejection.excess).reason
+        if not results:
+            raise StrategyError(f"no configuration is small enough; the nearest of {len(rejections):,} has {nearest}: raise the limit")
+        if engine.found_nothing_allowed:
+            yield f"the search ended early, after many in a row that were too large; the nearest of all has {nearest}"
+    if not results:
+        raise SearchFailed("the time budget ended before the first trial: give it more")
+    if not ended["complete"]:
+        first = next((result.error for result in ended["failed"]), None)
+        others = f", {len(ended['pruned'])} were pruned" if ended["pruned"] else ""
+        raise SearchFailed(f"all {len(ended['failed'])} trials failed{others}; the first: {first} (log.txt in the run's folder says more)")

@@ -1,0 +1,107 @@
+"""Multi-fidelity: a trial that cannot win ends early, by one of Optuna's pruners, whatever strategy proposed it.
+
+To add a pruner: write one factory ``(epochs=...) -> BasePruner`` here, then one line in ``PRUNERS`` (``strategies/__init__.py``). Steps
+are epochs, counted from 1. All trials follow the same schedule of learning rates, so that curves are compared epoch by epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
+from optuna.trial import Trial, TrialState
+
+from strategies import pruner_entry
+
+# The states of an engine's results, as Optuna calls them.
+STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+def median(*, epochs: int) -> MedianPruner:
+    """Ends a trial whose best score so far is below the median of the completed trials at the same epoch (Golovin et al. 2017).
+
+    Four trials come to their end first, and no trial is judged before a quarter of its epochs, where scores say little.
+    """
+    return MedianPruner(n_startup_trials=4, n_warmup_steps=max(1, epochs // 4))
+
+
+def halving(*, epochs: int) -> SuccessiveHalvingPruner:
+    """Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934): after 1, 3, 9, ... epochs the best third goes on."""
+    return SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+
+
+def hyperband(*, epochs: int) -> HyperbandPruner:
+    """Hyperband (Li et al. 2018, arXiv 1603.06560): successive halving in brackets, of which some judge later than others."""
+    return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+
+
+def why_idle(name: str, *, epochs: int, trials: int) -> str | None:
+    """One line that says why the pruner ``name`` cannot end any trial of such a search, or ``None`` where it can."""
+    entry = pruner_entry(name)
+    if entry is None or (epochs > 1 and trials > entry.after):
+        return None
+    needs = f"trials of 2 epochs or more, and more than {entry.after} of them"
+    return f"--pruner {name} has no effect here: it needs {needs} (--epochs, --trials); there are {trials} of {epochs}"
+
+
+def make_pruning(name: str, *, epochs: int) -> Pruning | None:
+    """What an engine takes for the pruner ``name``, nothing for ``none``; raises ``StrategyError`` on an unknown one."""
+    entry = pruner_entry(name)
+    return None if entry is None else Pruning(entry.load()(epochs=epochs), epochs=epochs)
+
+
+class Pruning:
+    """A pruner's view of a search: one Optuna trial for each trial of the engine, in the same order, one after another.
+
+    It draws nothing at random: the same curves in the same order are judged the same, which is how a resumed search prunes as it would
+    have without the interruption.
+
+    Parameters
+    ----------
+    pruner
+        Compares the trials; higher scores are better.
+    epochs
+        Scores that a trial reports when nothing stops it. The last one is not judged: there is nothing left to save.
+    """
+
+    def __init__(self, pruner: BasePruner, *, epochs: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # Hyperband deals trials to its brackets by the study's name, which must be the same in every process.
+        self._study = optuna.create_study(
+            study_name="trials", direction="maximize", pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=0)
+        )
+        self._epochs = epochs
+        self._trial: Trial | None = None
+        self._step = 0
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study of the pruner: curves and states, without parameters."""
+        return self._study
+
+    def begin(self) -> None:
+        """A trial begins; the one before it has ended."""
+        self._trial, self._step = self._study.ask(), 0
+
+    def stops(self, score: float) -> bool:
+        """Note the trial's next score; whether the trial should end here. A score that is not finite is passed over."""
+        assert self._trial is not None
+        self._step += 1
+        if math.isfinite(score):
+            self._trial.report(score, self._step)
+        return self._step < self._epochs and self._trial.should_prune()
+
+    def end(self, status: str, score: float | None) -> None:
+        """The trial ended: ``complete`` with its score, ``pruned`` or ``failed``."""
+        assert self._trial is not None
+        self._study.tell(self._trial, score, state=STATES[status])
+        self._trial = None
+
+    def replay(self, curve: Iterable[float], status: str, score: float | None) -> None:
+        """A whole trial from the record of an earlier run. What was decided then stays; later trials are judged by its curve."""
+        self.begin()
+        for value in curve:
+            self.stops(value)
+        self.end(status, score)

@@ -1,0 +1,226 @@
+"""Trials that end early: every pruner in ``PRUNERS`` with every multi-trial strategy, resuming, and what the strategies are told."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import nni
+import optuna
+import pytest
+from nni.mutable import Categorical, Numerical
+from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.space import ModelStatus, SimplifiedModelSpace
+from test_strategies import MULTI_TRIAL, TinySpace
+from torch import nn
+
+from strategies import PRUNERS, SearchFailed, StrategyError, pruner_entry, strategy_entry
+from strategies.engine import InProcessEngine, TrialResult
+from strategies.outcome import describe_outcome
+from strategies.pruning import Pruning, make_pruning, median, why_idle
+
+EPOCHS, TRIALS = 9, 30
+
+
+def curve_of(lr: float, width: int) -> list[float]:
+    """A curve that rises to a height which depends on the hyperparameters; two such curves do not cross."""
+    height = 1 - abs(math.log10(lr) + 2) / 4 + width / 100
+    return [height * epoch / (epoch + 1) for epoch in range(1, EPOCHS + 1)]
+
+
+def score(model: nn.Module, *, lr: float, width: int) -> float:
+    """Reports the curve; some narrow networks fail in their last epoch."""
+    curve = curve_of(lr, width)
+    for epoch, value in enumerate(curve, start=1):
+        if epoch == EPOCHS and width == 4 and lr < 1e-3:
+            raise RuntimeError("does not fit")
+        nni.report_intermediate_result(value)
+    return curve[-1]
+
+
+def explore(
+    strategy: str, pruner: str, *, known: Any = (), evaluate: Any = score, trials: int = TRIALS, seed: int = 0
+) -> tuple[InProcessEngine, Any]:
+    numbers = {"lr": Numerical(1e-4, 1.0, log_distributed=True, label="lr"), "width": Categorical([4, 8, 16], label="width")}
+    space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(evaluate, **numbers))
+    engine = InProcessEngine(max_trials=trials, known=known, pruning=make_pruning(pruner, epochs=EPOCHS))
+    search = strategy_entry(strategy).load()(seed=seed, trials=trials)
+    search(space, engine)
+    return engine, search
+
+
+def told(results: list[TrialResult]) -> list[tuple[Any, ...]]:
+    """What of the results does not depend on the clock."""
+    return [(r.number, r.sample, r.status, r.score, r.curve, r.error) for r in results]
+
+
+@pytest.mark.parametrize("strategy", MULTI_TRIAL)
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_hopeless_trials_end_early_and_have_no_score(pruner: str, strategy: str) -> None:
+    results = explore(strategy, pruner)[0].results
+    assert [result.number for result in results] == list(range(TRIALS)), "a pruned trial is one of the trials asked for"
+    for result in results:
+        curve = curve_of(result.sample["lr"], result.sample["width"])
+        assert result.curve == curve[: len(result.curve)]
+        assert (result.score is None) == (result.status != "complete")
+        assert (result.error is None) == (result.status != "failed")
+        if result.status == "pruned":
+            assert 1 <= len(result.curve) < EPOCHS, "never at the last epoch, which costs nothing any more"
+        elif result.status == "complete":
+            assert result.score == curve[-1]
+            assert len(result.curve) == EPOCHS
+    count = Counter(result.status for result in results)
+    assert count["pruned"] >= 3
+    assert count["complete"] >= 3
+    # In such curves, which do not cross, the best of all is never ended.
+    assert max(results, key=lambda r: curve_of(r.sample["lr"], r.sample["width"])[0]).status == "complete"
+
+
+@pytest.mark.parametrize("strategy", MULTI_TRIAL)
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_a_resumed_search_prunes_as_an_uninterrupted_one(pruner: str, strategy: str) -> None:
+    whole = explore(strategy, pruner)[0].results
+    for done in (1, 11, TRIALS - 1):
+        resumed = explore(strategy, pruner, known=whole[:done])[0].results
+        assert told(resumed) == told(whole)
+        assert [result.seconds for result in resumed[:done]] == [result.seconds for result in whole[:done]], "answered, not run"
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_pruning_saves_epochs_and_costs_little(pruner: str) -> None:
+    without, pruned = explore("random", "none")[0].results, explore("random", pruner)[0].results
+    assert [result.sample for result in pruned] == [result.sample for result in without], "random search proposes the same"
+    assert sum(len(result.curve) for result in pruned) < 0.8 * sum(len(result.curve) for result in without)
+    best = [max(result.score or 0 for result in results) for results in (without, pruned)]
+    assert best[0] == best[1]
+
+
+def test_tpe_is_told_of_pruned_trials_with_their_curves() -> None:
+    engine, search = explore("tpe", "halving")
+    states = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+    assert [trial.state.name for trial in search.study.trials] == [states[result.status] for result in engine.results]
+    for trial, result in zip(search.study.trials, engine.results, strict=True):
+        if result.status == "pruned":
+            assert trial.intermediate_values == dict(enumerate(result.curve, start=1))
+
+
+def test_nnis_evolution_leaves_pruned_trials_out_of_its_population() -> None:
+    engine, search = explore("evolution", "halving")
+    interrupted = engine.list_models(ModelStatus.Interrupted)
+    assert len(interrupted) == sum(result.status == "pruned" for result in engine.results) > 0
+    assert all(model.metric is None for model in interrupted)
+    scores = [result.score for result in engine.results]
+    assert [individual.y for individual in search._population] == [s for s in scores if s is not None][-search.population_size :]
+
+
+def test_an_evaluator_that_catches_exceptions_does_not_go_on() -> None:
+    epochs = []
+
+    def stubborn(model: nn.Module, *, lr: float, width: int) -> float:
+        curve = curve_of(lr, width)
+        for epoch, value in enumerate(curve):
+            epochs.append(epoch)
+            try:
+                nni.report_intermediate_result(value)
+            except Exception:
+                pytest.fail("the end of a trial is no error")
+        return curve[-1]
+
+    results = explore("random", "halving", evaluate=stubborn)[0].results
+    assert len(epochs) == sum(len(result.curve) for result in results) < EPOCHS * TRIALS
+
+
+def test_scores_that_are_not_finite_are_not_compared() -> None:
+    pruning = Pruning(median(epochs=4), epochs=4)
+    for _ in range(5):
+        pruning.replay([0.5, 0.6, 0.7, 0.8], "complete", 0.8)
+    pruning.begin()
+    assert not pruning.stops(math.nan)
+    assert not pruning.stops(0.7)
+    pruning.end("failed", None)
+    pruning.begin()
+    assert pruning.stops(0.4)
+
+
+def test_the_last_epoch_is_not_judged() -> None:
+    for epochs, judged in ((3, False), (4, True)):
+        pruning = make_pruning("halving", epochs=epochs)
+        assert pruning is not None
+        pruning.replay([0.5, 0.6, 0.9, 0.9][:epochs], "complete", 0.9)
+        pruning.begin()
+        assert [pruning.stops(value) for value in (0.6, 0.7, 0.1)] == [False, False, judged]
+
+
+def test_median_lets_the_first_trials_and_the_first_epochs_pass() -> None:
+    pruning = make_pruning("median", epochs=12)
+    assert pruning is not None
+    for trial in range(4):
+        pruning.begin()
+        assert not any(pruning.stops(1 / (trial + 1)) for _ in range(12))
+        pruning.end("complete", 1 / (trial + 1))
+    pruning.begin()
+    assert [pruning.stops(0.0) for _ in range(3)] == [False, False, True], "not before a quarter of the epochs"
+
+
+def test_the_brackets_of_hyperband_do_not_depend_on_the_process() -> None:
+    pruning = make_pruning("hyperband", epochs=EPOCHS)
+    assert pruning is not None
+    assert pruning.study.study_name == "trials", "Optuna deals trials to brackets by this name, by default a random one"
+    assert isinstance(pruning.study.pruner, optuna.pruners.HyperbandPruner)
+
+
+def test_repeated_samples_are_judged_once() -> None:
+    pruning = make_pruning("median", epochs=EPOCHS)
+    assert pruning is not None
+    engine = InProcessEngine(pruning=pruning)
+    numbers = {"lr": Categorical([0.01], label="lr"), "width": Categorical([16], label="width")}
+    space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(score, **numbers))
+    for _ in range(3):
+        engine.submit_models(space.freeze({"first": "a", "second": "b", "inputs": [0, 1], "lr": 0.01, "width": 16}))
+    assert len(pruning.study.trials) == len(engine.results) == 1
+
+
+@pytest.mark.parametrize(
+    ("pruner", "epochs", "trials", "idle"),
+    [("none", 1, 1, False), ("median", 1, 20, True), ("median", 2, 4, True), ("median", 2, 5, False), ("halving", 2, 2, False)],
+)
+def test_a_pruner_that_cannot_act_is_said(pruner: str, epochs: int, trials: int, idle: bool) -> None:
+    reason = why_idle(pruner, epochs=epochs, trials=trials)
+    assert (reason is not None) == idle
+    if reason is not None:
+        assert f"--pruner {pruner} has no effect here: it needs trials of 2 epochs or more" in reason
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_one_trial_fewer_than_said_cannot_be_pruned_and_one_more_can(pruner: str) -> None:
+    after = PRUNERS[pruner].after
+    pruning = make_pruning(pruner, epochs=2)
+    assert pruning is not None
+    stopped = []
+    for trial in range(after + 1):
+        pruning.begin()
+        stopped.append(pruning.stops(0.5 - trial / 100))
+        pruning.end("pruned" if stopped[-1] else "complete", None if stopped[-1] else 0.5)
+    assert stopped == [False] * after + [True]
+
+
+def test_unknown_pruners_name_the_known_ones() -> None:
+    with pytest.raises(StrategyError, match="unknown pruner 'foo'; known: none, median, halving, hyperband"):
+        pruner_entry("foo")
+    assert pruner_entry("none") is None
+
+
+def test_the_outcome_counts_pruned_trials_and_fails_without_a_complete_one() -> None:
+    def fails_late(model: nn.Module, *, lr: float, width: int) -> float:
+        for value in curve_of(lr, width):
+            nni.report_intermediate_result(value)
+        raise RuntimeError("out of luck")
+
+    engine, _ = explore("random", "halving")
+    pruned = sum(result.status == "pruned" for result in engine.results)
+    assert list(describe_outcome(engine, "halving")) == [f"{pruned} of 30 trials were pruned by halving"]
+    assert list(describe_outcome(engine, "none")) == []
+    engine, _ = explore("random", "halving", evaluate=fails_late)
+    with pytest.raises(SearchFailed, match=r"all \d+ trials failed, \d+ were pruned; the first: RuntimeError: out of luck"):
+        list(describe_outcome(engine, "halving"))
