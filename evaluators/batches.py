@@ -16,14 +16,15 @@ from evaluators.recipes import Recipe
 class TrainingBatches:
     """The batches of a whole training over ``split``, normalised as ``data`` says.
 
-    Order and augmentation are drawn from ``generator`` alone, on the CPU; what a batch goes through is done by whole batches there, and
-    only the arithmetic on the device. A last batch that is not full is left out.
+    The images are moved to ``device`` once, as bytes, and stay there; each batch is augmented there as a whole. Order and augmentation
+    are drawn from ``generator`` alone. A last batch that is not full is left out.
     """
 
     def __init__(self, split: Split, data: Dataset, recipe: Recipe, epochs: int, generator: torch.Generator, device: torch.device) -> None:
-        self.recipe, self.epochs, self.generator, self.device = recipe, epochs, generator, device
+        self.recipe, self.epochs, self.generator = recipe, epochs, generator
         self.normalize = Normalizer(data.mean, data.std, channels_last=True)
         self.alternating = recipe.flip == "alternating"
+        split = Split(split.images.to(device), split.labels.to(device))
         self.split = Split(random_flip(split.images, generator=generator), split.labels) if self.alternating else split
         self.size = min(recipe.batch_size, len(split))
         self.steps = len(split) // self.size
@@ -32,7 +33,7 @@ class TrainingBatches:
 
     def first(self, count: int) -> Tensor:
         """The first images, normalised but not augmented: [count, 3, H, W] or fewer."""
-        return self.normalize(self.split.images[:count].to(self.device))
+        return self.normalize(self.split.images[:count])
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of epoch ``number`` (0, 1, ...): inputs [N, 3, H, W], labels [N]."""
@@ -41,5 +42,5 @@ class TrainingBatches:
             if self.alternating and number % 2 == 1:
                 images = images.flip(3)
             images = augment(images, **self.augmentation, generator=self.generator)
-            inputs = shrink(self.normalize(images.to(self.device)), self.recipe.start_size, step / (self.epochs * self.steps))
-            yield inputs, labels.to(self.device)
+            inputs = shrink(self.normalize(images), self.recipe.start_size, step / (self.epochs * self.steps))
+            yield inputs, labels

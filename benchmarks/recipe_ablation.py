@@ -1,0 +1,82 @@
+"""What each element of the recipe ``fast`` is worth: trainings without it, on the validation split; the test set is not touched.
+
+    python benchmarks/recipe_ablation.py            # convnet32, width 16, 3 epochs of CIFAR-10, 3 seeds each
+    python benchmarks/recipe_ablation.py --quick    # two variants, 2,000 images, 1 seed; less than 50 s
+
+One thing differs from the recipe in each row. All rows of one seed have the same initial weights and order; the last line is one JSON
+object of mean validation accuracies.
+"""
+
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+
+from evaluators.data import Dataset, load_dataset
+from evaluators.recipes import make_recipe, override, recipe_values
+from evaluators.training import measure_accuracy, train
+from spaces.backbones import build_backbone
+
+# What is said of a row, and what is other than in the recipe.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "the recipe": {},
+    "SGD 0.1, warm-up, decay 5e-4, for Muon": {"optimizer": "sgd", "initial_lr": 0.1, "warmup_epochs": 1.0, "momentum": 0.9},
+    "SGD 0.3, warm-up, decay 5e-4, for Muon": {"optimizer": "sgd", "initial_lr": 0.3, "warmup_epochs": 1.0, "momentum": 0.9},
+    "full size from the start": {"start_size": 1.0},
+    "half a cosine for the line": {"schedule": "cosine"},
+    "no label smoothing": {"label_smoothing": 0.0},
+    "label smoothing 0.1": {"label_smoothing": 0.1},
+    "black borders for reflected ones": {"crop_fill": "black"},
+    "crops of 4 pixels for 2": {"crop_padding": 4},
+    "random flips for alternating ones": {"flip": "random"},
+    "cutout 8": {"cutout": 8},
+    "no flip averaging": {"flip_averaging": False},
+}
+QUICK = ("the recipe", "SGD 0.1, warm-up, decay 5e-4, for Muon")
+
+
+def measure(values: dict[str, Any], data: Dataset, width: int, epochs: int, seed: int) -> tuple[float, float]:
+    """Validation accuracy and seconds of training."""
+    recipe = make_recipe(override(recipe_values("fast"), values))
+    torch.manual_seed(seed)
+    network = build_backbone("convnet32", width=width, num_classes=data.num_classes)
+    seconds = sum(epoch.seconds for epoch in train(network, data.train, data, epochs=epochs, recipe=recipe, seed=seed))
+    return measure_accuracy(network, data.validation, data, flip_averaging=recipe.flip_averaging), seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two variants, 2,000 images, 1 seed")
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--dataset", default="auto")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    arguments = parser.parse_args()
+    limit = 2_000 if arguments.quick else None
+    data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, limit=limit, warn=lambda line: print(line, file=sys.stderr))
+    names, seeds = (QUICK, 1) if arguments.quick else (tuple(VARIANTS), arguments.seeds)
+    print(f"{data.name}, convnet32 of width {arguments.width}, {arguments.epochs} epochs, {torch.get_num_threads()} threads")
+    print("| variant | validation accuracy | n | seconds |\n|---|---|---|---|")
+    means = {}
+    for name in names:
+        results = [measure(VARIANTS[name], data, arguments.width, arguments.epochs, seed) for seed in range(seeds)]
+        accuracies = [100 * accuracy for accuracy, _ in results]
+        spread = f" ± {statistics.stdev(accuracies):.2f}" if seeds > 1 else ""
+        means[name] = round(statistics.mean(accuracies) / 100, 4)
+        seconds = statistics.mean(seconds for _, seconds in results)
+        print(f"| {name} | {statistics.mean(accuracies):.2f}%{spread} | {seeds} | {seconds:.0f} |", flush=True)
+    print(json.dumps(means))
+
+
+if __name__ == "__main__":
+    main()
