@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from evaluators.muon import Muon
 from evaluators.recipes import Recipe
 
 # Newton-Schulz steps of Muon; three are enough for convolutions (airbench94_muon).
@@ -45,16 +46,14 @@ def _make_muon(network: nn.Module, recipe: Recipe) -> Optimizer:
     Muon's steps are of one size whatever that of the gradient. So that they stay of one size relative to the filters too, those that a
     norm follows are brought back to a fixed size after every step (as in airbench94_muon): the norm takes their size out anyway.
     """
-    from timm.optim.muon import Muon  # here: not every training waits for timm
-
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad]
     convolutions = [layer for layer in convolutions if min(layer.weight.shape[:2]) > 1]  # depthwise ones have nothing to orthogonalise
     of_muon = {id(layer.weight) for layer in convolutions}
     others = [p for p in network.parameters() if p.requires_grad and id(p) not in of_muon]
-    groups = [{**group, "use_fallback": True, "lr": ADAMW_SHARE * recipe.initial_lr} for group in _decay_groups(others, recipe)]
+    groups = [{**group, "lr": ADAMW_SHARE * recipe.initial_lr} for group in _decay_groups(others, recipe)]
     if convolutions:
-        groups.append({"params": [layer.weight for layer in convolutions], "use_muon": True, "weight_decay": 0.0})
-    settings: dict[str, Any] = {"nesterov": recipe.nesterov, "ns_steps": ORTHOGONALIZATION_STEPS, "betas": (recipe.momentum, ADAMW_BETA2)}
+        groups.append({"params": [layer.weight for layer in convolutions], "orthogonal": True, "weight_decay": 0.0})
+    settings: dict[str, Any] = {"nesterov": recipe.nesterov, "beta2": ADAMW_BETA2, "steps": ORTHOGONALIZATION_STEPS}
     optimizer = Muon(groups, lr=recipe.initial_lr, momentum=recipe.momentum, **settings)
     before_norms = [layer.weight for layer in convolutions if layer.bias is None]
     _normalize(before_norms)

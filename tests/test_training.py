@@ -20,6 +20,7 @@ from evaluators.batches import TrainingBatches
 from evaluators.complexity import measure_complexity
 from evaluators.data import Dataset, Split
 from evaluators.devices import choose_device, choose_precision
+from evaluators.muon import Muon, orthogonalize
 from evaluators.optimizers import learning_rate_factor, make_optimizer
 from evaluators.recipes import OPTIMIZERS, RECIPES, Recipe, check_hyperparameter, make_recipe, override, recipe_values
 from evaluators.training import measure_accuracy, retrain, train, train_and_validate
@@ -327,3 +328,29 @@ print(faults())
 """
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
     assert int(process.stdout) < 100, "20 tensors of 16 MiB, 4,096 pages each"
+
+
+@pytest.mark.parametrize("shape", [(8, 72), (72, 8), (16, 16), (4, 1000)])
+def test_orthogonalization_on_the_gram_matrix_is_newton_schulz(shape: tuple[int, int]) -> None:
+    from timm.optim.muon import zeropower_via_newtonschulz
+
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * torch.logspace(0, -2, shape[1])
+    for steps in (1, 3, 5):
+        reference = zeropower_via_newtonschulz(matrix, steps, [(3.4445, -4.7750, 2.0315)], dtype=torch.float32)
+        torch.testing.assert_close(orthogonalize(matrix, steps), reference, rtol=1e-3, atol=1e-5)
+    assert torch.linalg.svdvals(orthogonalize(matrix, 5)).max() < 1.3
+
+
+def test_muons_other_weights_follow_adamw() -> None:
+    networks = [make_network(), make_network()]
+    ours = Muon([{"params": list(networks[0].parameters())}], lr=0.01, momentum=0.8, nesterov=True, beta2=0.95, steps=3)
+    theirs = torch.optim.AdamW(networks[1].parameters(), lr=0.01, betas=(0.8, 0.95), weight_decay=0.0)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        images = torch.randn(4, 3, 8, 8, generator=generator)
+        for network, optimizer in zip(networks, (ours, theirs), strict=True):
+            optimizer.zero_grad()
+            network(images).square().sum().backward()
+            optimizer.step()
+    for a, b in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        torch.testing.assert_close(a, b)

@@ -1,0 +1,102 @@
+"""Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) for processors without fast half precision.
+
+torch's and timm's Muon orthogonalise in bfloat16, step by step on the whole matrix. On a CPU without units for that it takes longer than
+the training step that it serves (resnet18: four times as long as this form, docs/results.md). Here the iteration runs on the Gram matrix,
+in float32: it is a polynomial in it, so the long side of the matrix is multiplied twice instead of twice a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.adamw import adamw
+
+# Of the quintic iteration; they bring singular values near 1 fast rather than to 1 (Jordan et al. 2024).
+A, B, C = 3.4445, -4.7750, 2.0315
+
+
+class Muon(Optimizer):
+    """Orthogonal steps for the weights of groups with ``"orthogonal": True``, AdamW for those of the others.
+
+    A weight tensor [out, ...] is taken as a matrix [out, inputs]. Its step is the momentum's, with all singular values near 1, times
+    ``lr * 0.2 * sqrt(max(out, inputs))``, which has the size of Adam's (arXiv 2502.16982, equation 4).
+
+    Parameters
+    ----------
+    groups
+        Parameter groups; each may have its own ``lr`` and ``weight_decay`` (decoupled).
+    lr, momentum, nesterov
+        As in SGD, with a momentum that averages; the first beta of AdamW is ``momentum``, too.
+    beta2
+        The second beta of AdamW.
+    steps
+        Of the iteration, 1 or more.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], *, lr: float, momentum: float, nesterov: bool, beta2: float, steps: int) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "beta2": beta2, "steps": steps}
+        super().__init__(groups, {**defaults, "weight_decay": 0.0, "orthogonal": False})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            weights = [p for p in group["params"] if p.grad is not None]
+            if group["orthogonal"]:
+                for weight in weights:
+                    self._step_orthogonally(weight, group)
+            elif weights:
+                self._step_by_adamw(weights, group)
+        return loss
+
+    def _step_orthogonally(self, weight: Tensor, group: dict[str, Any]) -> None:
+        state, gradient = self.state[weight], weight.grad
+        assert gradient is not None
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        average = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
+        update = gradient.lerp(average, group["momentum"]) if group["nesterov"] else average
+        matrix = orthogonalize(update.flatten(1), group["steps"])
+        weight.mul_(1 - group["lr"] * group["weight_decay"])
+        weight.add_(matrix.view(weight.shape), alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
+
+    def _step_by_adamw(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        for weight in weights:
+            if not self.state[weight]:
+                zeros = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+                self.state[weight].update(step=torch.zeros((), device=weight.device), **zeros)
+        states = [self.state[weight] for weight in weights]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        averages, squares = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq"))
+        counts = [state["step"] for state in states]
+        rates = {"lr": group["lr"], "beta1": group["momentum"], "beta2": group["beta2"], "weight_decay": group["weight_decay"], "eps": 1e-8}
+        adamw(weights, gradients, averages, squares, [], counts, fused=True, amsgrad=False, maximize=False, **rates)
+
+
+def orthogonalize(matrix: Tensor, steps: int) -> Tensor:
+    """``matrix`` [m, n] with its singular values brought near 1 by ``steps`` of the quintic Newton-Schulz iteration.
+
+    With X_0 = matrix / |matrix| the iteration is X_(k+1) = (A + B G + C G^2) X_k, G = X_k X_k^T; the product of these polynomials in G_0 is
+    gathered and applied once.
+    """
+    if matrix.shape[0] > matrix.shape[1]:
+        return orthogonalize(matrix.T, steps).T
+    x = matrix.float()
+    x = x / x.norm().clamp_min(1e-7)
+    gram = x @ x.T
+    product: Tensor | None = None
+    for step in range(steps):
+        factor = torch.addmm(gram, gram, gram, beta=B, alpha=C)
+        factor.diagonal().add_(A)
+        product = factor if product is None else factor @ product
+        if step < steps - 1:
+            gram = factor @ gram @ factor  # all are polynomials in the first one, so they commute
+    assert product is not None
+    return (product @ x).to(matrix.dtype)
