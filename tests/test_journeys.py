@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from evaluators.recipes import RECIPES
 from records.trials import TrialLog
 from run_experiment import main
 
@@ -99,8 +100,8 @@ def test_trials(space: str, strategy: str) -> None:
 def test_hpo_keeps_the_backbone_and_begins_with_the_recipe() -> None:
     assert run("--space", "zoo", "--strategy", "hpo", *TRIALS, "--model", "squeezenet1_1", "--out", "run") == 0
     first, second = TrialLog(Path("run/trials.jsonl")).read()
-    assert first.architecture == second.architecture == {"backbone": "squeezenet1_1", "stem": "own"}
-    assert first.hyperparameters["initial_lr"] == 0.1 != second.hyperparameters["initial_lr"]
+    assert first.architecture == second.architecture == {"backbone": "squeezenet1_1", "stem": "own", "width": 64, "depth": 2}
+    assert first.hyperparameters["initial_lr"] == RECIPES["fast"].initial_lr != second.hyperparameters["initial_lr"]
 
 
 @pytest.mark.slow
@@ -108,7 +109,7 @@ def test_the_labs_baseline_is_one_configuration() -> None:
     lab = ["--recipe", "lab", "--model", "resnet18", "--initial_lr", "0.01", "--batch_size", "64"]
     assert run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epochs", "1", *lab, "--out", "run") == 0
     (trial,) = TrialLog(Path("run/trials.jsonl")).read()
-    assert trial.architecture == {"backbone": "resnet18", "stem": "own"}
+    assert trial.architecture == {"backbone": "resnet18", "stem": "own", "width": 64, "depth": 2}
     expected = {"initial_lr": 0.01, "batch_size": 64, "schedule": "cosine_per_batch", "weight_decay": 5e-4, "optimizer": "sgd"}
     assert {name: trial.hyperparameters[name] for name in expected} == expected
 
@@ -150,7 +151,8 @@ def test_every_recipe_can_begin_a_search_of_hyperparameters(recipe: str) -> None
     options = [*SMALL, "--trials", "1", "--epochs", "1", "--model", "squeezenet1_1", "--recipe", recipe]
     assert run("--space", "zoo", "--strategy", "tpe", *options, "--out", "run") == 0
     (trial,) = TrialLog(Path("run/trials.jsonl")).read()
-    assert trial.hyperparameters["batch_size"] == 128, "the recipe's, or the default where 96 is none of the choices"
+    size = 256 if recipe == "fast" else 128
+    assert trial.hyperparameters["batch_size"] == size, "the recipe's, or the default where 96 is none of the choices"
 
 
 @pytest.mark.slow

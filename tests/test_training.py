@@ -337,7 +337,7 @@ def test_orthogonalization_on_the_gram_matrix_is_newton_schulz(shape: tuple[int,
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * torch.logspace(0, -2, shape[1])
     for steps in (1, 3, 5):
         reference = zeropower_via_newtonschulz(matrix, steps, [(3.4445, -4.7750, 2.0315)], dtype=torch.float32)
-        torch.testing.assert_close(orthogonalize(matrix, steps), reference, rtol=1e-3, atol=1e-5)
+        assert (orthogonalize(matrix, steps) - reference).norm() < 1e-4 * reference.norm()
     assert torch.linalg.svdvals(orthogonalize(matrix, 5)).max() < 1.3
 
 
