@@ -113,9 +113,10 @@ class Experiment:
 
     def __post_init__(self) -> None:
         from evaluators.data import load_dataset
-        from evaluators.devices import choose_device, choose_precision
+        from evaluators.devices import choose_device, choose_precision, keep_freed_memory
 
         settings, say, warn = self.settings, self.screen.say, self.screen.warn
+        keep_freed_memory()
         self.device = choose_device(settings.device)
         stored = stored_identity(settings.out) if settings.resume else {}
         # A measurement may come out otherwise the second time; a run that is gone on with keeps its precision.
