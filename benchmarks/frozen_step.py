@@ -31,7 +31,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from benchmarks.authors_network import AuthorsNetwork
-from evaluators.devices import keep_freed_memory
+from evaluators.memory import keep_freed_memory
 from spaces import darts
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
 

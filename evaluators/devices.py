@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import time
 from contextlib import AbstractContextManager
 
@@ -12,23 +10,7 @@ from torch import nn
 
 from evaluators import EvaluatorError
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h; 32 MiB is the largest that the latter may be
 PRECISIONS = ("auto", "float32", "bfloat16")
-
-
-def keep_freed_memory() -> bool:
-    """Have the C library keep what it is given back, for the next step; whether it does (glibc alone has the two settings).
-
-    It hands large blocks back to the system, which gives them out again page by page, each a fault that clears it: a training step on a
-    CPU allocates and frees hundreds of MB, and a fifth of its time goes there. Peak memory stays what it was.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return False
-    return all(mallopt(parameter, value) == 1 for parameter, value in ((_MMAP_THRESHOLD, 32 * 2**20), (_TRIM_THRESHOLD, 2**31 - 1)))
 
 
 def choose_device(name: str = "auto") -> torch.device:
