@@ -228,12 +228,13 @@ def search(settings: Settings, screen: Screen) -> None:
     quiet_libraries()
     from evaluators.recipes import override, recipe_values
     from spaces.choices import legal_choices, require_labels
+    from strategies.supernet_search import ALPHA_SETTINGS
 
     preset = PRESETS[settings.preset]
     recipe = override(recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe)), settings.pins)
     arguments = preset_arguments(entry.load(), settings.preset, "search")
     choices = legal_choices(make_space(entry.load(), arguments).simplify())
-    require_labels(settings.pins, [*choices, *recipe])
+    require_labels(settings.pins, [*choices, *recipe, *(ALPHA_SETTINGS if strategy.one_shot else ())])
     pinned = {label: value for label, value in settings.pins.items() if label in choices}
     check_architecture(pinned, {label: choices[label] for label in pinned})
     if strategy.one_shot and pinned:
@@ -241,11 +242,19 @@ def search(settings: Settings, screen: Screen) -> None:
     if strategy.one_shot and settings.trial_flags:
         flags = ", ".join(settings.trial_flags)
         raise StrategyError(f"{settings.strategy} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
+    if not strategy.one_shot and settings.one_shot_flags:
+        raise StrategyError(f"{settings.strategy} trains no supernet: leave out {', '.join(settings.one_shot_flags)}")
     epochs = settings.epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
     experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs)
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
-    identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials, **settings.trial_flags}
+    identity = {
+        "strategy": settings.strategy,
+        "evaluator": settings.evaluator,
+        "trials": trials,
+        **settings.trial_flags,
+        **settings.one_shot_flags,
+    }
     with experiment.open_folder(settings.strategy, **identity) as folder:
         if strategy.one_shot:
             search_one_shot(experiment, folder)
@@ -262,8 +271,10 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
 
     from evaluators.one_shot import make_supernet_evaluator
     from evaluators.recipes import make_recipe, recipe_values
+    from strategies.supernet_search import AlphaOptimizer
 
-    settings, recipe = experiment.settings, make_recipe(experiment.recipe)
+    settings, recipe, log = experiment.settings, make_recipe(experiment.recipe), logging.getLogger("retiarius.search")
+    alpha_optimizer = AlphaOptimizer.of(settings.pins)
     budget = settings.time_budget
     evaluator = make_supernet_evaluator(**experiment.training, recipe=recipe, checkpoints=folder.checkpoints_path, time_budget=budget)
     steps, epochs_path = len(evaluator.train_dataloaders), folder.path / "epochs.jsonl"
@@ -274,13 +285,24 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
             if epoch.number > noted:  # else it was noted before the interruption
                 with epochs_path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(asdict(epoch)) + "\n")
-            detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}"
+            found = "; ".join(f"{cell}: {text}" for cell, text in experiment.space_class.describe(epoch.sample).items())
+            alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
+            detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
             progress.update(0, detail=detail)
+            log.info("%s; %s", detail, found)
+            experiment.screen.say(f"epoch {epoch.number}: {alphas}; {found}")
+            if strategy.guard.collapsed_at == epoch.number:
+                end = "the search ends here" if strategy.guard.stops else "--collapse-guard stop would end the search here"
+                experiment.screen.warn(f"epoch {epoch.number}: skip connections take over the normal cell; {end}")
 
         strategy = strategy_entry(settings.strategy or "").load()(
             seed=settings.seed,
             trials=1,
+            alpha_optimizer=alpha_optimizer,
             gradient_clip_val=recipe.grad_clip or None,
+            supernet=settings.supernet or "fused",
+            order=settings.order or 1,
+            collapse_guard=settings.collapse_guard or "warn",
             on_step=lambda: progress.update(1),
             on_epoch=note_epoch,
         )
@@ -293,7 +315,8 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     hyperparameters = recipe_values(space_entry(experiment.space_name).recipe)
     score = ("supernet validation accuracy", epoch.validation_accuracy, epoch.number)
     size = experiment.measure(experiment.build(architecture))
-    experiment.write_best(folder, architecture, hyperparameters, score, size, supernet=experiment.recipe)
+    told = {"order": settings.order or 1, "collapse_guard": strategy.guard.describe(), **asdict(alpha_optimizer)}
+    experiment.write_best(folder, architecture, hyperparameters, score, size, supernet=experiment.recipe, **told)
 
 
 def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str, Any], trials: int) -> None:

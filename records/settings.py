@@ -47,6 +47,9 @@ class Settings:
     max_params: int | None = None
     max_flops: int | None = None
     pruner: str = "none"
+    supernet: str | None = None
+    order: int | None = None
+    collapse_guard: str | None = None
     evaluator: str = "train"
     recipe: str | None = None
     seed: int = 0
@@ -62,6 +65,12 @@ class Settings:
         """Those flags that were given of the ones that steer trials: which are left out, and which end early."""
         flags = {"--max-params": self.max_params, "--max-flops": self.max_flops, "--pruner": self.pruner}
         return {flag: value for flag, value in flags.items() if value not in (None, Settings.pruner)}
+
+    @property
+    def one_shot_flags(self) -> dict[str, Any]:
+        """Those flags that were given of the ones that steer a one-shot search."""
+        flags = {"--supernet": self.supernet, "--order": self.order, "--collapse-guard": self.collapse_guard}
+        return {flag: value for flag, value in flags.items() if value is not None}
 
 
 def repeat_data_flags(settings: Settings, used: str) -> str:
@@ -107,7 +116,7 @@ def _check_action(settings: Settings) -> None:
         for name in ("space", "strategy", "trials", "time_budget"):
             if getattr(settings, name) is not None:
                 raise RecordError(f"--{name.replace('_', '-')} goes with a search, not with --retrain")
-        for flag in settings.trial_flags:
+        for flag in {**settings.trial_flags, **settings.one_shot_flags}:
             raise RecordError(f"{flag} goes with a search, not with --retrain")
         return
     if settings.space is None or settings.strategy is None:
@@ -197,6 +206,13 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     how.add_argument("--set", action="append", default=[], metavar="LABEL=VALUE", help="fix a choice or a hyperparameter; may be repeated")
     how.add_argument(
         "--pruner", default="none", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)"
+    )
+    how.add_argument("--supernet", choices=["fused", "stock"], help="one-shot: the fast form of the cells, or NNI's (default: fused)")
+    how.add_argument("--order", type=int, choices=[1, 2], help="one-shot: first- or second-order gradient of the alphas (default: 1)")
+    how.add_argument(
+        "--collapse-guard",
+        choices=["off", "warn", "stop"],
+        help="one-shot: what happens when skip connections take over the normal cell; stop keeps the last good epoch (default: warn)",
     )
     how.add_argument("--evaluator", default="train", metavar="NAME", help="how a choice is scored (default: train)")
     how.add_argument("--recipe", metavar="NAME", help="training recipe: fast, lab, darts (default: the one that suits the space)")

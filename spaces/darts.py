@@ -8,7 +8,7 @@ concatenation of its nodes. All normal cells share their labels, and so do both 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import nni.nas.nn.pytorch as nas
@@ -21,6 +21,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from spaces import SpaceError
+from spaces.darts_frozen import cell_outputs, runs_fast, unpack_images
 from spaces.darts_fused import FusedCell
 from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm, candidate_names
 
@@ -102,6 +103,7 @@ class Cell(nn.Module):
         self, kind: str, num_nodes: int, c_before_last: int, c_last: int, channels: int, *, after_reduction: bool, none: bool, affine: bool
     ) -> None:
         super().__init__()
+        self.reduces, self.channels = kind == "reduce", channels
         # A state from before a reduction is twice as large as the one after it.
         self.preprocess_0 = (
             FactorizedReduce(c_before_last, channels, affine=affine)
@@ -205,14 +207,20 @@ class DartsSpace(nas.ModelSpace):
         self.classifier = nn.Linear(c_last, num_classes)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        before_last = last = self.stem(images)
+        stem = self.stem(images)
         auxiliary_logits = None
-        for index, cell in enumerate(self.cells):
-            before_last, last = last, cell(before_last, last)
+        outputs = cell_outputs(self.cells, stem) if runs_fast(self, images) else self._plain_outputs(stem)
+        for index, (nodes, pack) in enumerate(outputs):
             if self.training and self.auxiliary_head is not None and index == self.auxiliary_after:
-                auxiliary_logits = self.auxiliary_head(last)
-        logits = self.classifier(last.mean(dim=(2, 3)))
+                auxiliary_logits = self.auxiliary_head(torch.cat([unpack_images(node, pack) for node in nodes], dim=1))
+        logits = self.classifier(torch.cat([unpack_images(node, pack).mean(dim=(2, 3)) for node in nodes], dim=1))
         return logits if auxiliary_logits is None else (logits, auxiliary_logits)
+
+    def _plain_outputs(self, stem: Tensor) -> Iterator[tuple[list[Tensor], int]]:
+        before_last = last = stem
+        for cell in self.cells:
+            before_last, last = last, cell(before_last, last)
+            yield [last], 1
 
     def input_edges(self) -> dict[str, list[str]]:
         """For each choice of inputs the labels of the edges it chooses from, in order."""

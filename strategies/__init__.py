@@ -48,7 +48,9 @@ class StrategyEntry:
 
 
 STRATEGIES: dict[str, StrategyEntry] = {
-    "darts": StrategyEntry("strategies.darts:DartsStrategy", "one-shot DARTS, first order", frozenset({"one_shot"}), one_shot=True),
+    "darts": StrategyEntry(
+        "strategies.darts:DartsStrategy", "one-shot DARTS, first or second order", frozenset({"one_shot"}), one_shot=True
+    ),
     "random": StrategyEntry("strategies.nni_search:random_search", "random search (NNI)"),
     "grid": StrategyEntry("strategies.nni_search:grid_search", "grid search, shuffled (NNI)"),
     "evolution": StrategyEntry("strategies.nni_search:evolution", "regularized evolution (NNI; Real et al. 2019)"),

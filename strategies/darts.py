@@ -13,7 +13,7 @@ to 1) before the arguments of the module itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import nni.nas.strategy  # before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken
@@ -28,27 +28,10 @@ from nni.nas.space import RawFormatModelSpace
 from torch import Tensor, nn
 
 from strategies import SearchFailed, StrategyError
+from strategies.second_order import architecture_gradient
+from strategies.supernet_search import ORDERS, SUPERNETS, AlphaOptimizer, CollapseGuard, SearchEpoch, count_skips, mean_entropy
 
-SUPERNETS = ("fused", "stock")
 NONE = "none"
-
-
-@dataclass(frozen=True)
-class SearchEpoch:
-    """What one epoch of a one-shot search brought.
-
-    Losses and accuracies (fractions) are means over the epoch's batches, of the weights' half and of the architecture's half of the
-    images, the latter measured before each architecture step. ``probabilities`` are the softmax of the architecture parameters by
-    label and operation, ``sample`` is the architecture they stand for now.
-    """
-
-    number: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    probabilities: dict[str, dict[Any, float]]
-    sample: dict[str, Any]
 
 
 class SummedInput(InputChoice, BaseSuperNetModule):
@@ -152,12 +135,16 @@ class DartsModule(DartsLightningModule):
         input_edges: Mapping[str, list[str]],
         n_chosen: Mapping[str, int],
         alphas: Mapping[str, nn.Parameter],
+        alpha_optimizer: AlphaOptimizer,
+        order: int,
+        guard: CollapseGuard,
         on_step: Callable[[], Any] | None,
         on_epoch: Callable[[SearchEpoch], Any] | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(training_module, **kwargs)
         self._input_edges, self._n_chosen, self._on_step, self._on_epoch = input_edges, n_chosen, on_step, on_epoch
+        self._alpha_optimizer, self._order, self.guard = alpha_optimizer, order, guard
         self._alphas = alphas
         self._sums = torch.zeros(4)
         self._batches = 0
@@ -172,14 +159,45 @@ class DartsModule(DartsLightningModule):
         edges = {label: self._input_edges[label] for label in self._n_chosen}
         return {**super().export(), **choose_edges(self.export_probs(), edges, self._n_chosen)}
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        weights, architecture = self.optimizers()
+    def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
+        """Adam with the settings that were asked for; NNI's own has the paper's and no others."""
+        settings = self._alpha_optimizer
+        return torch.optim.Adam(
+            self.arch_parameters(), lr=settings.alpha_lr, betas=settings.alpha_betas, weight_decay=settings.alpha_weight_decay
+        )
+
+    def _first_order(self, batch: dict[str, Any], batch_idx: int, architecture: Any) -> dict[str, Tensor]:
         self.toggle_optimizer(architecture)
         validation = self.training_module.training_step(batch["val"], batch_idx)
         architecture.zero_grad()
         self.manual_backward(validation["loss"])
         architecture.step()
         self.untoggle_optimizer(architecture)
+        return validation
+
+    def _second_order(self, batch: dict[str, Any], batch_idx: int, architecture: Any, xi: float) -> dict[str, Tensor]:
+        alphas = self.arch_parameters()
+        others = {id(alpha) for alpha in self._alphas.values()}
+        weights = [parameter for parameter in self.model.parameters() if parameter.requires_grad and id(parameter) not in others]
+
+        def validate() -> tuple[Tensor, dict[str, Tensor]]:
+            measured = self.training_module.training_step(batch["val"], batch_idx)
+            return measured["loss"], measured
+
+        gradients, validation = architecture_gradient(
+            lambda: self.training_module.training_step(batch["train"], batch_idx)["loss"], validate, weights, alphas, xi
+        )
+        for alpha, gradient in zip(alphas, gradients, strict=True):
+            alpha.grad = gradient
+        architecture.step()
+        return validation
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        weights, architecture = self.optimizers()
+        if self._order == 1:
+            validation = self._first_order(batch, batch_idx, architecture)
+        else:
+            validation = self._second_order(batch, batch_idx, architecture, weights.param_groups[0]["lr"])
 
         self.toggle_optimizer(weights)
         training = self.training_module.training_step(batch["train"], batch_idx)
@@ -196,16 +214,25 @@ class DartsModule(DartsLightningModule):
         if self._on_step is not None:
             self._on_step()
 
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        if self.guard.stops:  # a search that the guard had ended, gone on with
+            self.trainer.should_stop = True
+
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()
         self.note_epoch()
+        if self.guard.stops:
+            self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["search_epoch"] = None if self.last_epoch is None else asdict(self.last_epoch)
+        checkpoint["collapse_guard"] = self.guard.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         epoch = checkpoint["search_epoch"]
         self.last_epoch = None if epoch is None else SearchEpoch(**epoch)
+        self.guard.load_state_dict(checkpoint["collapse_guard"])
 
     def note_epoch(self) -> None:
         """Turn the sums since the last call into ``last_epoch`` and report it; an epoch cut short by a time budget counts as one."""
@@ -215,16 +242,27 @@ class DartsModule(DartsLightningModule):
         self._sums, self._batches = torch.zeros(4), 0
         # NNI's labels are a type of its own, which no plain checkpoint can hold.
         probabilities = {str(label): dict(operations) for label, operations in self.export_probs().items()}
+        alphas = {label: dict(zip(operations, self._alphas[label].tolist(), strict=True)) for label, operations in probabilities.items()}
         sample = {str(label): value for label, value in self.export().items()}
         self.last_epoch = SearchEpoch(
-            self.current_epoch + 1, train_loss, train_accuracy, validation_loss, validation_accuracy, probabilities, sample
+            number=self.current_epoch + 1,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+            alphas=alphas,
+            probabilities=probabilities,
+            entropy=mean_entropy(probabilities),
+            skips=count_skips(sample, {label: self._input_edges[label] for label in self._n_chosen}),
+            sample=sample,
         )
+        self.guard.watch(self.last_epoch)
         if self._on_epoch is not None:
             self._on_epoch(self.last_epoch)
 
 
 class DartsStrategy(nni.nas.strategy.DARTS):
-    """DARTS, first order, on any space of ``LayerChoice`` and ``InputChoice``.
+    """DARTS, first or second order, on any space of ``LayerChoice`` and ``InputChoice``.
 
     A space that has the method ``input_edges()`` gets nodes that add up their edges and the paper's choice of edges. On other spaces
     NNI's mixed inputs are used, scaled to the number of inputs that are kept.
@@ -235,8 +273,13 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         Of the first architecture parameters (1e-3 times standard normal, as in the authors' code).
     trials
         Unused: one supernet is trained.
-    arc_learning_rate, gradient_clip_val
-        Of Adam for the architecture parameters (betas 0.5 and 0.999, weight decay 1e-3), and for the weights; the paper's values.
+    alpha_optimizer, gradient_clip_val
+        Adam for the architecture parameters, and the largest norm of the weights' gradient; the paper's values.
+    order
+        1, or 2: the alphas' gradient goes through one step of the weights, of their learning rate, without momentum and weight decay
+        (the paper's equations 6 to 8); five passes of the supernet a step in place of two.
+    collapse_guard
+        ``"off"``, ``"warn"`` or ``"stop"``: see ``CollapseGuard``. The strategy itself warns of nothing; ``guard`` says what happened.
     supernet
         ``"fused"``: modules that offer a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
     on_step, on_epoch
@@ -248,15 +291,21 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         *,
         seed: int = 0,
         trials: int = 1,
-        arc_learning_rate: float = 3e-4,
+        alpha_optimizer: AlphaOptimizer | None = None,
         gradient_clip_val: float | None = 5.0,
         supernet: str = "fused",
+        order: int = 1,
+        collapse_guard: str = "warn",
         on_step: Callable[[], Any] | None = None,
         on_epoch: Callable[[SearchEpoch], Any] | None = None,
     ) -> None:
-        super().__init__(arc_learning_rate=arc_learning_rate, gradient_clip_val=gradient_clip_val)
+        self._alpha_optimizer = alpha_optimizer or AlphaOptimizer()
+        super().__init__(arc_learning_rate=self._alpha_optimizer.alpha_lr, gradient_clip_val=gradient_clip_val)
         if supernet not in SUPERNETS:
             raise StrategyError(f"darts: the supernet is one of {', '.join(SUPERNETS)}, not {supernet!r}")
+        if order not in ORDERS:
+            raise StrategyError(f"darts: the order is 1 or 2, not {order!r}")
+        self._order, self.guard = order, CollapseGuard(collapse_guard)
         self._seed, self._fused, self._on_step, self._on_epoch = seed, supernet == "fused", on_step, on_epoch
         self._input_edges: dict[str, list[str]] = {}
         self._n_chosen: dict[str, int] = {}
@@ -285,6 +334,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             input_edges=self._input_edges,
             n_chosen=self._n_chosen,
             alphas=self._arch_parameters,
+            alpha_optimizer=self._alpha_optimizer,
+            order=self._order,
+            guard=self.guard,
             on_step=self._on_step,
             on_epoch=self._on_epoch,
             arc_learning_rate=self.arc_learning_rate,
@@ -299,8 +351,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self.oneshot_module.note_epoch()
 
     def result(self) -> SearchEpoch:
-        """The last epoch of the search, with the architecture it found; available after the run."""
+        """The last epoch of the search (the last good one, if the guard ended it), with what it found; available after the run."""
         epoch = self.oneshot_module.last_epoch
         if epoch is None:
             raise SearchFailed("the time budget ended before the first step: give it more")
-        return epoch
+        return self.guard.result(epoch)

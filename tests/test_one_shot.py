@@ -18,7 +18,8 @@ from evaluators.recipes import make_recipe
 from spaces import SPACES, make_space
 from spaces.darts import DartsSpace
 from strategies import STRATEGIES
-from strategies.darts import DartsStrategy, SearchEpoch, SummedInput, choose_edges
+from strategies.darts import DartsStrategy, SummedInput, choose_edges
+from strategies.supernet_search import SearchEpoch
 
 ONE_SHOT = [name for name, entry in STRATEGIES.items() if entry.one_shot]
 SUPERNETS = ("fused", "stock")
@@ -155,11 +156,12 @@ def test_weights_and_architecture_never_share_an_image(tmp_path: Path) -> None:
     assert [half.labels.bincount().tolist() for half in halves] == [[20, 20, 20]] * 2
 
 
-def test_a_search_that_is_gone_on_with_is_the_search_that_was_not_interrupted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"order": 2}, {"collapse_guard": "stop"}])
+def test_a_search_that_is_gone_on_with_is_the_search_that_was_not_interrupted(options: dict[str, Any], tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in ("whole", "parted")}
     for folder in folders.values():
         folder.mkdir()
-    whole, seen = search(seeded(DartsSpace, SMALL), folders["whole"], epochs=3)
+    whole, seen = search(seeded(DartsSpace, SMALL), folders["whole"], epochs=3, **options)
 
     class Enough(Exception):
         pass
@@ -170,10 +172,11 @@ def test_a_search_that_is_gone_on_with_is_the_search_that_was_not_interrupted(tm
 
     space = seeded(DartsSpace, SMALL)
     with pytest.raises(Enough):
-        DartsStrategy(seed=0, on_epoch=stop_in_the_second)(
+        DartsStrategy(seed=0, on_epoch=stop_in_the_second, **options)(
             RawFormatModelSpace(space, evaluator(folders["parted"], 3)), SequentialExecutionEngine()
         )
-    resumed, rest = search(seeded(DartsSpace, SMALL), folders["parted"], epochs=3)
+    resumed, rest = search(seeded(DartsSpace, SMALL), folders["parted"], epochs=3, **options)
+    assert resumed.guard.state_dict() == whole.guard.state_dict()
     assert rest == seen[1:]
     for first, second in zip(whole.oneshot_module.parameters(), resumed.oneshot_module.parameters(), strict=True):
         assert torch.equal(first, second)

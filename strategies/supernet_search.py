@@ -1,0 +1,140 @@
+"""What a one-shot search is told beside its space, and what it tells of every epoch: plain values, with the guard against collapse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from strategies import StrategyError
+
+SUPERNETS = ("fused", "stock")
+ORDERS = (1, 2)
+GUARDS = ("off", "warn", "stop")
+SKIP = "skip_connect"
+GUARDED_CELL, MOST_SKIPS = "normal", 1  # DARTS+ (arXiv 1909.06035): two skips or more in the normal cell are a collapse
+
+
+@dataclass(frozen=True)
+class AlphaOptimizer:
+    """Adam for the architecture parameters: learning rate > 0, weight decay >= 0, betas in [0, 1); defaults are the paper's."""
+
+    alpha_lr: float = 3e-4
+    alpha_weight_decay: float = 1e-3
+    alpha_betas: tuple[float, float] = (0.5, 0.999)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> AlphaOptimizer:
+        """From those of ``values`` that are its own. Raises ``StrategyError`` that names the value and the legal ones."""
+        own = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        if "alpha_lr" in own and not (_is_number(own["alpha_lr"]) and own["alpha_lr"] > 0):
+            raise StrategyError(f"alpha_lr: {own['alpha_lr']!r} is not a number above 0")
+        if "alpha_weight_decay" in own and not (_is_number(own["alpha_weight_decay"]) and own["alpha_weight_decay"] >= 0):
+            raise StrategyError(f"alpha_weight_decay: {own['alpha_weight_decay']!r} is not a number of at least 0")
+        if "alpha_betas" in own:
+            betas = own["alpha_betas"]
+            if not isinstance(betas, list | tuple) or len(betas) != 2 or not all(_is_number(beta) and 0 <= beta < 1 for beta in betas):
+                raise StrategyError(f"alpha_betas: {betas!r} is not two numbers from 0 to below 1, such as [0.5, 0.999]")
+            own["alpha_betas"] = tuple(betas)
+        return cls(**own)
+
+
+ALPHA_SETTINGS = tuple(field.name for field in fields(AlphaOptimizer))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class SearchEpoch:
+    """What one epoch of a one-shot search brought.
+
+    Losses and accuracies (fractions) are means over the epoch's batches, of the weights' half and of the architecture's half of the
+    images, the latter measured before each architecture step. ``alphas`` are the architecture parameters by label and operation,
+    ``probabilities`` their softmax, ``entropy`` its mean over the labels (nats), ``sample`` the architecture they stand for now, and
+    ``skips`` by cell how many of the edges that it keeps are skip connections, of how many.
+    """
+
+    number: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    alphas: dict[str, dict[Any, float]]
+    probabilities: dict[str, dict[Any, float]]
+    entropy: float
+    skips: dict[str, tuple[int, int]]
+    sample: dict[str, Any]
+
+    @property
+    def skip_share(self) -> float:
+        """Share of skip connections among the edges kept, in [0, 1]."""
+        kept = sum(of for _, of in self.skips.values())
+        return sum(skips for skips, _ in self.skips.values()) / kept if kept else 0.0
+
+    @property
+    def collapsed(self) -> bool:
+        return self.skips.get(GUARDED_CELL, (0, 0))[0] > MOST_SKIPS
+
+
+def mean_entropy(probabilities: Mapping[str, Mapping[Any, float]]) -> float:
+    """Mean over the labels of the entropy of their operations, in nats."""
+    entropies = [-sum(p * math.log(p) for p in operations.values() if p > 0) for operations in probabilities.values()]
+    return sum(entropies) / len(entropies)
+
+
+def count_skips(sample: Mapping[str, Any], input_edges: Mapping[str, list[str]]) -> dict[str, tuple[int, int]]:
+    """By cell (what stands before the slash of a label) the skip connections among the edges that ``sample`` keeps, and these."""
+    counts: dict[str, tuple[int, int]] = {}
+    for label, edges in input_edges.items():
+        for source in sample[label]:
+            cell = label.partition("/")[0]
+            skips, kept = counts.get(cell, (0, 0))
+            counts[cell] = (skips + (sample[edges[source]] == SKIP), kept + 1)
+    return counts
+
+
+class CollapseGuard:
+    """Watches for epochs whose normal cell is mostly skip connections, after one whose was not.
+
+    The first epochs' cells are a draw, so a search that has had no good epoch yet has nothing to collapse from and goes on.
+    ``mode`` is one of ``GUARDS``; ``collapsed_at`` is the number of the epoch that set it off, or None.
+    """
+
+    def __init__(self, mode: str) -> None:
+        if mode not in GUARDS:
+            raise StrategyError(f"the collapse guard is one of {', '.join(GUARDS)}, not {mode!r}")
+        self.mode = mode
+        self.last_good: SearchEpoch | None = None
+        self.collapsed_at: int | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether the search is to end."""
+        return self.mode == "stop" and self.collapsed_at is not None
+
+    def watch(self, epoch: SearchEpoch) -> bool:
+        """Take note of ``epoch``; whether the cell has collapsed in it for the first time."""
+        if not epoch.collapsed:
+            self.last_good = epoch
+            return False
+        if self.mode == "off" or self.last_good is None or self.collapsed_at is not None:
+            return False
+        self.collapsed_at = epoch.number
+        return True
+
+    def result(self, last: SearchEpoch) -> SearchEpoch:
+        """The epoch whose architecture is the search's: the last, or the last good one where the guard ended it."""
+        return self.last_good if self.stops and self.last_good is not None else last
+
+    def describe(self) -> dict[str, Any]:
+        return {"mode": self.mode, "collapsed_at_epoch": self.collapsed_at, "stopped": self.stops}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"last_good": None if self.last_good is None else asdict(self.last_good), "collapsed_at": self.collapsed_at}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.last_good = None if state["last_good"] is None else SearchEpoch(**state["last_good"])
+        self.collapsed_at = state["collapsed_at"]

@@ -1,0 +1,115 @@
+"""The fast training pass of a frozen cell network against the plain modules and against the authors' form: loss, gradients, statistics."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from nni.nas.space import model_context
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import StochasticDepth
+
+from benchmarks.authors_network import AuthorsNetwork
+from spaces import darts
+from spaces.darts import DartsSpace
+from spaces.darts_frozen import pack_images, unpack_images
+from spaces.darts_operations import OPERATIONS
+from spaces.genotypes import GENOTYPES, architecture_from_genotype
+
+
+def make_network(architecture: dict[str, Any], dtype: torch.dtype = torch.float64, drop_path: float = 0.0, **size: Any) -> DartsSpace:
+    with torch.random.fork_rng(), model_context(architecture):
+        torch.manual_seed(0)
+        network = DartsSpace(num_classes=3, auxiliary=True, **size).to(dtype).train()
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias)
+            if isinstance(module, StochasticDepth):
+                module.p = drop_path
+    return network.to(memory_format=torch.channels_last)
+
+
+def one_step(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """Loss, gradients and buffers, in the order of the modules."""
+    images = images.clone().requires_grad_()
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        logits, auxiliary = network(images)
+    labels = torch.arange(len(images)) % 3
+    loss = functional.cross_entropy(logits, labels) + 0.4 * functional.cross_entropy(auxiliary, labels)
+    loss.backward()
+    results = {"loss": loss.detach(), "images": images.grad}
+    results |= {name: parameter.grad for name, parameter in network.named_parameters()}
+    return {**results, **dict(network.named_buffers())}
+
+
+def assert_same(fast: dict[str, Tensor], reference: dict[str, Tensor], tolerance: float) -> None:
+    assert len(fast) == len(reference)
+    largest = max(value.double().norm() for value in reference.values())
+    for (name, ours), theirs in zip(fast.items(), reference.values(), strict=True):
+        error = (ours.double() - theirs.double()).norm()
+        assert error <= tolerance * theirs.double().norm() + 1e-3 * tolerance * largest, name
+
+
+def compare(network: DartsSpace, images: Tensor, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = copy.deepcopy(network)
+    assert darts.runs_fast(network, images)
+    fast = one_step(network, images)
+    monkeypatch.setattr(darts, "runs_fast", lambda *_: False)
+    assert_same(fast, one_step(plain, images), tolerance)
+
+
+@pytest.mark.parametrize("genotype", GENOTYPES)
+@pytest.mark.parametrize(("width", "images", "side"), [(8, 4, 16), (8, 3, 16), (4, 4, 10), (6, 4, 13), (16, 3, 8)])
+def test_every_tensor_is_that_of_the_plain_modules(
+    genotype: str, width: int, images: int, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = make_network(architecture_from_genotype(GENOTYPES[genotype]), drop_path=0.3, width=width, num_cells=5)
+    compare(network, torch.randn(images, 3, side, side, generator=torch.Generator().manual_seed(0)).double(), 1e-9, monkeypatch)
+
+
+@pytest.mark.parametrize("operation", [name for name in OPERATIONS if name != "none"])
+def test_cells_of_one_operation(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_edges = DartsSpace(width=4, num_cells=3, num_nodes=2)
+    architecture = {label: operation if "edge" in label else [0, 1] for label in with_edges.simplify()}
+    network = make_network(architecture, drop_path=0.2, width=4, num_cells=4, num_nodes=2)
+    compare(network, torch.randn(4, 3, 9, 12, generator=torch.Generator().manual_seed(0)).double(), 1e-9, monkeypatch)
+
+
+def test_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=8, num_cells=4)
+    compare(network, torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0)), 1e-3, monkeypatch)
+
+
+def test_the_authors_network_trains_the_same() -> None:
+    architecture = architecture_from_genotype(GENOTYPES["DARTS_V2"])
+    network = make_network(architecture, drop_path=0.25, width=4, num_cells=6)
+    authors = AuthorsNetwork(architecture, 4, 6, num_classes=3).double().train()
+    authors.load_state_dict(dict(zip(authors.state_dict(), network.state_dict().values(), strict=True)))
+    authors.drop_path = 0.25
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)).double()
+    assert_same(one_step(network, images), one_step(authors, images), 1e-9)
+
+
+def test_where_the_fast_pass_is_not_taken() -> None:
+    images = torch.zeros(2, 3, 8, 8)
+    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)
+    assert darts.runs_fast(network, images)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not darts.runs_fast(network, images)
+    assert not darts.runs_fast(network, images.bfloat16())
+    assert not darts.runs_fast(network.eval(), images)
+    assert not darts.runs_fast(DartsSpace(width=4, num_cells=3).train(), images), "the supernet's norms have no parameters"
+
+
+@pytest.mark.parametrize("pack", [1, 2, 4])
+def test_packing_images(pack: int) -> None:
+    x = torch.randn(8, 3, 2, 5)
+    packed = pack_images(x, pack)
+    assert packed.shape == (8 // pack, 3 * pack, 2, 5) and packed.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(unpack_images(packed, pack), x)
+    assert torch.equal(packed[0, 3 * (pack - 1) :], x[(pack - 1) * 8 // pack])

@@ -1,0 +1,136 @@
+"""Second-order DARTS against exact second derivatives, the alphas' optimizer, the guard against collapse."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.space import RawFormatModelSpace
+from test_one_shot import SMALL, evaluator, search, seeded
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spaces.darts import DartsSpace
+from strategies import StrategyError
+from strategies.darts import DartsStrategy
+from strategies.second_order import architecture_gradient
+from strategies.supernet_search import AlphaOptimizer, CollapseGuard, SearchEpoch, count_skips, mean_entropy
+
+
+def test_the_second_order_gradient_is_that_of_exact_second_derivatives() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(2, 16, 5, dtype=torch.float64, generator=generator) for _ in range(2))
+    weights = [nn.Parameter(torch.randn(5, 5, dtype=torch.float64, generator=generator) / 3) for _ in range(3)]
+    alphas = [nn.Parameter(torch.randn(2, dtype=torch.float64, generator=generator))]
+    xi = 0.3
+
+    def loss(half: int, w: list[Any]) -> Tensor:
+        mixing = alphas[0].softmax(0)
+        hidden = mixing[0] * torch.tanh(x[half] @ w[0]) + mixing[1] * torch.sin(x[half] @ w[1])
+        return functional.mse_loss(hidden @ w[2], y[half])
+
+    before = [weight.detach().clone() for weight in weights]
+    inner = torch.autograd.grad(loss(0, weights), weights, create_graph=True)
+    exact = torch.autograd.grad(loss(1, [w - xi * g for w, g in zip(weights, inner, strict=True)]), alphas)[0]
+    first_order = torch.autograd.grad(loss(1, weights), alphas)[0]
+    (ours,), measured = architecture_gradient(lambda: loss(0, weights), lambda: (loss(1, weights), "measured"), weights, alphas, xi)
+    assert measured == "measured"
+    assert all(torch.equal(weight, value) for weight, value in zip(weights, before, strict=True)), "put back bit for bit"
+    assert (ours - exact).norm() < 1e-3 * exact.norm()
+    assert (first_order - exact).norm() > 0.05 * exact.norm(), "there was something to find"
+
+
+@pytest.mark.parametrize("supernet", ["fused", "stock"])
+def test_second_order_moves_the_alphas_otherwise(supernet: str, tmp_path: Path) -> None:
+    alphas = []
+    for order in (1, 2):
+        folder = tmp_path / str(order)
+        folder.mkdir()
+        _, (epoch,) = search(seeded(DartsSpace, SMALL), folder, supernet=supernet, order=order)
+        alphas.append(epoch.alphas)
+    assert alphas[0].keys() == alphas[1].keys() and alphas[0] != alphas[1]
+
+
+def test_an_epoch_tells_of_its_alphas(tmp_path: Path) -> None:
+    strategy, (epoch,) = search(seeded(DartsSpace, SMALL), tmp_path)
+    for label, operations in epoch.alphas.items():
+        assert list(operations.values()) == strategy._arch_parameters[label].tolist()
+        softmax = torch.tensor(list(operations.values())).softmax(0).tolist()
+        assert list(epoch.probabilities[label].values()) == pytest.approx(softmax, rel=1e-5)
+    assert epoch.entropy == pytest.approx(math.log(7), abs=1e-3), "a young search is undecided"
+    assert {cell: of for cell, (_, of) in epoch.skips.items()} == {"normal": 4, "reduce": 4}
+
+
+def test_the_alphas_optimizer_is_the_papers_unless_told_otherwise(tmp_path: Path) -> None:
+    group = DartsStrategy()._alpha_optimizer
+    assert (group.alpha_lr, group.alpha_weight_decay, group.alpha_betas) == (3e-4, 1e-3, (0.5, 0.999))
+    told = AlphaOptimizer.of({"alpha_lr": 0.1, "alpha_weight_decay": 0, "alpha_betas": [0.9, 0.99], "initial_lr": 3})
+    strategy, _ = search(seeded(DartsSpace, SMALL), tmp_path, alpha_optimizer=told)
+    _, adam = strategy.oneshot_module.trainer.optimizers
+    settings = adam.param_groups[0]
+    assert (settings["lr"], settings["weight_decay"], settings["betas"]) == (0.1, 0, (0.9, 0.99))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("alpha_lr", 0),
+        ("alpha_lr", "fast"),
+        ("alpha_lr", True),
+        ("alpha_weight_decay", -1e-3),
+        ("alpha_betas", 0.5),
+        ("alpha_betas", [0.5]),
+        ("alpha_betas", [0.5, 1.0]),
+    ],
+)
+def test_settings_of_the_alphas_optimizer_that_cannot_be(name: str, value: object) -> None:
+    with pytest.raises(StrategyError, match=name):
+        AlphaOptimizer.of({name: value})
+
+
+def test_orders_and_guards_that_are_none() -> None:
+    with pytest.raises(StrategyError, match="order is 1 or 2, not 3"):
+        DartsStrategy(order=3)
+    with pytest.raises(StrategyError, match="off, warn, stop"):
+        DartsStrategy(collapse_guard="panic")
+
+
+def test_entropy_and_skips() -> None:
+    assert mean_entropy({"a": {"x": 0.5, "y": 0.5}, "b": {"x": 1.0, "y": 0.0}}) == pytest.approx(math.log(2) / 2)
+    edges = {"normal/inputs_2": ["a", "b"], "reduce/inputs_2": ["c", "d"]}
+    sample = {"normal/inputs_2": [0, 1], "reduce/inputs_2": [0], "a": "skip_connect", "b": "conv", "c": "conv", "d": "skip_connect"}
+    assert count_skips(sample, edges) == {"normal": (1, 2), "reduce": (0, 1)}, "an edge that is not kept does not count"
+
+
+def epoch_with(number: int, skips: int) -> SearchEpoch:
+    return SearchEpoch(number, 1.0, 0.5, 1.0, 0.5, {}, {}, 1.0, {"normal": (skips, 8), "reduce": (5, 8)}, {})
+
+
+@pytest.mark.parametrize("mode", ["off", "warn", "stop"])
+def test_the_guard(mode: str) -> None:
+    guard = CollapseGuard(mode)
+    epochs = [epoch_with(number, skips) for number, skips in enumerate((3, 1, 2, 4), start=1)]
+    alarms = [guard.watch(epoch) for epoch in epochs]
+    assert alarms == ([False] * 4 if mode == "off" else [False, False, True, False]), "the first epoch has nothing to collapse from"
+    assert guard.result(epochs[-1]).number == (2 if mode == "stop" else 4)
+    assert guard.stops == (mode == "stop")
+    again = CollapseGuard(mode)
+    again.load_state_dict(guard.state_dict())
+    assert again.describe() == guard.describe() and again.last_good == guard.last_good
+
+
+def test_a_search_that_collapses_stops_and_stays_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = iter([0, 2, 0, 0])
+    monkeypatch.setattr("strategies.darts.count_skips", lambda *_: {"normal": (next(counts), 8)})
+    space, seen = seeded(DartsSpace, SMALL), []
+    for _ in range(2):  # the second time from its checkpoint
+        strategy = DartsStrategy(seed=0, collapse_guard="stop", on_epoch=seen.append)
+        strategy(RawFormatModelSpace(space, evaluator(tmp_path, 4)), SequentialExecutionEngine())
+        assert strategy.result() == seen[0]
+        assert strategy.guard.describe() == {"mode": "stop", "collapsed_at_epoch": 2, "stopped": True}
+        space = seeded(DartsSpace, SMALL)
+    assert [epoch.number for epoch in seen] == [1, 2]
