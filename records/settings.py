@@ -48,6 +48,8 @@ class Settings:
     max_flops: int | None = None
     pruner: str = "none"
     evaluator: str = "train"
+    table: Path | None = None
+    table_columns: Path | None = None
     recipe: str | None = None
     seed: int = 0
     device: str = "auto"
@@ -104,7 +106,7 @@ def _check_action(settings: Settings) -> None:
     if settings.resume and settings.out is None:
         raise RecordError("--resume needs the run's folder: --out DIR")
     if settings.retrain is not None:
-        for name in ("space", "strategy", "trials", "time_budget"):
+        for name in ("space", "strategy", "trials", "time_budget", "table"):
             if getattr(settings, name) is not None:
                 raise RecordError(f"--{name.replace('_', '-')} goes with a search, not with --retrain")
         for flag in settings.trial_flags:
@@ -184,7 +186,8 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     size.add_argument("--preset", choices=list(PRESETS), default="quick", help=f"{summaries} (default: quick)")
     size.add_argument("--trials", type=_count, metavar="N", help="number of trials of a multi-trial search")
     size.add_argument("--epochs", type=_count, metavar="N", help="epochs: of the supernet, of each trial, or of retraining")
-    size.add_argument("--time-budget", type=_seconds, metavar="TIME", help="no trial starts after so long, a supernet ends: 90, 10m, 1.5h")
+    budget = "no trial starts after so long, a supernet ends: 90, 10m, 1.5h; simulated time with a table"
+    size.add_argument("--time-budget", type=_seconds, metavar="TIME", help=budget)
     limit = "a network with more {} is not trained: 300k, 1.5M, 2e6 (multi-trial search)"
     size.add_argument("--max-params", type=_size, metavar="N", help=limit.format("parameters"))
     size.add_argument("--max-flops", type=_size, metavar="N", help=limit.format("multiply-adds"))
@@ -199,6 +202,10 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         "--pruner", default="none", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)"
     )
     how.add_argument("--evaluator", default="train", metavar="NAME", help="how a choice is scored (default: train)")
+    how.add_argument("--table", type=Path, metavar="FILE", help="for --evaluator table: a CSV file, as it is or compressed by gzip")
+    how.add_argument(
+        "--table-columns", type=Path, metavar="FILE", help="JSON file that says what its columns mean, where the program does not know them"
+    )
     how.add_argument("--recipe", metavar="NAME", help="training recipe: fast, lab, darts (default: the one that suits the space)")
     how.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of every random draw (default: 0)")
     how.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")

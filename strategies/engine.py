@@ -220,8 +220,10 @@ class InProcessEngine(ExecutionEngine):
         if self._pruning is not None:
             self._pruning.end(status, score)
         curve = [float(value) for value in model.metrics.intermediates]
-        result = TrialResult(number, dict(model.sample), status, score, curve, time.monotonic() - start, error, facts)
-        self._known[sample_key(model.sample)] = result
+        self._record(model, TrialResult(number, dict(model.sample), status, score, curve, time.monotonic() - start, error, facts))
+
+    def _record(self, model: ExecutableModelSpace, result: TrialResult) -> None:
+        self._known[sample_key(result.sample)] = result
         if self._on_result is not None:
             self._on_result(result)
         self._end(model, result)
