@@ -58,12 +58,12 @@ class Table:
     """
 
     def __init__(self, name: str, num_classes: int | None, pattern: str, rows: Mapping[str, Row], origin: Mapping[str, Any]) -> None:
-        self.name, self.num_classes, self._pattern, self._rows, self._origin = name, num_classes, pattern, rows, dict(origin)
+        self.name, self.num_classes, self._pattern, self.rows, self._origin = name, num_classes, pattern, rows, dict(origin)
         self.labels = [field for _, field, _, _ in string.Formatter().parse(pattern) if field]
         self.fidelities = sorted(next(iter(rows.values())).fidelities)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def describe(self) -> dict[str, Any]:
         """Which table it is, for the record."""
@@ -87,7 +87,7 @@ class Table:
 
     def find(self, sample: Mapping[str, Any]) -> Row:
         """The row of ``sample``; labels that the table does not know are passed over. Raises ``EvaluatorError`` where there is none."""
-        row = self._rows.get(self._pattern.format_map({label: _text(sample[label]) for label in self.labels}))
+        row = self.rows.get(self._pattern.format_map({label: _text(sample[label]) for label in self.labels}))
         if row is None:
             choices = ", ".join(f"{label}={_text(sample[label])}" for label in self.labels)
             raise EvaluatorError(f"the table of {self.name} has no row for {choices}")
@@ -110,7 +110,7 @@ class Table:
 
     def mean_seconds(self, epochs: int) -> float:
         """Seconds of a training for ``epochs``, the mean over all rows."""
-        return sum(row.fidelities[epochs][1] for row in self._rows.values()) / len(self)
+        return sum(row.fidelities[epochs][1] for row in self.rows.values()) / len(self)
 
 
 def load_table(path: Path, columns: Path | None = None, dataset: str = "auto") -> Table:

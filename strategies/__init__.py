@@ -52,7 +52,9 @@ STRATEGIES: dict[str, StrategyEntry] = {
     "random": StrategyEntry("strategies.nni_search:random_search", "random search (NNI)"),
     "grid": StrategyEntry("strategies.nni_search:grid_search", "grid search, shuffled (NNI)"),
     "evolution": StrategyEntry("strategies.nni_search:evolution", "regularized evolution (NNI; Real et al. 2019)"),
+    "local": StrategyEntry("strategies.local_search:local_search", "local search (White et al. 2021)"),
     "tpe": StrategyEntry("strategies.optuna_search:tpe", "tree-structured Parzen estimator (Optuna)"),
+    "gp": StrategyEntry("strategies.optuna_search:gaussian_process", "Gaussian process (Optuna)"),
     "hpo": StrategyEntry(
         "strategies.optuna_search:tpe",
         "TPE over the hyperparameters, the architecture kept",
