@@ -23,7 +23,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -137,15 +137,14 @@ def read_runs(path: Path) -> list[Run]:
     return runs
 
 
-def run_all(open_table: Callable[[str], Table], path: Path, seeds: int, gp_seeds: int) -> list[Run]:
-    """All searches, the finished ones from ``path``, where the others are added as they end."""
+def run_all(tables: Mapping[str, Table], path: Path, seeds: Callable[[str], int], names: Sequence[str]) -> list[Run]:
+    """The searches of the strategies ``names``, the finished ones from ``path``, where the others are added as they end."""
     runs = read_runs(path)
     done = {(run.dataset, run.strategy, run.seed) for run in runs}
     path.parent.mkdir(parents=True, exist_ok=True)
-    for dataset in DATASETS:
-        table = open_table(dataset)
-        for name in STRATEGIES:
-            for seed in range(gp_seeds if name == "gp" else seeds):
+    for dataset, table in tables.items():
+        for name in names:
+            for seed in range(seeds(name)):
                 if (dataset, name, seed) not in done:
                     run = search(table, name, seed, max(BUDGETS))
                     runs.append(run)
@@ -215,6 +214,7 @@ def main() -> int:
     parser.add_argument("--table", type=Path, metavar="FILE", help=f"the table (default: {PLACES[0].relative_to(ROOT)})")
     parser.add_argument("--seeds", type=int, help="default: 100, with --quick 10")
     parser.add_argument("--gp-seeds", type=int, default=20, help="seeds of the Gaussian process (default: 20)")
+    parser.add_argument("--only", nargs="+", choices=STRATEGIES, metavar="NAME", help="run these strategies and write no documents")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "search_quality.jsonl", help="finished searches of the full run")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where results.md and the plot go")
     parser.add_argument("--processor", default=f"1 of {os.cpu_count()} cores", help="words for the processor, for results.md")
@@ -232,7 +232,10 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     best = {name: 100 * max(row.facts["test_accuracy"] for row in table.rows.values()) for name, table in tables.items()}
-    runs = run_all(tables.__getitem__, arguments.runs, arguments.seeds or 100, arguments.gp_seeds)
+    seeds = dict.fromkeys(STRATEGIES, arguments.seeds or 100) | {"gp": arguments.gp_seeds}
+    runs = run_all(tables, arguments.runs, seeds.__getitem__, arguments.only or STRATEGIES)
+    if arguments.only:
+        return 0
     write_section(arguments.docs / "results.md", format_tables(runs, best, arguments.processor))
     plot(runs, best, arguments.docs / "search_quality.png")
     return 0

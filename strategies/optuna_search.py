@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import optuna
 from nni.mutable import Categorical, CategoricalMultiple, Numerical
 from nni.nas.execution.engine import ExecutionEngine
@@ -17,14 +18,16 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import Trial, TrialState, create_trial
 
 from strategies import StrategyError
-from strategies.engine import RejectedEvent
+from strategies.engine import RejectedEvent, sample_key
 
 MAX_SUBSETS = 256  # more subsets than this are described item by item
+MAX_MOVES = 100  # away from a sample that is known
 
 
 def tpe(*, seed: int, trials: int) -> OptunaStrategy:
-    """Tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most ten, are random at first."""
-    return OptunaStrategy(optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, min(10, trials // 4))))
+    """Tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most 20, are random at first."""
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, min(20, trials // 4)), constant_liar=False)
+    return OptunaStrategy(sampler, explore=np.random.RandomState(seed))
 
 
 def gaussian_process(*, seed: int, trials: int) -> OptunaStrategy:
@@ -122,14 +125,24 @@ class OptunaStrategy(Strategy):
     told as failed: samplers leave it out. A pruned trial is told as pruned, with its curve, which TPE ranks behind the completed ones and
     before those that were pruned earlier. A sample that the engine rejects is told as pruned with a violated constraint: behind all others,
     the least violating first, so that TPE learns to stay inside. None of these counts as a low score.
+
+    Parameters
+    ----------
+    sampler
+        One of Optuna's.
+    explore
+        Draws a new sample near one that the sampler repeats; ``None``: repeats go to the engine, which answers them from its record. A
+        Gaussian process wants the latter: told again, it is sure of that place and moves on, where TPE would only come back more often.
     """
 
-    def __init__(self, sampler: optuna.samplers.BaseSampler) -> None:
+    def __init__(self, sampler: optuna.samplers.BaseSampler, *, explore: np.random.RandomState | None = None) -> None:
         super().__init__()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
         self._encoders: dict[str, _Encoder] = {}
         self._running: dict[int, Trial] = {}
+        self._asked: set[str] = set()
+        self._explore = explore
 
     @property
     def study(self) -> optuna.Study:
@@ -161,11 +174,40 @@ class OptunaStrategy(Strategy):
     def _run(self) -> None:
         distributions = self._distributions
         while self.wait_for_resource():
-            trial = self._study.ask(distributions)
-            model = self.model_space.freeze({label: encoder.decode(trial.params) for label, encoder in self._encoders.items()})
+            trial, sample = self._ask(distributions)
+            model = self.model_space.freeze(sample)
             self._running[id(model)] = trial
             self.engine.submit_models(model)
         self.engine.wait_models()
+
+    def _ask(self, distributions: dict[str, BaseDistribution]) -> tuple[Trial, dict[str, Any]]:
+        """The sampler's next sample; where it repeats itself and ``explore`` is given, a new one beside what it proposed."""
+        trial = self._study.ask(distributions)
+        sample = self._decode(trial.params)
+        if self._explore is not None and sample_key(sample) in self._asked:
+            moved = self._move_away(trial.params, distributions, self._explore)
+            self._study.tell(trial, state=TrialState.FAIL)
+            self._study.enqueue_trial(moved)
+            trial = self._study.ask(distributions)
+            sample = self._decode(trial.params)
+        self._asked.add(sample_key(sample))
+        return trial, sample
+
+    def _decode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {label: encoder.decode(parameters) for label, encoder in self._encoders.items()}
+
+    def _move_away(
+        self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], random: np.random.RandomState
+    ) -> dict[str, Any]:
+        """``parameters`` with one choice after another drawn anew until they are a new sample, or until patience ends."""
+        moved = dict(parameters)
+        choices = {name: choice for name, choice in distributions.items() if isinstance(choice, CategoricalDistribution)}
+        for _ in range(MAX_MOVES if choices else 0):
+            name = list(choices)[random.randint(len(choices))]
+            moved[name] = choices[name].choices[random.randint(len(choices[name].choices))]
+            if sample_key(self._decode(moved)) not in self._asked:
+                break
+        return moved
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         trial = self._running.pop(id(event.model), None)
