@@ -8,7 +8,7 @@ A table is a CSV file, as it is or compressed by gzip, with one row a sample. Wh
      "datasets": {"cifar10": {                                      # one or more; the first is the default
          "num_classes": 10,
          "fidelities": {"12": {"score": COLUMN, "seconds": COLUMN}},  # by epochs of training: a fraction, higher is better; its cost
-         "facts": {"parameters": COLUMN, ...}}}}                    # also known: flops (multiply-adds), latency (s), test_accuracy
+         "facts": {"parameters": COLUMN, ...}}}}                    # also known: flops (multiply-adds), test_accuracy
 
 with ``COLUMN`` = ``{"column": NAME, "scale": FACTOR}``. A table without such a file has a column for each label of the space and, for
 each number of epochs, ``score_<epochs>`` and ``seconds_<epochs>``; columns called like facts are facts.
@@ -33,8 +33,8 @@ from evaluators import EvaluatorError
 
 KNOWN_COLUMNS = Path(__file__).parent / "tables"
 FORMAT, VERSION = "retiarius-table-columns", 1
-FACTS = ("parameters", "flops", "latency", "test_accuracy")
-COUNTS = ("parameters", "flops")
+FACTS = ("parameters", "flops", "test_accuracy")
+SIZES = ("parameters", "flops")
 _SEPARATOR = "\x1f"  # between the choices of a row that has a column for each label
 
 
@@ -98,11 +98,10 @@ class Table:
         row = self.find(sample)
         return [row.fidelities[epochs] for epochs in fidelities]
 
-    def facts(self, sample: Mapping[str, Any]) -> dict[str, Any]:
-        """``parameters`` and ``flops`` (multiply-adds), as whole numbers, and ``latency`` (s): those of them that the table has."""
-        return {
-            name: round(value) if name in COUNTS else value for name, value in self.find(sample).facts.items() if name != "test_accuracy"
-        }
+    def facts(self, sample: Mapping[str, Any]) -> dict[str, int]:
+        """``parameters`` and ``flops`` (multiply-adds): those of them that the table has."""
+        known = self.find(sample).facts
+        return {name: round(known[name]) for name in SIZES if name in known}
 
     def test_accuracy(self, sample: Mapping[str, Any]) -> float | None:
         """The test accuracy (a fraction) after the longest training, where the table has it: for the end of a search, not for the way."""
