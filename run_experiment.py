@@ -297,7 +297,8 @@ def search(settings: Settings, screen: Screen) -> None:
         epochs = table.check_epochs(settings.epochs or table.fidelities[0])
         if settings.trials is None and settings.time_budget is not None:
             trials = max(1, int(settings.time_budget / table.mean_seconds(epochs)))
-        screen.say(f"{table.name}: {len(table):,} rows of {settings.table}, {epochs} epochs a trial; time is the table's, in seconds of training")
+        size = f"{len(table):,} rows of {settings.table}, {epochs} epochs a trial"
+        screen.say(f"{table.name}: {size}; time is the table's, in seconds of training")
     experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs, table)
     identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials, **settings.trial_flags}
     with experiment.open_folder(settings.strategy, **identity) as folder:

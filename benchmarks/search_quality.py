@@ -163,15 +163,15 @@ def format_tables(runs: Sequence[Run], best: dict[str, float], processor: str) -
         "",
         "    python benchmarks/search_quality.py",
         "",
-        f"Test accuracy in percent after 200 epochs of the cell with the best validation accuracy after {EPOCHS}: mean ± standard deviation over",
-        f"the seeds, by simulated seconds of training. Overhead: milliseconds of processor time a trial, on {processor}.",
+        f"Test accuracy in percent after 200 epochs of the cell with the best validation accuracy after {EPOCHS}: mean ± standard deviation",
+        f"over the seeds, by simulated seconds of training. Overhead: milliseconds of processor time a trial, on {processor}.",
         "",
     ]
     for dataset in DATASETS:
         published = dataset == "cifar10"
         lines += [f"{dataset}, optimum {best[dataset]:.2f}:", ""]
-        lines.append("| strategy | " + " | ".join(f"{b:,} s" for b in BUDGETS) + (" | published, 12,000 s" if published else "") + " | seeds | overhead |")
-        lines.append("|---" * (len(BUDGETS) + 3 + published) + "|")
+        columns = ["strategy", *(f"{budget:,} s" for budget in BUDGETS), *(["published, 12,000 s"] * published), "seeds", "overhead"]
+        lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
         for name in STRATEGIES:
             chosen = [run for run in runs if (run.dataset, run.strategy) == (dataset, name)]
             summaries = [summarise(chosen, budget) for budget in BUDGETS]

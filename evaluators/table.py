@@ -103,6 +103,16 @@ class Table:
         known = self.find(sample).facts
         return {name: round(known[name]) for name in SIZES if name in known}
 
+    def size(self, name: str, sample: Mapping[str, Any]) -> int:
+        """``parameters`` or ``flops`` of a sample, of a table that has them (``check_sizes``)."""
+        return self.facts(sample)[name]
+
+    def check_sizes(self, names: Collection[str]) -> None:
+        """Raise ``EvaluatorError`` unless the table has these sizes."""
+        missing = [name for name in names if name not in next(iter(self.rows.values())).facts]
+        if missing:
+            raise EvaluatorError(f"the table of {self.name} does not say how many {missing[0]} a sample has")
+
     def test_accuracy(self, sample: Mapping[str, Any]) -> float | None:
         """The test accuracy (a fraction) after the longest training, where the table has it: for the end of a search, not for the way."""
         return self.find(sample).facts.get("test_accuracy")

@@ -15,7 +15,8 @@ class TableEngine(InProcessEngine):
     """Answers each trial by ``look_up`` and charges its seconds to a simulated clock.
 
     A trial that does not fit into what is left of the budget ends the search and is not recorded: the protocol of NAS-Bench-201 (Dong and
-    Yang, ICLR 2020). A sample that was answered before costs nothing. What ``look_up`` raises ends the search.
+    Yang, ICLR 2020). A sample that was answered before costs nothing, and one that a pruner stops costs what it took until then. What
+    ``look_up`` raises ends the search.
 
     Parameters
     ----------
@@ -44,19 +45,27 @@ class TableEngine(InProcessEngine):
 
     def _run(self, model: ExecutableModelSpace) -> None:
         assert model.sample is not None
-        steps = self._look_up(model.sample)
         facts = self._facts(model.sample) if self._facts is not None else {}
-        seconds = 0.0
-        for score, cost in steps:
+        curve: list[float] = []
+        seconds, status = 0.0, "complete"
+        if self._pruning is not None:
+            self._pruning.begin()
+        for score, cost in self._look_up(model.sample):
             seconds += cost
             if self._budget is not None and self.clock + seconds > self._budget:
                 self._is_over = True
                 self.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Interrupted))
                 return
+            curve.append(score)
             self.dispatch_model_event(IntermediateMetricEvent(model, score))
+            if self._pruning is not None and self._pruning.stops(score):
+                status = "pruned"
+                break
         self.clock += seconds
-        score = steps[-1][0]
-        self._record(model, TrialResult(len(self._known), dict(model.sample), "complete", score, [s for s, _ in steps], seconds, None, facts))
+        final = curve[-1] if status == "complete" else None
+        if self._pruning is not None:
+            self._pruning.end(status, final)
+        self._record(model, TrialResult(len(self._known), dict(model.sample), status, final, curve, seconds, None, facts))
 
     def budget_available(self) -> bool:
         return not self._is_over and super().budget_available()

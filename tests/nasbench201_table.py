@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import itertools
 from pathlib import Path
 
 import pytest
 
 REAL = Path(__file__).parents[2] / "shared" / "nasbench201" / "nasbench201.csv.gz"
-needs_the_real_one = pytest.mark.skipif(not REAL.is_file(), reason="the table of NAS-Bench-201 is not beside the checkout (shared/nasbench201)")
+needs_the_real_one = pytest.mark.skipif(not REAL.is_file(), reason="NAS-Bench-201 is not beside the checkout (shared/nasbench201)")
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 PARTS = ("val12", "val200", "test200", "time200_s", "params_M", "flops_M")
 COLUMNS = ["arch_str", *(f"{data}_{part}" for data in ("c10", "c100") for part in PARTS)]
@@ -35,7 +36,8 @@ def make_rows() -> list[list[str]]:
 
 def write_table(path: Path, rows: list[list[str]]) -> Path:
     """Write a table; a name that ends in .gz is compressed."""
-    opened = gzip.open(path, "wt", newline="") if path.suffix == ".gz" else path.open("w", newline="")
-    with opened as file:
-        csv.writer(file).writerows(rows)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    data = text.getvalue().encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return path

@@ -18,6 +18,7 @@ from evaluators.table import load_table
 from records.trials import TrialLog
 from run_experiment import main
 from strategies import STRATEGIES
+from strategies.pruning import make_pruning
 from strategies.table_engine import TableEngine
 
 BEST = dict.fromkeys(("edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3"), "nor_conv_3x3")
@@ -64,7 +65,7 @@ def test_columns_can_be_described_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "columns.json").write_text(json.dumps(columns))
     table = load_table(path, tmp_path / "columns.json")
     assert table.steps({"x": "a", "y": "b"}, [5]) == [pytest.approx((0.915, 3600.0))]
-    with pytest.raises(EvaluatorError, match="--dataset yours: .* has scores for mine"):
+    with pytest.raises(EvaluatorError, match=r"--dataset yours: .* has scores for mine"):
         load_table(path, tmp_path / "columns.json", "yours")
 
 
@@ -151,6 +152,20 @@ def test_the_clock_of_a_resumed_search_goes_on() -> None:
     assert not resumed.budget_available()
 
 
+def test_a_pruned_trial_costs_what_it_took_until_then() -> None:
+    steps = {1: [(0.1, 6.0), (0.15, 100.0)], 2: [(0.2, 6.0), (0.25, 100.0)], 3: [(0.3, 6.0), (0.35, 100.0)]}
+    pruning = make_pruning("halving", epochs=2)
+    engine = TableEngine(look_up=lambda sample: steps[sample["n"]], pruning=pruning)
+    models = submit(engine, 2, 1, 3)
+    assert [(result.status, result.score, result.curve, result.seconds) for result in engine.results] == [
+        ("complete", 0.25, [0.2, 0.25], 106.0),
+        ("pruned", None, [0.1], 6.0),
+        ("complete", 0.35, [0.3, 0.35], 106.0),
+    ]
+    assert [model.metric for model in models] == [0.25, None, 0.35]
+    assert engine.clock == 218.0
+
+
 # --- whole runs ----------------------------------------------------------------------------------------------------------------------
 
 SEARCH = ["--space", "nasbench201", "--evaluator", "table"]
@@ -191,6 +206,32 @@ def test_the_longer_training_is_another_fidelity(made_up: Path, in_a_folder_of_i
         assert trial.seconds == pytest.approx(100 * convolutions + 100)
 
 
+def test_successive_halving_over_the_two_fidelities(
+    made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*SEARCH, "--strategy", "random", "--table", str(made_up), "--epochs", "200", "--pruner", "halving", "--trials", "30"]
+    assert main([*arguments, "--out", "run"]) == 0
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    pruned = [trial for trial in trials if trial.status == "pruned"]
+    assert 10 < len(pruned) < 30
+    assert f"{len(pruned)} of 30 trials were pruned by halving" in capsys.readouterr().out
+    for trial in trials:
+        convolutions = list(trial.architecture.values()).count("nor_conv_3x3")
+        cost = 100 * convolutions + 100
+        assert trial.seconds == pytest.approx(0.06 * cost if trial in pruned else 1.06 * cost)
+        assert trial.curve == pytest.approx([0.1 * convolutions + 0.05, 0.1 * convolutions + 0.08][: 1 if trial in pruned else 2])
+
+
+def test_limits_on_the_size_are_those_of_the_table(made_up: Path, in_a_folder_of_its_own: Path, tmp_path: Path) -> None:
+    arguments = [*SEARCH, "--strategy", "random", "--table", str(made_up), "--trials", "10", "--max-params", "300k", "--out", "run"]
+    assert main(arguments) == 0
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert len(trials) == 10
+    assert max(trial.parameters or 0 for trial in trials) == 300_000
+    with pytest.raises(EvaluatorError, match="does not say how many flops"):
+        load_table(small_table(tmp_path, "a,4,0.5,10,0.7,30,1000")).check_sizes(["parameters", "flops"])
+
+
 def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) -> None:
     pins = [word for label, operation in MIXED.items() for word in ("--set", f"{label}={operation}")]
     assert main([*SEARCH, "--strategy", "tpe", "--table", str(made_up), *pins, "--out", "run"]) == 0
@@ -211,9 +252,7 @@ def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) 
         (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table goes with a search"),
     ],
 )
-def test_usage(
-    arguments: list[str], words: str, made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_usage(arguments: list[str], words: str, made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(made_up) if word == "TABLE" else word for word in arguments]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
