@@ -27,6 +27,7 @@ from records.best import BestArchitecture, check_architecture, load_best, save_b
 from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
 from records.log import log_to
+from records.pareto import save_pareto
 from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.run_folder import RunFolder, stored_identity
@@ -185,6 +186,11 @@ class Experiment:
             return make_space(self.space_class, self.space_arguments)
 
     @property
+    def objectives(self) -> tuple[str, ...]:
+        """Those of a strategy that takes several: the accuracy, then what is to be small."""
+        return self.settings.objectives or ("accuracy", "parameters")
+
+    @property
     def reports(self) -> Sequence[int]:
         """The epochs after which a trial has a score; one that is looked up and not pruned has only the last."""
         if self.table is None:
@@ -211,6 +217,8 @@ class Experiment:
         if table is None:
             reject = SizeLimits(limits, labels, lambda sample: build_without_data(lambda: self.build(sample)))
             return InProcessEngine(time_budget=settings.time_budget, describe=self.measure, reject=reject, **options)
+        if strategy_entry(settings.strategy or "").several_objectives:
+            table.check_sizes(self.objectives[1:])
         table.check_sizes([name for name, limit in zip(("parameters", "flops"), limits, strict=True) if limit.value is not None])
         reject = SizeLimits(limits, table.labels, dict)
         look_up = partial(table.steps, fidelities=self.reports)
@@ -273,6 +281,11 @@ def search(settings: Settings, screen: Screen) -> None:
     table = open_table(settings)
     if table is not None and strategy.one_shot:
         raise StrategyError(f"{settings.strategy} trains a supernet, which no table can answer: leave out --evaluator {settings.evaluator}")
+    if settings.objectives and not strategy.several_objectives:
+        fitting = ", ".join(name for name, other in STRATEGIES.items() if other.several_objectives)
+        raise StrategyError(f"{settings.strategy} has one objective, the accuracy: leave out --objectives, or take {fitting}")
+    if strategy.several_objectives and settings.pruner != Settings.pruner:
+        raise StrategyError(f"a trial that ends early can be best in its size: leave out --pruner, which {settings.strategy} cannot use")
     quiet_libraries()
     from evaluators.recipes import override, recipe_values
     from spaces.choices import legal_choices, require_labels
@@ -301,6 +314,8 @@ def search(settings: Settings, screen: Screen) -> None:
         screen.say(f"{table.name}: {size}; time is the table's, in seconds of training")
     experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs, table)
     identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials, **settings.trial_flags}
+    if strategy.several_objectives:
+        identity["objectives"] = experiment.objectives
     with experiment.open_folder(settings.strategy, **identity) as folder:
         if strategy.one_shot:
             search_one_shot(experiment, folder)
@@ -424,7 +439,12 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
             engine.submit_models(explored.freeze(first_sample(architecture, default, searched, experiment.recipe)))
             for rejection in engine.rejections:
                 experiment.screen.warn(f"the search begins without the default configuration: {rejection.reason}")
-        strategy.load()(seed=settings.seed, trials=total)(explored, engine)
+        several = {"costs": experiment.objectives[1:]} if strategy.several_objectives else {}
+        strategy.load()(seed=settings.seed, trials=total, **several)(explored, engine)
+    if strategy.several_objectives:
+        origin = {"name": experiment.space_name, "arguments": experiment.space_arguments}
+        count = save_pareto(folder.path / "pareto.json", keeper.trials, experiment.objectives, space=origin)
+        experiment.screen.say(f"{count} trials are best in {' against '.join(experiment.objectives)}: {folder.path / 'pareto.json'}")
     for line in describe_outcome(engine, settings.pruner):
         experiment.screen.say(line)
 

@@ -163,8 +163,8 @@ def format_tables(runs: Sequence[Run], best: dict[str, float], processor: str) -
         "",
         "    python benchmarks/search_quality.py",
         "",
-        f"Test accuracy in percent after 200 epochs of the cell with the best validation accuracy after {EPOCHS}: mean ± standard deviation",
-        f"over the seeds, by simulated seconds of training. Overhead: milliseconds of processor time a trial, on {processor}.",
+        f"Test accuracy in percent after 200 epochs of the cell with the best validation accuracy after {EPOCHS}: mean ± standard",
+        f"deviation over the seeds, by simulated seconds of training. Overhead: milliseconds of processor time a trial, on {processor}.",
         "",
     ]
     for dataset in DATASETS:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from records import RecordError
+from records.pareto import parse_objectives
 from records.presets import PRESETS
 
 # The lab's options, short for --set. People type them from memory.
@@ -48,6 +49,7 @@ class Settings:
     max_flops: int | None = None
     pruner: str = "none"
     evaluator: str = "train"
+    objectives: tuple[str, ...] | None = None
     table: Path | None = None
     table_columns: Path | None = None
     recipe: str | None = None
@@ -106,7 +108,7 @@ def _check_action(settings: Settings) -> None:
     if settings.resume and settings.out is None:
         raise RecordError("--resume needs the run's folder: --out DIR")
     if settings.retrain is not None:
-        for name in ("space", "strategy", "trials", "time_budget", "table"):
+        for name in ("space", "strategy", "trials", "time_budget", "table", "objectives"):
             if getattr(settings, name) is not None:
                 raise RecordError(f"--{name.replace('_', '-')} goes with a search, not with --retrain")
         for flag in settings.trial_flags:
@@ -202,6 +204,12 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         "--pruner", default="none", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)"
     )
     how.add_argument("--evaluator", default="train", metavar="NAME", help="how a choice is scored (default: train)")
+    how.add_argument(
+        "--objectives",
+        type=parse_objectives,
+        metavar="NAMES",
+        help="of nsga2: accuracy,parameters (default), or with flops; see pareto.json",
+    )
     how.add_argument("--table", type=Path, metavar="FILE", help="for --evaluator table: a CSV file, as it is or compressed by gzip")
     how.add_argument(
         "--table-columns", type=Path, metavar="FILE", help="JSON file that says what its columns mean, where the program does not know them"

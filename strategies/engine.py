@@ -159,6 +159,10 @@ class InProcessEngine(ExecutionEngine):
         """Whether so many samples were rejected since the last trial that the search has ended."""
         return self._rejected_in_a_row >= MAX_REJECTIONS
 
+    def facts_of(self, sample: Sample) -> dict[str, Any]:
+        """What ``describe`` said of the trial of ``sample``; raises ``KeyError`` where there was none."""
+        return self._known[sample_key(sample)].facts
+
     def submit_models(self, *models: ExecutableModelSpace) -> None:
         for model in models:
             if model.status != ModelStatus.Frozen or model.sample is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,12 @@ def tpe(*, seed: int, trials: int) -> OptunaStrategy:
 def gaussian_process(*, seed: int, trials: int) -> OptunaStrategy:
     """Gaussian process with expected improvement; a quarter of the trials, at most ten, are random at first."""
     return OptunaStrategy(optuna.samplers.GPSampler(seed=seed, n_startup_trials=max(2, min(10, trials // 4))))
+
+
+def nsga2(*, seed: int, trials: int, costs: Sequence[str] = ()) -> OptunaStrategy:
+    """NSGA-II (Deb et al. 2002): the score, and the ``costs`` of a trial by the names of its facts; a quarter of the trials a generation."""
+    sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
+    return OptunaStrategy(sampler, explore=np.random.RandomState(seed), costs=costs)
 
 
 class _Encoder:
@@ -133,12 +139,17 @@ class OptunaStrategy(Strategy):
     explore
         Draws a new sample near one that the sampler repeats; ``None``: repeats go to the engine, which answers them from its record. A
         Gaussian process wants the latter: told again, it is sure of that place and moves on, where TPE would only come back more often.
+    costs
+        Further objectives, lower is better: names of facts that the engine has of every trial (``InProcessEngine.facts_of``).
     """
 
-    def __init__(self, sampler: optuna.samplers.BaseSampler, *, explore: np.random.RandomState | None = None) -> None:
+    def __init__(
+        self, sampler: optuna.samplers.BaseSampler, *, explore: np.random.RandomState | None = None, costs: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._study = optuna.create_study(directions=["maximize", *("minimize" for _ in costs)], sampler=sampler)
+        self._costs = tuple(costs)
         self._encoders: dict[str, _Encoder] = {}
         self._running: dict[int, Trial] = {}
         self._asked: set[str] = set()
@@ -169,7 +180,15 @@ class OptunaStrategy(Strategy):
         parameters = {
             name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(model.sample[label]).items()
         }
-        self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, value=model.metric))
+        self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, values=self._values(model)))
+
+    def _values(self, model: ExecutableModelSpace) -> list[float]:
+        """The score and the costs of a trained model."""
+        if not self._costs:
+            return [model.metric]
+        engine: Any = self.engine
+        facts = engine.facts_of(model.sample)
+        return [model.metric, *(float(facts[name]) for name in self._costs)]
 
     def _run(self) -> None:
         distributions = self._distributions
@@ -214,7 +233,7 @@ class OptunaStrategy(Strategy):
         if trial is None:
             return
         if event.status == ModelStatus.Trained:
-            self._study.tell(trial, event.model.metric)
+            self._study.tell(trial, self._values(event.model))
         elif isinstance(event, RejectedEvent):
             trial.set_constraint("allowed", event.excess)
             self._study.tell(trial, state=TrialState.PRUNED)
