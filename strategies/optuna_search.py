@@ -36,7 +36,7 @@ def gaussian_process(*, seed: int, trials: int) -> OptunaStrategy:
 
 
 def nsga2(*, seed: int, trials: int, costs: Sequence[str] = ()) -> OptunaStrategy:
-    """NSGA-II (Deb et al. 2002): the score, and the ``costs`` of a trial by the names of its facts; a quarter of the trials a generation."""
+    """NSGA-II (Deb et al. 2002), a quarter of the trials a generation: the score, and ``costs``, the names of facts that are to be small."""
     sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
     return OptunaStrategy(sampler, explore=np.random.RandomState(seed), costs=costs)
 
