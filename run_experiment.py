@@ -418,8 +418,15 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         score, size = ("validation accuracy", trial.score, experiment.epochs), {"parameters": trial.parameters, "flops": trial.flops}
         experiment.write_best(folder, trial.architecture, trial.hyperparameters, score, size, trial=trial.number)
 
-    paths, labels = (folder.trials_path, folder.best_path), {"architecture": architecture, "recipe": experiment.recipe}
-    keeper = TrialKeeper(*paths, experiment.screen, **labels, save_best=save_best, durable=experiment.table is None)
+    keeper = TrialKeeper(
+        folder.trials_path,
+        folder.best_path,
+        experiment.screen,
+        architecture=architecture,
+        recipe=experiment.recipe,
+        save_best=save_best,
+        durable=experiment.table is None,
+    )
     with keeper.shown(max_trials, settings.strategy or ""):
         engine = experiment.make_engine(
             list(architecture),

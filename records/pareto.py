@@ -26,9 +26,9 @@ def parse_objectives(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in OBJECTIVES:
-            raise RecordError(f"--objectives {text}: {name!r} is not one of {', '.join(OBJECTIVES)}")
+            raise RecordError(f"{name!r} is not one of {', '.join(OBJECTIVES)}")
     if len(set(names)) != len(names) or len(names) < 2 or names[0] != ACCURACY:
-        raise RecordError(f"--objectives {text}: expected {ACCURACY} and one or more of {', '.join(list(OBJECTIVES)[1:])}, each once")
+        raise RecordError(f"{text!r}: expected {ACCURACY} and one or more of {', '.join(list(OBJECTIVES)[1:])}, each once")
     return names
 
 

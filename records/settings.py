@@ -153,6 +153,13 @@ def _size(text: str) -> int:
     return round(value)
 
 
+def _objectives(text: str) -> tuple[str, ...]:
+    try:
+        return parse_objectives(text)
+    except RecordError as error:  # a ValueError, for which argparse has words of its own
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _seed(text: str) -> int:
     if not text.isdigit() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
@@ -206,7 +213,7 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     how.add_argument("--evaluator", default="train", metavar="NAME", help="how a choice is scored (default: train)")
     how.add_argument(
         "--objectives",
-        type=parse_objectives,
+        type=_objectives,
         metavar="NAMES",
         help="of nsga2: accuracy,parameters (default), or with flops; see pareto.json",
     )

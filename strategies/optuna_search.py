@@ -15,6 +15,7 @@ from nni.nas.execution.event import ModelEventType, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
 from strategies import StrategyError
@@ -36,7 +37,7 @@ def gaussian_process(*, seed: int, trials: int) -> OptunaStrategy:
 
 
 def nsga2(*, seed: int, trials: int, costs: Sequence[str] = ()) -> OptunaStrategy:
-    """NSGA-II (Deb et al. 2002), a quarter of the trials a generation: the score, and ``costs``, the names of facts that are to be small."""
+    """NSGA-II (Deb et al. 2002), a quarter of the trials a generation: the score, and ``costs``, names of facts to be small."""
     sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
     return OptunaStrategy(sampler, explore=np.random.RandomState(seed), costs=costs)
 
@@ -148,7 +149,8 @@ class OptunaStrategy(Strategy):
     ) -> None:
         super().__init__()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(directions=["maximize", *("minimize" for _ in costs)], sampler=sampler)
+        directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * len(costs)
+        self._study = optuna.create_study(directions=directions, sampler=sampler)
         self._costs = tuple(costs)
         self._encoders: dict[str, _Encoder] = {}
         self._running: dict[int, Trial] = {}
