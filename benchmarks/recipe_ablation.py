@@ -7,7 +7,6 @@ One thing differs from the recipe in each row. All rows of one seed have the sam
 object of mean validation accuracies.
 """
 
-
 from __future__ import annotations
 
 import argparse
