@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from records.best import BestArchitecture, check_architecture, load_best, save_b
 from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
 from records.log import log_to
+from records.pareto import save_pareto
 from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.run_folder import RunFolder, stored_identity
@@ -102,7 +104,10 @@ def show_list(screen: Screen) -> None:
 
 @dataclass
 class Experiment:
-    """What search and retraining share: the data in memory, the space, the hyperparameters, where to compute."""
+    """What search and retraining share: the data, the space, the hyperparameters, where to compute.
+
+    Scores come from ``table`` where there is one, else from trainings on the images, which are loaded; ``data`` is the one or the other.
+    """
 
     settings: Settings
     screen: Screen
@@ -110,8 +115,21 @@ class Experiment:
     space_arguments: dict[str, Any]
     recipe: dict[str, Any]
     epochs: int
+    table: Any = None
 
     def __post_init__(self) -> None:
+        self.data: Any = self.table
+        self.device: Any = None
+        self.precision: Any = None
+        if self.table is None:
+            self._prepare_training()
+        self.space_class = space_entry(self.space_name).load()
+        if self.data.num_classes is not None:
+            self.space_arguments = {**self.space_arguments, "num_classes": self.data.num_classes}
+        self.precision_name = str(self.precision).removeprefix("torch.")
+
+    def _prepare_training(self) -> None:
+        """Load the images, choose where and how exactly to compute."""
         from evaluators.data import load_dataset
         from evaluators.devices import choose_device, choose_precision
 
@@ -124,12 +142,9 @@ class Experiment:
         )
         limit = PRESETS[settings.preset].images
         self.data = load_dataset(settings.dataset, data_dir=settings.data_dir, seed=settings.seed, limit=limit, announce=say, warn=warn)
-        self.space_class = space_entry(self.space_name).load()
-        self.space_arguments = {**self.space_arguments, "num_classes": self.data.num_classes}
-        self.precision_name = str(self.precision).removeprefix("torch.")
         sizes = self.data.describe()
         counts = ", ".join(f"{sizes[part]:,} {part}" for part in ("train", "validation", "test"))
-        say(f"{sizes['name']}: {counts} images; {self.device}, {self.precision_name}")
+        say(f"{sizes['name']}: {counts} images; {self.device}, {str(self.precision).removeprefix('torch.')}")
 
     @property
     def training(self) -> dict[str, Any]:
@@ -169,6 +184,45 @@ class Experiment:
         with torch.random.fork_rng(), nullcontext() if architecture is None else model_context(dict(architecture)):
             torch.manual_seed(self.settings.seed)
             return make_space(self.space_class, self.space_arguments)
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Those of a strategy that takes several: the accuracy, then what is to be small."""
+        return self.settings.objectives or ("accuracy", "parameters")
+
+    @property
+    def reports(self) -> Sequence[int]:
+        """The epochs after which a trial has a score; one that is looked up and not pruned has only the last."""
+        if self.table is None:
+            return range(1, self.epochs + 1)
+        least = self.epochs if self.settings.pruner == Settings.pruner else 0
+        return [epochs for epochs in self.table.fidelities if least <= epochs <= self.epochs]
+
+    def make_engine(self, labels: Sequence[str], **options: Any) -> Any:
+        """Where trials run: in this process, or nowhere, where their results are looked up; ``labels`` are those of the architecture."""
+        from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
+        from strategies.engine import InProcessEngine
+        from strategies.limits import Limit, SizeLimits
+        from strategies.table_engine import TableEngine
+
+        table, settings = self.table, self.settings
+        if table is None:
+            measures: tuple[Any, Any] = (count_parameters, lambda network: count_multiply_adds(network, self.image_shape))
+        else:
+            measures = (partial(table.size, "parameters"), partial(table.size, "flops"))
+        limits = [
+            Limit("--max-params", settings.max_params, "parameters", measures[0]),
+            Limit("--max-flops", settings.max_flops, "multiply-adds", measures[1]),
+        ]
+        if table is None:
+            reject = SizeLimits(limits, labels, lambda sample: build_without_data(lambda: self.build(sample)))
+            return InProcessEngine(time_budget=settings.time_budget, describe=self.measure, reject=reject, **options)
+        if strategy_entry(settings.strategy or "").several_objectives:
+            table.check_sizes(self.objectives[1:])
+        table.check_sizes([name for name, limit in zip(("parameters", "flops"), limits, strict=True) if limit.value is not None])
+        reject = SizeLimits(limits, table.labels, dict)
+        look_up = partial(table.steps, fidelities=self.reports)
+        return TableEngine(look_up=look_up, facts=table.facts, simulated_seconds=settings.time_budget, reject=reject, **options)
 
     def measure(self, network: Any) -> dict[str, int]:
         """Parameters and multiply-adds of a network on these images."""
@@ -223,8 +277,15 @@ def search(settings: Settings, screen: Screen) -> None:
     assert settings.space is not None and settings.strategy is not None
     entry, strategy = space_entry(settings.space), strategy_entry(settings.strategy)
     check_pair(settings.strategy, settings.space, OFFERS)
-    evaluator_entry(settings.evaluator)
     pruner_entry(settings.pruner)
+    table = open_table(settings)
+    if table is not None and strategy.one_shot:
+        raise StrategyError(f"{settings.strategy} trains a supernet, which no table can answer: leave out --evaluator {settings.evaluator}")
+    if settings.objectives and not strategy.several_objectives:
+        fitting = ", ".join(name for name, other in STRATEGIES.items() if other.several_objectives)
+        raise StrategyError(f"{settings.strategy} has one objective, the accuracy: leave out --objectives, or take {fitting}")
+    if strategy.several_objectives and settings.pruner != Settings.pruner:
+        raise StrategyError(f"a trial that ends early can be best in its size: leave out --pruner, which {settings.strategy} cannot use")
     quiet_libraries()
     from evaluators.recipes import override, recipe_values
     from spaces.choices import legal_choices, require_labels
@@ -232,7 +293,8 @@ def search(settings: Settings, screen: Screen) -> None:
 
     preset = PRESETS[settings.preset]
     recipe = override(recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe)), settings.pins)
-    arguments = preset_arguments(entry.load(), settings.preset, "search")
+    # A preset shrinks networks that are trained; a table is of the networks as they were published.
+    arguments = {} if table is not None else preset_arguments(entry.load(), settings.preset, "search")
     choices = legal_choices(make_space(entry.load(), arguments).simplify())
     require_labels(settings.pins, [*choices, *recipe, *(ALPHA_SETTINGS if strategy.one_shot else ())])
     pinned = {label: value for label, value in settings.pins.items() if label in choices}
@@ -245,22 +307,37 @@ def search(settings: Settings, screen: Screen) -> None:
     if not strategy.one_shot and settings.one_shot_flags:
         raise StrategyError(f"{settings.strategy} trains no supernet: leave out {', '.join(settings.one_shot_flags)}")
     epochs = settings.epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
-    experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs)
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
-    identity = {
-        "strategy": settings.strategy,
-        "evaluator": settings.evaluator,
-        "trials": trials,
-        **settings.trial_flags,
-        **settings.one_shot_flags,
-    }
+    if table is not None:
+        epochs = table.check_epochs(settings.epochs or table.fidelities[0])
+        if settings.trials is None and settings.time_budget is not None:
+            trials = max(1, int(settings.time_budget / table.mean_seconds(epochs)))
+        size = f"{len(table):,} rows of {settings.table}, {epochs} epochs a trial"
+        screen.say(f"{table.name}: {size}; time is the table's, in seconds of training")
+    experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs, table)
+    identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials}
+    identity |= settings.trial_flags | settings.one_shot_flags
+    if strategy.several_objectives:
+        identity["objectives"] = experiment.objectives
     with experiment.open_folder(settings.strategy, **identity) as folder:
         if strategy.one_shot:
             search_one_shot(experiment, folder)
         else:
             search_trials(experiment, folder, pinned, trials)
         show_best(load_best(folder.best_path), folder, experiment)
+
+
+def open_table(settings: Settings) -> Any:
+    """The table that ``--evaluator`` looks up; ``None`` where networks are trained."""
+    entry = evaluator_entry(settings.evaluator)
+    if entry.looks_up:
+        if settings.table is None:
+            raise RecordError(f"--evaluator {settings.evaluator} needs --table FILE")
+        return entry.load()(settings.table, settings.table_columns, settings.dataset)
+    if settings.table is not None:
+        raise RecordError("--table goes with --evaluator table")
+    return None
 
 
 def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
@@ -326,10 +403,8 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
     from nni.nas.execution import ModelEventType
     from nni.nas.space import SimplifiedModelSpace
 
-    from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
     from spaces.choices import count_configurations, first_sample, restrict
-    from strategies.engine import InProcessEngine, TrialResult
-    from strategies.limits import Limit, SizeLimits
+    from strategies.engine import TrialResult
     from strategies.outcome import describe_outcome
     from strategies.pruning import make_pruning, why_idle
 
@@ -340,16 +415,20 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         pinned = {**default, **pinned}
     architecture = restrict(space.simplify(), pinned, preset_choices(space_class, settings.preset))
     searched = {label: mutable for label, mutable in space_class.hyperparameters().items() if label not in settings.pins}
-    fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
-    evaluate = evaluator_entry(settings.evaluator).load()
-    evaluator = FunctionalEvaluator(evaluate, **experiment.training, report=nni.report_intermediate_result, **fixed, **searched)
+    if experiment.table is None:
+        fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
+        evaluate = evaluator_entry(settings.evaluator).load()
+        evaluator = FunctionalEvaluator(evaluate, **experiment.training, report=nni.report_intermediate_result, **fixed, **searched)
+    else:
+        searched = {label: mutable for label, mutable in searched.items() if label in experiment.table.labels}
+        experiment.table.check_labels([*architecture, *searched])
+        evaluator = FunctionalEvaluator(experiment.table.find, **searched)
     explored = SimplifiedModelSpace(space, architecture, evaluator)
     total = min(trials, count_configurations(explored.simplify()))  # a small space may hold fewer
-    limits = [
-        Limit("--max-params", settings.max_params, "parameters", count_parameters),
-        Limit("--max-flops", settings.max_flops, "multiply-adds", lambda network: count_multiply_adds(network, experiment.image_shape)),
-    ]
-    if idle := why_idle(settings.pruner, epochs=experiment.epochs, trials=total):
+    # With a table the budget alone may end a search; the number of trials is then an estimate.
+    max_trials = None if experiment.table is not None and settings.trials is None and settings.time_budget else total
+    reports = len(experiment.reports)
+    if idle := why_idle(settings.pruner, epochs=reports, trials=total):
         experiment.screen.warn(idle)
 
     def save_best(trial: Trial) -> None:
@@ -357,17 +436,22 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         score, size = ("validation accuracy", trial.score, experiment.epochs), {"parameters": trial.parameters, "flops": trial.flops}
         experiment.write_best(folder, trial.architecture, trial.hyperparameters, score, size, trial=trial.number)
 
-    paths = (folder.trials_path, folder.best_path)
-    keeper = TrialKeeper(*paths, experiment.screen, architecture=architecture, recipe=experiment.recipe, save_best=save_best)
-    with keeper.shown(total, settings.strategy or ""):
-        engine = InProcessEngine(
-            max_trials=total,
-            time_budget=settings.time_budget,
+    keeper = TrialKeeper(
+        folder.trials_path,
+        folder.best_path,
+        experiment.screen,
+        architecture=architecture,
+        recipe=experiment.recipe,
+        save_best=save_best,
+        durable=experiment.table is None,
+    )
+    with keeper.shown(max_trials, settings.strategy or ""):
+        engine = experiment.make_engine(
+            list(architecture),
+            max_trials=max_trials,
             canonical=lambda sample: {**sample, **space_class.canonical({label: sample[label] for label in architecture})},
             known=[TrialResult(**fields) for fields in keeper.recorded(searched)],
-            reject=SizeLimits(limits, list(architecture), lambda sample: build_without_data(lambda: experiment.build(sample))),
-            pruning=make_pruning(settings.pruner, epochs=experiment.epochs),
-            describe=experiment.measure,
+            pruning=make_pruning(settings.pruner, epochs=reports),
             on_result=keeper.note,
             seed=settings.seed,
         )
@@ -380,7 +464,12 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
             engine.submit_models(explored.freeze(first_sample(architecture, default, searched, experiment.recipe)))
             for rejection in engine.rejections:
                 experiment.screen.warn(f"the search begins without the default configuration: {rejection.reason}")
-        strategy.load()(seed=settings.seed, trials=total)(explored, engine)
+        several = {"costs": experiment.objectives[1:]} if strategy.several_objectives else {}
+        strategy.load()(seed=settings.seed, trials=total, **several)(explored, engine)
+    if strategy.several_objectives:
+        origin = {"name": experiment.space_name, "arguments": experiment.space_arguments}
+        count = save_pareto(folder.path / "pareto.json", keeper.trials, experiment.objectives, space=origin)
+        experiment.screen.say(f"{count} trials are best in {' against '.join(experiment.objectives)}: {folder.path / 'pareto.json'}")
     for line in describe_outcome(engine, settings.pruner):
         experiment.screen.say(line)
 
@@ -391,12 +480,15 @@ def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment)
     assert best.score is not None
     rows: list[list[object]] = [[best.score["metric"], f"{format_accuracy(best.score['value'])}, epoch {best.score['epochs']}"]]
     rows += [[label, value] for label, value in experiment.space_class.describe(best.architecture).items()]
+    if experiment.table is not None:
+        test_accuracy = experiment.table.test_accuracy({**best.hyperparameters, **best.architecture})
+        rows += [["test accuracy by the table", format_accuracy(test_accuracy)]]
     rows += [["parameters", format_count(best.parameters)], ["multiply-adds", format_count(best.flops)], ["written to", folder.best_path]]
     screen.closing_table(f"Best of {settings.space} by {settings.strategy} on {experiment.data.name}", rows)
     preset = "" if settings.preset == Settings.preset else f" --preset {settings.preset}"
     screen.next_command(
         f"python run_experiment.py --retrain {shlex.quote(str(folder.best_path))}{preset}"
-        f"{repeat_data_flags(settings, experiment.data.name)}"
+        f"{repeat_data_flags(settings, experiment.data.name) if experiment.table is None else ''}"
     )
 
 

@@ -1,7 +1,8 @@
 """HOW GOOD a choice is: data, training, measurements.
 
 An evaluator is a plain function: a frozen network and hyperparameters in, a score (a float, higher is better) out, and a call of
-``report`` with the score of every epoch on the way. The same function serves trials, single configurations and notebooks.
+``report`` with the score of every epoch on the way. The same function serves trials, single configurations and notebooks. A table of
+results takes a sample in place of a network.
 
 To add one: write one function in one file, then one line in ``EVALUATORS``. The contract tests run over the dict.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 class EvaluatorError(ValueError):
@@ -23,12 +25,17 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass(frozen=True)
 class EvaluatorEntry:
-    """One line of ``EVALUATORS``: where the function is and what it does."""
+    """One line of ``EVALUATORS``: where it is and what it does.
+
+    One with ``looks_up`` answers samples from a file in place of networks: its target is a function that reads the file
+    (``evaluators.table.load_table``).
+    """
 
     target: str
     summary: str
+    looks_up: bool = False
 
-    def load(self) -> Callable[..., float]:
+    def load(self) -> Callable[..., Any]:
         """The function; imports torch on first use."""
         module, name = self.target.split(":")
         return getattr(importlib.import_module(module), name)
@@ -36,6 +43,7 @@ class EvaluatorEntry:
 
 EVALUATORS: dict[str, EvaluatorEntry] = {
     "train": EvaluatorEntry("evaluators.training:train_and_validate", "trains the network, scores it on the validation split"),
+    "table": EvaluatorEntry("evaluators.table:load_table", "looks up what a training gave, in the file --table", looks_up=True),
 }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from records import RecordError
+from records.pareto import parse_objectives
 from records.presets import PRESETS
 
 # The lab's options, short for --set. People type them from memory.
@@ -51,6 +52,9 @@ class Settings:
     order: int | None = None
     collapse_guard: str | None = None
     evaluator: str = "train"
+    objectives: tuple[str, ...] | None = None
+    table: Path | None = None
+    table_columns: Path | None = None
     recipe: str | None = None
     seed: int = 0
     device: str = "auto"
@@ -113,7 +117,7 @@ def _check_action(settings: Settings) -> None:
     if settings.resume and settings.out is None:
         raise RecordError("--resume needs the run's folder: --out DIR")
     if settings.retrain is not None:
-        for name in ("space", "strategy", "trials", "time_budget"):
+        for name in ("space", "strategy", "trials", "time_budget", "table", "objectives"):
             if getattr(settings, name) is not None:
                 raise RecordError(f"--{name.replace('_', '-')} goes with a search, not with --retrain")
         for flag in {**settings.trial_flags, **settings.one_shot_flags}:
@@ -158,6 +162,13 @@ def _size(text: str) -> int:
     return round(value)
 
 
+def _objectives(text: str) -> tuple[str, ...]:
+    try:
+        return parse_objectives(text)
+    except RecordError as error:  # a ValueError, for which argparse has words of its own
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _seed(text: str) -> int:
     if not text.isdigit() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
@@ -193,7 +204,8 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     size.add_argument("--preset", choices=list(PRESETS), default="quick", help=f"{summaries} (default: quick)")
     size.add_argument("--trials", type=_count, metavar="N", help="number of trials of a multi-trial search")
     size.add_argument("--epochs", type=_count, metavar="N", help="epochs: of the supernet, of each trial, or of retraining")
-    size.add_argument("--time-budget", type=_seconds, metavar="TIME", help="no trial starts after so long, a supernet ends: 90, 10m, 1.5h")
+    budget = "no trial starts after so long, a supernet ends: 90, 10m, 1.5h; simulated time with a table"
+    size.add_argument("--time-budget", type=_seconds, metavar="TIME", help=budget)
     limit = "a network with more {} is not trained: 300k, 1.5M, 2e6 (multi-trial search)"
     size.add_argument("--max-params", type=_size, metavar="N", help=limit.format("parameters"))
     size.add_argument("--max-flops", type=_size, metavar="N", help=limit.format("multiply-adds"))
@@ -215,6 +227,16 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         help="one-shot: what happens when skip connections take over the normal cell; stop keeps the last good epoch (default: warn)",
     )
     how.add_argument("--evaluator", default="train", metavar="NAME", help="how a choice is scored (default: train)")
+    how.add_argument(
+        "--objectives",
+        type=_objectives,
+        metavar="NAMES",
+        help="of nsga2: accuracy,parameters (default), or with flops; see pareto.json",
+    )
+    how.add_argument("--table", type=Path, metavar="FILE", help="for --evaluator table: a CSV file, as it is or compressed by gzip")
+    how.add_argument(
+        "--table-columns", type=Path, metavar="FILE", help="JSON file that says what its columns mean, where the program does not know them"
+    )
     how.add_argument("--recipe", metavar="NAME", help="training recipe: fast, lab, darts (default: the one that suits the space)")
     how.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of every random draw (default: 0)")
     how.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")

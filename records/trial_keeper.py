@@ -24,6 +24,7 @@ class TrialKeeper:
         architecture: the labels of a sample that belong to the architecture; the others are hyperparameters.
         recipe: the hyperparameters of every trial, where its sample says nothing else.
         save_best: called with each trial that is better than all before it.
+        durable: as in :class:`records.trials.TrialLog`.
 
     Attributes:
         trials: all so far, in their order.
@@ -39,8 +40,9 @@ class TrialKeeper:
         architecture: Collection[str],
         recipe: Mapping[str, Any],
         save_best: Callable[[Trial], None],
+        durable: bool = True,
     ) -> None:
-        self._log, self._screen = TrialLog(trials_path), screen
+        self._log, self._screen = TrialLog(trials_path, durable=durable), screen
         self._architecture, self._recipe, self._save_best = architecture, recipe, save_best
         self._best_path = best_path
         self.trials = self._log.read()
@@ -49,7 +51,7 @@ class TrialKeeper:
             screen.warn(self._log.note)
 
     @contextmanager
-    def shown(self, total: int, strategy: str) -> Iterator[None]:
+    def shown(self, total: int | None, strategy: str) -> Iterator[None]:
         """Show progress while the ``with`` block lasts. A best of the recorded trials that is not in ``best.json`` is saved first."""
         with self._screen.progress(total, "trials", strategy, completed=len(self.trials)) as self._progress:
             for trial in self.trials:

@@ -65,13 +65,18 @@ class Trial:
 class TrialLog:
     """The trials of one run. One process appends (see the lock of :class:`records.run_folder.RunFolder`), any may read.
 
+    Args:
+        durable: whether a trial is on the disk when it is noted. If not, a power cut may lose the last ones, which costs nothing where
+            trials are looked up; a killed process loses none either way.
+
     Attributes:
         path: the file; it need not exist.
         note: what the last :meth:`read` or :meth:`append` found wrong and stepped around, or None.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path
+        self._durable = durable
         self.note: str | None = None
 
     def read(self) -> list[Trial]:
@@ -119,7 +124,8 @@ class TrialLog:
             size = self._mend(descriptor)
             try:
                 _write_all(descriptor, data)
-                os.fsync(descriptor)
+                if self._durable:
+                    os.fsync(descriptor)
             except BaseException:
                 with contextlib.suppress(OSError):  # a device cannot be cut
                     os.ftruncate(descriptor, size)

@@ -55,6 +55,9 @@ SPACES: dict[str, SpaceEntry] = {
     "zoo": SpaceEntry(
         "spaces.zoo:ZooSpace", "torchvision and timm backbones, stem, hyperparameters", frozenset({"hyperparameters"}), "fast"
     ),
+    "nasbench201": SpaceEntry(
+        "spaces.nasbench201:NasBench201Space", "the cell of NAS-Bench-201 (Dong and Yang 2020), 15,625 networks", frozenset(), "fast"
+    ),
 }
 
 

@@ -159,6 +159,10 @@ class InProcessEngine(ExecutionEngine):
         """Whether so many samples were rejected since the last trial that the search has ended."""
         return self._rejected_in_a_row >= MAX_REJECTIONS
 
+    def facts_of(self, sample: Sample) -> dict[str, Any]:
+        """What ``describe`` said of the trial of ``sample``; raises ``KeyError`` where there was none."""
+        return self._known[sample_key(sample)].facts
+
     def submit_models(self, *models: ExecutableModelSpace) -> None:
         for model in models:
             if model.status != ModelStatus.Frozen or model.sample is None:
@@ -220,8 +224,10 @@ class InProcessEngine(ExecutionEngine):
         if self._pruning is not None:
             self._pruning.end(status, score)
         curve = [float(value) for value in model.metrics.intermediates]
-        result = TrialResult(number, dict(model.sample), status, score, curve, time.monotonic() - start, error, facts)
-        self._known[sample_key(model.sample)] = result
+        self._record(model, TrialResult(number, dict(model.sample), status, score, curve, time.monotonic() - start, error, facts))
+
+    def _record(self, model: ExecutableModelSpace, result: TrialResult) -> None:
+        self._known[sample_key(result.sample)] = result
         if self._on_result is not None:
             self._on_result(result)
         self._end(model, result)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
 from nni.mutable import Categorical, CategoricalMultiple, Numerical
 from nni.nas.execution.engine import ExecutionEngine
@@ -14,17 +15,31 @@ from nni.nas.execution.event import ModelEventType, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
 from strategies import StrategyError
-from strategies.engine import RejectedEvent
+from strategies.engine import RejectedEvent, sample_key
 
 MAX_SUBSETS = 256  # more subsets than this are described item by item
+MAX_MOVES = 100  # away from a sample that is known
 
 
 def tpe(*, seed: int, trials: int) -> OptunaStrategy:
-    """Tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most ten, are random at first."""
-    return OptunaStrategy(optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, min(10, trials // 4))))
+    """Tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most 20, are random at first."""
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, min(20, trials // 4)), constant_liar=False)
+    return OptunaStrategy(sampler, explore=np.random.RandomState(seed))
+
+
+def gaussian_process(*, seed: int, trials: int) -> OptunaStrategy:
+    """Gaussian process with expected improvement; a quarter of the trials, at most ten, are random at first."""
+    return OptunaStrategy(optuna.samplers.GPSampler(seed=seed, n_startup_trials=max(2, min(10, trials // 4))))
+
+
+def nsga2(*, seed: int, trials: int, costs: Sequence[str] = ()) -> OptunaStrategy:
+    """NSGA-II (Deb et al. 2002), a quarter of the trials a generation: the score, and ``costs``, names of facts to be small."""
+    sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
+    return OptunaStrategy(sampler, explore=np.random.RandomState(seed), costs=costs)
 
 
 class _Encoder:
@@ -117,14 +132,30 @@ class OptunaStrategy(Strategy):
     told as failed: samplers leave it out. A pruned trial is told as pruned, with its curve, which TPE ranks behind the completed ones and
     before those that were pruned earlier. A sample that the engine rejects is told as pruned with a violated constraint: behind all others,
     the least violating first, so that TPE learns to stay inside. None of these counts as a low score.
+
+    Parameters
+    ----------
+    sampler
+        One of Optuna's.
+    explore
+        Draws a new sample near one that the sampler repeats; ``None``: repeats go to the engine, which answers them from its record. A
+        Gaussian process wants the latter: told again, it is sure of that place and moves on, where TPE would only come back more often.
+    costs
+        Further objectives, lower is better: names of facts that the engine has of every trial (``InProcessEngine.facts_of``).
     """
 
-    def __init__(self, sampler: optuna.samplers.BaseSampler) -> None:
+    def __init__(
+        self, sampler: optuna.samplers.BaseSampler, *, explore: np.random.RandomState | None = None, costs: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * len(costs)
+        self._study = optuna.create_study(directions=directions, sampler=sampler)
+        self._costs = tuple(costs)
         self._encoders: dict[str, _Encoder] = {}
         self._running: dict[int, Trial] = {}
+        self._asked: set[str] = set()
+        self._explore = explore
 
     @property
     def study(self) -> optuna.Study:
@@ -151,23 +182,60 @@ class OptunaStrategy(Strategy):
         parameters = {
             name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(model.sample[label]).items()
         }
-        self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, value=model.metric))
+        self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, values=self._values(model)))
+
+    def _values(self, model: ExecutableModelSpace) -> list[float]:
+        """The score and the costs of a trained model."""
+        if not self._costs:
+            return [model.metric]
+        engine: Any = self.engine
+        facts = engine.facts_of(model.sample)
+        return [model.metric, *(float(facts[name]) for name in self._costs)]
 
     def _run(self) -> None:
         distributions = self._distributions
         while self.wait_for_resource():
-            trial = self._study.ask(distributions)
-            model = self.model_space.freeze({label: encoder.decode(trial.params) for label, encoder in self._encoders.items()})
+            trial, sample = self._ask(distributions)
+            model = self.model_space.freeze(sample)
             self._running[id(model)] = trial
             self.engine.submit_models(model)
         self.engine.wait_models()
+
+    def _ask(self, distributions: dict[str, BaseDistribution]) -> tuple[Trial, dict[str, Any]]:
+        """The sampler's next sample; where it repeats itself and ``explore`` is given, a new one beside what it proposed."""
+        trial = self._study.ask(distributions)
+        sample = self._decode(trial.params)
+        if self._explore is not None and sample_key(sample) in self._asked:
+            moved = self._move_away(trial.params, distributions, self._explore)
+            self._study.tell(trial, state=TrialState.FAIL)
+            self._study.enqueue_trial(moved)
+            trial = self._study.ask(distributions)
+            sample = self._decode(trial.params)
+        self._asked.add(sample_key(sample))
+        return trial, sample
+
+    def _decode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {label: encoder.decode(parameters) for label, encoder in self._encoders.items()}
+
+    def _move_away(
+        self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], random: np.random.RandomState
+    ) -> dict[str, Any]:
+        """``parameters`` with one choice after another drawn anew until they are a new sample, or until patience ends."""
+        moved = dict(parameters)
+        choices = {name: choice for name, choice in distributions.items() if isinstance(choice, CategoricalDistribution)}
+        for _ in range(MAX_MOVES if choices else 0):
+            name = list(choices)[random.randint(len(choices))]
+            moved[name] = choices[name].choices[random.randint(len(choices[name].choices))]
+            if sample_key(self._decode(moved)) not in self._asked:
+                break
+        return moved
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         trial = self._running.pop(id(event.model), None)
         if trial is None:
             return
         if event.status == ModelStatus.Trained:
-            self._study.tell(trial, event.model.metric)
+            self._study.tell(trial, self._values(event.model))
         elif isinstance(event, RejectedEvent):
             trial.set_constraint("allowed", event.excess)
             self._study.tell(trial, state=TrialState.PRUNED)

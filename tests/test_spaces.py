@@ -124,7 +124,7 @@ def test_same_seed_same_weights_in_a_fresh_process(name: str) -> None:
 
 
 def test_unknown_space_names_the_known_ones() -> None:
-    with pytest.raises(SpaceError, match=r"unknown space 'dart' \(did you mean darts\?\); known: darts, zoo"):
+    with pytest.raises(SpaceError, match=r"unknown space 'dart' \(did you mean darts\?\); known: darts, zoo, nasbench201"):
         space_entry("dart")
 
 

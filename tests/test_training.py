@@ -49,7 +49,7 @@ def make_network(dropout: float = 0.0) -> nn.Module:
 SETTINGS: dict[str, Any] = {"initial_lr": 0.1, "batch_size": 16}
 
 
-@pytest.mark.parametrize("name", EVALUATORS)
+@pytest.mark.parametrize("name", [name for name, entry in EVALUATORS.items() if not entry.looks_up])
 def test_every_evaluator_learns_reports_each_epoch_and_repeats_itself(name: str) -> None:
     evaluate = evaluator_entry(name).load()
     networks, curves = [make_network() for _ in range(3)], [[], [], []]  # type: ignore[var-annotated]

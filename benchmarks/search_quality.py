@@ -1,0 +1,246 @@
+"""How good a network the multi-trial strategies find per second of training, on the 15,625 networks of NAS-Bench-201.
+
+    python benchmarks/search_quality.py            # 100 seeds (20 of the Gaussian process), CIFAR-10 and CIFAR-100; writes docs/
+    python benchmarks/search_quality.py --quick    # 10 seeds, CIFAR-10, 12,000 s, less than 50 s; the last line is one JSON object
+
+The protocol of the paper (Dong and Yang, ICLR 2020): a search sees the validation accuracy after 12 epochs and pays the seconds that
+those took; when they reach the budget, the test accuracy after 200 epochs of the cell with the best validation accuracy counts. One run
+of a seed goes to the largest budget; what it had found at the smaller ones is read off on the way. ``random`` and ``evolution`` are NNI's
+strategies as this project sets them up; ``evolution, NNI's defaults`` is NNI's as it comes. The overhead is the processor time of a
+search (strategy, engine and look-up) by the number of its trials.
+
+The full run keeps every finished search in ``--runs`` and, begun again, goes on from there.
+"""
+
+# ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
+
+import nni.nas.strategy
+import nni.runtime.log
+from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.space import SimplifiedModelSpace
+
+from evaluators import EvaluatorError
+from evaluators.table import Table, load_table
+from spaces.nasbench201 import NasBench201Space
+from strategies import strategy_entry
+from strategies.table_engine import TableEngine
+
+FILE = "nasbench201.csv.gz"
+PLACES = (ROOT / "data" / "nasbench201" / FILE, ROOT.parent / "shared" / "nasbench201" / FILE)
+BUDGETS = (6_000, 12_000, 20_000)
+SIZED_FOR = 12_000  # strategies size their first, random part by the trials of this budget
+EPOCHS = 12
+DATASETS = ("cifar10", "cifar100")
+QUICK = ("tpe", "random", "evolution", "local")
+NNI_EVOLUTION = "evolution, NNI's defaults"
+STRATEGIES = ("random", "evolution", NNI_EVOLUTION, "local", "tpe", "gp")
+PUBLISHED = {"random": "93.70 ± 0.36", "evolution": "93.92 ± 0.30"}  # the paper's, CIFAR-10, 12,000 s
+BEGIN, END = "<!-- search quality: begin -->", "<!-- search quality: end -->"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search: ``path`` has (simulated seconds, validation accuracy, test accuracy) of each new best, accuracies in percent."""
+
+    dataset: str
+    strategy: str
+    seed: int
+    trials: int
+    overhead_ms: float
+    path: list[tuple[float, float, float]]
+
+    def test_at(self, seconds: float) -> float:
+        """Test accuracy, in percent, of the best cell by validation after so many simulated seconds; 0 before the first trial."""
+        return ([0.0] + [test for clock, _, test in self.path if clock <= seconds])[-1]
+
+
+def make_strategy(name: str, seed: int, trials: int) -> Any:
+    if name == NNI_EVOLUTION:
+        return nni.nas.strategy.RegularizedEvolution(seed=seed)
+    return strategy_entry(name).load()(seed=seed, trials=trials)
+
+
+def search(table: Table, name: str, seed: int, budget: float) -> Run:
+    """Search the table with a strategy until ``budget`` simulated seconds are spent."""
+    clock, path = 0.0, []
+
+    def note(result: Any) -> None:
+        nonlocal clock
+        clock += result.seconds
+        if not path or 100 * result.score > path[-1][1]:
+            path.append((clock, 100 * result.score, 100 * (table.test_accuracy(result.sample) or 0.0)))
+
+    # The labels are those of the full-sized space; no network is built.
+    space = SimplifiedModelSpace.from_model(NasBench201Space(width=1, cells=1), FunctionalEvaluator(table.find))
+    engine = TableEngine(look_up=partial(table.steps, fidelities=[EPOCHS]), simulated_seconds=budget, on_result=note)
+    strategy = make_strategy(name, seed, max(1, int(SIZED_FOR / table.mean_seconds(EPOCHS))))
+    start = time.process_time()
+    strategy(space, engine)
+    overhead = 1000 * (time.process_time() - start) / len(engine.results)
+    return Run(table.name, name, seed, len(engine.results), overhead, path)
+
+
+def summarise(runs: Sequence[Run], budget: float) -> dict[str, Any]:
+    accuracies = [run.test_at(budget) for run in runs]
+    overhead = statistics.mean(run.overhead_ms for run in runs)
+    spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
+    return {"mean": round(statistics.mean(accuracies), 3), "std": round(spread, 3), "seeds": len(runs), "overhead_ms": round(overhead, 2)}
+
+
+def find_table(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    for place in PLACES:
+        if place.is_file():
+            return place
+    raise EvaluatorError(f"no table in {PLACES[0].parent.relative_to(ROOT)}/: put {FILE} there, or name the file with --table FILE")
+
+
+def run_quick(table: Table, seeds: int) -> dict[str, Any]:
+    budget = 12_000
+    make_strategy("tpe", 0, 1)  # what is imported on first use is no overhead of a search
+    summary = {}
+    for name in QUICK:
+        summary[name] = summarise([search(table, name, seed, budget) for seed in range(seeds)], budget)
+        print(f"  {name:10} {summary[name]['mean']:.2f} ± {summary[name]['std']:.2f}", flush=True)
+    return summary
+
+
+def read_runs(path: Path) -> list[Run]:
+    """The searches that are finished; a last line that was cut off is passed over and run again."""
+    runs = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            continue
+        runs.append(Run(**{**fields, "path": [tuple(point) for point in fields["path"]]}))
+    return runs
+
+
+def run_all(tables: Mapping[str, Table], path: Path, seeds: Callable[[str], int], names: Sequence[str]) -> list[Run]:
+    """The searches of the strategies ``names``, the finished ones from ``path``, where the others are added as they end."""
+    runs = read_runs(path)
+    done = {(run.dataset, run.strategy, run.seed) for run in runs}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for dataset, table in tables.items():
+        for name in names:
+            for seed in range(seeds(name)):
+                if (dataset, name, seed) not in done:
+                    run = search(table, name, seed, max(BUDGETS))
+                    runs.append(run)
+                    with path.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(asdict(run)) + "\n")
+            chosen = [run for run in runs if (run.dataset, run.strategy) == (dataset, name)]
+            words = "  ".join(f"{budget:,} s: {(s := summarise(chosen, budget))['mean']:.2f} ± {s['std']:.2f}" for budget in BUDGETS)
+            print(f"{dataset:9} {name:26} {words}  {s['overhead_ms']:.1f} ms", flush=True)
+    return runs
+
+
+def format_tables(runs: Sequence[Run], best: dict[str, float], processor: str) -> str:
+    """The section of docs/results.md."""
+    lines = [
+        "## Search on NAS-Bench-201",
+        "",
+        "    python benchmarks/search_quality.py",
+        "",
+        f"Test accuracy in percent after 200 epochs of the cell with the best validation accuracy after {EPOCHS}: mean ± standard",
+        f"deviation over the seeds, by simulated seconds of training. Overhead: milliseconds of processor time a trial, on {processor}.",
+        "",
+    ]
+    for dataset in DATASETS:
+        published = dataset == "cifar10"
+        lines += [f"{dataset}, optimum {best[dataset]:.2f}:", ""]
+        columns = ["strategy", *(f"{budget:,} s" for budget in BUDGETS), *(["published, 12,000 s"] * published), "seeds", "overhead"]
+        lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+        for name in STRATEGIES:
+            chosen = [run for run in runs if (run.dataset, run.strategy) == (dataset, name)]
+            summaries = [summarise(chosen, budget) for budget in BUDGETS]
+            cells = [f"{s['mean']:.2f} ± {s['std']:.2f}" for s in summaries] + ([PUBLISHED.get(name, "-")] if published else [])
+            lines.append(f"| {name} | " + " | ".join(cells) + f" | {len(chosen)} | {summaries[-1]['overhead_ms']:.1f} ms |")
+        lines.append("")
+    lines += ["Published besides (CIFAR-10, 12,000 s): REINFORCE 93.85 ± 0.37, BOHB 93.61 ± 0.52, GDAS 93.51 ± 0.13, DARTS 54.30.", ""]
+    return "\n".join([*lines, "![Regret over simulated time](search_quality.png)", ""])
+
+
+def write_section(path: Path, section: str) -> None:
+    """Put the section between its marks, at the end of the file where there are none yet."""
+    text = path.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    path.write_text(f"{before.rstrip()}\n\n{BEGIN}\n{section}{END}\n{after.lstrip()}", encoding="utf-8")
+
+
+def plot(runs: Sequence[Run], best: dict[str, float], path: Path) -> None:
+    """Mean regret (optimum minus test accuracy) over simulated time, one panel a data set."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(DATASETS), figsize=(11, 4), constrained_layout=True)
+    seconds = range(500, max(BUDGETS) + 1, 100)
+    for panel, dataset in zip(panels, DATASETS, strict=True):
+        for name in STRATEGIES:
+            chosen = [run for run in runs if (run.dataset, run.strategy) == (dataset, name)]
+            panel.plot(seconds, [best[dataset] - statistics.mean(run.test_at(s) for run in chosen) for s in seconds], label=name)
+        panel.set(title=dataset, xlabel="simulated seconds of training", ylabel="regret, test accuracy in points", yscale="log")
+        panel.set_ylim(top=10)
+    panels[0].legend(fontsize="small")
+    figure.savefig(path, dpi=110)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="10 seeds, CIFAR-10, 12,000 s, less than 50 s")
+    parser.add_argument("--table", type=Path, metavar="FILE", help=f"the table (default: {PLACES[0].relative_to(ROOT)})")
+    parser.add_argument("--seeds", type=int, help="default: 100, with --quick 10")
+    parser.add_argument("--gp-seeds", type=int, default=20, help="seeds of the Gaussian process (default: 20)")
+    parser.add_argument("--only", nargs="+", choices=STRATEGIES, metavar="NAME", help="run these strategies and write no documents")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "search_quality.jsonl", help="finished searches of the full run")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where results.md and the plot go")
+    parser.add_argument("--processor", default=f"1 of {os.cpu_count()} cores", help="words for the processor, for results.md")
+    arguments = parser.parse_args()
+    nni.runtime.log.silence_stdout()
+    logging.getLogger("nni").addHandler(logging.NullHandler())  # else Python's last resort prints what that handler would have
+    logging.getLogger("nni").propagate = False
+    try:
+        path = find_table(arguments.table)
+        if arguments.quick:
+            print(json.dumps(run_quick(load_table(path, dataset="cifar10"), arguments.seeds or 10)))
+            return 0
+        tables = {dataset: load_table(path, dataset=dataset) for dataset in DATASETS}
+    except EvaluatorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    best = {name: 100 * max(row.facts["test_accuracy"] for row in table.rows.values()) for name, table in tables.items()}
+    seeds = dict.fromkeys(STRATEGIES, arguments.seeds or 100) | {"gp": arguments.gp_seeds}
+    runs = run_all(tables, arguments.runs, seeds.__getitem__, arguments.only or STRATEGIES)
+    if arguments.only:
+        return 0
+    write_section(arguments.docs / "results.md", format_tables(runs, best, arguments.processor))
+    plot(runs, best, arguments.docs / "search_quality.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""``pareto.json``, version 1: the trials of a search with several objectives that no other trial beats in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from records import RecordError
+from records.files import write_json_atomically
+from records.trials import Trial
+
+FORMAT = "retiarius-pareto"
+VERSION = 1
+ACCURACY = "accuracy"
+# name -> (whether higher is better, its value for a completed trial)
+OBJECTIVES: dict[str, tuple[bool, Callable[[Trial], float | None]]] = {
+    ACCURACY: (True, lambda trial: trial.score),
+    "parameters": (False, lambda trial: trial.parameters),
+    "flops": (False, lambda trial: trial.flops),
+}
+
+
+def parse_objectives(text: str) -> tuple[str, ...]:
+    """The names in ``accuracy,parameters``; raises ``RecordError`` on an unknown or repeated one, or on fewer than two or no accuracy."""
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in OBJECTIVES:
+            raise RecordError(f"{name!r} is not one of {', '.join(OBJECTIVES)}")
+    if len(set(names)) != len(names) or len(names) < 2 or names[0] != ACCURACY:
+        raise RecordError(f"{text!r}: expected {ACCURACY} and one or more of {', '.join(list(OBJECTIVES)[1:])}, each once")
+    return names
+
+
+def find_pareto_front(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Trial]:
+    """The completed trials that no other beats: as good in all ``objectives`` and better in one. By falling accuracy."""
+    points = []
+    for trial in trials:
+        values = [(value if OBJECTIVES[name][0] else -value) for name in objectives if (value := OBJECTIVES[name][1](trial)) is not None]
+        if trial.status == "complete" and len(values) == len(objectives):
+            points.append((values, trial))
+    front = [
+        (values, trial)
+        for values, trial in points
+        if not any(other != values and all(a >= b for a, b in zip(other, values, strict=True)) for other, _ in points)
+    ]
+    return [trial for _, trial in sorted(front, key=lambda point: (*(-value for value in point[0]), point[1].number))]
+
+
+def save_pareto(path: Path, trials: Sequence[Trial], objectives: Sequence[str], *, space: dict[str, Any]) -> int:
+    """Write the front of ``trials`` atomically; returns how many there are. ``space`` is that of best.json: name and arguments."""
+    front = find_pareto_front(trials, objectives)
+    points = [
+        {
+            "trial": trial.number,
+            "objectives": {name: OBJECTIVES[name][1](trial) for name in objectives},
+            "architecture": trial.architecture,
+            "hyperparameters": trial.hyperparameters,
+        }
+        for trial in front
+    ]
+    write_json_atomically(path, {"format": FORMAT, "version": VERSION, "space": space, "objectives": list(objectives), "points": points})
+    return len(front)

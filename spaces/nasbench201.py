@@ -1,0 +1,139 @@
+"""The NAS-Bench-201 search space: one cell of six edges, stacked 15 times (Dong and Yang, ICLR 2020, arXiv 2001.00326, section 2).
+
+A cell has four nodes; node 0 is its input and node 3 its output. Every edge ``edge_<from>_<to>`` is an ``nn.LayerChoice`` over the five
+operations of the paper, and a node is the sum of the edges that lead to it. All cells share their labels: 5^6 = 15,625 networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, cast
+
+import nni.nas.nn.pytorch as nas
+from nni.mutable import LabeledMutable
+from torch import Tensor, nn
+
+from spaces import SpaceError
+
+NUM_NODES = 4
+EDGES = tuple((source, node) for node in range(1, NUM_NODES) for source in range(node))
+
+
+def edge_label(source: int, node: int) -> str:
+    """Label of the operation on the edge between two nodes, which count from 0."""
+    return f"edge_{source}_{node}"
+
+
+class Zero(nn.Module):
+    """No connection: zeros of the shape of the input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 0.0  # not new zeros: the parameters before it get a gradient of zero, as in the authors' network
+
+
+def relu_conv_norm(c_in: int, c_out: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
+    """[N, c_in, H, W] -> [N, c_out, H / stride, W / stride]: ReLU, convolution, batch normalisation."""
+    convolution = nn.Conv2d(c_in, c_out, kernel_size, stride=stride, padding=kernel_size // 2, bias=False)
+    return nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(c_out))
+
+
+OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda channels: Zero(),
+    "skip_connect": lambda channels: nn.Identity(),
+    "nor_conv_1x1": lambda channels: relu_conv_norm(channels, channels, 1),
+    "nor_conv_3x3": lambda channels: relu_conv_norm(channels, channels, 3),
+    "avg_pool_3x3": lambda channels: nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
+}
+
+
+class Cell(nn.Module):
+    """[N, channels, H, W] -> the same shape."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleDict()
+        for source, node in EDGES:
+            candidates = {name: make(channels) for name, make in OPERATIONS.items()}
+            self.edges[edge_label(source, node)] = nas.LayerChoice(candidates, label=edge_label(source, node))
+
+    def forward(self, x: Tensor) -> Tensor:
+        states = [x]
+        for node in range(1, NUM_NODES):
+            total = self.edges[edge_label(0, node)](x)
+            for source in range(1, node):
+                total = total + self.edges[edge_label(source, node)](states[source])
+            states.append(total)
+        return states[-1]
+
+
+class ResidualReduction(nn.Module):
+    """The block between two stages, [N, c, H, W] -> [N, 2 c, H / 2, W / 2]: a basic residual block of stride 2."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(relu_conv_norm(c_in, c_out, 3, stride=2), relu_conv_norm(c_out, c_out, 3))
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2, stride=2), nn.Conv2d(c_in, c_out, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.shortcut(x) + self.convolutions(x))
+
+
+class NasBench201Space(nas.ModelSpace):
+    """The networks of NAS-Bench-201. Images [N, 3, H, W], 4 pixels or more -> logits [N, num_classes].
+
+    Parameters
+    ----------
+    num_classes
+        Number of classes, at least 2.
+    width
+        Channels of the first stage (the paper: 16); doubled in each of the two others.
+    cells
+        Cells of each of the three stages, at least 1 (the paper: 5).
+
+    Raises
+    ------
+    SpaceError
+        If a size is out of its range.
+    """
+
+    # By preset: the networks of trials, and the network that is trained in the end. The defaults are the paper's.
+    SIZES: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {"quick": {"search": {"width": 8, "cells": 1}, "retrain": {"cells": 2}}}
+
+    def __init__(self, *, num_classes: int = 10, width: int = 16, cells: int = 5) -> None:
+        super().__init__()
+        for name, value, least in (("num_classes", num_classes, 2), ("width", width, 1), ("cells", cells, 1)):
+            if value < least:
+                raise SpaceError(f"nasbench201: {name} must be at least {least}, not {value}")
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)]
+        layers += [Cell(width) for _ in range(cells)]
+        for _ in range(2):
+            layers += [ResidualReduction(width, 2 * width), *(Cell(2 * width) for _ in range(cells))]
+            width *= 2
+        self.features = nn.Sequential(*layers, nn.BatchNorm2d(width), nn.ReLU())
+        self.classifier = nn.Linear(width, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return cast(Tensor, self.classifier(self.features(images).mean(dim=(2, 3))))
+
+    @staticmethod
+    def canonical(sample: Mapping[str, Any]) -> dict[str, Any]:
+        """The sample itself: the published protocol takes each of the 15,625 for itself, those that are the same function too."""
+        return dict(sample)
+
+    @staticmethod
+    def describe(architecture: Mapping[str, Any]) -> dict[str, str]:
+        """An architecture for people to read: node by node, operation(node it reads), summed."""
+        return {
+            f"node {node}": " + ".join(f"{architecture[edge_label(source, node)]}({source})" for source in range(node))
+            for node in range(1, NUM_NODES)
+        }
+
+    @staticmethod
+    def default_architecture() -> dict[str, Any] | None:
+        """``None``: no cell is the one to start from."""
+        return None
+
+    @staticmethod
+    def hyperparameters() -> dict[str, LabeledMutable]:
+        """None are searched: the paper trains every cell with one recipe."""
+        return {}

@@ -1,0 +1,130 @@
+"""Local search, which neither NNI nor Optuna has: from the best of some random samples to a better neighbour, until there is none.
+
+White, Nolen and Savani 2021 (*Exploring the loss landscape in neural architecture search*, arXiv 2005.02960), Algorithm 1, in the form
+that moves to the first better neighbour. A neighbour differs in one choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from nni.mutable import Categorical, CategoricalMultiple, Numerical
+from nni.nas.strategy.base import Strategy
+
+from strategies import StrategyError
+from strategies.engine import plain_sample, sample_key
+
+QUANTILE_STEPS = (-0.1, -0.02, 0.02, 0.1)  # the neighbours of a number, as steps of its cumulative distribution
+MAX_DRAWS = 500  # random samples in a row of which none is new: the space is used up
+
+
+def local_search(*, seed: int, trials: int) -> LocalSearch:
+    """Local search that starts from the best of a tenth of the trials, at most ten."""
+    return LocalSearch(seed=seed, starts=max(1, min(10, trials // 10)))
+
+
+def neighbour_values(mutable: Any, value: Any) -> list[Any]:
+    """The values next to ``value``: any other choice; a subset with one member changed; a number up to a tenth of its range away.
+
+    Raises ``StrategyError`` for a kind of mutable that has none.
+    """
+    if isinstance(mutable, CategoricalMultiple):
+        out = [other for other in mutable.values if other not in value]
+        kept = [[other for other in value if other != member] for member in value]
+        if mutable.n_chosen is not None:
+            return [_ordered(mutable, [*rest, other]) for rest in kept for other in out]
+        return [*kept, *(_ordered(mutable, [*value, other]) for other in out)]
+    if isinstance(mutable, Categorical):
+        return [other for other in mutable.values if other != value]
+    if isinstance(mutable, Numerical):
+        quantile = float(mutable.distribution.cdf(value))
+        steps = (min(1 - 1e-6, max(1e-6, quantile + step)) for step in QUANTILE_STEPS)
+        return list(dict.fromkeys(float(mutable.qclip(mutable.distribution.ppf(step))) for step in steps))
+    raise StrategyError(f"{mutable.label}: local search cannot search a {type(mutable).__name__}; it knows choices, subsets and numbers")
+
+
+def _ordered(mutable: CategoricalMultiple, members: list[Any]) -> list[Any]:
+    return [value for value in mutable.values if value in members]
+
+
+class LocalSearch(Strategy):
+    """Climbs from the best of ``starts`` random samples; where no neighbour is better, begins again elsewhere.
+
+    What the engine already holds when the search starts (say, the default configuration) is among the first starts. A failed trial is
+    worse than any other. Nothing is submitted twice.
+    """
+
+    def __init__(self, *, seed: int = 0, starts: int = 10) -> None:
+        super().__init__()
+        if starts < 1:
+            raise StrategyError(f"local search needs at least 1 start, not {starts}")
+        self._random, self._starts = np.random.RandomState(seed), starts
+        self._scores: dict[str, float] = {}
+        self._mutables: dict[str, Any] = {}
+
+    def extra_repr(self) -> str:
+        return f"starts={self._starts}"
+
+    def _run(self) -> None:
+        self._mutables = self.model_space.simplify()
+        starts = []
+        for model in self.engine.list_models():
+            if model.sample is not None and model.metric is not None:
+                starts.append(plain_sample(model.sample))
+                self._scores[sample_key(starts[-1])] = model.metric
+        while True:
+            while len(starts) < self._starts:
+                sample = self._draw()
+                if sample is None or self._score(sample) is None:
+                    break
+                starts.append(sample)
+            if not starts or not self._climb(max(starts, key=lambda start: self._scores[sample_key(start)])):
+                return
+            starts = []
+
+    def _draw(self) -> dict[str, Any] | None:
+        """A random sample that is new; ``None`` where none is found."""
+        for _ in range(MAX_DRAWS):
+            sample: dict[str, Any] = {}
+            self.model_space.random(random_state=self._random, memo=sample)
+            sample = plain_sample(sample)
+            if sample_key(sample) not in self._scores:
+                return sample
+        return None
+
+    def _climb(self, sample: dict[str, Any]) -> bool:
+        """Move to the first better neighbour until there is none; false where the budget ended before."""
+        best = self._scores[sample_key(sample)]
+        better: dict[str, Any] | None = sample
+        while better is not None:
+            sample, better = better, None
+            for neighbour in self._neighbours(sample):
+                score = self._score(neighbour)
+                if score is None:
+                    return False
+                if score > best:
+                    best, better = score, neighbour
+                    break
+        return True
+
+    def _neighbours(self, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """All neighbours, in random order."""
+        moves = [(label, value) for label, mutable in self._mutables.items() for value in neighbour_values(mutable, sample[label])]
+        for index in self._random.permutation(len(moves)):
+            label, value = moves[index]
+            yield {**sample, label: value}
+
+    def _score(self, sample: dict[str, Any]) -> float | None:
+        """The score of ``sample``, minus infinity where its trial failed; ``None`` where the budget has ended."""
+        key = sample_key(sample)
+        if key not in self._scores:
+            if not self.wait_for_resource():
+                return None
+            model = self.model_space.freeze(sample)
+            self.engine.submit_models(model)
+            self.engine.wait_models(model)
+            self._scores[key] = -math.inf if model.metric is None else model.metric
+        return self._scores[key]
