@@ -11,7 +11,7 @@ image ``n`` of ``N`` at ``pack`` images a row is in row ``n % (N / pack)``. Ever
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -227,7 +227,7 @@ class Edge:
 
     def layers(self, tensors: Sequence[Tensor], pack: int) -> list[Layer]:
         parts = [tensors[first : first + Layer.TENSORS] for first in range(0, len(tensors), Layer.TENSORS)]
-        return [Layer(part, *strides, pack) for part, strides in zip(parts, self._strides, strict=True)]
+        return [Layer(part, stride, dilation, pack) for part, (stride, dilation) in zip(parts, self._strides, strict=True)]
 
 
 class Convolved(torch.autograd.Function):
@@ -345,14 +345,15 @@ def runs_fast(space: Any, images: Tensor) -> bool:
     )
 
 
-def cell_outputs(cells: Sequence[Cell], stem: Tensor) -> Iterator[tuple[list[Tensor], int]]:
+def cell_outputs(cells: Iterable[Any], stem: Tensor) -> Iterator[tuple[list[Tensor], int]]:
     """Of one cell after the other the nodes [N / pack, pack * C, H, W], which the plain cells put out side by side, and ``pack``."""
+    cells = list(cells)
     packs = [_images_a_row(cell, len(stem)) for cell in cells]
     pack = packs[0]
     nodes = [pack_images(stem, pack)]
     before_last: Tensor | None = None
     for index, cell in enumerate(cells):
-        readers = [(cell.preprocess_1, packs[index])]
+        readers: list[tuple[Any, int]] = [(cell.preprocess_1, packs[index])]
         if index == 0:
             readers.append((cell.preprocess_0, pack))
         after: Any = cells[index + 1].preprocess_0 if index + 1 < len(cells) else None
