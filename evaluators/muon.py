@@ -23,7 +23,8 @@ class Muon(Optimizer):
     """Orthogonal steps for the weights of groups with ``"orthogonal": True``, AdamW for those of the others.
 
     A weight tensor [out, ...] is taken as a matrix [out, inputs]. Its step is the momentum's, with all singular values near 1, times
-    ``lr * 0.2 * sqrt(max(out, inputs))``, which has the size of Adam's (arXiv 2502.16982, equation 4).
+    ``lr * sqrt(max(1, out / inputs))``: of the norm ``lr * sqrt(out)``, so that for filters of norm 1 ``lr`` is the relative size of a
+    step, at any width.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ class Muon(Optimizer):
         update = gradient.lerp(average, group["momentum"]) if group["nesterov"] else average
         matrix = orthogonalize(update.flatten(1), group["steps"])
         weight.mul_(1 - group["lr"] * group["weight_decay"])
-        weight.add_(matrix.view(weight.shape), alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
+        weight.add_(matrix.view(weight.shape), alpha=-group["lr"] * max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5)
 
     def _step_by_adamw(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         for weight in weights:

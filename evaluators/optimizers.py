@@ -15,7 +15,7 @@ from evaluators.recipes import Recipe
 
 # Newton-Schulz steps of Muon; three are enough for convolutions (airbench94_muon).
 ORTHOGONALIZATION_STEPS = 3
-ADAMW_SHARE = 0.5
+ADAMW_SHARE = 0.1
 ADAMW_BETA2 = 0.95
 
 
