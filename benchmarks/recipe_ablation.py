@@ -58,12 +58,13 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--from-row", type=int, default=0, help="leave out the rows before this one")
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     limit = 2_000 if arguments.quick else None
     data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, limit=limit, warn=lambda line: print(line, file=sys.stderr))
-    names, seeds = (QUICK, 1) if arguments.quick else (tuple(VARIANTS), arguments.seeds)
+    names, seeds = (QUICK, 1) if arguments.quick else (tuple(VARIANTS)[arguments.from_row :], arguments.seeds)
     print(f"{data.name}, convnet32 of width {arguments.width}, {arguments.epochs} epochs, {torch.get_num_threads()} threads")
     print("| variant | validation accuracy | n | seconds |\n|---|---|---|---|")
     means = {}
