@@ -3,6 +3,7 @@
 python run_experiment.py --space darts --strategy darts        # search one-shot, write best.json
 python run_experiment.py --space zoo --strategy tpe            # search by trials
 python run_experiment.py --retrain runs/NAME/best.json         # train the found architecture anew, score the test set once
+python run_experiment.py --report runs/NAME                    # one HTML file about what happened in a run, or in several
 python run_experiment.py --list                                # spaces, strategies, data sets, and which fit together
 """
 
@@ -30,6 +31,7 @@ from records.log import log_to
 from records.pareto import save_pareto
 from records.presets import PRESETS
 from records.provenance import collect_versions
+from records.report import write_report
 from records.run_folder import RunFolder, stored_identity
 from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
@@ -51,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             screen.warn(note)
         if settings.list:
             show_list(screen)
+        elif settings.report:
+            report(settings, screen)
         elif settings.retrain is not None:
             retrain(settings, screen)
         else:
@@ -97,6 +101,14 @@ def show_list(screen: Screen) -> None:
     screen.closing_table("Evaluators (--evaluator)", [[name, entry.summary] for name, entry in EVALUATORS.items()])
     screen.closing_table("Pruners (--pruner)", [[name, entry.summary] for name, entry in PRUNERS.items()])
     screen.closing_table("Presets (--preset)", [[name, preset.summary] for name, preset in PRESETS.items()])
+
+
+def report(settings: Settings, screen: Screen) -> None:
+    """Write one HTML file about the runs."""
+    path, notes = write_report(settings.report, settings.out)
+    for note in notes:
+        screen.warn(note)
+    screen.say(f"written to {path}")
 
 
 # --- the experiment: settings made concrete ------------------------------------------------------------------------------------------

@@ -51,7 +51,16 @@ def write_json_atomically(path: Path, obj: object) -> None:
         RecordError: ``obj`` is not plain data or holds a number that is not finite; nothing is written.
         OSError: the disk is full or the folder cannot be written; the old file stays as it was.
     """
-    data = (to_json(obj, indent=2) + "\n").encode("utf-8", "backslashreplace")
+    write_text_atomically(path, to_json(obj, indent=2) + "\n")
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` as UTF-8 so that readers, a crash or a full disk find the old file or the new one, never a part.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; the old file stays as it was.
+    """
+    data = text.encode("utf-8", "backslashreplace")
     # Same folder, because os.replace is atomic only within a file system. Not tempfile: its files are mode 600, and a
     # result is to be as readable as any file of its owner.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

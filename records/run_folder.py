@@ -130,7 +130,7 @@ class RunFolder:
             "settings": dict(settings),
         }
         if self.resumed:
-            config = _read_config(self.path)
+            config = read_config(self.path)
             config["resumed"] = [*config.get("resumed", []), occasion]
         else:
             config = {"format": FORMAT, "version": VERSION, **occasion, "identity": self._identity, "resumed": []}
@@ -239,7 +239,23 @@ def _flock(descriptor: int) -> None:
         _logger.warning("this file system has no locks: see to it that no second process writes this run")
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def is_held(path: Path) -> bool:
+    """Whether a process is writing the run in ``path`` now; no, where that cannot be known."""
+    try:
+        lock = os.open(path / _LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go of at once
+        return False
+    except OSError as error:
+        return error.errno not in _NO_LOCKS
+    finally:
+        os.close(lock)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The ``config.json`` of the run in the folder ``path``. Raises ``RecordError`` where there is none of a run."""
     config = read_json(path / "config.json")
     if not isinstance(config, dict) or config.get("format") != FORMAT or config.get("version") != VERSION:
         raise RecordError(f"{path / 'config.json'}: not the config.json, version {VERSION}, of a retiarius run")
@@ -257,7 +273,7 @@ def stored_identity(out: Path | None) -> dict[str, Any]:
 
 
 def _check_identity(path: Path, identity: Mapping[str, Any]) -> None:
-    difference = _find_difference(_read_config(path)["identity"], identity)
+    difference = _find_difference(read_config(path)["identity"], identity)
     if difference:
         raise RecordError(f"{path}: cannot go on with this run: {difference}; use the same settings, or another --out")
 

@@ -7,7 +7,7 @@ import json
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,6 +38,7 @@ class Settings:
     space: str | None = None
     strategy: str | None = None
     retrain: str | None = None
+    report: tuple[Path, ...] = ()
     list: bool = False
     preset: str = "quick"
     dataset: str = "auto"
@@ -106,13 +107,16 @@ def parse_settings(argv: Sequence[str], description: str) -> Settings:
             _pin(pins, label, _parse_value(text))
     unused = [name for name in WITHOUT_EFFECT if options.pop(name) is not None]
     notes = tuple(f"--{name} has no effect here: images are held in memory, and progress is always shown" for name in unused)
-    settings = Settings(**options, pins=pins, notes=notes)
+    settings = Settings(**{**options, "report": tuple(options["report"])}, pins=pins, notes=notes)
     _check_action(settings)
     return settings
 
 
 def _check_action(settings: Settings) -> None:
     if settings.list:
+        return
+    if settings.report:
+        _check_report(settings)
         return
     if settings.resume and settings.out is None:
         raise RecordError("--resume needs the run's folder: --out DIR")
@@ -126,6 +130,14 @@ def _check_action(settings: Settings) -> None:
     if settings.space is None or settings.strategy is None:
         missing = "--space" if settings.space is None else "--strategy"
         raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
+
+
+def _check_report(settings: Settings) -> None:
+    """A report is of runs that are there: of the other flags it takes ``--out`` alone."""
+    for entry in fields(Settings):
+        if entry.name not in ("report", "out", "notes") and getattr(settings, entry.name) != getattr(Settings(), entry.name):
+            flag = "--set" if entry.name == "pins" else f"--{entry.name.replace('_', '-')}"
+            raise RecordError(f"{flag} goes with a search or a training, not with --report, which takes runs and --out FILE")
 
 
 def _pin(pins: dict[str, Any], label: str, value: Any) -> None:
@@ -198,6 +210,9 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         metavar="FILE",
         help="train the architecture of a best.json, a genotype such as DARTS_V2, or a backbone such as resnet18",
     )
+    what.add_argument(
+        "--report", nargs="+", type=Path, default=[], metavar="RUN", help="write one HTML file about the runs in these folders"
+    )
     what.add_argument("--list", action="store_true", help="show spaces, strategies, data sets, and which fit together")
     size = parser.add_argument_group("how large")
     summaries = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
@@ -242,7 +257,9 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     how.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
     how.add_argument("--precision", default="auto", metavar="NAME", help="float32, bfloat16, or auto: the faster one here (default)")
     where = parser.add_argument_group("where")
-    where.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<time>-<space>-<strategy>)")
+    where.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<time>-<space>-<strategy>), or file of the report"
+    )
     where.add_argument("--resume", action="store_true", help="go on with the run in --out")
     lab = parser.add_argument_group("the lab's options, short for --set")
     for option in LAB_OPTIONS:

@@ -1,0 +1,171 @@
+"""Cells as the papers draw them: states as boxes, operations on the arrows, from left to right; from plain labels, as SVG.
+
+A cell ``normal`` is read from ``normal/inputs_<node>``, a list of the states that the node reads, and ``normal/edge_<from>_<node>``, the
+operation on the way; 0 and 1 are the outputs of the two cells before, and the cell's output joins its nodes (arXiv 1806.09055). The
+layout is that of Sugiyama, Tagawa and Toda (1981): layers, an order in each by barycentres, then heights. Operations and the ways of
+long arrows take places of their own in their layers, so that nothing lies on anything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from records.report.text import clean, escape
+
+_SWEEPS = 12
+_LAYER_WIDTHS = (64.0, 128.0)  # of boxes, of operations
+_LEAST_GAP = 12.0
+_MOST_NODES = 24
+
+
+@dataclass
+class _Item:
+    """Something with a place of its own: a state, an operation, or a bend of a long arrow."""
+
+    kind: str
+    text: str
+    layer: int
+    y: float = 0.0
+    before: list[int] = field(default_factory=list)
+    after: list[int] = field(default_factory=list)
+
+    @property
+    def height(self) -> float:
+        return {"bend": 6.0, "operation": 22.0}.get(self.kind, 30.0)
+
+
+def read_cells(architecture: Mapping[str, Any]) -> dict[str, dict[int, list[tuple[int, str]]]]:
+    """Cell to node to (state it reads, operation). Labels that are of no cell are left out, and so is a cell that is not whole."""
+    cells: dict[str, dict[int, list[tuple[int, str]]]] = {}
+    broken: set[str] = set()
+    for label, sources in architecture.items():
+        match = re.fullmatch(r"(?s)(.+)/inputs_(\d{1,3})", str(label))
+        if match is None:
+            continue
+        kind, node = match[1], int(match[2])
+        sources = sources if isinstance(sources, list) else [sources]
+        edges = [(source, architecture.get(f"{kind}/edge_{source}_{node}")) for source in sources]
+        if 2 <= node <= _MOST_NODES and all(
+            type(source) is int and 0 <= source < node and operation is not None for source, operation in edges
+        ):
+            cells.setdefault(kind, {})[node] = [(source, str(operation)) for source, operation in edges]
+        else:
+            broken.add(kind)
+    whole = {kind: dict(sorted(nodes.items())) for kind, nodes in cells.items() if kind not in broken}
+    return {kind: nodes for kind, nodes in whole.items() if list(nodes) == list(range(2, len(nodes) + 2))}
+
+
+def describe_cell(nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
+    """A cell in one line: the nodes in order, each as operation(state it reads)."""
+    return "; ".join(" + ".join(f"{operation}({source})" for source, operation in edges) for edges in nodes.values())
+
+
+def draw_cell(kind: str, nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
+    """A cell as an ``<svg>`` element."""
+    items = _make_items(nodes)
+    layers = [[index for index, item in enumerate(items) if item.layer == layer] for layer in range(1 + max(item.layer for item in items))]
+    _place(items, layers)
+    top = min(item.y - item.height / 2 for item in items) - 10
+    height = max(item.y + item.height / 2 for item in items) + 10 - top
+    width = sum(_LAYER_WIDTHS[layer % 2] for layer in range(len(layers))) + 24
+    arrows = "".join(_draw_arrow(items[index], items[other], top) for index in range(len(items)) for other in items[index].after)
+    boxes = "".join(_draw_item(item, top) for item in items if item.kind != "bend")
+    title = f"{kind} cell: {describe_cell(nodes)}"
+    return (
+        f'<svg class="cell" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img">'
+        f"<title>{escape(title, 2000)}</title>{arrows}{boxes}</svg>"
+    )
+
+
+def _make_items(nodes: Mapping[int, Sequence[tuple[int, str]]]) -> list[_Item]:
+    """States on even layers, operations on odd ones, just before the node they lead to."""
+    depth = {0: 0, 1: 0}
+    for node, edges in nodes.items():
+        depth[node] = 2 + max(depth[source] for source, _ in edges)
+    items = [_Item("input", "c_{k-2}", 0), _Item("input", "c_{k-1}", 0)]
+    items += [_Item("node", str(node - 2), depth[node]) for node in nodes]
+    output = len(items)
+    items.append(_Item("output", "c_{k}", 2 + max(depth.values())))
+    for node, edges in nodes.items():
+        for source, operation in edges:
+            place = len(items)
+            items.append(_Item("operation", operation, depth[node] - 1))
+            _connect(items, source, place)
+            _connect(items, place, node)
+        _connect(items, node, output)
+    return items
+
+
+def _connect(items: list[_Item], start: int, end: int) -> None:
+    """An arrow, with a bend in every layer that it passes."""
+    for layer in range(items[start].layer + 1, items[end].layer):
+        items.append(_Item("bend", "", layer))
+        items[start].after.append(len(items) - 1)
+        items[-1].before.append(start)
+        start = len(items) - 1
+    items[start].after.append(end)
+    items[end].before.append(start)
+
+
+def _place(items: list[_Item], layers: list[list[int]]) -> None:
+    """Order the layers and give every item its height, in turns from the left and from the right."""
+    for layer in layers:
+        _spread(items, layer, [0.0] * len(layer))
+    for sweep in range(_SWEEPS):
+        forward = sweep % 2 == 0
+        for layer in layers if forward else reversed(layers):
+            wanted = []
+            for index in layer:
+                near = items[index].before if forward else items[index].after
+                wanted.append(sum(items[other].y for other in near) / len(near) if near else items[index].y)
+            order = sorted(range(len(layer)), key=lambda position: wanted[position])
+            layer[:] = [layer[position] for position in order]
+            _spread(items, layer, [wanted[position] for position in order])
+
+
+def _spread(items: list[_Item], layer: list[int], wanted: list[float]) -> None:
+    """Heights near the wanted ones, in this order and without overlap; together as far up as down from what was wanted."""
+    heights, bottom = [], float("-inf")
+    for index, y in zip(layer, wanted, strict=True):
+        y = max(y, bottom + _LEAST_GAP + items[index].height / 2)
+        heights.append(y)
+        bottom = y + items[index].height / 2
+    shift = sum(wanted) / len(wanted) - sum(heights) / len(heights)
+    for index, y in zip(layer, heights, strict=True):
+        items[index].y = y + shift
+
+
+def _left(layer: int) -> float:
+    return 12 + sum(_LAYER_WIDTHS[before % 2] for before in range(layer))
+
+
+def _span(item: _Item) -> tuple[float, float]:
+    """From where to where an item goes, left to right."""
+    left, width = _left(item.layer), _LAYER_WIDTHS[item.layer % 2]
+    inset = {"bend": 0.0, "operation": 8.0, "node": 14.0}.get(item.kind, 2.0)
+    return left + inset, left + width - inset
+
+
+def _draw_arrow(start: _Item, end: _Item, top: float) -> str:
+    (left, x1), (x2, _) = _span(start), _span(end)
+    y1, y2 = start.y - top, end.y - top
+    through = f"M{left:.0f},{y1:.1f}H{x1:.0f}" if start.kind == "bend" else f"M{x1:.0f},{y1:.1f}"
+    head = end.kind in ("node", "output")
+    stop = x2 - (4 if head else 0)
+    bend = max(12.0, (stop - x1) / 2)
+    path = f'<path class="arrow" d="{through}C{x1 + bend:.0f},{y1:.1f} {stop - bend:.0f},{y2:.1f} {stop:.0f},{y2:.1f}"/>'
+    return path + (f'<path class="head" d="M{x2:.0f},{y2:.1f}l-7,-3.5v7z"/>' if head else "")
+
+
+def _draw_item(item: _Item, top: float) -> str:
+    (left, right), y = _span(item), item.y - top
+    middle, radius = (left + right) / 2, 11 if item.kind == "operation" else 5
+    box = f'<rect x="{left:.0f}" y="{y - item.height / 2:.1f}" width="{right - left:.0f}" height="{item.height:.0f}" rx="{radius}"/>'
+    base, _, index = item.text.partition("_{") if item.kind in ("input", "output") else (item.text, "", "")
+    low = f'<tspan dy="3" class="index">{escape(index.rstrip("}"))}</tspan>' if index else ""
+    full = f"<title>{escape(item.text)}</title>" if len(clean(item.text)) > 17 else ""
+    text = f'<text x="{middle:.0f}" y="{y + 4:.1f}">{escape(base, 17)}{low}</text>'
+    return f'<g class="{item.kind}">{full}{box}{text}</g>'

@@ -1,0 +1,204 @@
+"""What the files of a run say, read without trusting them: a report can be made of a run that is going on, that failed or was cut off."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from records import RecordError
+from records.best import BestArchitecture, load_best
+from records.files import parse_json, read_json
+from records.report.text import as_number, as_object
+from records.run_folder import is_held, read_config
+from records.trials import Trial, TrialLog
+
+_LAST_LOG_LINES = 12
+_LOG_BYTES = 20_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder.
+
+    Attributes:
+        path: the folder.
+        config: ``config.json``.
+        trials: of ``trials.jsonl``, in their order.
+        epochs: of ``epochs.jsonl``: the objects that hold a ``number``.
+        best: ``best.json``, or None.
+        retrained: ``retrained.json``, or an empty object.
+        log: the last lines of ``log.txt``.
+        state: ``running``, ``finished``, ``failed`` or ``unfinished``.
+        notes: what could not be read, for people.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    trials: list[Trial] = field(default_factory=list)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    best: BestArchitecture | None = None
+    retrained: dict[str, Any] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    state: str = "unfinished"
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as they were asked for."""
+        return as_object(self.config.get("settings"))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the run was in the end: space, data set, recipe, sizes."""
+        return as_object(self.config.get("identity"))
+
+    @property
+    def is_retraining(self) -> bool:
+        """Whether one architecture was trained, and no space searched."""
+        return self.settings.get("retrain") is not None
+
+    @property
+    def space(self) -> str:
+        """The space's name."""
+        return str(as_object(self.identity.get("space")).get("name") or self.settings.get("space") or "?")
+
+    @property
+    def strategy(self) -> str:
+        """The strategy's name, or ``retrain``."""
+        return "retrain" if self.is_retraining else str(self.identity.get("strategy") or self.settings.get("strategy") or "?")
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """The data set: name, classes, images by part."""
+        return as_object(self.identity.get("dataset"))
+
+    @property
+    def planned(self) -> int | None:
+        """How many trials a search by trials was to run."""
+        trials = as_number(self.identity.get("trials"))
+        return None if trials is None or self.is_retraining else int(trials)
+
+    @property
+    def completed(self) -> list[Trial]:
+        """The trials that have a score."""
+        return [trial for trial in self.trials if trial.status == "complete" and trial.score is not None]
+
+    @property
+    def best_trial(self) -> Trial | None:
+        """The completed trial of the highest score, the earliest of equals."""
+        return max(self.completed, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The architecture that was found or trained, or that a running one-shot search stands for now; empty where there is none."""
+        if self.retrained or self.is_retraining:
+            return as_object(self.retrained.get("architecture") or self.identity.get("architecture"))
+        if self.best is not None:
+            return self.best.architecture
+        if self.best_trial is not None:
+            return self.best_trial.architecture
+        return as_object(self.epochs[-1].get("sample")) if self.epochs else {}
+
+
+def read_run(path: Path) -> Run:
+    """Read the run in the folder ``path``.
+
+    Raises:
+        RecordError: ``path`` is no folder of a run, or its ``config.json`` cannot be read. Other files that are missing, cut off or wrong
+            are left out, and ``notes`` says so.
+    """
+    if not (path / "config.json").is_file():
+        raise RecordError(f"{path}: no run to report (no config.json); name the folder of a run, such as runs/NAME")
+    config = read_config(path)
+    notes: list[str] = []
+    held = is_held(path)  # before the rest is read: what ends meanwhile is then taken for running, not for unfinished
+    trials = _read_trials(path / "trials.jsonl", notes)
+    epochs = _read_epochs(path / "epochs.jsonl", notes)
+    best: BestArchitecture | None = None
+    retrained: dict[str, Any] = {}
+    for name in ("best.json", "retrained.json"):
+        if not (path / name).exists():
+            continue
+        try:
+            if name == "best.json":
+                best = load_best(path / name)
+            else:
+                retrained = as_object(read_json(path / name))
+        except RecordError as error:
+            notes.append(str(error))
+    run = Run(path, config, trials, epochs, best, retrained, _read_log(path / "log.txt"), notes=notes)
+    return Run(**{**vars(run), "state": "running" if held else _find_state(run)})
+
+
+def _find_state(run: Run) -> str:
+    if run.is_retraining:
+        return "finished" if run.retrained else "unfinished"
+    if run.trials:
+        if len(run.trials) >= (run.planned or 1):
+            return "finished" if run.completed else "failed"
+        return "unfinished"
+    return "finished" if run.best is not None else "unfinished"
+
+
+def _read_trials(path: Path, notes: list[str]) -> list[Trial]:
+    log = TrialLog(path)
+    try:
+        trials = log.read()
+    except RecordError as error:
+        notes.append(f"{error}; no trial is shown")
+        return []
+    if log.note:
+        notes.append(log.note)
+    return trials
+
+
+def _read_epochs(path: Path, notes: list[str]) -> list[dict[str, Any]]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        notes.append(f"{path}: cannot be read: {error.strerror}")
+        return []
+    epochs = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            epoch = as_object(parse_json(line.decode("utf-8", "replace")))
+        except RecordError as error:
+            epoch, reason = {}, str(error)
+        else:
+            reason = "no epoch"
+        if as_number(epoch.get("number")) is None:
+            notes.append(f"{path}, line {number}: {reason}; the line is left out")
+        else:
+            epochs.append(epoch)
+    return epochs
+
+
+def _read_log(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _LOG_BYTES))
+            return file.read().decode("utf-8", "replace").splitlines()[-_LAST_LOG_LINES:]
+    except OSError:
+        return []
+
+
+def next_command(run: Run) -> str | None:
+    """What to type next: go on with an unfinished run, retrain what a search found."""
+    if run.state == "unfinished":
+        command = str(run.config.get("command", ""))
+        command += "" if "--out" in command.split() else f" --out {shlex.quote(str(run.path))}"
+        return command + ("" if "--resume" in command.split() else " --resume")
+    if run.is_retraining or run.best is None:
+        return None
+    command = ["python", "run_experiment.py", "--retrain", str(run.path / "best.json")]
+    for name, default in (("preset", "quick"), ("data_dir", "data")):
+        if run.settings.get(name) not in (None, default):
+            command += [f"--{name.replace('_', '-')}", str(run.settings[name])]
+    dataset = run.dataset.get("name") if run.settings.get("dataset") in (None, "auto") else run.settings["dataset"]
+    return shlex.join([*command, "--dataset", str(dataset)])

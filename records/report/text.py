@@ -1,0 +1,68 @@
+"""Text from files on its way into the page: made harmless, and escaped."""
+
+from __future__ import annotations
+
+import html
+import math
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+LONGEST = 120
+
+
+def clean(value: object, longest: int = LONGEST) -> str:
+    """``value`` as text of at most ``longest`` characters. What one cannot see is spelled out: control characters, marks that turn the
+    direction of writing, surrogates, which neither HTML nor UTF-8 can hold."""
+    text = value if isinstance(value, str) else show_value(value)
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    return "".join(char if _is_plain(char) else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def _is_plain(char: str) -> bool:
+    return unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def escape(value: object, longest: int = LONGEST) -> str:
+    """``value`` as text between tags or inside a quoted attribute."""
+    return html.escape(clean(value, longest), quote=True)
+
+
+def paragraph(text: str, css: str = "note") -> str:
+    """A line of the page."""
+    return f'<p class="{css}">{escape(text, 2000)}</p>'
+
+
+def show_value(value: object) -> str:
+    """A choice as people write it: ``0.0123``, ``0, 2``, ``true``."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "-"}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(show_value(member) for member in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {show_value(member)}" for key, member in value.items())
+    return str(value)
+
+
+def as_number(value: object) -> float | None:
+    """``value`` if it is a finite number, else None: files may hold anything."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer beyond all floats
+        return None
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """``value`` if it is an object of JSON, else an empty one."""
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def definition_list(rows: Mapping[str, object]) -> str:
+    """Names and values, those without a value left out."""
+    items = (f"<dt>{escape(name)}</dt><dd>{escape(value, 600)}</dd>" for name, value in rows.items() if value not in (None, "", "-"))
+    return f"<dl>{''.join(items)}</dl>"

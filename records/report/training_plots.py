@@ -1,0 +1,80 @@
+"""The charts of a supernet and of a network that is trained alone, from ``epochs.jsonl`` and ``retrained.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from records.report.figure import Chart, limits, sparkline
+from records.report.text import as_number, as_object, escape, paragraph
+
+_COLOURS = 8
+
+
+def plot_epochs(name: str, epochs: Sequence[Mapping[str, Any]], keys: Mapping[str, str], ylabel: str, *, percent: bool) -> str:
+    """Lines over the epochs; ``keys`` are what epochs call them, and what people call them."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    for key, title in keys.items():
+        pairs = [(as_number(epoch.get("number")), as_number(epoch.get(key))) for epoch in epochs]
+        points = [(x, y) for x, y in pairs if x is not None and y is not None]
+        if points:
+            series[title] = points
+    if not series:
+        return paragraph(f"No {ylabel} was noted.")
+    everything = [point for points in series.values() for point in points]
+    first, last = min(x for x, _ in everything), max(x for x, _ in everything)
+    chart = Chart(
+        name,
+        f"{ylabel} by epoch",
+        xlabel="epoch",
+        ylabel=ylabel,
+        xlim=(first - 0.2, last + 0.2),
+        ylim=limits(y for _, y in everything),
+        percent=percent,
+        whole_x=True,
+    )
+    chart.settle()
+    for index, (title, points) in enumerate(series.items()):
+        xs, ys = zip(*points, strict=True)
+        shown = f"{title}, last {100 * ys[-1]:.2f}%" if percent else f"{title}, last {ys[-1]:.3f}"
+        chart.line(xs, ys, f"c{index} wide", shown, points=percent)
+    return chart.render() + _legend(list(series))
+
+
+def _legend(names: Sequence[str]) -> str:
+    return (
+        '<p class="legend">' + "".join(f'<span class="c{i % _COLOURS}">{escape(name, 40)}</span>' for i, name in enumerate(names)) + "</p>"
+    )
+
+
+def show_probabilities(epochs: Sequence[Mapping[str, Any]]) -> str:
+    """The probability of each operation over the epochs: a small chart for each choice, all on one scale."""
+    tables = [as_object(epoch.get("probabilities")) for epoch in epochs]
+    tables = [table for table in tables if table]
+    if not tables:
+        return paragraph("No probabilities were noted.")
+    operations = list(dict.fromkeys(name for choice in tables[0].values() for name in as_object(choice)))
+    curves = {label: {name: values for name in operations if (values := _history(tables, label, name)) is not None} for label in tables[0]}
+    everything = [value for choice in curves.values() for values in choice.values() for value in values]
+    if not everything:
+        return paragraph("No probabilities were noted.")
+    low, high = limits(everything, margin=0.02)
+    groups: dict[str, list[str]] = {}
+    for label, choice in curves.items():
+        if choice:
+            group, _, short = label.rpartition("/")
+            lines = [(f"c{operations.index(name) % _COLOURS}", values) for name, values in choice.items()]
+            last = sorted(((values[-1], name) for name, values in choice.items()), reverse=True)
+            title = f"{label}: " + ", ".join(f"{name} {100 * value:.1f}%" for value, name in last)
+            figure = sparkline(lines, low, high, title, width=128, height=64)
+            caption = f"{escape(short, 24)}<br><b>{escape(last[0][1], 24)}</b> {100 * last[0][0]:.1f}%"
+            groups.setdefault(group, []).append(f"<figure>{figure}<figcaption>{caption}</figcaption></figure>")
+    parts = [f'<h4>{escape(group, 40)}</h4><div class="small">{"".join(figures)}</div>' for group, figures in groups.items()]
+    scale = f"All on one scale, from {100 * low:.1f}% to {100 * high:.1f}%, over {len(tables)} epochs; named is the likeliest in the end."
+    return _legend(operations) + "".join(parts) + paragraph(scale)
+
+
+def _history(tables: Sequence[Mapping[str, Any]], label: str, name: str) -> list[float] | None:
+    values = [as_number(as_object(table.get(label)).get(name)) for table in tables]
+    present = [value for value in values if value is not None]
+    return present if len(present) == len(values) else None

@@ -1,0 +1,172 @@
+"""The charts of a search by trials. Each function gives HTML: a chart, or a line that says why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from records.formats import format_accuracy, format_count, format_seconds
+from records.report.figure import Chart, limits, log_limits
+from records.report.labels import Scale, values_of, varied_labels
+from records.report.text import escape, paragraph, show_value
+from records.trials import Trial
+
+_MOST_AXES = 9
+_MOST_BARS = 16
+
+
+def last_value(trial: Trial) -> float | None:
+    """The score, or for a trial without one the last finite value of its curve."""
+    if trial.score is not None:
+        return trial.score
+    return next((value for value in reversed(trial.curve) if math.isfinite(value)), None)
+
+
+def describe(trial: Trial) -> str:
+    """A trial in one line."""
+    words = [f"trial {trial.number}, {trial.status}: {format_accuracy(last_value(trial))}"]
+    words += [f"{format_count(trial.parameters)} parameters"] if trial.parameters is not None else []
+    words += [format_seconds(trial.seconds), *([trial.error] if trial.error else [])]
+    return ", ".join(words)
+
+
+def plot_history(name: str, trials: Sequence[Trial]) -> str:
+    """Score by trial, and the best so far."""
+    placed = [(trial, value) for trial in trials if (value := last_value(trial)) is not None]
+    if not placed:
+        return paragraph("No trial has a score yet.")
+    low, high = limits(value for _, value in placed)
+    ends = (min(trial.number for trial in trials) - 0.7, max(trial.number for trial in trials) + 0.7)
+    labels = {"xlabel": "trial", "ylabel": "validation accuracy"}
+    chart = Chart(name, "score of each trial, and the best so far", xlim=ends, ylim=(low, high), percent=True, whole_x=True, **labels)
+    chart.settle()
+    steps = list(_best_so_far(trials))
+    if steps:
+        xs = [*[x for number, _ in steps for x in (number, number)][1:], ends[1]]
+        ys = [y for _, score in steps for y in (score, score)]
+        chart.line(xs, ys, "best", f"best so far: {format_accuracy(steps[-1][1])}")
+    for trial in trials:
+        value = last_value(trial)
+        shape = {"failed": "cross", "pruned": "diamond"}.get(trial.status, "round")
+        chart.point(trial.number, low if value is None else value, trial.status, describe(trial), shape)
+    return chart.render()
+
+
+def _best_so_far(trials: Sequence[Trial]) -> Iterator[tuple[int, float]]:
+    best = -math.inf
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        if trial.status == "complete" and trial.score is not None and trial.score > best:
+            best = trial.score
+            yield trial.number, best
+
+
+def plot_curves(name: str, trials: Sequence[Trial]) -> str:
+    """The curve of every trial, epoch by epoch."""
+    curves = {trial.number: [(n, y) for n, y in enumerate(trial.curve, start=1) if math.isfinite(y)] for trial in trials}
+    values = [y for curve in curves.values() for _, y in curve]
+    if not values:
+        return paragraph("No trial has reported an epoch yet.")
+    longest = max(n for curve in curves.values() for n, _ in curve)
+    labels = {"xlabel": "epoch", "ylabel": "validation accuracy"}
+    chart = Chart(name, "the curves of all trials", xlim=(0.8, longest + 0.2), ylim=limits(values), percent=True, whole_x=True, **labels)
+    chart.settle()
+    best = max((trial for trial in trials if trial.score is not None), key=lambda trial: trial.score or 0.0, default=None)
+    for trial in sorted(trials, key=lambda trial: trial is best):  # the best one is drawn over the others
+        if curves[trial.number]:
+            xs, ys = zip(*curves[trial.number], strict=True)
+            css = f"{trial.status} top" if trial is best else trial.status
+            chart.line(xs, ys, css, f"trial {trial.number}, {trial.status}", points=True)
+    return chart.render()
+
+
+def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, float]) -> str:
+    """Parallel coordinates: an axis for each label, a line for each trial that has a value; the better, the stronger the line."""
+    scored = [trial for trial in trials if last_value(trial) is not None]
+    varied = varied_labels(scored)
+    labels = sorted(varied, key=lambda label: -importance.get(label, 0.0))[:_MOST_AXES]
+    if len(scored) < 2 or not labels:
+        return paragraph("Parallel coordinates need two trials that differ in something.")
+    scales = {label: Scale.of([values_of(trial).get(label) for trial in scored]) for label in labels}
+    scores = [last_value(trial) or 0.0 for trial in scored]
+    low, high = limits(scores, margin=0.0)
+    chart = Chart(name, "parallel coordinates", xlim=(-0.25, len(labels) + 0.6), ylim=(-0.04, 1.04), width=1080, height=300)
+    chart.axes.set_xticks(range(len(labels) + 1), [_short(label) for label in labels] + ["accuracy"])
+    chart.axes.tick_params(bottom=False, labeltop=True, labelbottom=False)
+    chart.axes.grid(visible=True, axis="x")
+    chart.axes.grid(visible=False, axis="y")
+    chart.axes.set_yticks([])
+    for spine in chart.axes.spines.values():
+        spine.set_visible(False)
+    chart.settle()
+    for trial, score in sorted(zip(scored, scores, strict=True), key=lambda pair: pair[1]):
+        share = (score - low) / ((high - low) or 1.0)
+        places = [scales[label].place(values_of(trial).get(label)) for label in labels] + [share]
+        chosen = "; ".join(f"{label} {show_value(values_of(trial).get(label))}" for label in labels)
+        chart.line(range(len(places)), places, trial.status, f"{describe(trial)}; {chosen}", f"--share:{share:.3f}")
+    for index, label in enumerate(labels):
+        for place, text in scales[label].ticks():
+            chart.text(index, place, text, "tick")
+    for place, value in ((0.0, low), (1.0, high)):
+        chart.text(len(labels), place, format_accuracy(value), "tick")
+    more = f"The {len(labels)} {'most important' if importance else 'first'} of {len(varied)} labels. " if len(varied) > len(labels) else ""
+    return chart.render() + paragraph(f"{more}A line is a trial: the better, the stronger; dashed where it was pruned.")
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 18 else label[:17] + "…"
+
+
+def show_importance(importance: Mapping[str, float] | str, evaluator: str, ignored: int) -> str:
+    """Bars, the longest first."""
+    if isinstance(importance, str):
+        return paragraph(importance)
+    largest = max(importance.values()) or 1.0
+    rows = "".join(
+        f'<div class="bar"><span>{escape(label, 40)}</span><i style="width:{100 * share / largest * 0.6:.1f}%"></i>'
+        f"<b>{100 * share:.1f}%</b></div>"
+        for label, share in list(importance.items())[:_MOST_BARS]
+    )
+    left = f" {len(importance) - _MOST_BARS} less important labels are not shown." if len(importance) > _MOST_BARS else ""
+    without = f" {ignored} pruned or failed trials are not in it." if ignored else ""
+    how = f"By {evaluator}: what sets the best tenth of the completed trials apart.{without}{left}"
+    return f'<div class="bars">{rows}</div>' + paragraph(how)
+
+
+def plot_pareto(name: str, trials: Sequence[Trial], attribute: str, xlabel: str) -> str:
+    """Accuracy against a size, the trials that no other one beats in both joined by a line."""
+    sized = [(trial, size) for trial in trials if trial.score is not None and (size := getattr(trial, attribute)) is not None and size > 0]
+    if not sized:
+        return paragraph(f"No completed trial has its {xlabel} noted.")
+    front = pareto_front([(size, trial.score or 0.0) for trial, size in sized])
+    chart = Chart(
+        name,
+        f"accuracy against {xlabel}",
+        xlabel=xlabel,
+        ylabel="validation accuracy",
+        xlim=log_limits(size for _, size in sized),
+        ylim=limits(trial.score or 0.0 for trial, _ in sized),
+        log_x=True,
+        percent=True,
+    )
+    chart.settle()
+    places = [(size, trial.score or 0.0) for trial, size in sized]
+    ordered = sorted(places[index] for index in front)
+    xs = [x for x, _ in ordered for _ in (0, 1)][1:]
+    ys = [y for _, y in ordered for _ in (0, 1)][:-1]
+    if len(ordered) > 1:
+        chart.line(xs, ys, "best", "Pareto front: no trial is smaller and better")
+    for index, (trial, size) in enumerate(sized):
+        text = f"{describe(trial)}; {format_count(size)} {xlabel}" + ("; on the Pareto front" if index in front else "")
+        chart.point(size, trial.score or 0.0, "front" if index in front else "complete", text)
+    return chart.render()
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
+    """The indices of the points (cost, value) that no other one beats: at most the cost and more value, or less cost and as much."""
+    front: set[int] = set()
+    best = -math.inf
+    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
+        if points[index][1] > best:
+            best = points[index][1]
+            front.add(index)
+    return front

@@ -1,0 +1,76 @@
+"""All trials of a search in a table that a click on a head sorts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from records.formats import format_accuracy, format_count, format_seconds
+from records.report.cells import describe_cell, read_cells
+from records.report.figure import limits, sparkline
+from records.report.labels import constants, values_of, varied_labels
+from records.report.text import as_number, clean, definition_list, escape, show_value
+from records.report.trial_plots import last_value
+from records.trials import Trial
+
+_MOST_COLUMNS = 24
+
+
+def show_trials(trials: Sequence[Trial], best: Trial | None) -> str:
+    """The table, and above it what all trials have in common."""
+    cells = {trial.number: {kind: describe_cell(nodes) for kind, nodes in read_cells(trial.architecture).items()} for trial in trials}
+    kinds = list(dict.fromkeys(kind for own in cells.values() for kind in own))
+    varied = [label for label in varied_labels(trials) if not any(label.startswith(f"{kind}/") for kind in kinds)]
+    shown = varied[:_MOST_COLUMNS]
+    heads = ["trial", "status", "accuracy", "curve", "epochs", "parameters", "multiply-adds", "time", *kinds, *shown, "error"]
+    low, high = limits([y for trial in trials for y in trial.curve if math.isfinite(y)], margin=0.0)
+    rows = []
+    for trial in trials:
+        own = values_of(trial)
+        finite = [y for y in trial.curve if math.isfinite(y)]
+        texts = ", ".join(f"epoch {n}: {format_accuracy(y)}" for n, y in enumerate(trial.curve, start=1))
+        spark = sparkline([(trial.status, finite)], low, high, f"trial {trial.number}: {texts}") if finite else "-"
+        line = [
+            _cell(trial.number, str(trial.number)),
+            f'<td data-v="{escape(trial.status)}"><span class="status {escape(trial.status)}">{escape(trial.status)}</span></td>',
+            _cell(last_value(trial), format_accuracy(last_value(trial))),
+            f'<td data-v="{_sort_key(finite[-1] if finite else None)}">{spark}</td>',
+            _cell(len(trial.curve), str(len(trial.curve))),
+            _cell(trial.parameters, format_count(as_number(trial.parameters))),
+            _cell(trial.flops, format_count(as_number(trial.flops))),
+            _cell(trial.seconds, format_seconds(as_number(trial.seconds))),
+            *(_cell(cells[trial.number].get(kind, ""), cells[trial.number].get(kind, "-")) for kind in kinds),
+            *(_cell(own.get(label), show_value(own.get(label))) for label in shown),
+            _cell(trial.error or "", trial.error or ""),
+        ]
+        css = f"{trial.status}{' winner' if trial is best else ''}"
+        rows.append(f'<tr class="{escape(css)}">{"".join(line)}</tr>')
+    head = "".join(f'<th scope="col"><button type="button" title="{escape(text, 300)}">{escape(text, 28)}</button></th>' for text in heads)
+    table = f'<div class="scroll"><table class="trials"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    return _show_common(trials, kinds, len(varied) - len(shown)) + table
+
+
+def _show_common(trials: Sequence[Trial], kinds: Sequence[str], left_out: int) -> str:
+    same: Mapping[str, Any] = {
+        label: value for label, value in constants(trials).items() if not any(label.startswith(f"{kind}/") for kind in kinds)
+    }
+    more = f'<p class="note">{left_out} more labels have no column; trials.jsonl has them.</p>' if left_out else ""
+    if not same:
+        return more
+    return f"<details><summary>the same in all {len(trials)} trials</summary>{definition_list(same)}</details>{more}"
+
+
+def _sort_key(value: object) -> str:
+    number = as_number(value)
+    return (
+        ""
+        if value is None or (number is None and not isinstance(value, (str, bool, list, dict)))
+        else (repr(number) if number is not None else escape(show_value(value), 80))
+    )
+
+
+def _cell(value: object, text: str) -> str:
+    css = ' class="number"' if as_number(value) is not None else ""
+    full = f' title="{escape(text, 1000)}"' if len(clean(text, 2000)) > 60 else ""
+    return f'<td data-v="{_sort_key(value)}"{css}{full}>{escape(text, 60)}</td>'
