@@ -196,9 +196,9 @@ def next_command(run: Run) -> str | None:
         return command + ("" if "--resume" in command.split() else " --resume")
     if run.is_retraining or run.best is None:
         return None
-    command = ["python", "run_experiment.py", "--retrain", str(run.path / "best.json")]
+    words = ["python", "run_experiment.py", "--retrain", str(run.path / "best.json")]
     for name, default in (("preset", "quick"), ("data_dir", "data")):
         if run.settings.get(name) not in (None, default):
-            command += [f"--{name.replace('_', '-')}", str(run.settings[name])]
+            words += [f"--{name.replace('_', '-')}", str(run.settings[name])]
     dataset = run.dataset.get("name") if run.settings.get("dataset") in (None, "auto") else run.settings["dataset"]
-    return shlex.join([*command, "--dataset", str(dataset)])
+    return shlex.join([*words, "--dataset", str(dataset)])

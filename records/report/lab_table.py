@@ -45,6 +45,7 @@ _REASONS_ZH = {
     "architectures differ between its trials": "各次试验的网络架构不同",
     "the strategy searches hyperparameters alone": "该策略只搜索超参",
     "a one-shot search": "one-shot 搜索",
+    "a search whose trials do not differ yet": "搜索，各次试验尚无差异",
     "retrains what a search found that is not among the runs": "重新训练搜索结果，但该次搜索不在所给运行之中",
 }
 
@@ -134,8 +135,9 @@ def _guess_search(search: Run) -> tuple[str, str]:
         return "NAS", "architectures differ between its trials"
     if search.epochs or (search.best is not None and not search.trials):
         return "NAS", "a one-shot search"
-    cells = read_cells(search.architecture)
-    return ("NAS", "a cell by its labels") if cells else ("by hand", "one training with settings of one's own")
+    if read_cells(search.architecture):
+        return "NAS", "a cell by its labels"
+    return "NAS", "a search whose trials do not differ yet"
 
 
 def _try_load(path: Path) -> BestArchitecture | None:

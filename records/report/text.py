@@ -64,5 +64,7 @@ def as_object(value: object) -> dict[str, Any]:
 
 def definition_list(rows: Mapping[str, object]) -> str:
     """Names and values, those without a value left out."""
-    items = (f"<dt>{escape(name)}</dt><dd>{escape(value, 600)}</dd>" for name, value in rows.items() if value not in (None, "", "-"))
+    items = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value, 600)}</dd></div>" for name, value in rows.items() if value not in (None, "", "-")
+    )
     return f"<dl>{''.join(items)}</dl>"

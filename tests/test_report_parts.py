@@ -1,0 +1,155 @@
+"""The parts of the report: the lab's table, cells, scales, importance, the Pareto front."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from pathlib import Path
+
+import pytest
+from report_runs import RECIPE, make_cells, make_trials, write_one_shot, write_retraining, write_search
+
+from records.report import lab_table, write_report
+from records.report.cells import _make_items, _place, _span, describe_cell, draw_cell, read_cells
+from records.report.collect import Run, next_command, read_run
+from records.report.importance import measure_importance
+from records.report.labels import Scale, varied_labels
+from records.report.text import as_number, clean
+from records.report.trial_plots import pareto_front
+from records.trials import Trial
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> list[Run]:
+    """The lab's four rows: the baseline with two seeds, one by hand, a search of hyperparameters and one of cells, both retrained."""
+    resnet = {"backbone": "resnet18", "stem": "own"}
+    tuned = [
+        Trial(n, "complete", resnet, {**RECIPE, "initial_lr": 0.01 * (n + 1)}, 0.8 + n / 100, [0.8], parameters=11_000_000)
+        for n in range(3)
+    ]
+    hpo, nas = write_search(tmp_path / "hpo", tuned, strategy="hpo"), write_one_shot(tmp_path / "nas")
+    folders = [
+        write_retraining(tmp_path / "nas-retrained", str(nas / "best.json"), make_cells(), 0.87, space="darts"),
+        nas,
+        write_retraining(tmp_path / "by-hand", "resnet18", resnet, 0.80, recipe="lab", pins={"momentum": 0.95}),
+        hpo,
+        write_retraining(tmp_path / "given-0", "resnet18", resnet, 0.76, recipe="lab"),
+        write_retraining(tmp_path / "given-1", "resnet18", resnet, 0.78, recipe="lab", seed=1),
+        write_retraining(tmp_path / "hpo-retrained", str(hpo / "best.json"), resnet, 0.812),
+    ]
+    return [read_run(folder) for folder in folders]
+
+
+def test_the_labs_table(lab: list[Run]) -> None:
+    rows = lab_table.fill(lab)
+    assert [row.way for row in rows] == ["as given", "by hand", "HPO", "NAS"]
+    lines = [lab_table.cells_of(row, "en") for row in rows]
+    assert [line[2] for line in lines] == ["77.00% ± 1.41", "80.00%", "81.20%", "87.00%"]
+    assert [line[3] for line in lines] == ["2", "1", "1", "1"]
+    assert "momentum 0.95" in lines[1][1]
+    assert "initial_lr 0.1" in lines[2][1], "of the retraining, the one setting that the search varied"
+    assert "normal: " in lines[3][1]
+    assert all(line[-1] for line in lines)
+    assert "hpo" in lines[2][7] and "hpo-retrained" in lines[2][7]
+
+
+def test_the_labs_table_in_both_languages_and_as_markdown(lab: list[Run], tmp_path: Path) -> None:
+    rows = lab_table.fill(lab)
+    for language, words in (("en", ["as given", "by hand", "HPO", "NAS"]), ("zh", ["原始代码", "手动调参", "自动调参", "网络架构搜索"])):
+        head, rule, *lines = lab_table.as_markdown(rows, language).split("\n")
+        assert set(rule) == set("|- ")
+        assert len(lines) == 4
+        for line, word in zip(lines, words, strict=True):
+            assert line.startswith(f"| {word}")
+            assert len(re.findall(r"(?<!\\)\|", line)) == len(re.findall(r"\|", head)) == rule.count("|")
+    path, _ = write_report([run.path for run in lab], tmp_path / "report.html")
+    text = path.read_text(encoding="utf-8")
+    assert 'lang="zh"' in text and "实验记录表" in text
+    assert "81.20%" in text
+
+
+def test_a_way_without_a_run_says_so_and_a_search_alone_is_marked(tmp_path: Path) -> None:
+    rows = lab_table.fill([read_run(write_search(tmp_path / "a", make_trials(6)))])
+    assert [row.way for row in rows] == ["NAS"]
+    markdown = lab_table.as_markdown(rows, "en").split("\n")
+    assert [line.count("no run of this kind was given") for line in markdown[2:]] == [1, 1, 1, 0]
+    assert "(validation, not retrained yet)" in markdown[-1]
+
+
+def test_markdown_is_escaped(tmp_path: Path) -> None:
+    run = read_run(write_retraining(tmp_path / "a|b<i>`*", "resnet18", {"x|y": "<b>`[a](b)"}, 0.5))
+    line = lab_table.as_markdown(lab_table.fill([run]), "en").split("\n")[3]
+    assert r"x\|y &lt;b>\`\[a\](b)" in line
+    assert "<" not in line
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("nodes", [1, 4, 7])
+def test_nothing_in_a_drawn_cell_lies_on_anything_else(nodes: int, seed: int) -> None:
+    for cell in read_cells(make_cells(nodes, seed)).values():
+        items = _make_items(cell)
+        layers = [[i for i, item in enumerate(items) if item.layer == layer] for layer in range(1 + max(item.layer for item in items))]
+        _place(items, layers)
+        for one, other in itertools.combinations(items, 2):
+            if one.layer == other.layer:
+                assert abs(one.y - other.y) >= (one.height + other.height) / 2
+        assert all(_span(items[i])[1] < _span(items[j])[0] + 1 for i in range(len(items)) for j in items[i].after)
+        svg = draw_cell("normal", cell)
+        assert svg.count('class="operation"') == 2 * nodes
+        assert svg.count('class="node"') == nodes
+        assert svg.count('class="input"') == 2
+        assert svg.count('class="head"') == 3 * nodes, "two arrows into every node, and one from it to the output"
+
+
+def test_a_cell_that_is_not_whole_is_not_drawn() -> None:
+    whole = make_cells(2)
+    assert list(read_cells(whole)) == ["normal", "reduce"]
+    assert describe_cell({2: [(0, "a"), (1, "b")], 3: [(2, "c")]}) == "a(0) + b(1); c(2)"
+    for label, value in (("normal/inputs_2", [0, 5]), ("normal/inputs_3", ["x"]), ("normal/inputs_2", [True, 0]), ("normal/inputs_9", [0])):
+        assert list(read_cells({**whole, label: value})) == ["reduce"]
+    assert list(read_cells({label: value for label, value in whole.items() if label != "normal/inputs_2"})) == ["reduce"]
+    assert read_cells({"backbone": "resnet18"}) == {}
+
+
+def test_scales() -> None:
+    logarithmic = Scale.of([1e-4, 1e-3, 1e-2, 1e-1, 1.0])
+    assert logarithmic.kind == "log"
+    assert logarithmic.place(1e-2) == pytest.approx(0.5)
+    linear = Scale.of([0.0, 1.0, 2.0, 3.0, 5.0])
+    assert (linear.kind, linear.place(2.5)) == ("linear", 0.5)
+    assert Scale.of([128, 64, 128]).categories == ("64", "128")
+    mixed = Scale.of(["b", None, [0, 1], True])
+    assert {mixed.place(value) for value in ("b", None, [0, 1], True)} == {0.125, 0.375, 0.625, 0.875}
+    assert varied_labels(make_trials(9)) == ["backbone", "stem", "initial_lr", "weight_decay", "optimizer", "batch_size", "grad_clip"]
+
+
+def test_importance_finds_what_matters_and_says_why_there_is_none() -> None:
+    completed = [trial for trial in make_trials(120) if trial.score is not None]
+    shares = measure_importance(completed)
+    assert isinstance(shares, dict)
+    assert next(iter(shares)) == "initial_lr"
+    assert sum(shares.values()) == pytest.approx(1)
+    assert "at least 10 completed trials; there are 9" in str(measure_importance(completed[:9]))
+    same = [Trial(**{**vars(trial), "score": 0.5}) for trial in completed]
+    assert "same score" in str(measure_importance(same))
+    assert "differ in something" in str(measure_importance([]))
+
+
+def test_pareto_front() -> None:
+    assert pareto_front([(3, 0.9), (1, 0.5), (2, 0.4), (2, 0.7), (4, 0.9), (1, 0.5)]) in ({0, 1, 3}, {0, 5, 3})
+    assert pareto_front([]) == set()
+
+
+def test_texts() -> None:
+    assert clean("a\u202eb\x00\n") == "a\\u202eb\\x00\\n"
+    assert clean("x" * 500) == "x" * 119 + "…"
+    assert clean("中文 é") == "中文 é"
+    assert [as_number(value) for value in (1, 0.5, True, None, math.nan, 10**400, "1")] == [1.0, 0.5, None, None, None, None, None]
+
+
+def test_what_to_type_next(tmp_path: Path) -> None:
+    finished = read_run(write_search(tmp_path / "a b", make_trials(4)))
+    assert next_command(finished) == f"python run_experiment.py --retrain '{tmp_path / 'a b' / 'best.json'}' --dataset digits"
+    retrained = read_run(write_retraining(tmp_path / "c", "resnet18", {}, 0.5))
+    assert next_command(retrained) is None
