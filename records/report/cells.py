@@ -16,7 +16,7 @@ from typing import Any
 from records.report.text import clean, escape
 
 _SWEEPS = 12
-_LAYER_WIDTHS = (64.0, 128.0)  # of boxes, of operations
+_LAYER_WIDTHS = (64.0, 150.0)  # of boxes, of operations
 _LEAST_GAP = 12.0
 _MOST_NODES = 24
 
@@ -145,7 +145,7 @@ def _left(layer: int) -> float:
 def _span(item: _Item) -> tuple[float, float]:
     """From where to where an item goes, left to right."""
     left, width = _left(item.layer), _LAYER_WIDTHS[item.layer % 2]
-    inset = {"bend": 0.0, "operation": 8.0, "node": 14.0}.get(item.kind, 2.0)
+    inset = {"bend": width / 3, "operation": 20.0, "node": 14.0}.get(item.kind, 2.0)
     return left + inset, left + width - inset
 
 
@@ -155,7 +155,7 @@ def _draw_arrow(start: _Item, end: _Item, top: float) -> str:
     through = f"M{left:.0f},{y1:.1f}H{x1:.0f}" if start.kind == "bend" else f"M{x1:.0f},{y1:.1f}"
     head = end.kind in ("node", "output")
     stop = x2 - (4 if head else 0)
-    bend = max(12.0, (stop - x1) / 2)
+    bend = (stop - x1) / 2
     path = f'<path class="arrow" d="{through}C{x1 + bend:.0f},{y1:.1f} {stop - bend:.0f},{y2:.1f} {stop:.0f},{y2:.1f}"/>'
     return path + (f'<path class="head" d="M{x2:.0f},{y2:.1f}l-7,-3.5v7z"/>' if head else "")
 

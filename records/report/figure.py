@@ -21,6 +21,8 @@ _STYLE: dict[str, Any] = {
     "text.parse_math": False,  # a name may hold a dollar sign
     "font.family": "DejaVu Sans",  # matplotlib brings it
     "font.size": 9.0,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "text.color": _INK,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,

@@ -98,11 +98,12 @@ def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, f
     for spine in chart.axes.spines.values():
         spine.set_visible(False)
     chart.settle()
-    for trial, score in sorted(zip(scored, scores, strict=True), key=lambda pair: pair[1]):
-        share = (score - low) / ((high - low) or 1.0)
-        places = [scales[label].place(values_of(trial).get(label)) for label in labels] + [share]
+    order = sorted(range(len(scored)), key=lambda index: scores[index])
+    for rank, index in enumerate(order):
+        trial, share = scored[index], (scores[index] - low) / ((high - low) or 1.0)
+        places = [*(scales[label].place(values_of(trial).get(label)) for label in labels), share]
         chosen = "; ".join(f"{label} {show_value(values_of(trial).get(label))}" for label in labels)
-        chart.line(range(len(places)), places, trial.status, f"{describe(trial)}; {chosen}", f"--share:{share:.3f}")
+        chart.line(range(len(places)), places, trial.status, f"{describe(trial)}; {chosen}", f"--share:{rank / (len(order) - 1):.3f}")
     for index, label in enumerate(labels):
         for place, text in scales[label].ticks():
             chart.text(index, place, text, "tick")
