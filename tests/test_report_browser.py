@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ class Browser:
             assert self._process.poll() is None and time.monotonic() < end, "chromium did not start"
             time.sleep(0.1)
         port, path = place.read_text().split("\n")[:2]
-        self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None, open_timeout=60)
+        self._stack = ExitStack()
+        self._socket = self._stack.enter_context(connect(f"ws://127.0.0.1:{port}{path}", max_size=None, open_timeout=60))
         target = next(info for info in self.call("Target.getTargets")["targetInfos"] if info["type"] == "page")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -81,7 +83,8 @@ class Browser:
 
     def move_to(self, expression: str, *, click: bool = False) -> None:
         """Put the pointer on the middle of an element, where it can be seen."""
-        box = f"{{const e={expression}; e.scrollIntoView({{block:'center'}}); const b=e.getBoundingClientRect(); [b.x+b.width/2, b.y+b.height/2]}}"
+        middle = "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]"
+        box = f"(e => {{ e.scrollIntoView({{block: 'center'}}); {middle} }})({expression})"
         x, y = self.evaluate(box)
         kinds = ["mouseMoved", "mousePressed", "mouseReleased"] if click else ["mouseMoved"]
         for kind in kinds:
@@ -95,7 +98,7 @@ class Browser:
         return [event for event in self.events if event.get("method") in noise] + others
 
     def close(self) -> None:
-        self._socket.close()
+        self._stack.close()
         self._process.terminate()
         self._process.wait(timeout=60)
 

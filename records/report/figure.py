@@ -131,7 +131,8 @@ class Chart:
     def _styled(self) -> Iterator[None]:
         import matplotlib
 
-        with matplotlib.rc_context({**_STYLE, "svg.hashsalt": self.name}), warnings.catch_warnings():
+        style: Any = {**_STYLE, "svg.hashsalt": self.name}  # Any: matplotlib types the names of its settings, by version
+        with matplotlib.rc_context(style), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of glyphs that the font lacks: the page's own font shows them
             yield
 
