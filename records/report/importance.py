@@ -50,12 +50,13 @@ def _as_optuna(trials: Sequence[Trial], labels: Sequence[str]) -> list[Any]:
     """The trials as Optuna has them; what is not a number on a range is one of the values that occurred."""
     import optuna
 
-    columns = {label: [values_of(trial).get(label) for trial in trials] for label in labels}
+    columns: dict[str, list[Any]] = {label: [values_of(trial).get(label) for trial in trials] for label in labels}
     distributions: dict[str, Any] = {}
     for label, values in columns.items():
         numbers = [as_number(value) for value in values]
-        if None not in numbers and any(isinstance(value, float) for value in values):
-            low, high = min(values), max(values)
+        present = [number for number in numbers if number is not None]
+        if len(present) == len(values) and any(isinstance(value, float) for value in values):
+            low, high = min(present), max(present)
             distributions[label] = optuna.distributions.FloatDistribution(low, high, log=low > 0 and high / low > 50)
         else:
             columns[label] = [json.dumps(value, sort_keys=True) for value in values]

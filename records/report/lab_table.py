@@ -114,7 +114,7 @@ def guess_way(run: Run, search: Run | None) -> tuple[str, str]:
                 return "HPO", "the strategy searches hyperparameters alone"
             return "NAS", "retrains what a search found that is not among the runs"
         return _guess_training(run)
-    if run.planned == 1 and run.strategy != "hpo" and not run.epochs:
+    if run.planned == 1 and run.strategy not in ("hpo", "darts") and not run.epochs:
         return _guess_training(run)
     return _guess_search(run)
 

@@ -37,8 +37,16 @@ def plot_history(name: str, trials: Sequence[Trial]) -> str:
         return paragraph("No trial has a score yet.")
     low, high = limits(value for _, value in placed)
     ends = (min(trial.number for trial in trials) - 0.7, max(trial.number for trial in trials) + 0.7)
-    labels = {"xlabel": "trial", "ylabel": "validation accuracy"}
-    chart = Chart(name, "score of each trial, and the best so far", xlim=ends, ylim=(low, high), percent=True, whole_x=True, **labels)
+    chart = Chart(
+        name,
+        "score of each trial, and the best so far",
+        xlim=ends,
+        ylim=(low, high),
+        percent=True,
+        whole_x=True,
+        xlabel="trial",
+        ylabel="validation accuracy",
+    )
     chart.settle()
     steps = list(_best_so_far(trials))
     if steps:
@@ -67,8 +75,16 @@ def plot_curves(name: str, trials: Sequence[Trial]) -> str:
     if not values:
         return paragraph("No trial has reported an epoch yet.")
     longest = max(n for curve in curves.values() for n, _ in curve)
-    labels = {"xlabel": "epoch", "ylabel": "validation accuracy"}
-    chart = Chart(name, "the curves of all trials", xlim=(0.8, longest + 0.2), ylim=limits(values), percent=True, whole_x=True, **labels)
+    chart = Chart(
+        name,
+        "the curves of all trials",
+        xlim=(0.8, longest + 0.2),
+        ylim=limits(values),
+        percent=True,
+        whole_x=True,
+        xlabel="epoch",
+        ylabel="validation accuracy",
+    )
     chart.settle()
     best = max((trial for trial in trials if trial.score is not None), key=lambda trial: trial.score or 0.0, default=None)
     for trial in sorted(trials, key=lambda trial: trial is best):  # the best one is drawn over the others
