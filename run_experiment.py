@@ -10,10 +10,13 @@ python run_experiment.py --list                                # spaces, strateg
 from __future__ import annotations
 
 import errno
+import getpass
 import json
 import logging
+import os
 import shlex
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -274,6 +277,8 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module", category=RuntimeWarning)
     warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning")
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.ERROR)
+    # Lightning's metrics import matplotlib, which would begin a cache in the home folder.
+    os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"matplotlib-{getpass.getuser()}"))
     import nni.runtime.log
 
     nni.runtime.log.silence_stdout()
