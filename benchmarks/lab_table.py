@@ -138,6 +138,13 @@ def write_results(done: dict[str, Any]) -> None:
     path.write_text(f"{before}{BEGIN}\n{as_markdown(done)}\n{END}{after}", encoding="utf-8")
 
 
+def is_done(result: dict[str, Any] | None, row: Row) -> bool:
+    """Whether ``result`` is of this row as it now reads, with all its seeds."""
+    if result is None or (result["search"], result["retrain"]) != (row.search, row.retrain):
+        return False
+    return len(result["test_accuracies"]) >= row.seeds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two rows in small, less than 50 s")
@@ -157,7 +164,7 @@ def main() -> None:
     kept = ROOT / "docs" / "lab_table.json"
     done = json.loads(kept.read_text()) if kept.exists() else {}
     for name in arguments.rows:
-        if name not in done or done[name]["retrain"] != ROWS[name].retrain or done[name]["search"] != ROWS[name].search:
+        if not is_done(done.get(name), ROWS[name]):
             print(f"{name}: {ROWS[name].note}", flush=True)
             done[name] = {**fill(name, ROWS[name], arguments.runs, [*SEARCH.split(), *data]), "machine": arguments.machine}
             kept.write_text(json.dumps(done, indent=2) + "\n")
