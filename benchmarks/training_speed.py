@@ -47,6 +47,7 @@ from spaces.genotypes import GENOTYPES, architecture_from_genotype
 
 SGD = Recipe(initial_lr=0.01, weight_decay=5e-4)
 GOALS = {0.769: 2, 0.87: 4}  # test accuracy of the lab's table -> epochs of convnet32, width 32, that reach it on the validation split
+THREADS = torch.get_num_threads()
 LAB_EPOCHS, TRAINING_IMAGES = 30, 50_000
 
 
@@ -125,6 +126,7 @@ class Contender:
 
     @staticmethod
     def _run(pipe: Any, contender: str, name: str, data: Dataset, where: dict[str, Any], steps: int) -> None:
+        torch.set_num_threads(THREADS)
         build, batch = NETWORKS[name]
         split = Split(data.train.images[: steps * batch], data.train.labels[: steps * batch])
         torch.manual_seed(0)
@@ -197,10 +199,11 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # a process that has computed with several threads cannot be forked: its children would wait for ever
     device = choose_device(arguments.device)
     where = {"device": device, "precision": choose_precision_apart(arguments.precision, device)}
     data = load_dataset(arguments.dataset, data_dir=Path(arguments.data_dir), warn=lambda line: print(line, file=sys.stderr))
-    summary: dict[str, Any] = {"images_per_second": {}, "memory_mib": {}, "processor": processor(), "threads": torch.get_num_threads()}
+    summary: dict[str, Any] = {"images_per_second": {}, "memory_mib": {}, "processor": processor(), "threads": THREADS}
     summary |= {"device": device.type, "precision": str(where["precision"]).removeprefix("torch."), "dataset": data.name}
     print(f"{summary['processor']}, {summary['threads']} threads, torch {torch.__version__}, {data.name}")
     print(f"  {'images a second':20} {'ours':>24} {'lab':>24} {'ratio':>6}   MiB beyond the start")
@@ -231,6 +234,7 @@ def add_times(summary: dict[str, Any], arguments: argparse.Namespace, data: Data
     if data.name != "cifar10":
         print("  no time to an accuracy: those of the lab's table are of CIFAR-10")
         return
+    torch.set_num_threads(THREADS)
     summary["time_to"] = {str(goal): time_to(goal, epochs, data, where, arguments.seeds) for goal, epochs in GOALS.items()}
     lab = summary["images_per_second"].get("resnet18_own_stem")
     if lab:
