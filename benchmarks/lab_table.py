@@ -8,6 +8,7 @@ Each row is a run of ``run_experiment.py`` in a folder under ``--runs``: interru
 done is kept in docs/lab_table.json, and the table of docs/results.md is written from there. Ends with one line of JSON.
 """
 
+# ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
 from __future__ import annotations
 
 import argparse
@@ -23,6 +24,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.results_section import write_section
+
 BEGIN, END = "<!-- the lab's table: written by benchmarks/lab_table.py -->", "<!-- end of the lab's table -->"
 SEARCH = "--preset lab --dataset cifar10"
 
@@ -128,16 +133,6 @@ def as_markdown(done: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_results(done: dict[str, Any]) -> None:
-    path = ROOT / "docs" / "results.md"
-    text = path.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    if not rest:
-        raise SystemExit(f"{path} has no line {BEGIN!r}")
-    path.write_text(f"{before}{BEGIN}\n{as_markdown(done)}\n{END}{after}", encoding="utf-8")
-
-
 def is_done(result: dict[str, Any] | None, row: Row) -> bool:
     """Whether ``result`` is of this row as it now reads, with all its seeds."""
     if result is None or (result["search"], result["retrain"]) != (row.search, row.retrain):
@@ -168,7 +163,7 @@ def main() -> None:
             print(f"{name}: {ROWS[name].note}", flush=True)
             done[name] = {**fill(name, ROWS[name], arguments.runs, [*SEARCH.split(), *data]), "machine": arguments.machine}
             kept.write_text(json.dumps(done, indent=2) + "\n")
-            write_results(done)
+            write_section(ROOT / "docs" / "results.md", as_markdown(done), BEGIN, END)
     print(as_markdown(done))
     print(json.dumps({name: round(statistics.mean(row["test_accuracies"]), 4) for name, row in done.items()}))
 

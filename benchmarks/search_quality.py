@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import statistics
 import sys
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,13 +29,15 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
+from run_experiment import quiet_libraries
+
+quiet_libraries()
 
 import nni.nas.strategy
-import nni.runtime.log
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 
+from benchmarks.results_section import write_section
 from evaluators import EvaluatorError
 from evaluators.table import Table, load_table
 from spaces.nasbench201 import NasBench201Space
@@ -182,14 +182,6 @@ def format_tables(runs: Sequence[Run], best: dict[str, float], processor: str) -
     return "\n".join([*lines, "![Regret over simulated time](search_quality.png)", ""])
 
 
-def write_section(path: Path, section: str) -> None:
-    """Put the section between its marks, at the end of the file where there are none yet."""
-    text = path.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    path.write_text(f"{before.rstrip()}\n\n{BEGIN}\n{section}{END}\n{after.lstrip()}", encoding="utf-8")
-
-
 def plot(runs: Sequence[Run], best: dict[str, float], path: Path) -> None:
     """Mean regret (optimum minus test accuracy) over simulated time, one panel a data set."""
     import matplotlib
@@ -220,9 +212,6 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where results.md and the plot go")
     parser.add_argument("--processor", default=f"1 of {os.cpu_count()} cores", help="words for the processor, for results.md")
     arguments = parser.parse_args()
-    nni.runtime.log.silence_stdout()
-    logging.getLogger("nni").addHandler(logging.NullHandler())  # else Python's last resort prints what that handler would have
-    logging.getLogger("nni").propagate = False
     try:
         path = find_table(arguments.table)
         if arguments.quick:
@@ -237,7 +226,7 @@ def main() -> int:
     runs = run_all(tables, arguments.runs, seeds.__getitem__, arguments.only or STRATEGIES)
     if arguments.only:
         return 0
-    write_section(arguments.docs / "results.md", format_tables(runs, best, arguments.processor))
+    write_section(arguments.docs / "results.md", format_tables(runs, best, arguments.processor), BEGIN, END)
     plot(runs, best, arguments.docs / "search_quality.png")
     return 0
 

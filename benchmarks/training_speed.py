@@ -23,6 +23,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,14 +40,14 @@ from torchvision import transforms
 
 from evaluators.data import Dataset, Split, load_dataset
 from evaluators.devices import choose_device, choose_precision
-from evaluators.recipes import Recipe, make_recipe, override, recipe_values
+from evaluators.recipes import RECIPES, Recipe
 from evaluators.training import retrain, train
 from spaces.backbones import build_backbone
 from spaces.darts import DartsSpace
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
 
 SGD = Recipe(initial_lr=0.01, weight_decay=5e-4)
-GOALS = {0.769: 2, 0.87: 4}  # test accuracy of the lab's table -> epochs of convnet32, width 32, that reach it on the validation split
+GOALS = {0.769: 2, 0.87: 4}  # test accuracy of the lab's table -> epochs of convnet32, width 32, by its curves on the validation split
 THREADS = torch.get_num_threads()
 LAB_EPOCHS, TRAINING_IMAGES = 30, 50_000
 
@@ -84,7 +85,7 @@ class PilImages(TorchDataset[Any]):
 
 def ours(network: nn.Module, split: Split, data: Dataset, batch: int, where: dict[str, Any]) -> Iterator[float]:
     """Seconds of each pass over ``split``."""
-    recipe = make_recipe({**vars(SGD), "batch_size": batch})
+    recipe = replace(SGD, batch_size=batch)
     for epoch in train(network, split, data, epochs=10**6, recipe=recipe, **where):
         yield epoch.seconds
 
@@ -168,7 +169,7 @@ def _mebibytes(field: str) -> float:
 
 def time_to(goal: float, epochs: int, data: Dataset, where: dict[str, Any], seeds: int) -> dict[str, Any]:
     """Seconds of training and test accuracy of convnet32, width 32, by the recipe ``fast``: one training a seed, scored once."""
-    recipe = make_recipe(override(recipe_values("fast"), {}))
+    recipe = RECIPES["fast"]
     results = []
     for seed in range(seeds):
         torch.manual_seed(seed)

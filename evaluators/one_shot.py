@@ -20,9 +20,9 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
 from evaluators._images import stratified_cut
-from evaluators.augmentation import Normalizer, augment
+from evaluators.batches import TrainingBatches
 from evaluators.checkpoints import broken, read_checkpoint, replace_atomically
-from evaluators.data import Dataset, Split, iterate_batches
+from evaluators.data import Dataset, Split
 from evaluators.optimizers import learning_rate_factor, make_optimizer
 from evaluators.recipes import Recipe
 
@@ -34,19 +34,15 @@ class BatchLoader:
 
     def __init__(self, split: Split, data: Dataset, batch_size: int, cutout: int, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
-        self._split, self._batch_size, self._cutout = split, min(batch_size, len(split)), cutout
-        self._normalize = Normalizer(data.mean, data.std, channels_last=True)
-        self._mean_colour = [255 * mean for mean in data.mean]
+        # The paper's augmentation in every epoch, whatever the recipe has for networks that are trained alone.
+        plain = Recipe(batch_size=batch_size, cutout=cutout)
+        self.batches = TrainingBatches(split, data, plain, 1, self.generator, torch.device("cpu"))
 
     def __len__(self) -> int:
-        return len(self._split) // self._batch_size
+        return self.batches.steps
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in iterate_batches(self._split, self._batch_size, generator=self.generator, drop_last=True):
-            images = augment(
-                images, padding=4, flip=True, cutout_size=self._cutout, cutout_value=self._mean_colour, generator=self.generator
-            )
-            yield self._normalize(images), labels
+        return self.batches.epoch(0)
 
 
 class SupernetTraining(LightningModule):

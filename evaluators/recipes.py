@@ -37,7 +37,7 @@ class Recipe:
         What then comes in from outside: ``black``, or ``reflect``, the image mirrored at its edge.
     flip
         ``random``: images are mirrored by a coin each time. ``alternating``: a coin for each image in the first epoch, then the other way
-        in every next epoch, so that two epochs in a row show both (arXiv 2404.00498, section 3.6).
+        in every next epoch, so that two epochs in a row show both (arXiv 2404.00498).
     start_size
         Side of the images at the start of training, as a share of the full one, in (0, 1]; it rises in steps of 4 pixels
         (progressive resizing: arXiv 2104.00298, section 4.2, without its change of regularisation).
@@ -78,7 +78,7 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    # For short trainings, after airbench94_muon (arXiv 2404.00498 and its repository); each element is measured in docs/results.md.
+    # For short trainings, after airbench94_muon (arXiv 2404.00498 and its repository); what was measured of it is in docs/results.md.
     "fast": Recipe(
         optimizer="muon",
         initial_lr=0.07,

@@ -1,7 +1,7 @@
 """Convolutions of maps that are smaller than their kernel, computed as the matrix products that they are.
 
 Networks made for large images leave 2x2 or 1x1 pixels of a small one, where most of a 3x3 kernel reads padding. Libraries compute those
-products with zero all the same: of a step of resnet18 on 32x32 images they take more than half.
+products with zero all the same: resnet18 with its own stem takes two fifths of a step on 32x32 images for that.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Table:
 
     def __init__(self, name: str, num_classes: int | None, pattern: str, rows: Mapping[str, Row], origin: Mapping[str, Any]) -> None:
         self.name, self.num_classes, self._pattern, self.rows, self._origin = name, num_classes, pattern, rows, dict(origin)
-        self.labels = [field for _, field, _, _ in string.Formatter().parse(pattern) if field]
+        self.labels = _labels_of(pattern)
         self.fidelities = sorted(next(iter(rows.values())).fidelities)
 
     def __len__(self) -> int:
@@ -164,8 +164,7 @@ class _RowReader:
 
     def __init__(self, path: Path, header: Sequence[str], entry: Mapping[str, Any], key: str | None, pattern: str) -> None:
         self._path, self._header, self.pattern = path, list(header), pattern
-        labels = [field for _, field, _, _ in string.Formatter().parse(pattern) if field]
-        self._key = [self._place(name) for name in (labels if key is None else [key])]
+        self._key = [self._place(name) for name in (_labels_of(pattern) if key is None else [key])]
         self._fidelities = {
             int(epochs): (self._column(pair["score"]), self._column(pair["seconds"])) for epochs, pair in entry["fidelities"].items()
         }
@@ -206,6 +205,11 @@ class _RowReader:
         if not math.isfinite(value):
             raise EvaluatorError(f"{self._path}, line {line}: {self._header[place]} is {fields[place]!r}, expected a number")
         return value
+
+
+def _labels_of(pattern: str) -> list[str]:
+    """The labels of the choices by which ``pattern`` names a row."""
+    return [field for _, field, _, _ in string.Formatter().parse(pattern) if field]
 
 
 def _text(value: Any) -> str:

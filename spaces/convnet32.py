@@ -46,7 +46,7 @@ class ConvNet32(nn.Module):
 class PatchWhitening(nn.Conv2d):
     """A convolution of 2x2 patches with the eigenvectors of their covariance, each scaled to unit variance, and with their negatives.
 
-    airbench, section 3.1. The filters stay as they are, the bias is trained. Before ``initialize_from`` they are random.
+    airbench: frozen patch-whitening. The filters stay as they are, the bias is trained. Before ``initialize_from`` they are random.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Stage(nn.Module):
 
 
 def _convolution(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """3x3; the first filters begin as the identity (airbench, section 3.2)."""
+    """3x3; the first filters begin as the identity (airbench: identity initialization)."""
     convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
     nn.init.dirac_(convolution.weight.data[:in_channels])
     return convolution

@@ -149,7 +149,7 @@ def test_a_space_without_cells_keeps_as_many_inputs_as_it_asks_for(tmp_path: Pat
 
 def test_weights_and_architecture_never_share_an_image(tmp_path: Path) -> None:
     lightning = evaluator(tmp_path, 1)
-    halves = [loader._split for loader in (lightning.train_dataloaders, lightning.val_dataloaders)]
+    halves = [loader.batches.split for loader in (lightning.train_dataloaders, lightning.val_dataloaders)]
     images = [{image.numpy().tobytes() for image in half.images} for half in halves]
     assert len(images[0]) == len(images[1]) == 60
     assert not images[0] & images[1]
