@@ -2,6 +2,7 @@
 
 python run_experiment.py --space darts --strategy darts        # search one-shot, write best.json
 python run_experiment.py --space zoo --strategy tpe            # search by trials
+python run_experiment.py --config config.yml                   # NNI's files: search by running one's own program
 python run_experiment.py --retrain runs/NAME/best.json         # train the found architecture anew, score the test set once
 python run_experiment.py --report runs/NAME                    # one HTML file about what happened in a run, or in several
 python run_experiment.py --list                                # spaces, strategies, data sets, and which fit together
@@ -29,7 +30,7 @@ from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_e
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
 from records.files import write_json_atomically
-from records.formats import format_accuracy, format_count, format_seconds
+from records.formats import format_accuracy, format_count, format_number, format_seconds
 from records.log import log_to
 from records.pareto import save_pareto
 from records.presets import PRESETS
@@ -37,7 +38,7 @@ from records.provenance import collect_versions
 from records.report import write_report
 from records.run_folder import RunFolder, stored_identity
 from records.screen import Screen
-from records.settings import Settings, parse_settings, repeat_data_flags
+from records.settings import LAB_OPTIONS, Settings, parse_settings, repeat_data_flags
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
 from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry
@@ -60,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             report(settings, screen)
         elif settings.retrain is not None:
             retrain(settings, screen)
+        elif settings.trial_command is not None:
+            search_by_command(settings, screen)
         else:
             search(settings, screen)
         return 0
@@ -184,12 +187,8 @@ class Experiment:
         same |= {"epochs": self.epochs, "preset": settings.preset, "pins": settings.pins, "seed": settings.seed}
         same |= {"precision": self.precision_name}
         folder = RunFolder.create(settings.out, space=self.space_name, strategy=name, resume=settings.resume, identity=same)
-        folder.write_config(asdict(settings))
-        try:
-            with folder, log_to(folder.log_path):
-                yield folder
-        except KeyboardInterrupt as error:
-            raise KeyboardInterrupt(shlex.quote(str(folder.path))) from error
+        with hold(folder, settings):
+            yield folder
 
     def build(self, architecture: Mapping[str, Any] | None) -> Any:
         """The network of ``architecture``, or the unfrozen space for ``None``; the first weights drawn with the run's seed."""
@@ -272,6 +271,17 @@ class Experiment:
         )
 
 
+@contextmanager
+def hold(folder: RunFolder, settings: Settings) -> Iterator[None]:
+    """Keep the folder and its log open; an interruption says where the run was."""
+    folder.write_config(asdict(settings))
+    try:
+        with folder, log_to(folder.log_path):
+            yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(shlex.quote(str(folder.path))) from error
+
+
 def quiet_libraries() -> None:
     """Import NNI without what people can do nothing about: it was made for an older torch, and Lightning asks for loader processes."""
     warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module", category=RuntimeWarning)
@@ -304,8 +314,9 @@ def search(settings: Settings, screen: Screen) -> None:
     if strategy.several_objectives and settings.pruner != Settings.pruner:
         raise StrategyError(f"a trial that ends early can be best in its size: leave out --pruner, which {settings.strategy} cannot use")
     quiet_libraries()
-    from evaluators.recipes import override, recipe_values
+    from evaluators.recipes import check_hyperparameter, override, recipe_values
     from spaces.choices import legal_choices, require_labels
+    from spaces.nni_choice import choose_from
     from strategies.supernet_search import ALPHA_SETTINGS
 
     preset = PRESETS[settings.preset]
@@ -323,7 +334,16 @@ def search(settings: Settings, screen: Screen) -> None:
         raise StrategyError(f"{settings.strategy} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
     if not strategy.one_shot and settings.one_shot_flags:
         raise StrategyError(f"{settings.strategy} trains no supernet: leave out {', '.join(settings.one_shot_flags)}")
-    epochs = settings.epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
+    chosen, epochs = None, settings.epochs
+    if settings.search_space is not None:
+        if strategy.one_shot or table is not None:
+            raise StrategyError(
+                "a search space of NNI's goes with trials that are trained: --strategy random, grid, evolution or tpe, no table"
+            )
+        names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": recipe}
+        chosen = choose_from(settings.search_space, **names, check=check_hyperparameter, epochs=settings.epochs)
+        epochs = chosen.epochs
+    epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
     if table is not None:
@@ -337,11 +357,13 @@ def search(settings: Settings, screen: Screen) -> None:
     identity |= settings.trial_flags | settings.one_shot_flags
     if strategy.several_objectives:
         identity["objectives"] = experiment.objectives
+    if chosen is not None:
+        identity |= {"search_space": settings.search_space, "start_step": settings.start_step}
     with experiment.open_folder(settings.strategy, **identity) as folder:
         if strategy.one_shot:
             search_one_shot(experiment, folder)
         else:
-            search_trials(experiment, folder, pinned, trials)
+            search_trials(experiment, folder, pinned, trials, chosen)
         show_best(load_best(folder.best_path), folder, experiment)
 
 
@@ -413,8 +435,11 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     experiment.write_best(folder, architecture, hyperparameters, score, size, supernet=experiment.recipe, **told)
 
 
-def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str, Any], trials: int) -> None:
-    """Run trials until the strategy or the budget ends; ``best.json`` follows the best one."""
+def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str, Any], trials: int, chosen: Any = None) -> None:
+    """Run trials until the strategy or the budget ends; ``best.json`` follows the best one.
+
+    ``chosen`` is what NNI's file says is searched (a ``ChosenSpace``); the rest of the space is then at its default.
+    """
     import nni
     from nni.nas.evaluator import FunctionalEvaluator
     from nni.nas.execution import ModelEventType
@@ -428,14 +453,19 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
     space = make_space(space_class, experiment.space_arguments)
     default = space_class.default_architecture()
-    if strategy.fixes_architecture:
-        pinned = {**default, **pinned}
-    architecture = restrict(space.simplify(), pinned, preset_choices(space_class, settings.preset))
-    searched = {label: mutable for label, mutable in space_class.hyperparameters().items() if label not in settings.pins}
+    narrowed, offered = preset_choices(space_class, settings.preset), space_class.hyperparameters()
+    if chosen is not None:
+        narrowed, offered = chosen.narrowed, chosen.searched
+    if strategy.fixes_architecture or chosen is not None:
+        kept = {label: value for label, value in (default or {}).items() if chosen is None or label not in narrowed}
+        pinned = {**kept, **pinned}
+    architecture = restrict(space.simplify(), pinned, narrowed)
+    searched = {label: mutable for label, mutable in offered.items() if label not in settings.pins}
     if experiment.table is None:
         fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
         evaluate = evaluator_entry(settings.evaluator).load()
-        evaluator = FunctionalEvaluator(evaluate, **experiment.training, report=nni.report_intermediate_result, **fixed, **searched)
+        training = {**experiment.training, **fixed, **searched}  # the epochs may be searched, too
+        evaluator = FunctionalEvaluator(evaluate, report=nni.report_intermediate_result, **training)
     else:
         searched = {label: mutable for label, mutable in searched.items() if label in experiment.table.labels}
         experiment.table.check_labels([*architecture, *searched])
@@ -450,8 +480,10 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
 
     def save_best(trial: Trial) -> None:
         assert trial.score is not None
-        score, size = ("validation accuracy", trial.score, experiment.epochs), {"parameters": trial.parameters, "flops": trial.flops}
-        experiment.write_best(folder, trial.architecture, trial.hyperparameters, score, size, trial=trial.number)
+        hyperparameters = dict(trial.hyperparameters)
+        epochs = hyperparameters.pop("epochs", experiment.epochs)
+        score, size = ("validation accuracy", trial.score, epochs), {"parameters": trial.parameters, "flops": trial.flops}
+        experiment.write_best(folder, trial.architecture, hyperparameters, score, size, trial=trial.number)
 
     keeper = TrialKeeper(
         folder.trials_path,
@@ -468,7 +500,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
             max_trials=max_trials,
             canonical=lambda sample: {**sample, **space_class.canonical({label: sample[label] for label in architecture})},
             known=[TrialResult(**fields) for fields in keeper.recorded(searched)],
-            pruning=make_pruning(settings.pruner, epochs=reports),
+            pruning=make_pruning(settings.pruner, epochs=reports, start_step=settings.start_step),
             on_result=keeper.note,
             seed=settings.seed,
         )
@@ -476,7 +508,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
             ModelEventType.IntermediateMetric,
             lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
         )
-        if default is not None:
+        if default is not None and chosen is None:
             # The default configuration comes first: no such search ends worse than what its person began with.
             engine.submit_models(explored.freeze(first_sample(architecture, default, searched, experiment.recipe)))
             for rejection in engine.rejections:
@@ -489,6 +521,78 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         experiment.screen.say(f"{count} trials are best in {' against '.join(experiment.objectives)}: {folder.path / 'pareto.json'}")
     for line in describe_outcome(engine, settings.pruner):
         experiment.screen.say(line)
+
+
+def search_by_command(settings: Settings, screen: Screen) -> None:
+    """Search NNI's search space by running a program for each trial, as NNI would, and write ``best_parameters.json``."""
+    strategy = strategy_entry(settings.strategy or "")
+    if strategy.one_shot or strategy.several_objectives:
+        raise StrategyError(
+            f"{settings.strategy} is for networks of ours; a trial command goes with tpe, gp, evolution, local, grid, random"
+        )
+    pruner_entry(settings.pruner)
+    quiet_libraries()
+    from nni.nas.execution import ModelEventType
+    from nni.nas.space import SimplifiedModelSpace
+
+    from evaluators.command import TrialCommand
+    from spaces.choices import count_configurations
+    from spaces.nni_space import parse_search_space
+    from spaces.trial_program import TrialProgram
+    from strategies.command_engine import CommandEngine
+    from strategies.engine import TrialResult
+    from strategies.outcome import describe_outcome
+    from strategies.pruning import make_pruning
+
+    space = parse_search_space(settings.search_space).pin(settings.pins)
+    total = min(settings.trials or PRESETS[settings.preset].trials, count_configurations(space.mutables))
+    sign = -1 if settings.optimize_mode == "minimize" else 1
+    pruning = make_pruning(settings.pruner, epochs=settings.epochs, start_step=settings.start_step)
+    names = ["strategy", "search_space", "trial_command", "code_dir", "concurrency", "optimize_mode", "trial_time"]
+    names += ["pins", "seed", "epochs", "start_step"]
+    identity = {name: getattr(settings, name) for name in names} | {"trials": total, **settings.trial_flags}
+    where: dict[str, Any] = {"space": "command", "strategy": settings.strategy, "resume": settings.resume, "identity": identity}
+    TrialCommand(settings.trial_command or "", settings.code_dir, Path()).check()
+    folder = RunFolder.create(settings.out, **where)
+    program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", sign, settings.trial_time)
+    best_path = folder.path / "best_parameters.json"
+    screen.say(f"each trial runs {program.command!r} in {program.directory.absolute()}, {settings.concurrency} at a time")
+
+    def save_best(trial: Trial) -> None:
+        assert trial.score is not None
+        document = {"format": "retiarius-parameters", "version": 1, "parameters": space.parameters(trial.hyperparameters)}
+        document |= {"result": sign * trial.score, "optimize_mode": settings.optimize_mode, "trial": trial.number}
+        write_json_atomically(best_path, document | {"trial_command": program.command, "versions": collect_versions()})
+
+    shown: dict[str, Any] = {"show_score": lambda score: format_number(None if score is None else sign * score)}
+    with hold(folder, settings):
+        keeper = TrialKeeper(folder.trials_path, best_path, screen, architecture=(), recipe={}, save_best=save_best, **shown)
+        known = [TrialResult(**fields) for fields in keeper.recorded(space.mutables)]
+        budget: dict[str, Any] = {"max_trials": total, "time_budget": settings.time_budget}
+        with (
+            keeper.shown(total, settings.strategy or ""),
+            CommandEngine(
+                lambda number, sample: program.start(number, space.parameters(sample)),
+                concurrency=settings.concurrency,
+                canonical=space.canonical,
+                known=known,
+                pruning=pruning,
+                on_result=keeper.note,
+                **budget,
+            ) as engine,
+        ):
+            engine.register_model_event_callback(
+                ModelEventType.IntermediateMetric,
+                lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
+            )
+            strategy.load()(seed=settings.seed, trials=total)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
+            engine.wait_models()
+        for line in describe_outcome(engine, settings.pruner):
+            screen.say(line)
+        assert keeper.best is not None
+        rows: list[list[object]] = [["result", shown["show_score"](keeper.best.score)], ["trial", keeper.best.number]]
+        rows += [list(item) for item in space.parameters(keeper.best.hyperparameters).items()] + [["written to", best_path]]
+        screen.closing_table(f"Best of {len(keeper.trials)} trials by {settings.strategy}, to {settings.optimize_mode}", rows)
 
 
 def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment) -> None:

@@ -91,19 +91,29 @@ def read_json(path: Path, *, max_bytes: int = 1_000_000) -> Any:
     """Read one JSON document.
 
     Raises:
-        RecordError: ``path`` is missing, not a file, unreadable, larger than ``max_bytes``, not UTF-8, not JSON (line
-            and column are named), has a key twice or a number that is not finite.
+        RecordError: as :func:`read_text` does, or the text is not JSON (line and column are named), has a key twice or a
+            number that is not finite.
     """
-    try:
-        text = _read_bytes(path, max_bytes).decode("utf-8-sig")  # editors on Windows write a byte order mark
-    except UnicodeDecodeError as error:
-        raise RecordError(f"{path}: byte {error.start} is not UTF-8 text; a JSON file was expected") from None
-    if not text.strip():
-        raise RecordError(f"{path}: the file is empty; a JSON file was expected")
+    text = read_text(path, max_bytes=max_bytes)
     try:
         return parse_json(text)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from None
+
+
+def read_text(path: Path, *, kind: str = "JSON", max_bytes: int = 1_000_000) -> str:
+    """The text of a file of ``kind`` that is not empty.
+
+    Raises:
+        RecordError: ``path`` is missing, not a file, unreadable, larger than ``max_bytes``, empty or not UTF-8.
+    """
+    try:
+        text = _read_bytes(path, kind, max_bytes).decode("utf-8-sig")  # editors on Windows write a byte order mark
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: byte {error.start} is not UTF-8 text; a {kind} file was expected") from None
+    if not text.strip():
+        raise RecordError(f"{path}: the file is empty; a {kind} file was expected")
+    return text
 
 
 def parse_json(text: str) -> Any:
@@ -125,13 +135,13 @@ def parse_json(text: str) -> Any:
         raise RecordError(f"not JSON that can be read: {error}") from None
 
 
-def _read_bytes(path: Path, max_bytes: int) -> bytes:
+def _read_bytes(path: Path, kind: str, max_bytes: int) -> bytes:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            raise RecordError(f"{path}: this is a folder; a JSON file was expected")
+            raise RecordError(f"{path}: this is a folder; a {kind} file was expected")
         if not stat.S_ISREG(mode):
-            raise RecordError(f"{path}: not a regular file; a JSON file was expected")
+            raise RecordError(f"{path}: not a regular file; a {kind} file was expected")
         with open(path, "rb") as file:
             data = file.read(max_bytes + 1)
     except FileNotFoundError:

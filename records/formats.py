@@ -10,6 +10,11 @@ def format_accuracy(fraction: float | None) -> str:
     return "-" if fraction is None or not math.isfinite(fraction) else f"{100 * fraction:.2f}%"
 
 
+def format_number(value: float | None) -> str:
+    """A score of any kind in six digits: ``0.9123``, ``2.5e-05``; ``-`` where there is none."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.6g}"
+
+
 def format_count(number: float | None) -> str:
     """A count in three digits: ``3349342`` is ``3.35 M``, ``950`` is ``950``; ``-`` where there is none."""
     if number is None or not math.isfinite(number):

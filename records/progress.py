@@ -36,11 +36,19 @@ class Progress(Protocol):
 class _State:
     """What both faces show, and when."""
 
-    def __init__(self, total: float | None, unit: str, description: str, completed: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        total: float | None,
+        unit: str,
+        description: str,
+        completed: float,
+        clock: Callable[[], float],
+        show_score: Callable[[float | None], str],
+    ) -> None:
         self.total, self.unit, self.description, self.completed = total, unit, description, completed
         self.best: float | None = None
         self.detail = ""
-        self._clock = clock
+        self._clock, self._show_score = clock, show_score
         self._start = self._last = clock()
         self._first = completed
 
@@ -70,7 +78,7 @@ class _State:
         count = f"{self.completed:g}" if self.total is None else f"{self.completed:g}/{self.total:g}"
         parts = [f"{count} {self.unit}"]
         if self.best is not None:
-            parts.append(f"best {format_accuracy(self.best)}")
+            parts.append(f"best {self._show_score(self.best)}")
         left = self.seconds_left
         parts.append(f"{format_seconds(self.elapsed)} so far" if left is None else f"{format_seconds(left)} left")
         if self.detail:
@@ -90,9 +98,10 @@ class PlainProgress:
         *,
         completed: float = 0,
         clock: Callable[[], float] = time.monotonic,
+        show_score: Callable[[float | None], str] = format_accuracy,
     ) -> None:
         self._say = say
-        self._state = _State(total, unit, description, completed, clock)
+        self._state = _State(total, unit, description, completed, clock, show_score)
         self._tenths = self._count_tenths()
         self._said = 0.0
 
@@ -119,9 +128,10 @@ class LiveProgress:
         *,
         completed: float = 0,
         clock: Callable[[], float] = time.monotonic,
+        show_score: Callable[[float | None], str] = format_accuracy,
     ) -> None:
         self._console = console
-        self._state = _State(total, unit, description, completed, clock)
+        self._state = _State(total, unit, description, completed, clock, show_score)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4)
 
     def update(self, advance: float = 1, best: float | None = None, detail: str | None = None) -> None:

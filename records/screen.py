@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
+
+from records.formats import format_accuracy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +84,15 @@ class Screen:
         self._print(self._err, f"error: {line}", "bold red")
 
     @contextlib.contextmanager
-    def progress(self, total: float | None, unit: str, description: str, *, completed: float = 0) -> Iterator[Progress]:
+    def progress(
+        self,
+        total: float | None,
+        unit: str,
+        description: str,
+        *,
+        completed: float = 0,
+        show_score: Callable[[float | None], str] = format_accuracy,
+    ) -> Iterator[Progress]:
         """Show how far something is, with the best so far and the time left, while the ``with`` block lasts.
 
         A terminal gets a bar; a file or a pipe gets a plain line at every tenth of the way and otherwise at most every
@@ -93,13 +103,14 @@ class Screen:
             unit: what is counted, such as ``trials`` or ``epochs``.
             description: what is going on, such as ``search``.
             completed: how many units were done before (by the run that is resumed).
+            show_score: how the best so far is shown.
         """
         from records.progress import LiveProgress, PlainProgress
 
         if not self._is_terminal(self._out_stream):
-            yield PlainProgress(self.say, total, unit, description, completed=completed)
+            yield PlainProgress(self.say, total, unit, description, completed=completed, show_score=show_score)
             return
-        with LiveProgress(self._out, total, unit, description, completed=completed) as live:
+        with LiveProgress(self._out, total, unit, description, completed=completed, show_score=show_score) as live:
             self._is_live = True
             try:
                 yield live

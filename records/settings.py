@@ -49,6 +49,7 @@ class Settings:
     max_params: int | None = None
     max_flops: int | None = None
     pruner: str = "none"
+    start_step: int | None = None
     supernet: str | None = None
     order: int | None = None
     collapse_guard: str | None = None
@@ -62,6 +63,14 @@ class Settings:
     precision: str = "auto"
     out: Path | None = None
     resume: bool = False
+    config: Path | None = None
+    search_space: dict[str, Any] | None = None  # the content of NNI's file
+    trial_command: str | None = None
+    code_dir: Path = Path()
+    concurrency: int = 1
+    trial_time: float | None = None
+    optimize_mode: str = "maximize"
+    experiment: str | None = None
     pins: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -106,8 +115,14 @@ def parse_settings(argv: Sequence[str], description: str) -> Settings:
         if text is not None:
             _pin(pins, label, _parse_value(text))
     unused = [name for name in WITHOUT_EFFECT if options.pop(name) is not None]
-    notes = tuple(f"--{name} has no effect here: images are held in memory, and progress is always shown" for name in unused)
-    settings = Settings(**{**options, "report": tuple(options["report"])}, pins=pins, notes=notes)
+    notes = [f"--{name} has no effect here: images are held in memory, and progress is always shown" for name in unused]
+    if any(options[name] is not None for name in ("config", "search_space", "trial_command")):
+        from records.nni_options import adopt_nni_files
+
+        notes += adopt_nni_files(options)
+    options["report"] = tuple(options["report"])
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = Settings(**given, pins=pins, notes=tuple(notes))
     _check_action(settings)
     return settings
 
@@ -127,6 +142,15 @@ def _check_action(settings: Settings) -> None:
         for flag in {**settings.trial_flags, **settings.one_shot_flags}:
             raise RecordError(f"{flag} goes with a search, not with --retrain")
         return
+    if settings.trial_command is not None:
+        ours = {"--recipe": settings.recipe, "--table": settings.table, "--objectives": settings.objectives}
+        for flag, value in {**settings.trial_flags, **settings.one_shot_flags, **ours}.items():
+            if flag != "--pruner" and value is not None:
+                raise RecordError(f"{flag} is for trainings of ours; a trial command trains by itself: leave it out")
+        return
+    for name in ("concurrency", "optimize_mode"):
+        if getattr(settings, name) != getattr(Settings, name):
+            raise RecordError(f"--{name.replace('_', '-')} goes with --trial-command; trainings of ours run one after another")
     if settings.space is None or settings.strategy is None:
         missing = "--space" if settings.space is None else "--strategy"
         raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
@@ -214,6 +238,9 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         "--report", nargs="+", type=Path, default=[], metavar="RUN", help="write one HTML file about the runs in these folders"
     )
     what.add_argument("--list", action="store_true", help="show spaces, strategies, data sets, and which fit together")
+    what.add_argument("--config", type=Path, metavar="FILE", help="NNI's config.yml, version 1 or 2; flags have the last word")
+    what.add_argument("--search-space", type=Path, metavar="FILE", help="NNI's search_space.json, in place of the space's own ranges")
+    what.add_argument("--trial-command", metavar="COMMAND", help="a program that asks NNI for parameters, such as 'python main.py'")
     size = parser.add_argument_group("how large")
     summaries = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
     size.add_argument("--preset", choices=list(PRESETS), default="quick", help=f"{summaries} (default: quick)")
@@ -231,9 +258,9 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     data.add_argument("--data-dir", type=Path, default=Path("data"), metavar="DIR", help="where data sets lie (default: data)")
     how = parser.add_argument_group("how")
     how.add_argument("--set", action="append", default=[], metavar="LABEL=VALUE", help="fix a choice or a hyperparameter; may be repeated")
-    how.add_argument(
-        "--pruner", default="none", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)"
-    )
+    how.add_argument("--pruner", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)")
+    how.add_argument("--concurrency", type=_count, metavar="N", help="trial commands that run at the same time (default: 1)")
+    how.add_argument("--optimize-mode", choices=("maximize", "minimize"), help="of what a trial command reports (default: maximize)")
     how.add_argument("--supernet", choices=["fused", "stock"], help="one-shot: the fast form of the cells, or NNI's (default: fused)")
     how.add_argument("--order", type=int, choices=[1, 2], help="one-shot: first- or second-order gradient of the alphas (default: 1)")
     how.add_argument(
@@ -253,7 +280,7 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         "--table-columns", type=Path, metavar="FILE", help="JSON file that says what its columns mean, where the program does not know them"
     )
     how.add_argument("--recipe", metavar="NAME", help="training recipe: fast, lab, darts (default: the one that suits the space)")
-    how.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of every random draw (default: 0)")
+    how.add_argument("--seed", type=_seed, metavar="N", help="seed of every random draw (default: 0)")
     how.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
     how.add_argument("--precision", default="auto", metavar="NAME", help="float32, bfloat16, or auto: the faster one here (default)")
     where = parser.add_argument_group("where")

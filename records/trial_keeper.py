@@ -25,6 +25,7 @@ class TrialKeeper:
         recipe: the hyperparameters of every trial, where its sample says nothing else.
         save_best: called with each trial that is better than all before it.
         durable: as in :class:`records.trials.TrialLog`.
+        show_score: how a score is shown.
 
     Attributes:
         trials: all so far, in their order.
@@ -41,10 +42,11 @@ class TrialKeeper:
         recipe: Mapping[str, Any],
         save_best: Callable[[Trial], None],
         durable: bool = True,
+        show_score: Callable[[float | None], str] = format_accuracy,
     ) -> None:
         self._log, self._screen = TrialLog(trials_path, durable=durable), screen
         self._architecture, self._recipe, self._save_best = architecture, recipe, save_best
-        self._best_path = best_path
+        self._best_path, self._show_score = best_path, show_score
         self.trials = self._log.read()
         self.best: Trial | None = None
         if self._log.note:
@@ -53,7 +55,8 @@ class TrialKeeper:
     @contextmanager
     def shown(self, total: int | None, strategy: str) -> Iterator[None]:
         """Show progress while the ``with`` block lasts. A best of the recorded trials that is not in ``best.json`` is saved first."""
-        with self._screen.progress(total, "trials", strategy, completed=len(self.trials)) as self._progress:
+        shown = self._screen.progress(total, "trials", strategy, completed=len(self.trials), show_score=self._show_score)
+        with shown as self._progress:
             for trial in self.trials:
                 self._compare(trial)
             if self.best is not None and not self._is_saved(self.best):  # the run ended between a trial's record and its best.json
@@ -98,9 +101,9 @@ class TrialKeeper:
             self._save_best(trial)
         self._progress.update(1, detail=f"trial {trial.number} pruned in epoch {len(trial.curve)}" if trial.status == "pruned" else "")
 
-    def note_epoch(self, number: int, accuracy: float) -> None:
-        """Show how the trial that runs is doing."""
-        self._progress.update(0, detail=f"epoch {number}: {format_accuracy(accuracy)}")
+    def note_epoch(self, number: int, score: float) -> None:
+        """Show how the trial that runs, or one of those, is doing."""
+        self._progress.update(0, detail=f"epoch {number}: {self._show_score(score)}")
 
     def _compare(self, trial: Trial) -> bool:
         """Whether ``trial`` is the best so far, which it then becomes."""

@@ -55,9 +55,11 @@ def count_configurations(mutables: Mapping[str, Any]) -> int:
             total *= 2**size if chosen is None else math.comb(size, chosen)
         elif isinstance(mutable, Categorical):
             total *= len(mutable.values)
+        elif getattr(mutable, "whole", False):
+            total *= round(mutable.high - mutable.low) + 1
         else:
             return sys.maxsize
-    return total
+    return min(total, sys.maxsize)
 
 
 def first_sample(

@@ -1,9 +1,10 @@
-"""An execution engine that trains one trial after another in this process, behind NNI's ``ExecutionEngine`` interface.
+"""What our execution engines share, and the one that trains one trial after another in this process.
 
-NNI's own sequential engine stops at the first failure or goes on without a word, cannot answer a configuration that was already tried,
-and NNI's training service hands results to the wrong trial as soon as two run at once. This one records every trial, failed ones too,
-ends a trial early or rejects a sample where it is told how to judge them, and answers from the record whatever was measured before. That
-is also how an interrupted search goes on: the strategy starts anew with its seed, and the engine answers the trials that are already done.
+Engines stand behind NNI's ``ExecutionEngine`` interface. NNI's own sequential engine stops at the first failure or goes on without a
+word, cannot answer a configuration that was already tried, and NNI's training service hands results to the wrong trial as soon as two run
+at once. Ours record every trial, failed ones too, end a trial early or reject a sample where they are told how to judge them, and answer
+from the record whatever was measured before. That is also how an interrupted search goes on: the strategy starts anew with its seed, and
+the engine answers the trials that are already done.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ class _Channel(TrialCommandChannel):
             raise TrialPruned
 
 
-class InProcessEngine(ExecutionEngine):
-    """Runs each submitted model at once, in this process.
+class RecordingEngine(ExecutionEngine):
+    """What our engines share: the record, the budget, and one trial for all samples that mean the same.
 
     Parameters
     ----------
@@ -107,18 +108,11 @@ class InProcessEngine(ExecutionEngine):
     canonical
         Maps a sample to the one that stands for all that mean the same; two samples with one canonical form are one trial.
     known
-        Results of an earlier run, answered without running anything.
-    reject
-        Called with each canonical sample before it is tried: why it is not to be, or ``None``. A rejected sample costs no trial. When 200
-        were rejected since the last trial, the budget ends.
+        Results of an earlier run, in the order of their ends, answered without running anything.
     pruning
         Told every score that a trial reports; it may end the trial there. Results in ``known`` are told to it as they are answered.
-    describe
-        Called with the network of each trial before its evaluation; what it returns stands in ``TrialResult.facts``.
     on_result
         Called with each new ``TrialResult`` as soon as it is there.
-    seed
-        Seeds torch's generator before each trial (initial weights, dropout), so that a trial's result does not depend on those before it.
     """
 
     def __init__(
@@ -128,16 +122,12 @@ class InProcessEngine(ExecutionEngine):
         time_budget: float | None = None,
         canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict,
         known: Iterable[TrialResult] = (),
-        reject: Callable[[Sample], Rejection | None] | None = None,
         pruning: Pruning | None = None,
-        describe: Callable[[Any], dict[str, Any]] | None = None,
         on_result: Callable[[TrialResult], None] | None = None,
-        seed: int = 0,
     ) -> None:
         super().__init__()
-        self._max_trials, self._canonical, self._describe, self._on_result, self._seed = max_trials, canonical, describe, on_result, seed
+        self._max_trials, self._canonical, self._pruning, self._on_result = max_trials, canonical, pruning, on_result
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
-        self._reject, self._pruning = reject, pruning
         self._known = {sample_key(result.sample): result for result in known}
         self._repeats = self._rejected_in_a_row = 0
         self._proposed: set[str] = set()
@@ -173,15 +163,80 @@ class InProcessEngine(ExecutionEngine):
             self._try(model, model.sample)
 
     def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
-        """Answer from the record, reject, or run."""
-        key = sample_key(sample)
+        """Answer from the record, or run; ``sample`` is canonical."""
+        raise NotImplementedError
+
+    def _note_proposal(self, key: str) -> bool:
+        """Whether the sample of ``key`` is proposed for the first time in this run."""
         is_new = key not in self._proposed
         self._repeats = 0 if is_new else self._repeats + 1
         self._proposed.add(key)
+        return is_new
+
+    def _answer(self, model: ExecutableModelSpace, result: TrialResult) -> None:
+        for value in result.curve:
+            self.dispatch_model_event(IntermediateMetricEvent(model, value))
+        self._end(model, result)
+
+    def _end(self, model: ExecutableModelSpace, result: TrialResult) -> None:
+        if result.score is not None:
+            self.dispatch_model_event(FinalMetricEvent(model, result.score))
+        self.dispatch_model_event(TrainingEndEvent(model, END_STATUS[result.status]))
+
+    def list_models(self, status: ModelStatus | None = None) -> list[ExecutableModelSpace]:
+        return [model for model in self._models if status is None or model.status == status]
+
+    def _count_trials(self) -> int:
+        """Trials that count against ``max_trials``."""
+        return len(self._known)
+
+    def budget_available(self) -> bool:
+        return (
+            (self._max_trials is None or self._count_trials() < self._max_trials)
+            and (self._deadline is None or time.monotonic() < self._deadline)
+            and self._repeats < MAX_REPEATS
+            and not self.found_nothing_allowed
+        )
+
+
+class InProcessEngine(RecordingEngine):
+    """Runs each submitted model at once, in this process.
+
+    Parameters
+    ----------
+    reject
+        Called with each canonical sample before it is tried: why it is not to be, or ``None``. A rejected sample costs no trial. When 200
+        were rejected since the last trial, the budget ends.
+    describe
+        Called with the network of each trial before its evaluation; what it returns stands in ``TrialResult.facts``.
+    seed
+        Seeds torch's generator before each trial (initial weights, dropout), so that a trial's result does not depend on those before it.
+    options
+        As ``RecordingEngine`` takes them.
+    """
+
+    def __init__(
+        self,
+        *,
+        reject: Callable[[Sample], Rejection | None] | None = None,
+        describe: Callable[[Any], dict[str, Any]] | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._reject, self._describe, self._seed = reject, describe, seed
+
+    def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
+        """Answer from the record, reject, or run."""
+        key = sample_key(sample)
+        is_new = self._note_proposal(key)
         if key in self._known:
+            result = self._known[key]
             if is_new:
                 self._rejected_in_a_row = 0
-            self._answer(model, self._known[key], is_new)
+                if self._pruning is not None:
+                    self._pruning.replay(result.curve, result.status, result.score)
+            self._answer(model, result)
             return
         try:
             rejection = self._reject(sample) if self._reject is not None else None
@@ -202,9 +257,8 @@ class InProcessEngine(ExecutionEngine):
         number, start, facts, error, score = len(self._known), time.monotonic(), {}, None, None
         status = "complete"
         previous = get_default_trial_command_channel()
-        set_default_trial_command_channel(_Channel(self, model, self._pruning.stops if self._pruning is not None else None))
-        if self._pruning is not None:
-            self._pruning.begin()
+        judged = self._pruning.begin() if self._pruning is not None else None
+        set_default_trial_command_channel(_Channel(self, model, judged.stops if judged is not None else None))
         try:
             nni.get_next_parameter()
             # Torch builds networks and drops paths with its own generator: seeded for this trial, put back as it was afterwards.
@@ -221,8 +275,8 @@ class InProcessEngine(ExecutionEngine):
             status, error = "failed", f"{type(exception).__name__}: {message[0] if message else 'no message'}"
         finally:
             set_default_trial_command_channel(previous)
-        if self._pruning is not None:
-            self._pruning.end(status, score)
+        if judged is not None:
+            judged.end(status, score)
         curve = [float(value) for value in model.metrics.intermediates]
         self._record(model, TrialResult(number, dict(model.sample), status, score, curve, time.monotonic() - start, error, facts))
 
@@ -241,31 +295,8 @@ class InProcessEngine(ExecutionEngine):
             raise ValueError(f"the evaluator's score is {score}")
         return score
 
-    def _answer(self, model: ExecutableModelSpace, result: TrialResult, is_new: bool) -> None:
-        if is_new and self._pruning is not None:
-            self._pruning.replay(result.curve, result.status, result.score)
-        for value in result.curve:
-            self.dispatch_model_event(IntermediateMetricEvent(model, value))
-        self._end(model, result)
-
-    def _end(self, model: ExecutableModelSpace, result: TrialResult) -> None:
-        if result.score is not None:
-            self.dispatch_model_event(FinalMetricEvent(model, result.score))
-        self.dispatch_model_event(TrainingEndEvent(model, END_STATUS[result.status]))
-
-    def list_models(self, status: ModelStatus | None = None) -> list[ExecutableModelSpace]:
-        return [model for model in self._models if status is None or model.status == status]
-
     def idle_worker_available(self) -> bool:
         return True
-
-    def budget_available(self) -> bool:
-        return (
-            (self._max_trials is None or len(self._known) < self._max_trials)
-            and (self._deadline is None or time.monotonic() < self._deadline)
-            and self._repeats < MAX_REPEATS
-            and not self.found_nothing_allowed
-        )
 
     def shutdown(self) -> None:
         """Nothing to stop: no trial outlives its submission."""

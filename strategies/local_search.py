@@ -42,7 +42,8 @@ def neighbour_values(mutable: Any, value: Any) -> list[Any]:
     if isinstance(mutable, Numerical):
         quantile = float(mutable.distribution.cdf(value))
         steps = (min(1 - 1e-6, max(1e-6, quantile + step)) for step in QUANTILE_STEPS)
-        return list(dict.fromkeys(float(mutable.qclip(mutable.distribution.ppf(step))) for step in steps))
+        values = (mutable.qclip(mutable.distribution.ppf(step)) for step in steps)
+        return list(dict.fromkeys(number if isinstance(number, int) else float(number) for number in values))
     raise StrategyError(f"{mutable.label}: local search cannot search a {type(mutable).__name__}; it knows choices, subsets and numbers")
 
 

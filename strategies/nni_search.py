@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nni.nas.space import ExecutableModelSpace
 from nni.nas.strategy import GridSearch, Random, RegularizedEvolution
 
 
@@ -15,11 +16,19 @@ def grid_search(*, seed: int, trials: int) -> GridSearch:
     return GridSearch(shuffle=True, seed=seed)
 
 
-def evolution(*, seed: int, trials: int) -> RegularizedEvolution:
+class Evolution(RegularizedEvolution):
+    """NNI's regularized evolution, which takes the best of an empty population where more trials run at once than it has members."""
+
+    def new_individual(self) -> ExecutableModelSpace:
+        """A mutated one of the best, or a random one as long as no trial has been completed."""
+        return super().new_individual() if self._population else self.random()
+
+
+def evolution(*, seed: int, trials: int) -> Evolution:
     """Regularized (aging) evolution, Real et al. 2019 (arXiv 1802.01548), Algorithm 1.
 
     A third of the trials make the first population (3 to 50; NNI's default of 100 would leave a short search random throughout), and a
     quarter of the population takes part in each tournament.
     """
     population = max(3, min(50, trials // 3))
-    return RegularizedEvolution(population_size=population, sample_size=max(2, population // 4), mutation_prob=0.1, seed=seed)
+    return Evolution(population_size=population, sample_size=max(2, population // 4), mutation_prob=0.1, seed=seed)

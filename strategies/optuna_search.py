@@ -94,7 +94,9 @@ class _Number(_Encoder):
 
     def __init__(self, label: str, mutable: Numerical) -> None:
         self._label, self._mutable = label, mutable
-        bounded = math.isfinite(mutable.low) and math.isfinite(mutable.high) and mutable.mu is None
+        # Whole numbers of NNI's files are drawn from a range that is wider than their bounds by a half on both sides: not as it is.
+        whole = getattr(mutable, "whole", False)
+        bounded = math.isfinite(mutable.low) and math.isfinite(mutable.high) and mutable.mu is None and not whole
         self._direct = bounded and mutable.distribution.dist.name in ("uniform", "loguniform", "reciprocal")
         if self._direct:
             self.distributions = {label: FloatDistribution(mutable.low, mutable.high, log=mutable.log_distributed)}
@@ -103,7 +105,8 @@ class _Number(_Encoder):
 
     def decode(self, parameters: Mapping[str, Any]) -> float:
         value = parameters[self._label]
-        return float(self._mutable.qclip(value if self._direct else self._mutable.distribution.ppf(value)))
+        number = self._mutable.qclip(value if self._direct else self._mutable.distribution.ppf(value))
+        return number if isinstance(number, int) else float(number)
 
     def encode(self, value: Any) -> dict[str, Any]:
         if self._direct:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from strategies import NO_PRUNER, SearchFailed, StrategyError
-from strategies.engine import InProcessEngine
+from strategies.engine import RecordingEngine
 
 
-def describe_outcome(engine: InProcessEngine, pruner: str) -> Iterator[str]:
+def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
     """Lines about the trials that ended early and the configurations that were never tried; then raises where no trial was completed.
 
     Raises

@@ -48,8 +48,7 @@ class TableEngine(InProcessEngine):
         facts = self._facts(model.sample) if self._facts is not None else {}
         curve: list[float] = []
         seconds, status = 0.0, "complete"
-        if self._pruning is not None:
-            self._pruning.begin()
+        judged = self._pruning.begin() if self._pruning is not None else None
         for score, cost in self._look_up(model.sample):
             seconds += cost
             if self._budget is not None and self.clock + seconds > self._budget:
@@ -58,13 +57,13 @@ class TableEngine(InProcessEngine):
                 return
             curve.append(score)
             self.dispatch_model_event(IntermediateMetricEvent(model, score))
-            if self._pruning is not None and self._pruning.stops(score):
+            if judged is not None and judged.stops(score):
                 status = "pruned"
                 break
         self.clock += seconds
         final = curve[-1] if status == "complete" else None
-        if self._pruning is not None:
-            self._pruning.end(status, final)
+        if judged is not None:
+            judged.end(status, final)
         self._record(model, TrialResult(len(self._known), dict(model.sample), status, final, curve, seconds, None, facts))
 
     def budget_available(self) -> bool:

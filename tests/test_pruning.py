@@ -137,12 +137,11 @@ def test_scores_that_are_not_finite_are_not_compared() -> None:
     pruning = Pruning(median(epochs=4), epochs=4)
     for _ in range(5):
         pruning.replay([0.5, 0.6, 0.7, 0.8], "complete", 0.8)
-    pruning.begin()
-    assert not pruning.stops(math.nan)
-    assert not pruning.stops(0.7)
-    pruning.end("failed", None)
-    pruning.begin()
-    assert pruning.stops(0.4)
+    first = pruning.begin()
+    assert not first.stops(math.nan)
+    assert not first.stops(0.7)
+    first.end("failed", None)
+    assert pruning.begin().stops(0.4)
 
 
 def test_the_last_epoch_is_not_judged() -> None:
@@ -150,19 +149,19 @@ def test_the_last_epoch_is_not_judged() -> None:
         pruning = make_pruning("halving", epochs=epochs)
         assert pruning is not None
         pruning.replay([0.5, 0.6, 0.9, 0.9][:epochs], "complete", 0.9)
-        pruning.begin()
-        assert [pruning.stops(value) for value in (0.6, 0.7, 0.1)] == [False, False, judged]
+        trial = pruning.begin()
+        assert [trial.stops(value) for value in (0.6, 0.7, 0.1)] == [False, False, judged]
 
 
 def test_median_lets_the_first_trials_and_the_first_epochs_pass() -> None:
     pruning = make_pruning("median", epochs=12)
     assert pruning is not None
     for trial in range(4):
-        pruning.begin()
-        assert not any(pruning.stops(1 / (trial + 1)) for _ in range(12))
-        pruning.end("complete", 1 / (trial + 1))
-    pruning.begin()
-    assert [pruning.stops(0.0) for _ in range(3)] == [False, False, True], "not before a quarter of the epochs"
+        judged = pruning.begin()
+        assert not any(judged.stops(1 / (trial + 1)) for _ in range(12))
+        judged.end("complete", 1 / (trial + 1))
+    judged = pruning.begin()
+    assert [judged.stops(0.0) for _ in range(3)] == [False, False, True], "not before a quarter of the epochs"
 
 
 def test_the_brackets_of_hyperband_do_not_depend_on_the_process() -> None:
@@ -201,9 +200,9 @@ def test_one_trial_fewer_than_said_cannot_be_pruned_and_one_more_can(pruner: str
     assert pruning is not None
     stopped = []
     for trial in range(after + 1):
-        pruning.begin()
-        stopped.append(pruning.stops(0.5 - trial / 100))
-        pruning.end("pruned" if stopped[-1] else "complete", None if stopped[-1] else 0.5)
+        judged = pruning.begin()
+        stopped.append(judged.stops(0.5 - trial / 100))
+        judged.end("pruned" if stopped[-1] else "complete", None if stopped[-1] else 0.5)
     assert stopped == [False] * after + [True]
 
 

@@ -1,0 +1,56 @@
+"""NNI's own files as plain data: ``search_space.json`` and ``config.yml``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from records import RecordError
+from records.files import read_json, read_text, show
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without code, as people mean it: a key stands once in an object, and 1e-4 is a number (for YAML 1.1 it is a text)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                raise RecordError(f"line {node.value[position][0].start_mark.line + 1}: the key {show(key)} stands twice in one object")
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
+
+
+def read_search_space(path: Path) -> Any:
+    """The content of ``search_space.json``, or of the same in YAML, which NNI takes too.
+
+    Raises:
+        RecordError: the file cannot be read, or is neither.
+    """
+    return read_yaml(path) if path.suffix in (".yml", ".yaml") else read_json(path)
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        RecordError: the file cannot be read, is not YAML (line and column are named), or has a key twice in one object.
+    """
+    text = read_text(path, kind="YAML")
+    try:
+        return yaml.load(text, _Loader)  # a SafeLoader: it makes plain data only
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise RecordError(f"{path}: not YAML: {where}{' '.join(str(error.problem or error.context).split())}") from None
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+    except RecursionError:
+        raise RecordError(f"{path}: not YAML that can be read: nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # a control character, a date that is none, a list as a key
+        raise RecordError(f"{path}: not YAML that can be read: {' '.join(str(error).split())[:200]}") from None

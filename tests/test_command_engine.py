@@ -1,0 +1,163 @@
+"""The engine of trials that are processes: several at a time, each with its own result, and going on as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nni.nas.execution import ModelEventType
+from nni.nas.space import SimplifiedModelSpace
+from trial_scripts import write_script
+
+from evaluators.command import TrialCommand
+from spaces.nni_space import NniSpace, parse_search_space
+from spaces.trial_program import TrialProgram
+from strategies import STRATEGIES
+from strategies.command_engine import CommandEngine
+from strategies.engine import TrialResult
+from strategies.pruning import make_pruning
+
+SPACE = parse_search_space({"x": {"_type": "uniform", "_value": [0, 1]}, "n": {"_type": "choice", "_value": [1, 2, 3]}})
+MULTI_TRIAL = [name for name, entry in STRATEGIES.items() if not entry.one_shot and not entry.several_objectives]
+
+
+class Trials:
+    """Trials without processes: each ends after so many looks as its sample says, and counts how many run at once."""
+
+    def __init__(
+        self, score: Any = lambda sample: sample["x"] * sample["n"], looks: Any = lambda sample: int(sample["x"] * 97) % 7
+    ) -> None:
+        self.score, self.looks = score, looks
+        self.started: list[tuple[int, dict[str, Any]]] = []
+        self.running = self.most = 0
+        self.stopped: list[int] = []
+
+    def start(self, number: int, sample: Mapping[str, Any]) -> Any:
+        trials = self
+        trials.started.append((number, dict(sample)))
+        trials.running += 1
+        trials.most = max(trials.most, trials.running)
+
+        class Trial:
+            left = trials.looks(sample)
+
+            def read_reports(self) -> list[float]:
+                return [sample["x"]]
+
+            def outcome(self) -> tuple[float | None, str | None] | None:
+                self.left -= 1
+                if self.left >= 0:
+                    return None
+                trials.running -= 1
+                score = trials.score(sample)
+                return (score, None) if score is not None else (None, "it failed")
+
+            def stop(self) -> None:
+                trials.running -= 1
+                trials.stopped.append(number)
+
+        return Trial()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("strategies.command_engine.SECONDS_BETWEEN_LOOKS", 0.0)
+
+
+def search(
+    strategy: str, start: Any, space: NniSpace = SPACE, *, total: int = 10, **options: Any
+) -> tuple[CommandEngine, list[TrialResult]]:
+    heard: list[TrialResult] = []
+    with CommandEngine(start, max_trials=total, canonical=space.canonical, on_result=heard.append, **options) as engine:
+        STRATEGIES[strategy].load()(seed=1, trials=total)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
+        engine.wait_models()
+    return engine, heard
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 5])
+@pytest.mark.parametrize("strategy", MULTI_TRIAL)
+def test_results_belong_to_their_parameters(strategy: str, concurrency: int) -> None:
+    trials = Trials()
+    engine, heard = search(strategy, trials.start, concurrency=concurrency)
+    count = len(heard)
+    assert count == 10 or (strategy == "gp" and count > 4), "a Gaussian process ends where it proposes its optimum again and again"
+    assert [result.number for result in engine.results] == list(range(count))
+    for result in engine.results:
+        assert (result.number, result.sample) in trials.started
+        assert result.score == result.sample["x"] * result.sample["n"]
+    for model in engine.list_models():
+        assert model.sample is not None
+        assert model.metric == model.sample["x"] * model.sample["n"], "and the strategy hears the same"
+    assert trials.most == (1 if strategy == "local" else concurrency), "each step of a local search needs the one before"
+
+
+@pytest.mark.parametrize("strategy", MULTI_TRIAL)
+@pytest.mark.parametrize("done", [1, 4, 9])
+def test_a_resumed_search_proposes_what_the_interrupted_one_did(strategy: str, done: int) -> None:
+    whole = Trials()
+    _, heard = search(strategy, whole.start, concurrency=2)
+    rest = Trials()
+    engine, _ = search(strategy, rest.start, concurrency=2, known=heard[:done])
+    known = {result.number for result in heard[:done]}
+    # One proposal follows each result, so that those up to this one were made with the same results in the same order.
+    same = [(number, sample) for number, sample in whole.started if number < done + 2]
+    assert [(number, sample) for number, sample in rest.started if number < done + 2] == [each for each in same if each[0] not in known]
+    assert sorted(result.number for result in engine.results) == list(range(10))
+
+
+def test_trials_that_fail_end_no_search() -> None:
+    engine, heard = search("evolution", Trials(score=lambda sample: None).start, concurrency=5)
+    assert {(result.status, result.error) for result in heard} == {("failed", "it failed")}
+    assert len(engine.results) == 10
+
+
+def test_equal_parameters_are_one_trial() -> None:
+    space = parse_search_space({"x": {"_type": "choice", "_value": [0, 1]}, "n": {"_type": "choice", "_value": [1]}})
+    trials = Trials()
+    engine, _ = search("tpe", trials.start, space, total=2, concurrency=2)
+    assert sorted(sample["x"] for _, sample in trials.started) == [0, 1]
+    assert all(model.metric == model.sample["x"] for model in engine.list_models() if model.sample)
+
+
+def test_a_hopeless_trial_is_stopped_and_says_so() -> None:
+    pruning = make_pruning("median", epochs=None, start_step=1)
+    trials = Trials(score=lambda sample: sample["x"], looks=lambda sample: 3)
+    seen: list[float] = []
+    heard: list[TrialResult] = []
+    with CommandEngine(trials.start, concurrency=2, pruning=pruning, on_result=heard.append) as engine:
+        engine.register_model_event_callback(ModelEventType.IntermediateMetric, lambda event: seen.append(event.metric))
+        space = SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None)
+        for x in (0.5, 0.6, 0.7, 0.8, 0.9, 0.1):
+            engine.submit_models(space.freeze({"x": x, "n": 1}))
+        engine.wait_models()
+    pruned = [result for result in heard if result.status == "pruned"]
+    assert [result.sample["x"] for result in pruned] == [0.1]
+    assert pruned[0].score is None
+    assert pruned[0].curve == [0.1]
+    assert trials.stopped == [5]
+    assert seen.count(0.1) == 1
+
+
+def test_what_still_runs_is_ended_with_the_block() -> None:
+    trials = Trials(looks=lambda sample: 1_000_000)
+    with pytest.raises(KeyboardInterrupt), CommandEngine(trials.start, concurrency=2) as engine:
+        for x in (0.1, 0.2):
+            engine.submit_models(SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None).freeze({"x": x, "n": 1}))
+        raise KeyboardInterrupt
+    assert trials.stopped == [0, 1]
+    assert trials.running == 0
+
+
+def test_two_processes_at_a_time_that_end_in_any_order(tmp_path: Path) -> None:
+    code = 'time.sleep(random.random() / 2); send("PERIODICAL", parameters["x"]); send("FINAL", parameters["x"] * parameters["n"])'
+    write_script(tmp_path, code)
+    program = TrialCommand("python -S main.py", tmp_path, tmp_path / "trials")
+    engine, heard = search("random", program.start, total=12, concurrency=2)
+    assert len(heard) == 12
+    for result in heard:
+        assert result.status == "complete", result.error
+        assert result.score == pytest.approx(result.sample["x"] * result.sample["n"], abs=0)
+        assert result.curve == [result.sample["x"]]
+    assert [result.number for result in engine.results] == list(range(12))
