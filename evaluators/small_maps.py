@@ -12,17 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from evaluators.stand_ins import replace_convolutions
+
 LARGEST_MAP = 4  # pixels; on larger ones convolutions are faster, measured on a CPU
 
 
 class SmallMapConv2d(nn.Conv2d):
     """A dense, zero-padded convolution with the parameters of another; the same function, whatever the size of its input."""
-
-    @classmethod
-    def of(cls, layer: nn.Conv2d) -> SmallMapConv2d:
-        shadow = cls.__new__(cls)
-        shadow.__dict__ = layer.__dict__  # one set of parameters and hooks, by whichever of the two it is reached
-        return shadow
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, out_channels, H', W']."""
@@ -65,10 +61,7 @@ class _Taps:
 
 def speed_up_small_maps(network: nn.Module) -> None:
     """Put ``SmallMapConv2d`` in the place of the dense convolutions in ``network``: the same parameters, names and results."""
-    for parent in list(network.modules()):
-        for name, layer in parent.named_children():
-            if type(layer) is nn.Conv2d and _is_plain(layer):
-                setattr(parent, name, SmallMapConv2d.of(layer))
+    replace_convolutions(network, SmallMapConv2d, _is_plain)
 
 
 def _is_plain(layer: nn.Conv2d) -> bool:

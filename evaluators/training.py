@@ -24,6 +24,7 @@ from evaluators.batches import TrainingBatches
 from evaluators.checkpoints import Stateful, load_checkpoint, replace_atomically, save_checkpoint
 from evaluators.data import Dataset, Split, iterate_batches
 from evaluators.devices import autocast
+from evaluators.grouped import keep_grouped_in_float32
 from evaluators.memory import keep_freed_memory
 from evaluators.optimizers import learning_rate_factor, make_optimizer
 from evaluators.recipes import Recipe, make_recipe
@@ -101,6 +102,7 @@ def train(
     network.to(device=device).to(memory_format=torch.channels_last)
     if device.type == "cpu":
         speed_up_small_maps(network)
+        keep_grouped_in_float32(network)
     batches = TrainingBatches(split, data, recipe, epochs, generator, device)
     _initialize_from(network, batches)
     optimizer = make_optimizer(network, recipe)

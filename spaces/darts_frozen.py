@@ -328,7 +328,7 @@ class FrozenCellPass:
 
 
 def runs_fast(space: Any, images: Tensor) -> bool:
-    """Whether ``cell_outputs`` may stand for the cells: a network in training on a CPU, in float32 or more, all norms with parameters.
+    """Whether ``cell_outputs`` may stand for the cells: a network in training on a CPU, all norms with parameters, images in float32 or more.
 
     The supernet's norms have none.
     """
@@ -336,7 +336,6 @@ def runs_fast(space: Any, images: Tensor) -> bool:
         space.training
         and images.device.type == "cpu"
         and images.dtype.itemsize > 2
-        and not torch.is_autocast_enabled("cpu")
         and all(
             module.affine and module.track_running_stats and module.momentum is not None and module.training
             for module in space.cells.modules()

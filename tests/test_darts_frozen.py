@@ -99,11 +99,17 @@ def test_where_the_fast_pass_is_not_taken() -> None:
     images = torch.zeros(2, 3, 8, 8)
     network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)
     assert darts.runs_fast(network, images)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not darts.runs_fast(network, images)
     assert not darts.runs_fast(network, images.bfloat16())
     assert not darts.runs_fast(network.eval(), images)
     assert not darts.runs_fast(DartsSpace(width=4, num_cells=3).train(), images), "the supernet's norms have no parameters"
+
+
+def test_the_fast_pass_is_in_float32_under_autocast() -> None:
+    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)
+    images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    expected = one_step(copy.deepcopy(network), images)
+    network.forward = torch.autocast("cpu", torch.bfloat16)(network.forward)
+    assert_same(one_step(network, images), expected, 1e-12)
 
 
 @pytest.mark.parametrize("pack", [1, 2, 4])
