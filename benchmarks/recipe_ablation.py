@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 
 from evaluators.data import Dataset, load_dataset
+from evaluators.devices import choose_precision
 from evaluators.recipes import make_recipe, override, recipe_values
 from evaluators.training import measure_accuracy, train
 from spaces.backbones import build_backbone
@@ -43,13 +44,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 QUICK = ("the recipe", "SGD 0.1, warm-up, decay 5e-4, for Muon")
 
 
-def measure(values: dict[str, Any], data: Dataset, width: int, epochs: int, seed: int) -> tuple[float, float]:
+def measure(values: dict[str, Any], data: Dataset, width: int, epochs: int, seed: int, precision: torch.dtype) -> tuple[float, float]:
     """Validation accuracy and seconds of training."""
     recipe = make_recipe(override(recipe_values("fast"), values))
     torch.manual_seed(seed)
     network = build_backbone("convnet32", width=width, num_classes=data.num_classes)
-    seconds = sum(epoch.seconds for epoch in train(network, data.train, data, epochs=epochs, recipe=recipe, seed=seed))
-    return measure_accuracy(network, data.validation, data, flip_averaging=recipe.flip_averaging), seconds
+    training = train(network, data.train, data, epochs=epochs, recipe=recipe, seed=seed, precision=precision)
+    seconds = sum(epoch.seconds for epoch in training)
+    return measure_accuracy(network, data.validation, data, precision=precision, flip_averaging=recipe.flip_averaging), seconds
 
 
 def main() -> None:
@@ -59,17 +61,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--from-row", type=int, default=0, help="leave out the rows before this one")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     limit = 2_000 if arguments.quick else None
     data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, limit=limit, warn=lambda line: print(line, file=sys.stderr))
     names, seeds = (QUICK, 1) if arguments.quick else (tuple(VARIANTS)[arguments.from_row :], arguments.seeds)
-    print(f"{data.name}, convnet32 of width {arguments.width}, {arguments.epochs} epochs, {torch.get_num_threads()} threads")
+    precision = choose_precision(arguments.precision, torch.device("cpu"))
+    size = f"convnet32 of width {arguments.width}, {arguments.epochs} epochs"
+    print(f"{data.name}, {size}, {torch.get_num_threads()} threads, {str(precision).removeprefix('torch.')}")
     print("| variant | validation accuracy | n | seconds |\n|---|---|---|---|")
     means = {}
     for name in names:
-        results = [measure(VARIANTS[name], data, arguments.width, arguments.epochs, seed) for seed in range(seeds)]
+        results = [measure(VARIANTS[name], data, arguments.width, arguments.epochs, seed, precision) for seed in range(seeds)]
         accuracies = [100 * accuracy for accuracy, _ in results]
         spread = f" ± {statistics.stdev(accuracies):.2f}" if seeds > 1 else ""
         means[name] = round(statistics.mean(accuracies) / 100, 4)
