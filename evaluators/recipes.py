@@ -81,7 +81,7 @@ RECIPES: dict[str, Recipe] = {
     # For short trainings, after airbench94_muon (arXiv 2404.00498 and its repository); what was measured of it is in docs/results.md.
     "fast": Recipe(
         optimizer="muon",
-        initial_lr=0.07,
+        initial_lr=0.03,
         momentum=0.85,
         nesterov=True,
         decay_norms=False,
