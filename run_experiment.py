@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import getpass
-import json
 import logging
 import os
 import shlex
@@ -31,6 +30,7 @@ from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
 from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_number, format_seconds
+from records.lines import EpochLog
 from records.log import log_to
 from records.pareto import save_pareto
 from records.presets import PRESETS
@@ -424,14 +424,13 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     alpha_optimizer = AlphaOptimizer.of(settings.pins)
     budget = settings.time_budget
     evaluator = make_supernet_evaluator(**experiment.training, recipe=recipe, checkpoints=folder.checkpoints_path, time_budget=budget)
-    steps, epochs_path = len(evaluator.train_dataloaders), folder.path / "epochs.jsonl"
-    noted = len(epochs_path.read_text(encoding="utf-8").splitlines()) if epochs_path.exists() else 0
+    steps, epochs = len(evaluator.train_dataloaders), EpochLog(folder.path / "epochs.jsonl")
+    noted = epochs.count()
     with experiment.screen.progress(experiment.epochs * steps, "steps", "supernet", completed=noted * steps) as progress:
 
         def note_epoch(epoch: Any) -> None:
             if epoch.number > noted:  # else it was noted before the interruption
-                with epochs_path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(epoch)) + "\n")
+                epochs.append(asdict(epoch))
             found = "; ".join(f"{cell}: {text}" for cell, text in experiment.space_class.describe(epoch.sample).items())
             alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
             detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
