@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import getpass
-import json
 import logging
 import os
 import shlex
@@ -31,6 +30,7 @@ from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
 from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_number, format_seconds
+from records.lines import EpochLog
 from records.log import log_to
 from records.pareto import save_pareto
 from records.presets import PRESETS
@@ -41,7 +41,7 @@ from records.screen import Screen
 from records.settings import LAB_OPTIONS, Settings, parse_settings, repeat_data_flags
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
-from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry
+from spaces import SPACES, SpaceError, build_network, make_space, preset_arguments, preset_choices, space_entry
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, pruner_entry, strategy_entry
 
 BAD_INPUT = (EvaluatorError, RecordError, SpaceError, StrategyError)
@@ -212,8 +212,11 @@ class Experiment:
         least = self.epochs if self.settings.pruner == Settings.pruner else 0
         return [epochs for epochs in self.table.fidelities if least <= epochs <= self.epochs]
 
-    def make_engine(self, labels: Sequence[str], **options: Any) -> Any:
-        """Where trials run: in this process, or nowhere, where their results are looked up; ``labels`` are those of the architecture."""
+    def make_engine(self, labels: Sequence[str], fixed: Mapping[str, Any], **options: Any) -> Any:
+        """Where trials run: in this process, in others, or nowhere, where their results are looked up.
+
+        ``labels`` are those of the architecture; ``fixed`` are the hyperparameters that are not searched.
+        """
         from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
         from strategies.engine import InProcessEngine
         from strategies.limits import Limit, SizeLimits
@@ -230,13 +233,39 @@ class Experiment:
         ]
         if table is None:
             reject = SizeLimits(limits, labels, lambda sample: build_without_data(lambda: self.build(sample)))
-            return InProcessEngine(time_budget=settings.time_budget, describe=self.measure, reject=reject, **options)
+            options |= {"time_budget": settings.time_budget, "reject": reject}
+            if settings.workers > 1:
+                return self._make_parallel_engine(labels, fixed, **options)
+            return InProcessEngine(describe=self.measure, seed=settings.seed, **options)
         if strategy_entry(settings.strategy or "").several_objectives:
             table.check_sizes(self.objectives[1:])
         table.check_sizes([name for name, limit in zip(("parameters", "flops"), limits, strict=True) if limit.value is not None])
         reject = SizeLimits(limits, table.labels, dict)
         look_up = partial(table.steps, fidelities=self.reports)
-        return TableEngine(look_up=look_up, facts=table.facts, simulated_seconds=settings.time_budget, reject=reject, **options)
+        return TableEngine(
+            look_up=look_up, facts=table.facts, simulated_seconds=settings.time_budget, reject=reject, seed=settings.seed, **options
+        )
+
+    def _make_parallel_engine(self, labels: Sequence[str], fixed: Mapping[str, Any], **options: Any) -> Any:
+        import torch
+
+        from evaluators.complexity import measure_complexity
+        from evaluators.shared_data import SharedDataset
+        from evaluators.trial_run import TrialRun
+        from strategies.concurrent_engine import ConcurrentEngine
+        from strategies.worker_pool import WorkerPool
+
+        workers = self.settings.workers
+        run = TrialRun(
+            build=partial(build_network, self.space_class, self.space_arguments),
+            evaluate=evaluator_entry(self.settings.evaluator).load(),
+            measure=partial(measure_complexity, image_shape=tuple(self.image_shape)),
+            labels=tuple(labels),
+            training={**self.training, **fixed, "data": SharedDataset(self.data)},
+            seed=self.settings.seed,
+        )
+        pool = WorkerPool(workers, run, threads=max(1, torch.get_num_threads() // workers))
+        return ConcurrentEngine(pool.start, concurrency=workers, close=pool.close, **options)
 
     def measure(self, network: Any) -> dict[str, int]:
         """Parameters and multiply-adds of a network on these images."""
@@ -306,6 +335,8 @@ def search(settings: Settings, screen: Screen) -> None:
     check_pair(settings.strategy, settings.space, OFFERS)
     pruner_entry(settings.pruner)
     table = open_table(settings)
+    if table is not None and settings.workers > 1:
+        raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
     if table is not None and strategy.one_shot:
         raise StrategyError(f"{settings.strategy} trains a supernet, which no table can answer: leave out --evaluator {settings.evaluator}")
     if settings.objectives and not strategy.several_objectives:
@@ -393,14 +424,13 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     alpha_optimizer = AlphaOptimizer.of(settings.pins)
     budget = settings.time_budget
     evaluator = make_supernet_evaluator(**experiment.training, recipe=recipe, checkpoints=folder.checkpoints_path, time_budget=budget)
-    steps, epochs_path = len(evaluator.train_dataloaders), folder.path / "epochs.jsonl"
-    noted = len(epochs_path.read_text(encoding="utf-8").splitlines()) if epochs_path.exists() else 0
+    steps, epochs = len(evaluator.train_dataloaders), EpochLog(folder.path / "epochs.jsonl")
+    noted = epochs.count()
     with experiment.screen.progress(experiment.epochs * steps, "steps", "supernet", completed=noted * steps) as progress:
 
         def note_epoch(epoch: Any) -> None:
             if epoch.number > noted:  # else it was noted before the interruption
-                with epochs_path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(epoch)) + "\n")
+                epochs.append(asdict(epoch))
             found = "; ".join(f"{cell}: {text}" for cell, text in experiment.space_class.describe(epoch.sample).items())
             alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
             detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
@@ -461,8 +491,8 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         pinned = {**kept, **pinned}
     architecture = restrict(space.simplify(), pinned, narrowed)
     searched = {label: mutable for label, mutable in offered.items() if label not in settings.pins}
+    fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
     if experiment.table is None:
-        fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
         evaluate = evaluator_entry(settings.evaluator).load()
         training = {**experiment.training, **fixed, **searched}  # the epochs may be searched, too
         evaluator = FunctionalEvaluator(evaluate, report=nni.report_intermediate_result, **training)
@@ -494,16 +524,18 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         save_best=save_best,
         durable=experiment.table is None,
     )
-    with keeper.shown(max_trials, settings.strategy or ""):
-        engine = experiment.make_engine(
+    with (
+        keeper.shown(max_trials, settings.strategy or ""),
+        experiment.make_engine(
             list(architecture),
+            fixed,
             max_trials=max_trials,
             canonical=lambda sample: {**sample, **space_class.canonical({label: sample[label] for label in architecture})},
             known=[TrialResult(**fields) for fields in keeper.recorded(searched)],
             pruning=make_pruning(settings.pruner, epochs=reports, start_step=settings.start_step),
             on_result=keeper.note,
-            seed=settings.seed,
-        )
+        ) as engine,
+    ):
         engine.register_model_event_callback(
             ModelEventType.IntermediateMetric,
             lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
@@ -513,8 +545,10 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
             engine.submit_models(explored.freeze(first_sample(architecture, default, searched, experiment.recipe)))
             for rejection in engine.rejections:
                 experiment.screen.warn(f"the search begins without the default configuration: {rejection.reason}")
-        several = {"costs": experiment.objectives[1:]} if strategy.several_objectives else {}
-        strategy.load()(seed=settings.seed, trials=total, **several)(explored, engine)
+        more: dict[str, Any] = {"open_trials": settings.workers} if strategy.is_optunas else {}
+        more |= {"costs": experiment.objectives[1:]} if strategy.several_objectives else {}
+        strategy.load()(seed=settings.seed, trials=total, **more)(explored, engine)
+        engine.wait_models()
     if strategy.several_objectives:
         origin = {"name": experiment.space_name, "arguments": experiment.space_arguments}
         count = save_pareto(folder.path / "pareto.json", keeper.trials, experiment.objectives, space=origin)
@@ -539,7 +573,7 @@ def search_by_command(settings: Settings, screen: Screen) -> None:
     from spaces.choices import count_configurations
     from spaces.nni_space import parse_search_space
     from spaces.trial_program import TrialProgram
-    from strategies.command_engine import CommandEngine
+    from strategies.concurrent_engine import ConcurrentEngine
     from strategies.engine import TrialResult
     from strategies.outcome import describe_outcome
     from strategies.pruning import make_pruning
@@ -571,7 +605,7 @@ def search_by_command(settings: Settings, screen: Screen) -> None:
         budget: dict[str, Any] = {"max_trials": total, "time_budget": settings.time_budget}
         with (
             keeper.shown(total, settings.strategy or ""),
-            CommandEngine(
+            ConcurrentEngine(
                 lambda number, sample: program.start(number, space.parameters(sample)),
                 concurrency=settings.concurrency,
                 canonical=space.canonical,
@@ -585,7 +619,8 @@ def search_by_command(settings: Settings, screen: Screen) -> None:
                 ModelEventType.IntermediateMetric,
                 lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
             )
-            strategy.load()(seed=settings.seed, trials=total)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
+            more = {"open_trials": settings.concurrency} if strategy.is_optunas else {}
+            strategy.load()(seed=settings.seed, trials=total, **more)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
             engine.wait_models()
         for line in describe_outcome(engine, settings.pruner):
             screen.say(line)
@@ -675,3 +710,5 @@ def load_architecture(name: str, pins: Mapping[str, Any]) -> BestArchitecture:
 
 if __name__ == "__main__":
     sys.exit(main())
+if __name__ == "__mp_main__":  # a worker of --workers, which reads this file before all else
+    quiet_libraries()

@@ -105,11 +105,12 @@ class CommandTrial:
 
     def __init__(self, command: TrialCommand, number: int, folder: Path) -> None:
         self.folder = folder
+        self.facts: dict[str, Any] = {}  # nothing is known of somebody else's networks
         self._command, self._number = command, number
         self._metrics = _MetricsFile(folder / ".nni" / "metrics", number)
         self._reports: list[float] = []
         self._final: list[Any] = []
-        self._start = time.monotonic()
+        self.start = time.monotonic()
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             self._process = subprocess.Popen(
                 [sys.executable, "-S", str(GUARD), command.command],
@@ -132,7 +133,7 @@ class CommandTrial:
         limit = self._command.time_limit
         status = self._process.poll()
         if status is None:
-            if limit is None or time.monotonic() - self._start < limit:
+            if limit is None or time.monotonic() - self.start < limit:
                 return None
             self.stop()
             return None, f"ended after {limit:g} seconds, the most that a trial may take"

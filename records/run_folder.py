@@ -108,6 +108,7 @@ class RunFolder:
             _check_content(path, resume=resume)  # again: another process may have finished a run here meanwhile
             if resume:
                 _check_identity(path, identity)
+                _remove_unfinished(path)
             return cls(path, lock, identity=identity, resumed=resume, is_new=is_new)
         except BaseException:
             os.close(lock)
@@ -209,6 +210,14 @@ def _is_leftover(entry: Path) -> bool:
     if entry.name == "checkpoints":
         return entry.is_dir() and not any(entry.iterdir())
     return entry.name in (_LOCK_NAME, "log.txt") or (entry.name.startswith(".") and entry.name.endswith(".tmp"))
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Take away files that a killed run was writing; whoever holds the lock is the only one who writes."""
+    for pattern in (".*.tmp", "checkpoints/*.partial"):
+        for entry in path.glob(pattern):
+            with contextlib.suppress(OSError):
+                entry.unlink()
 
 
 def _take_lock(path: Path) -> int:

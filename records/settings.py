@@ -67,6 +67,7 @@ class Settings:
     search_space: dict[str, Any] | None = None  # the content of NNI's file
     trial_command: str | None = None
     code_dir: Path = Path()
+    workers: int = 1
     concurrency: int = 1
     trial_time: float | None = None
     optimize_mode: str = "maximize"
@@ -76,8 +77,9 @@ class Settings:
 
     @property
     def trial_flags(self) -> dict[str, Any]:
-        """Those flags that were given of the ones that steer trials: which are left out, and which end early."""
-        flags = {"--max-params": self.max_params, "--max-flops": self.max_flops, "--pruner": self.pruner}
+        """Those flags that were given of the ones that steer trials: which are left out, which end early, how many run at once."""
+        flags: dict[str, Any] = {"--max-params": self.max_params, "--max-flops": self.max_flops, "--pruner": self.pruner}
+        flags["--workers"] = None if self.workers == 1 else self.workers
         return {flag: value for flag, value in flags.items() if value not in (None, Settings.pruner)}
 
     @property
@@ -145,12 +147,15 @@ def _check_action(settings: Settings) -> None:
     if settings.trial_command is not None:
         ours = {"--recipe": settings.recipe, "--table": settings.table, "--objectives": settings.objectives}
         for flag, value in {**settings.trial_flags, **settings.one_shot_flags, **ours}.items():
+            if flag == "--workers":
+                raise RecordError("--workers is for trainings of ours; --concurrency N runs N trial commands at a time")
             if flag != "--pruner" and value is not None:
                 raise RecordError(f"{flag} is for trainings of ours; a trial command trains by itself: leave it out")
         return
     for name in ("concurrency", "optimize_mode"):
         if getattr(settings, name) != getattr(Settings, name):
-            raise RecordError(f"--{name.replace('_', '-')} goes with --trial-command; trainings of ours run one after another")
+            said = "trainings of ours run side by side with --workers, and are maximised"
+            raise RecordError(f"--{name.replace('_', '-')} goes with --trial-command; {said}")
     if settings.space is None or settings.strategy is None:
         missing = "--space" if settings.space is None else "--strategy"
         raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
@@ -259,6 +264,7 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     how = parser.add_argument_group("how")
     how.add_argument("--set", action="append", default=[], metavar="LABEL=VALUE", help="fix a choice or a hyperparameter; may be repeated")
     how.add_argument("--pruner", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)")
+    how.add_argument("--workers", type=_count, metavar="N", help="trainings side by side, each in a process of its own (default: 1)")
     how.add_argument("--concurrency", type=_count, metavar="N", help="trial commands that run at the same time (default: 1)")
     how.add_argument("--optimize-mode", choices=("maximize", "minimize"), help="of what a trial command reports (default: maximize)")
     how.add_argument("--supernet", choices=["fused", "stock"], help="one-shot: the fast form of the cells, or NNI's (default: fused)")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from records import RecordError
-from records.files import parse_json, show, sync_folder, to_json
+from records.files import parse_json, show, to_json
+from records.lines import append_line
 
 STATUSES = ("complete", "failed", "pruned")
 
@@ -117,46 +116,9 @@ class TrialLog:
             OSError: the line could not be written; the lines before it are whole and nothing of it is left.
         """
         self.note = None
-        data = _format(trial)
-        is_new = not self.path.exists()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            size = self._mend(descriptor)
-            try:
-                _write_all(descriptor, data)
-                if self._durable:
-                    os.fsync(descriptor)
-            except BaseException:
-                with contextlib.suppress(OSError):  # a device cannot be cut
-                    os.ftruncate(descriptor, size)
-                raise
-        finally:
-            os.close(descriptor)
-        if is_new:
-            sync_folder(self.path.parent)
-
-    def _mend(self, descriptor: int) -> int:
-        """Take away a last line that was cut off, or end one that only lacks its line end; return the file's size."""
-        size = os.fstat(descriptor).st_size
-        if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
-            return size
-        data = os.pread(descriptor, size, 0)
-        start = data.rfind(b"\n") + 1
-        try:
-            _parse(data[start:])
-        except RecordError:
-            os.ftruncate(descriptor, start)
-            self.note = f"{self.path}: the last line was cut off after {size - start} bytes and was taken away"
-            return start
-        _write_all(descriptor, b"\n")
-        return size + 1
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    """One write, so that a killed process leaves a whole line; more only where a nearly full disk takes a part."""
-    written = os.write(descriptor, data)
-    while written < len(data):
-        written += os.write(descriptor, data[written:])
+        lost = append_line(self.path, _format(trial), is_whole=_is_trial, durable=self._durable)
+        if lost:
+            self.note = f"{self.path}: the last line was cut off after {lost} bytes and was taken away"
 
 
 def _format(trial: Trial) -> bytes:
@@ -196,6 +158,14 @@ def _parse(line: bytes) -> Trial:
     document["score"] = None if document["score"] is None else float(document["score"])
     document["curve"] = [math.nan if score is None else float(score) for score in document["curve"]]
     return Trial(**{name: document[name] for name in _FIELDS})
+
+
+def _is_trial(line: bytes) -> bool:
+    try:
+        _parse(line)
+        return True
+    except RecordError:
+        return False
 
 
 def _is_a(value: object, kinds: tuple[type, ...]) -> bool:

@@ -90,3 +90,11 @@ def make_space(space: type[ModelSpace], arguments: Mapping[str, Any]) -> ModelSp
     except (TypeError, AssertionError, RuntimeError, OverflowError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SpaceError(f"{space.__name__} cannot be built with {dict(arguments)}: {reason}") from error
+
+
+def build_network(space: type[ModelSpace], arguments: Mapping[str, Any], architecture: Mapping[str, Any]) -> ModelSpace:
+    """The network of ``architecture``, as ``freeze`` makes it: its first weights are drawn from torch's generator as it stands."""
+    from nni.nas.space import model_context
+
+    with model_context(dict(architecture)):
+        return space(**arguments)

@@ -33,7 +33,8 @@ class StrategyEntry:
 
     ``needs`` is what a space must offer (see ``SpaceEntry.offers``). ``one_shot`` strategies train one supernet in place of many trials.
     ``fixes_architecture`` strategies search the hyperparameters alone and keep the space's default architecture.
-    ``several_objectives`` ones take ``costs``, the names of what else is to be small.
+    ``several_objectives`` ones take ``costs``, the names of what else is to be small. Optuna's (``is_optunas``) take ``open_trials``, how
+    many trials are open at once.
     """
 
     target: str
@@ -42,6 +43,7 @@ class StrategyEntry:
     one_shot: bool = False
     fixes_architecture: bool = False
     several_objectives: bool = False
+    is_optunas: bool = False
 
     def load(self) -> Callable[..., Strategy]:
         """The factory ``(seed=..., trials=...) -> Strategy``; imports NNI or Optuna on first use."""
@@ -57,14 +59,17 @@ STRATEGIES: dict[str, StrategyEntry] = {
     "grid": StrategyEntry("strategies.nni_search:grid_search", "grid search, shuffled (NNI)"),
     "evolution": StrategyEntry("strategies.nni_search:evolution", "regularized evolution (NNI; Real et al. 2019)"),
     "local": StrategyEntry("strategies.local_search:local_search", "local search (White et al. 2021)"),
-    "tpe": StrategyEntry("strategies.optuna_search:tpe", "tree-structured Parzen estimator (Optuna)"),
-    "gp": StrategyEntry("strategies.optuna_search:gaussian_process", "Gaussian process (Optuna)"),
-    "nsga2": StrategyEntry("strategies.optuna_search:nsga2", "NSGA-II, several objectives (Optuna)", several_objectives=True),
+    "tpe": StrategyEntry("strategies.optuna_search:tpe", "tree-structured Parzen estimator (Optuna)", is_optunas=True),
+    "gp": StrategyEntry("strategies.optuna_search:gaussian_process", "Gaussian process (Optuna)", is_optunas=True),
+    "nsga2": StrategyEntry(
+        "strategies.optuna_search:nsga2", "NSGA-II, several objectives (Optuna)", several_objectives=True, is_optunas=True
+    ),
     "hpo": StrategyEntry(
         "strategies.optuna_search:tpe",
         "TPE over the hyperparameters, the architecture kept",
         frozenset({"hyperparameters"}),
         fixes_architecture=True,
+        is_optunas=True,
     ),
 }
 

@@ -111,8 +111,13 @@ class RecordingEngine(ExecutionEngine):
         Results of an earlier run, in the order of their ends, answered without running anything.
     pruning
         Told every score that a trial reports; it may end the trial there. Results in ``known`` are told to it as they are answered.
+    reject
+        Called with each canonical sample before it is tried: why it is not to be, or ``None``. A rejected sample costs no trial. When 200
+        were rejected since the last trial, the budget ends.
     on_result
         Called with each new ``TrialResult`` as soon as it is there.
+
+    Use it in a ``with`` block, or call :meth:`shutdown`: whatever still runs then is ended.
     """
 
     def __init__(
@@ -123,10 +128,12 @@ class RecordingEngine(ExecutionEngine):
         canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict,
         known: Iterable[TrialResult] = (),
         pruning: Pruning | None = None,
+        reject: Callable[[Sample], Rejection | None] | None = None,
         on_result: Callable[[TrialResult], None] | None = None,
     ) -> None:
         super().__init__()
         self._max_trials, self._canonical, self._pruning, self._on_result = max_trials, canonical, pruning, on_result
+        self._reject = reject
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
         self._known = {sample_key(result.sample): result for result in known}
         self._repeats = self._rejected_in_a_row = 0
@@ -173,6 +180,22 @@ class RecordingEngine(ExecutionEngine):
         self._proposed.add(key)
         return is_new
 
+    def _is_rejected(self, model: ExecutableModelSpace, key: str, sample: dict[str, Any]) -> bool:
+        """Whether ``sample``, of ``key``, is not to be tried, which is then noted and ends ``model``."""
+        try:
+            rejection = self._reject(sample) if self._reject is not None else None
+        except Exception:  # what cannot be measured cannot be trained, either: the trial fails by the same fault, and is recorded
+            logger.warning("cannot be measured: %s", sample, exc_info=True)
+            rejection = None
+        if rejection is None:
+            self._rejected_in_a_row = 0
+            return False
+        self._rejected_in_a_row += 1
+        self._rejections[key] = rejection
+        logger.info("not tried: %s: %s", rejection.reason, sample)
+        self.dispatch_model_event(RejectedEvent(model, ModelStatus.Invalid, rejection.excess))
+        return True
+
     def _answer(self, model: ExecutableModelSpace, result: TrialResult) -> None:
         for value in result.curve:
             self.dispatch_model_event(IntermediateMetricEvent(model, value))
@@ -198,15 +221,18 @@ class RecordingEngine(ExecutionEngine):
             and not self.found_nothing_allowed
         )
 
+    def __enter__(self) -> RecordingEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
 
 class InProcessEngine(RecordingEngine):
     """Runs each submitted model at once, in this process.
 
     Parameters
     ----------
-    reject
-        Called with each canonical sample before it is tried: why it is not to be, or ``None``. A rejected sample costs no trial. When 200
-        were rejected since the last trial, the budget ends.
     describe
         Called with the network of each trial before its evaluation; what it returns stands in ``TrialResult.facts``.
     seed
@@ -218,13 +244,12 @@ class InProcessEngine(RecordingEngine):
     def __init__(
         self,
         *,
-        reject: Callable[[Sample], Rejection | None] | None = None,
         describe: Callable[[Any], dict[str, Any]] | None = None,
         seed: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._reject, self._describe, self._seed = reject, describe, seed
+        self._describe, self._seed = describe, seed
 
     def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
         """Answer from the record, reject, or run."""
@@ -238,19 +263,8 @@ class InProcessEngine(RecordingEngine):
                     self._pruning.replay(result.curve, result.status, result.score)
             self._answer(model, result)
             return
-        try:
-            rejection = self._reject(sample) if self._reject is not None else None
-        except Exception:  # what cannot be measured cannot be trained, either: the trial fails by the same fault, and is recorded
-            logger.warning("cannot be measured: %s", sample, exc_info=True)
-            rejection = None
-        if rejection is None:
-            self._rejected_in_a_row = 0
+        if not self._is_rejected(model, key, sample):
             self._run(model)
-            return
-        self._rejected_in_a_row += 1
-        self._rejections[key] = rejection
-        logger.info("not tried: %s: %s", rejection.reason, sample)
-        self.dispatch_model_event(RejectedEvent(model, ModelStatus.Invalid, rejection.excess))
 
     def _run(self, model: ExecutableModelSpace) -> None:
         assert model.sample is not None

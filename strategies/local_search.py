@@ -72,6 +72,7 @@ class LocalSearch(Strategy):
     def _run(self) -> None:
         self._mutables = self.model_space.simplify()
         starts = []
+        self.engine.wait_models()  # for what was submitted before the search
         for model in self.engine.list_models():
             if model.sample is not None and model.metric is not None:
                 starts.append(plain_sample(model.sample))

@@ -25,18 +25,22 @@ MAX_SUBSETS = 256  # more subsets than this are described item by item
 MAX_MOVES = 100  # away from a sample that is known
 
 
-def tpe(*, seed: int, trials: int) -> OptunaStrategy:
-    """Tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most 20, are random at first."""
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, min(20, trials // 4)), constant_liar=False)
+def tpe(*, seed: int, trials: int, open_trials: int = 1) -> OptunaStrategy:
+    """Tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most 20, are random at first.
+
+    Where several trials are open at once, those count as bad ones until they end (constant liar), so that the next is sought elsewhere.
+    """
+    first = max(2, min(20, trials // 4))
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=first, constant_liar=open_trials > 1)
     return OptunaStrategy(sampler, explore=np.random.RandomState(seed))
 
 
-def gaussian_process(*, seed: int, trials: int) -> OptunaStrategy:
-    """Gaussian process with expected improvement; a quarter of the trials, at most ten, are random at first."""
+def gaussian_process(*, seed: int, trials: int, open_trials: int = 1) -> OptunaStrategy:
+    """Gaussian process with expected improvement; a quarter of the trials, at most ten, are random at first. It knows of open trials."""
     return OptunaStrategy(optuna.samplers.GPSampler(seed=seed, n_startup_trials=max(2, min(10, trials // 4))))
 
 
-def nsga2(*, seed: int, trials: int, costs: Sequence[str] = ()) -> OptunaStrategy:
+def nsga2(*, seed: int, trials: int, open_trials: int = 1, costs: Sequence[str] = ()) -> OptunaStrategy:
     """NSGA-II (Deb et al. 2002), a quarter of the trials a generation: the score, and ``costs``, names of facts to be small."""
     sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
     return OptunaStrategy(sampler, explore=np.random.RandomState(seed), costs=costs)
@@ -172,7 +176,8 @@ class OptunaStrategy(Strategy):
         self._encoders = {label: make_encoder(label, mutable) for label, mutable in model_space.simplify().items()}
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
         for model in engine.list_models():
-            self._learn(model)
+            if model.status == ModelStatus.Trained:
+                self._learn(model)
         return model_space
 
     @property
@@ -180,8 +185,7 @@ class OptunaStrategy(Strategy):
         return {name: distribution for encoder in self._encoders.values() for name, distribution in encoder.distributions.items()}
 
     def _learn(self, model: ExecutableModelSpace) -> None:
-        if model.status != ModelStatus.Trained or model.sample is None:
-            return
+        assert model.sample is not None
         parameters = {
             name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(model.sample[label]).items()
         }
@@ -235,7 +239,9 @@ class OptunaStrategy(Strategy):
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         trial = self._running.pop(id(event.model), None)
-        if trial is None:
+        if trial is None:  # submitted before the search
+            if event.status == ModelStatus.Trained:
+                self._learn(event.model)
             return
         if event.status == ModelStatus.Trained:
             self._study.tell(trial, self._values(event.model))

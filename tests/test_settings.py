@@ -56,6 +56,8 @@ def test_flags_that_steer_trials_are_those_that_were_given() -> None:
     assert parse(*SEARCH).trial_flags == parse(*SEARCH, "--pruner", "none").trial_flags == {}
     given = parse(*SEARCH, "--max-params", "300k", "--pruner", "median").trial_flags
     assert given == {"--max-params": 300_000, "--pruner": "median"}
+    assert parse(*SEARCH, "--workers", "2").trial_flags == {"--workers": 2}
+    assert parse(*SEARCH, "--workers", "1").trial_flags == {}, "the search is the same as without"
 
 
 @pytest.mark.parametrize(

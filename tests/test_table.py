@@ -248,6 +248,7 @@ def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) 
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--table-columns", "none.json"], "none.json: No such file"),
         (["--space", "darts", "--strategy", "tpe", "--evaluator", "table", "--table", "TABLE"], "no column for the choice 'normal/"),
         (["--space", "darts", "--strategy", "darts", "--evaluator", "table", "--table", "TABLE"], "which no table can answer"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--workers", "2"], "a table answers at once"),
         (["--space", "nasbench201", "--strategy", "tpe", "--table", "TABLE"], "--table goes with --evaluator table"),
         (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table goes with a search"),
     ],

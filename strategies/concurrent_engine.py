@@ -1,7 +1,7 @@
-"""An execution engine whose trials are processes, several at a time, behind NNI's ``ExecutionEngine`` interface.
+"""An execution engine for several trials at a time, each in a process of its own, behind NNI's ``ExecutionEngine`` interface.
 
-NNI's own training service hands results to the wrong trial as soon as two run at once. Here a result can only come from the process that
-was started with the parameters.
+The processes are programs of one's own, or the workers of a pool (``strategies/worker_pool.py``). NNI's own training service hands results
+to the wrong trial as soon as two run at once. Here a result can only come from the process that was started with the parameters.
 
 What a strategy hears, and when, is the same whenever the trials end in the same order: it makes its first proposals without any result,
 and hears of exactly one more trial, in the order of their ends, before each further proposal. The record has that order, so that a
@@ -11,6 +11,7 @@ later; with one trial at a time they do not.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import time
@@ -29,7 +30,13 @@ SECONDS_BETWEEN_LOOKS = 0.05
 
 
 class RunningTrial(Protocol):
-    """A trial that was started; higher scores are better."""
+    """A trial that was started; higher scores are better.
+
+    ``start`` is the reading of the monotonic clock at its beginning, ``facts`` what else is known of it once it has ended.
+    """
+
+    start: float
+    facts: dict[str, Any]
 
     def read_reports(self) -> list[float]:
         """The intermediate results that are new since the last call; NaN for what is no number."""
@@ -55,11 +62,10 @@ class _Outstanding:
     known: TrialResult | None = None
     running: RunningTrial | None = None
     curve: list[float] = field(default_factory=list)
-    start: float = field(default_factory=time.monotonic)
 
 
-class CommandEngine(RecordingEngine):
-    """Starts each submitted model as a process of its own, ``concurrency`` at a time.
+class ConcurrentEngine(RecordingEngine):
+    """Starts submitted models as they come, ``concurrency`` at a time.
 
     Parameters
     ----------
@@ -67,34 +73,52 @@ class CommandEngine(RecordingEngine):
         Starts the trial of a number and a (canonical) sample.
     concurrency
         Trials that run at the same time, 1 or more.
+    close
+        Called by :meth:`shutdown`, after the trials were stopped.
     options
         As ``RecordingEngine`` takes them.
-
-    Use it in a ``with`` block, or call :meth:`shutdown`: whatever still runs then is ended.
     """
 
-    def __init__(self, start: Callable[[int, Mapping[str, Any]], RunningTrial], *, concurrency: int = 1, **options: Any) -> None:
+    def __init__(
+        self,
+        start: Callable[[int, Mapping[str, Any]], RunningTrial],
+        *,
+        concurrency: int = 1,
+        close: Callable[[], None] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
-        self._start, self._concurrency = start, concurrency
+        self._start, self._concurrency, self._close = start, concurrency, close
         self._order = {key: position for position, key in enumerate(self._known)}
         self._outstanding: dict[str, _Outstanding] = {}
-        self._submitted = 0
 
     def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
-        """Answer what was heard of before, wait for what is outstanding, or start a trial."""
+        """Answer what was heard of before, wait for what is outstanding, reject, or start a trial."""
         key = sample_key(sample)
         is_new = self._note_proposal(key)
         if key in self._outstanding:
             self._outstanding[key].models.append(model)
-        elif not is_new:
+            self._hear_of_one()  # a strategy that comes back to an open trial has to hear something new before it can think of another
+        elif key in self._known and not is_new:
             self._answer(model, self._known[key])
-        else:
-            self.idle_worker_available()  # a strategy may submit several models at once
-            number, self._submitted = self._submitted, self._submitted + 1
-            judged = self._pruning.begin() if self._pruning is not None else None
-            trial = self._outstanding[key] = _Outstanding(number, sample, [model], judged, self._known.get(key))
-            if trial.known is None:
-                trial.running = self._start(number, sample)
+        elif key in self._known or not self._is_rejected(model, key, sample):
+            self._begin(model, key, sample)
+
+    def _begin(self, model: ExecutableModelSpace, key: str, sample: dict[str, Any]) -> None:
+        self.idle_worker_available()  # a strategy may submit several models at once
+        known = self._known.get(key)
+        judged = self._pruning.begin() if self._pruning is not None else None
+        if known is not None:
+            self._rejected_in_a_row = 0
+        number = self._free_number() if known is None else known.number
+        trial = self._outstanding[key] = _Outstanding(number, sample, [model], judged, known)
+        if known is None:
+            trial.running = self._start(number, sample)
+
+    def _free_number(self) -> int:
+        """The lowest that no trial has: a resumed search fills the gap of a trial that was cut off, and never gives a number twice."""
+        taken = {result.number for result in self._known.values()} | {trial.number for trial in self._outstanding.values()}
+        return next(number for number in itertools.count() if number not in taken)
 
     def idle_worker_available(self) -> bool:
         """Whether another trial can start; where none can, waits for the end of one."""
@@ -108,20 +132,18 @@ class CommandEngine(RecordingEngine):
             self._hear_of_one()
 
     def _count_trials(self) -> int:
-        return self._submitted
+        return len(self._known) + sum(trial.known is None for trial in self._outstanding.values())
 
     def shutdown(self) -> None:
         """End every trial that still runs; they are not recorded."""
-        for trial in self._outstanding.values():
-            if trial.running is not None:
-                trial.running.stop()
-        self._outstanding.clear()
-
-    def __enter__(self) -> CommandEngine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
+        try:
+            for trial in self._outstanding.values():
+                if trial.running is not None:
+                    trial.running.stop()
+            self._outstanding.clear()
+        finally:
+            if self._close is not None:
+                self._close()
 
     def _hear_of_one(self) -> None:
         """Let the strategy hear of one trial's end: the next of the record, as long as there are such, else the first to end."""
@@ -164,8 +186,8 @@ class CommandEngine(RecordingEngine):
             return None
         if error is not None:
             logger.warning("trial %d failed: %s", trial.number, error)
-        seconds, facts = time.monotonic() - trial.start, {"parameters": None, "flops": None}
-        return TrialResult(trial.number, trial.sample, status, score, list(trial.curve), seconds, error, facts)
+        seconds = time.monotonic() - trial.running.start
+        return TrialResult(trial.number, trial.sample, status, score, list(trial.curve), seconds, error, trial.running.facts)
 
     def _tell_curve(self, trial: _Outstanding, values: list[float]) -> bool:
         """Tell strategy and pruner of reports; whether the trial should end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from nni.nas.execution import ModelEventType
@@ -15,7 +15,7 @@ from evaluators.command import TrialCommand
 from spaces.nni_space import NniSpace, parse_search_space
 from spaces.trial_program import TrialProgram
 from strategies import STRATEGIES
-from strategies.command_engine import CommandEngine
+from strategies.concurrent_engine import ConcurrentEngine
 from strategies.engine import TrialResult
 from strategies.pruning import make_pruning
 
@@ -42,6 +42,8 @@ class Trials:
 
         class Trial:
             left = trials.looks(sample)
+            facts: ClassVar[dict[str, Any]] = {}
+            start = 0.0
 
             def read_reports(self) -> list[float]:
                 return [sample["x"]]
@@ -63,14 +65,14 @@ class Trials:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("strategies.command_engine.SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("strategies.concurrent_engine.SECONDS_BETWEEN_LOOKS", 0.0)
 
 
 def search(
     strategy: str, start: Any, space: NniSpace = SPACE, *, total: int = 10, **options: Any
-) -> tuple[CommandEngine, list[TrialResult]]:
+) -> tuple[ConcurrentEngine, list[TrialResult]]:
     heard: list[TrialResult] = []
-    with CommandEngine(start, max_trials=total, canonical=space.canonical, on_result=heard.append, **options) as engine:
+    with ConcurrentEngine(start, max_trials=total, canonical=space.canonical, on_result=heard.append, **options) as engine:
         STRATEGIES[strategy].load()(seed=1, trials=total)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
         engine.wait_models()
     return engine, heard
@@ -126,7 +128,7 @@ def test_a_hopeless_trial_is_stopped_and_says_so() -> None:
     trials = Trials(score=lambda sample: sample["x"], looks=lambda sample: 3)
     seen: list[float] = []
     heard: list[TrialResult] = []
-    with CommandEngine(trials.start, concurrency=2, pruning=pruning, on_result=heard.append) as engine:
+    with ConcurrentEngine(trials.start, concurrency=2, pruning=pruning, on_result=heard.append) as engine:
         engine.register_model_event_callback(ModelEventType.IntermediateMetric, lambda event: seen.append(event.metric))
         space = SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None)
         for x in (0.5, 0.6, 0.7, 0.8, 0.9, 0.1):
@@ -142,7 +144,7 @@ def test_a_hopeless_trial_is_stopped_and_says_so() -> None:
 
 def test_what_still_runs_is_ended_with_the_block() -> None:
     trials = Trials(looks=lambda sample: 1_000_000)
-    with pytest.raises(KeyboardInterrupt), CommandEngine(trials.start, concurrency=2) as engine:
+    with pytest.raises(KeyboardInterrupt), ConcurrentEngine(trials.start, concurrency=2) as engine:
         for x in (0.1, 0.2):
             engine.submit_models(SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None).freeze({"x": x, "n": 1}))
         raise KeyboardInterrupt

@@ -1,0 +1,85 @@
+"""Files of one JSON document a line that grow by whole lines, whatever happens while one is written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from records import RecordError
+from records.files import parse_json, sync_folder, to_json
+
+
+def append_line(path: Path, line: bytes, *, is_whole: Callable[[bytes], bool], durable: bool = True) -> int:
+    """Add ``line``, which ends with a line end, and return when it is on the disk (unless not ``durable``).
+
+    A last line that a crash cut off is taken away first, and one that ``is_whole`` but for its line end gets it. Returns how many bytes
+    were taken away.
+
+    Raises:
+        OSError: the line could not be written; the lines before it are whole and nothing of it is left.
+    """
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        size, lost = _mend(descriptor, is_whole)
+        try:
+            _write_all(descriptor, line)
+            if durable:
+                os.fsync(descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):  # a device cannot be cut
+                os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
+    if is_new:
+        sync_folder(path.parent)
+    return lost
+
+
+def _mend(descriptor: int, is_whole: Callable[[bytes], bool]) -> tuple[int, int]:
+    """The file's size once its last line is whole, and how many bytes were taken away for that."""
+    size = os.fstat(descriptor).st_size
+    if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
+        return size, 0
+    data = os.pread(descriptor, size, 0)
+    start = data.rfind(b"\n") + 1
+    if not is_whole(data[start:]):
+        os.ftruncate(descriptor, start)
+        return start, size - start
+    _write_all(descriptor, b"\n")
+    return size + 1, 0
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """One write, so that a killed process leaves a whole line; more only where a nearly full disk takes a part."""
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, data[written:])
+
+
+class EpochLog:
+    """``epochs.jsonl``: the epochs of a one-shot search, one line each, on the disk as soon as it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def count(self) -> int:
+        """How many epochs were noted; a last line that was cut off is none, and :meth:`append` takes it away."""
+        if not self._path.exists():
+            return 0
+        return sum(map(_is_document, self._path.read_bytes().splitlines()))
+
+    def append(self, epoch: Mapping[str, Any]) -> None:
+        """Add one. Raises what :func:`append_line` raises, and ``RecordError`` where ``epoch`` is not plain data."""
+        append_line(self._path, (to_json(dict(epoch)) + "\n").encode(), is_whole=_is_document)
+
+
+def _is_document(line: bytes) -> bool:
+    try:
+        return isinstance(parse_json(line.decode("utf-8")), dict)
+    except (RecordError, UnicodeDecodeError):
+        return False
