@@ -45,7 +45,6 @@ from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choi
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, pruner_entry, strategy_entry
 
 BAD_INPUT = (EvaluatorError, RecordError, SpaceError, StrategyError)
-OFFERS = {name: entry.offers for name, entry in SPACES.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def show_list(screen: Screen) -> None:
     """What there is, and which strategy fits which space."""
     fits = [
-        [name, *("yes" if entry.needs <= OFFERS[space] else "-" for space in SPACES), entry.summary] for name, entry in STRATEGIES.items()
+        [name, *("yes" if entry.needs <= SPACES[space].offers else "-" for space in SPACES), entry.summary]
+        for name, entry in STRATEGIES.items()
     ]
     screen.closing_table("Strategies (--strategy), and the spaces they fit", fits, header=["", *SPACES, ""])
     screen.closing_table("Spaces (--space)", [[name, entry.summary] for name, entry in SPACES.items()])
@@ -303,7 +303,7 @@ def search(settings: Settings, screen: Screen) -> None:
     """Search a space with a strategy and write ``best.json``."""
     assert settings.space is not None and settings.strategy is not None
     entry, strategy = space_entry(settings.space), strategy_entry(settings.strategy)
-    check_pair(settings.strategy, settings.space, OFFERS)
+    check_pair(settings.strategy, settings.space, {name: other.offers for name, other in SPACES.items()})
     pruner_entry(settings.pruner)
     table = open_table(settings)
     if table is not None and strategy.one_shot:
