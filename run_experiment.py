@@ -5,6 +5,7 @@ python run_experiment.py --space zoo --strategy tpe            # search by trial
 python run_experiment.py --config config.yml                   # NNI's files: search by running one's own program
 python run_experiment.py --retrain runs/NAME/best.json         # train the found architecture anew, score the test set once
 python run_experiment.py --report runs/NAME                    # one HTML file about what happened in a run, or in several
+python run_experiment.py --dashboard runs/NAME                 # the trials of a run in Optuna's dashboard, also while it goes on
 python run_experiment.py --list                                # spaces, strategies, data sets, and which fit together
 """
 
@@ -37,6 +38,7 @@ from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.report import write_report
 from records.run_folder import RunFolder, stored_identity
+from records.scalars import Scalars
 from records.screen import Screen
 from records.settings import LAB_OPTIONS, Settings, parse_settings, repeat_data_flags
 from records.trial_keeper import TrialKeeper
@@ -58,6 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             show_list(screen)
         elif settings.report:
             report(settings, screen)
+        elif settings.dashboard is not None:
+            from records.dashboard import open_dashboard
+
+            open_dashboard(settings.dashboard, settings.port, screen.say)
         elif settings.retrain is not None:
             retrain(settings, screen)
         elif settings.trial_command is not None:
@@ -271,6 +277,11 @@ class Experiment:
         )
 
 
+def open_scalars(folder: RunFolder, settings: Settings) -> Scalars:
+    """Where TensorBoard's scalars go: into the run's folder, or nowhere unless they were asked for."""
+    return Scalars(folder.path / "tensorboard" if settings.tensorboard else None)
+
+
 @contextmanager
 def hold(folder: RunFolder, settings: Settings) -> Iterator[None]:
     """Keep the folder and its log open; an interruption says where the run was."""
@@ -395,12 +406,15 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     evaluator = make_supernet_evaluator(**experiment.training, recipe=recipe, checkpoints=folder.checkpoints_path, time_budget=budget)
     steps, epochs_path = len(evaluator.train_dataloaders), folder.path / "epochs.jsonl"
     noted = len(epochs_path.read_text(encoding="utf-8").splitlines()) if epochs_path.exists() else 0
+    scalars, charted = open_scalars(folder, settings), ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy")
     with experiment.screen.progress(experiment.epochs * steps, "steps", "supernet", completed=noted * steps) as progress:
 
         def note_epoch(epoch: Any) -> None:
             if epoch.number > noted:  # else it was noted before the interruption
                 with epochs_path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(asdict(epoch)) + "\n")
+                values = {name: getattr(epoch, name) for name in charted}
+                scalars.note(epoch.number, values | {"share of skip connections": epoch.skip_share})
             found = "; ".join(f"{cell}: {text}" for cell, text in experiment.space_class.describe(epoch.sample).items())
             alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
             detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
@@ -493,6 +507,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         recipe=experiment.recipe,
         save_best=save_best,
         durable=experiment.table is None,
+        scalars=open_scalars(folder, settings),
     )
     with keeper.shown(max_trials, settings.strategy or ""):
         engine = experiment.make_engine(
@@ -566,6 +581,7 @@ def search_by_command(settings: Settings, screen: Screen) -> None:
 
     shown: dict[str, Any] = {"show_score": lambda score: format_number(None if score is None else sign * score)}
     with hold(folder, settings):
+        shown["scalars"] = open_scalars(folder, settings)
         keeper = TrialKeeper(folder.trials_path, best_path, screen, architecture=(), recipe={}, save_best=save_best, **shown)
         known = [TrialResult(**fields) for fields in keeper.recorded(space.mutables)]
         budget: dict[str, Any] = {"max_trials": total, "time_budget": settings.time_budget}
@@ -639,17 +655,23 @@ def retrain(settings: Settings, screen: Screen) -> None:
     counts = f"{format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds"
     screen.say(f"{best.space_name} at the size of --preset {settings.preset} ({words}): {counts}")
     with experiment.open_folder("retrain", architecture=best.architecture) as folder:
+        scalars = open_scalars(folder, settings)
         with screen.progress(experiment.epochs, "epochs", "retrain") as progress:
+
+            def note_epoch(epoch: Any) -> None:
+                progress.update(1, detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}")
+                rates = {"training loss": epoch.loss, "training accuracy": epoch.accuracy, "learning rate": epoch.learning_rate}
+                scalars.note(epoch.number, rates)
+
             result = train_anew(
                 network,
                 **experiment.training,
                 recipe=recipe,
                 checkpoint=folder.checkpoints_path / "retrain.ckpt",
                 weights=folder.path / "weights.safetensors",
-                on_epoch=lambda epoch: progress.update(
-                    1, detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}"
-                ),
+                on_epoch=note_epoch,
             )
+        scalars.note(experiment.epochs, {"test accuracy": result["test_accuracy"]})
         document = {**result, **size, "epochs": experiment.epochs, "hyperparameters": asdict(recipe), "architecture": best.architecture}
         document |= {"space": {"name": best.space_name, "arguments": experiment.space_arguments}, "dataset": experiment.data.describe()}
         document |= {"seed": settings.seed, "precision": experiment.precision_name, "versions": collect_versions()}

@@ -31,7 +31,7 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
     Raises:
         RecordError: a file cannot be used, or flags contradict one another.
     """
-    if options["retrain"] is not None or options["list"] or options["report"]:
+    if options["retrain"] is not None or options["list"] or options["report"] or options["dashboard"]:
         for name in ("config", "search_space", "trial_command"):
             if options[name] is not None:
                 raise RecordError(f"--{name.replace('_', '-')} goes with a search")
