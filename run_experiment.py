@@ -20,7 +20,7 @@ import shlex
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,8 +31,9 @@ from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_e
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
 from records.files import write_json_atomically
-from records.formats import format_accuracy, format_count, format_number, format_seconds
+from records.formats import format_accuracy, format_count, format_seconds
 from records.log import log_to
+from records.parameter_record import ParameterRecord
 from records.pareto import save_pareto
 from records.presets import PRESETS
 from records.provenance import collect_versions
@@ -66,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             open_dashboard(settings.dashboard, settings.port, screen.say)
         elif settings.retrain is not None:
             retrain(settings, screen)
+        elif settings.portal:
+            search_under_portal(settings, screen)
         elif settings.trial_command is not None:
             search_by_command(settings, screen)
         else:
@@ -561,28 +564,13 @@ def search_by_command(settings: Settings, screen: Screen) -> None:
 
     space = parse_search_space(settings.search_space).pin(settings.pins)
     total = min(settings.trials or PRESETS[settings.preset].trials, count_configurations(space.mutables))
-    sign = -1 if settings.optimize_mode == "minimize" else 1
     pruning = make_pruning(settings.pruner, epochs=settings.epochs, start_step=settings.start_step)
-    names = ["strategy", "search_space", "trial_command", "code_dir", "concurrency", "optimize_mode", "trial_time"]
-    names += ["pins", "seed", "epochs", "start_step"]
-    identity = {name: getattr(settings, name) for name in names} | {"trials": total, **settings.trial_flags}
-    where: dict[str, Any] = {"space": "command", "strategy": settings.strategy, "resume": settings.resume, "identity": identity}
-    TrialCommand(settings.trial_command or "", settings.code_dir, Path()).check()
-    folder = RunFolder.create(settings.out, **where)
-    program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", sign, settings.trial_time)
-    best_path = folder.path / "best_parameters.json"
+    folder, best = open_command_folder(settings, total, space.parameters)
+    program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", best.sign, settings.trial_time)
     screen.say(f"each trial runs {program.command!r} in {program.directory.absolute()}, {settings.concurrency} at a time")
 
-    def save_best(trial: Trial) -> None:
-        assert trial.score is not None
-        document = {"format": "retiarius-parameters", "version": 1, "parameters": space.parameters(trial.hyperparameters)}
-        document |= {"result": sign * trial.score, "optimize_mode": settings.optimize_mode, "trial": trial.number}
-        write_json_atomically(best_path, document | {"trial_command": program.command, "versions": collect_versions()})
-
-    shown: dict[str, Any] = {"show_score": lambda score: format_number(None if score is None else sign * score)}
     with hold(folder, settings):
-        shown["scalars"] = open_scalars(folder, settings)
-        keeper = TrialKeeper(folder.trials_path, best_path, screen, architecture=(), recipe={}, save_best=save_best, **shown)
+        keeper = keep_parameters(folder, best, settings, screen)
         known = [TrialResult(**fields) for fields in keeper.recorded(space.mutables)]
         budget: dict[str, Any] = {"max_trials": total, "time_budget": settings.time_budget}
         with (
@@ -605,10 +593,57 @@ def search_by_command(settings: Settings, screen: Screen) -> None:
             engine.wait_models()
         for line in describe_outcome(engine, settings.pruner):
             screen.say(line)
-        assert keeper.best is not None
-        rows: list[list[object]] = [["result", shown["show_score"](keeper.best.score)], ["trial", keeper.best.number]]
-        rows += [list(item) for item in space.parameters(keeper.best.hyperparameters).items()] + [["written to", best_path]]
-        screen.closing_table(f"Best of {len(keeper.trials)} trials by {settings.strategy}, to {settings.optimize_mode}", rows)
+        best.show(keeper, settings.strategy or "", screen)
+
+
+def open_command_folder(settings: Settings, trials: int, parameters: Callable[..., Any]) -> tuple[RunFolder, ParameterRecord]:
+    """The folder of a search by somebody's program, which is checked first, and where its best parameters go."""
+    from evaluators.command import TrialCommand
+
+    TrialCommand(settings.trial_command or "", settings.code_dir, Path()).check()
+    names = ["strategy", "search_space", "trial_command", "code_dir", "concurrency", "optimize_mode", "trial_time"]
+    names += ["pins", "seed", "epochs", "start_step"]
+    identity = {name: getattr(settings, name) for name in names} | {"trials": trials, **settings.trial_flags}
+    identity |= {"portal": True} if settings.portal else {}
+    where: dict[str, Any] = {"space": "command", "strategy": settings.strategy, "resume": settings.resume, "identity": identity}
+    folder = RunFolder.create(settings.out, **where)
+    path = folder.path / "best_parameters.json"
+    return folder, ParameterRecord(path, settings.trial_command or "", settings.optimize_mode, parameters)
+
+
+def keep_parameters(folder: RunFolder, best: ParameterRecord, settings: Settings, screen: Screen) -> TrialKeeper:
+    """What keeps the trials of somebody's program."""
+    shown: dict[str, Any] = {"show_score": best.show_score, "scalars": open_scalars(folder, settings)}
+    return TrialKeeper(folder.trials_path, best.path, screen, architecture=(), recipe={}, save_best=best.save_best, **shown)
+
+
+def search_under_portal(settings: Settings, screen: Screen) -> None:
+    """Search NNI's search space by NNI's own service, whose portal shows it, and write ``best_parameters.json``."""
+    from evaluators.nni_service import NniService
+    from records.nni_experiment import make_experiment
+    from records.view_options import check_port
+
+    trials = settings.trials or PRESETS[settings.preset].trials
+    experiment = make_experiment(settings, trials)
+    quiet_libraries()
+    from spaces.nni_space import parse_search_space
+
+    parse_search_space(settings.search_space)  # what is wrong with it is said here, not somewhere in a log
+    check_port(settings.port, "")
+    folder, best = open_command_folder(settings, trials, dict)
+    with hold(folder, settings):
+        keeper = keep_parameters(folder, best, settings, screen)
+        with NniService(folder.path / "nni", settings.port, best.sign) as service, keeper.shown(trials, settings.strategy or ""):
+            screen.warn(f"NNI's portal listens on every address of this machine, without a login: http://127.0.0.1:{settings.port}")
+            service.begin(experiment, settings.trial_command or "", settings.code_dir)
+            for trial in service.run():
+                keeper.note(trial)
+            if keeper.best is None:
+                raise SearchFailed("no trial was completed; trials.jsonl in the run's folder has why")
+            best.show(keeper, settings.strategy or "", screen)
+            if sys.stdin.isatty():
+                screen.say("the portal stays open for you to look at; Enter ends it")
+                sys.stdin.readline()
 
 
 def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment) -> None:

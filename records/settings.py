@@ -66,6 +66,7 @@ class Settings:
     out: Path | None = None
     resume: bool = False
     tensorboard: bool = False
+    portal: bool = False
     port: int = DEFAULT_PORT
     config: Path | None = None
     search_space: dict[str, Any] | None = None  # the content of NNI's file
@@ -140,8 +141,10 @@ def _check_action(settings: Settings) -> None:
     if settings.dashboard is not None:
         _check_alone(settings, "dashboard", "one run and --port N", "port")
         return
-    if settings.port != DEFAULT_PORT:
-        raise RecordError("--port goes with --dashboard")
+    if settings.port != DEFAULT_PORT and not settings.portal:
+        raise RecordError("--port goes with --dashboard or --portal")
+    if settings.portal and settings.trial_command is None:
+        raise RecordError("--portal shows the search of a program: --config FILE, or --search-space FILE --trial-command COMMAND")
     if settings.tensorboard:
         require_package("tensorboard", "tensorboard", "--tensorboard")
     if settings.resume and settings.out is None:
@@ -255,6 +258,7 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     what.add_argument("--config", type=Path, metavar="FILE", help="NNI's config.yml, version 1 or 2; flags have the last word")
     what.add_argument("--search-space", type=Path, metavar="FILE", help="NNI's search_space.json, in place of the space's own ranges")
     what.add_argument("--trial-command", metavar="COMMAND", help="a program that asks NNI for parameters, such as 'python main.py'")
+    what.add_argument("--portal", action="store_true", help="run the program under NNI's own service and web portal, one trial at a time")
     size = parser.add_argument_group("how large")
     summaries = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
     size.add_argument("--preset", choices=list(PRESETS), default="quick", help=f"{summaries} (default: quick)")
@@ -303,7 +307,7 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     )
     where.add_argument("--resume", action="store_true", help="go on with the run in --out")
     where.add_argument("--tensorboard", action="store_true", help="write scalars for TensorBoard into the run's folder")
-    where.add_argument("--port", type=parse_port, metavar="N", help=f"where --dashboard listens (default: {DEFAULT_PORT})")
+    where.add_argument("--port", type=parse_port, metavar="N", help=f"where --dashboard or --portal listens (default: {DEFAULT_PORT})")
     lab = parser.add_argument_group("the lab's options, short for --set")
     for option in LAB_OPTIONS:
         lab.add_argument(*dict.fromkeys([f"--{option}", f"--{option.replace('_', '-')}"]), dest=option, metavar="VALUE")
