@@ -5,6 +5,7 @@ python run_experiment.py --space zoo --strategy tpe            # search by trial
 python run_experiment.py --config config.yml                   # NNI's files: search by running one's own program
 python run_experiment.py --retrain runs/NAME/best.json         # train the found architecture anew, score the test set once
 python run_experiment.py --report runs/NAME                    # one HTML file about what happened in a run, or in several
+python run_experiment.py --dashboard runs/NAME                 # the trials of a run in Optuna's dashboard, also while it goes on
 python run_experiment.py --list                                # spaces, strategies, data sets, and which fit together
 """
 
@@ -18,7 +19,7 @@ import shlex
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,14 +30,16 @@ from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_e
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
 from records.files import write_json_atomically
-from records.formats import format_accuracy, format_count, format_number, format_seconds
+from records.formats import format_accuracy, format_count, format_seconds
 from records.lines import EpochLog
 from records.log import log_to
+from records.parameter_record import ParameterRecord
 from records.pareto import save_pareto
 from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.report import write_report
 from records.run_folder import RunFolder, stored_identity
+from records.scalars import Scalars
 from records.screen import Screen
 from records.settings import LAB_OPTIONS, Settings, parse_settings, repeat_data_flags
 from records.trial_keeper import TrialKeeper
@@ -45,7 +48,6 @@ from spaces import SPACES, SpaceError, build_network, make_space, preset_argumen
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, pruner_entry, strategy_entry
 
 BAD_INPUT = (EvaluatorError, RecordError, SpaceError, StrategyError)
-OFFERS = {name: entry.offers for name, entry in SPACES.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,8 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             show_list(screen)
         elif settings.report:
             report(settings, screen)
+        elif settings.dashboard is not None:
+            from records.dashboard import open_dashboard
+
+            open_dashboard(settings.dashboard, settings.port, screen.say)
         elif settings.retrain is not None:
             retrain(settings, screen)
+        elif settings.portal:
+            search_under_portal(settings, screen)
         elif settings.trial_command is not None:
             search_by_command(settings, screen)
         else:
@@ -93,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def show_list(screen: Screen) -> None:
     """What there is, and which strategy fits which space."""
     fits = [
-        [name, *("yes" if entry.needs <= OFFERS[space] else "-" for space in SPACES), entry.summary] for name, entry in STRATEGIES.items()
+        [name, *("yes" if entry.needs <= SPACES[space].offers else "-" for space in SPACES), entry.summary]
+        for name, entry in STRATEGIES.items()
     ]
     screen.closing_table("Strategies (--strategy), and the spaces they fit", fits, header=["", *SPACES, ""])
     screen.closing_table("Spaces (--space)", [[name, entry.summary] for name, entry in SPACES.items()])
@@ -300,6 +309,11 @@ class Experiment:
         )
 
 
+def open_scalars(folder: RunFolder, settings: Settings) -> Scalars:
+    """Where TensorBoard's scalars go: into the run's folder, or nowhere unless they were asked for."""
+    return Scalars(folder.path / "tensorboard" if settings.tensorboard else None)
+
+
 @contextmanager
 def hold(folder: RunFolder, settings: Settings) -> Iterator[None]:
     """Keep the folder and its log open; an interruption says where the run was."""
@@ -332,7 +346,7 @@ def search(settings: Settings, screen: Screen) -> None:
     """Search a space with a strategy and write ``best.json``."""
     assert settings.space is not None and settings.strategy is not None
     entry, strategy = space_entry(settings.space), strategy_entry(settings.strategy)
-    check_pair(settings.strategy, settings.space, OFFERS)
+    check_pair(settings.strategy, settings.space, {name: other.offers for name, other in SPACES.items()})
     pruner_entry(settings.pruner)
     table = open_table(settings)
     if table is not None and settings.workers > 1:
@@ -426,11 +440,14 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     evaluator = make_supernet_evaluator(**experiment.training, recipe=recipe, checkpoints=folder.checkpoints_path, time_budget=budget)
     steps, epochs = len(evaluator.train_dataloaders), EpochLog(folder.path / "epochs.jsonl")
     noted = epochs.count()
+    scalars, charted = open_scalars(folder, settings), ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy")
     with experiment.screen.progress(experiment.epochs * steps, "steps", "supernet", completed=noted * steps) as progress:
 
         def note_epoch(epoch: Any) -> None:
             if epoch.number > noted:  # else it was noted before the interruption
                 epochs.append(asdict(epoch))
+                values = {name: getattr(epoch, name) for name in charted}
+                scalars.note(epoch.number, values | {"share of skip connections": epoch.skip_share})
             found = "; ".join(f"{cell}: {text}" for cell, text in experiment.space_class.describe(epoch.sample).items())
             alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
             detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
@@ -523,6 +540,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         recipe=experiment.recipe,
         save_best=save_best,
         durable=experiment.table is None,
+        scalars=open_scalars(folder, settings),
     )
     with (
         keeper.shown(max_trials, settings.strategy or ""),
@@ -580,27 +598,13 @@ def search_by_command(settings: Settings, screen: Screen) -> None:
 
     space = parse_search_space(settings.search_space).pin(settings.pins)
     total = min(settings.trials or PRESETS[settings.preset].trials, count_configurations(space.mutables))
-    sign = -1 if settings.optimize_mode == "minimize" else 1
     pruning = make_pruning(settings.pruner, epochs=settings.epochs, start_step=settings.start_step)
-    names = ["strategy", "search_space", "trial_command", "code_dir", "concurrency", "optimize_mode", "trial_time"]
-    names += ["pins", "seed", "epochs", "start_step"]
-    identity = {name: getattr(settings, name) for name in names} | {"trials": total, **settings.trial_flags}
-    where: dict[str, Any] = {"space": "command", "strategy": settings.strategy, "resume": settings.resume, "identity": identity}
-    TrialCommand(settings.trial_command or "", settings.code_dir, Path()).check()
-    folder = RunFolder.create(settings.out, **where)
-    program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", sign, settings.trial_time)
-    best_path = folder.path / "best_parameters.json"
+    folder, best = open_command_folder(settings, total, space.parameters)
+    program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", best.sign, settings.trial_time)
     screen.say(f"each trial runs {program.command!r} in {program.directory.absolute()}, {settings.concurrency} at a time")
 
-    def save_best(trial: Trial) -> None:
-        assert trial.score is not None
-        document = {"format": "retiarius-parameters", "version": 1, "parameters": space.parameters(trial.hyperparameters)}
-        document |= {"result": sign * trial.score, "optimize_mode": settings.optimize_mode, "trial": trial.number}
-        write_json_atomically(best_path, document | {"trial_command": program.command, "versions": collect_versions()})
-
-    shown: dict[str, Any] = {"show_score": lambda score: format_number(None if score is None else sign * score)}
     with hold(folder, settings):
-        keeper = TrialKeeper(folder.trials_path, best_path, screen, architecture=(), recipe={}, save_best=save_best, **shown)
+        keeper = keep_parameters(folder, best, settings, screen)
         known = [TrialResult(**fields) for fields in keeper.recorded(space.mutables)]
         budget: dict[str, Any] = {"max_trials": total, "time_budget": settings.time_budget}
         with (
@@ -624,10 +628,57 @@ def search_by_command(settings: Settings, screen: Screen) -> None:
             engine.wait_models()
         for line in describe_outcome(engine, settings.pruner):
             screen.say(line)
-        assert keeper.best is not None
-        rows: list[list[object]] = [["result", shown["show_score"](keeper.best.score)], ["trial", keeper.best.number]]
-        rows += [list(item) for item in space.parameters(keeper.best.hyperparameters).items()] + [["written to", best_path]]
-        screen.closing_table(f"Best of {len(keeper.trials)} trials by {settings.strategy}, to {settings.optimize_mode}", rows)
+        best.show(keeper, settings.strategy or "", screen)
+
+
+def open_command_folder(settings: Settings, trials: int, parameters: Callable[..., Any]) -> tuple[RunFolder, ParameterRecord]:
+    """The folder of a search by somebody's program, which is checked first, and where its best parameters go."""
+    from evaluators.command import TrialCommand
+
+    TrialCommand(settings.trial_command or "", settings.code_dir, Path()).check()
+    names = ["strategy", "search_space", "trial_command", "code_dir", "concurrency", "optimize_mode", "trial_time"]
+    names += ["pins", "seed", "epochs", "start_step"]
+    identity = {name: getattr(settings, name) for name in names} | {"trials": trials, **settings.trial_flags}
+    identity |= {"portal": True} if settings.portal else {}
+    where: dict[str, Any] = {"space": "command", "strategy": settings.strategy, "resume": settings.resume, "identity": identity}
+    folder = RunFolder.create(settings.out, **where)
+    path = folder.path / "best_parameters.json"
+    return folder, ParameterRecord(path, settings.trial_command or "", settings.optimize_mode, parameters)
+
+
+def keep_parameters(folder: RunFolder, best: ParameterRecord, settings: Settings, screen: Screen) -> TrialKeeper:
+    """What keeps the trials of somebody's program."""
+    shown: dict[str, Any] = {"show_score": best.show_score, "scalars": open_scalars(folder, settings)}
+    return TrialKeeper(folder.trials_path, best.path, screen, architecture=(), recipe={}, save_best=best.save_best, **shown)
+
+
+def search_under_portal(settings: Settings, screen: Screen) -> None:
+    """Search NNI's search space by NNI's own service, whose portal shows it, and write ``best_parameters.json``."""
+    from evaluators.nni_service import NniService
+    from records.nni_experiment import make_experiment
+    from records.view_options import check_port
+
+    trials = settings.trials or PRESETS[settings.preset].trials
+    experiment = make_experiment(settings, trials)
+    quiet_libraries()
+    from spaces.nni_space import parse_search_space
+
+    parse_search_space(settings.search_space)  # what is wrong with it is said here, not somewhere in a log
+    check_port(settings.port, "")
+    folder, best = open_command_folder(settings, trials, dict)
+    with hold(folder, settings):
+        keeper = keep_parameters(folder, best, settings, screen)
+        with NniService(folder.path / "nni", settings.port, best.sign) as service, keeper.shown(trials, settings.strategy or ""):
+            screen.warn(f"NNI's portal listens on every address of this machine, without a login: http://127.0.0.1:{settings.port}")
+            service.begin(experiment, settings.trial_command or "", settings.code_dir)
+            for trial in service.run():
+                keeper.note(trial)
+            if keeper.best is None:
+                raise SearchFailed("no trial was completed; trials.jsonl in the run's folder has why")
+            best.show(keeper, settings.strategy or "", screen)
+            if sys.stdin.isatty():
+                screen.say("the portal stays open for you to look at; Enter ends it")
+                sys.stdin.readline()
 
 
 def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment) -> None:
@@ -674,17 +725,23 @@ def retrain(settings: Settings, screen: Screen) -> None:
     counts = f"{format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds"
     screen.say(f"{best.space_name} at the size of --preset {settings.preset} ({words}): {counts}")
     with experiment.open_folder("retrain", architecture=best.architecture) as folder:
+        scalars = open_scalars(folder, settings)
         with screen.progress(experiment.epochs, "epochs", "retrain") as progress:
+
+            def note_epoch(epoch: Any) -> None:
+                progress.update(1, detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}")
+                rates = {"training loss": epoch.loss, "training accuracy": epoch.accuracy, "learning rate": epoch.learning_rate}
+                scalars.note(epoch.number, rates)
+
             result = train_anew(
                 network,
                 **experiment.training,
                 recipe=recipe,
                 checkpoint=folder.checkpoints_path / "retrain.ckpt",
                 weights=folder.path / "weights.safetensors",
-                on_epoch=lambda epoch: progress.update(
-                    1, detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}"
-                ),
+                on_epoch=note_epoch,
             )
+        scalars.note(experiment.epochs, {"test accuracy": result["test_accuracy"]})
         document = {**result, **size, "epochs": experiment.epochs, "hyperparameters": asdict(recipe), "architecture": best.architecture}
         document |= {"space": {"name": best.space_name, "arguments": experiment.space_arguments}, "dataset": experiment.data.describe()}
         document |= {"seed": settings.seed, "precision": experiment.precision_name, "versions": collect_versions()}

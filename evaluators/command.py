@@ -142,10 +142,10 @@ class CommandTrial:
         if self._metrics.problem is not None:
             return None, self._metrics.problem
         if status != 0:
-            return None, f"exit status {status}; {self._describe_stderr()}"
+            return None, f"exit status {status}; {describe_stderr(self.folder / 'stderr')}"
         if not self._final:
-            return None, f"it ended without nni.report_final_result; {self._describe_stderr()}"
-        result = _to_number(self._final[-1])
+            return None, f"it ended without nni.report_final_result; {describe_stderr(self.folder / 'stderr')}"
+        result = to_number(self._final[-1])
         if result is None:
             shown = _one_line(json.dumps(self._final[-1]))
             return None, f"the final result is {shown}; NNI takes a number, or an object whose 'default' is one"
@@ -169,16 +169,8 @@ class CommandTrial:
             if kind == "FINAL":
                 self._final.append(value)
             elif kind == "PERIODICAL":
-                number = _to_number(value)
+                number = to_number(value)
                 self._reports.append(math.nan if number is None else self._command.sign * number)
-
-    def _describe_stderr(self) -> str:
-        path = self.folder / "stderr"
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
-        lines = [line.strip() for line in text.splitlines() if line.strip()][-TAIL_LINES:]
-        return f"the end of {path.name}: {_one_line(' | '.join(lines))}" if lines else "it wrote nothing to stderr"
 
 
 class _MetricsFile:
@@ -224,7 +216,18 @@ class _MetricsFile:
             return None
 
 
-def _to_number(value: Any) -> float | None:
+def describe_stderr(path: Path) -> str:
+    """The end of what a program wrote to standard error, in one line."""
+    if not path.is_file():
+        return "it wrote nothing to stderr"
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()][-TAIL_LINES:]
+    return f"the end of {path.name}: {_one_line(' | '.join(lines))}" if lines else "it wrote nothing to stderr"
+
+
+def to_number(value: Any) -> float | None:
     """The number in a result as NNI takes it: a number, an object with a ``default``, or an array of one number."""
     if isinstance(value, dict) and "default" in value:
         value = value["default"]

@@ -36,12 +36,16 @@ INITIALIZATION_IMAGES = 5_000
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch of training brought: mean loss and accuracy (a fraction) on the augmented training images, and its seconds."""
+    """What one epoch of training brought: mean loss and accuracy (a fraction) on the augmented training images, and its seconds.
+
+    ``learning_rate`` is the one it began with; ``None`` in checkpoints of older trainings.
+    """
 
     number: int
     loss: float
     accuracy: float
     seconds: float
+    learning_rate: float | None = None
 
 
 def train_and_validate(
@@ -106,7 +110,8 @@ def train(
     batches = TrainingBatches(split, data, recipe, epochs, generator, device)
     _initialize_from(network, batches)
     optimizer = make_optimizer(network, recipe)
-    scheduler = LambdaLR(optimizer, learning_rate_factor(recipe, epochs, batches.steps))
+    factor = learning_rate_factor(recipe, epochs, batches.steps)
+    scheduler = LambdaLR(optimizer, factor)
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "scheduler": scheduler}
     history = load_checkpoint(checkpoint, state, generator) if checkpoint is not None else []
     yield from (Epoch(**epoch) for epoch in history)
@@ -121,7 +126,8 @@ def train(
             totals += _step(network, optimizer, inputs, labels, recipe, precision)
             scheduler.step()
         loss, correct = totals.tolist()
-        epoch = Epoch(number + 1, loss / batches.steps, correct / (batches.steps * batches.size), time.perf_counter() - start)
+        rate = recipe.initial_lr * factor(number * batches.steps)
+        epoch = Epoch(number + 1, loss / batches.steps, correct / (batches.steps * batches.size), time.perf_counter() - start, rate)
         if checkpoint is not None:
             history.append(asdict(epoch))
             save_checkpoint(checkpoint, state, generator, history)

@@ -31,7 +31,7 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
     Raises:
         RecordError: a file cannot be used, or flags contradict one another.
     """
-    if options["retrain"] is not None or options["list"] or options["report"]:
+    if options["retrain"] is not None or options["list"] or options["report"] or options["dashboard"]:
         for name in ("config", "search_space", "trial_command"):
             if options[name] is not None:
                 raise RecordError(f"--{name.replace('_', '-')} goes with a search")
@@ -51,7 +51,17 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
                 raise RecordError(f"--{name.replace('_', '-')} needs a search space: --search-space FILE, or searchSpaceFile in the config")
         return config.notes
     options["strategy"] = options["strategy"] or "tpe"
+    if options["portal"]:
+        _serve_by_nni(options, config)
     return config.notes + ([] if options["trial_command"] and options["space"] is None else _train_here(options))
+
+
+def _serve_by_nni(options: dict[str, Any], config: NniConfig) -> None:
+    """Let NNI's own service run the trials; what is said of our pruner does not apply to its assessor."""
+    config.notes = [note for note in config.notes if not note.startswith("assessor ")]
+    if (options["concurrency"] or 1) > 1:
+        config.notes.append(f"NNI's service mixes up the results of parallel trials: one runs at a time, not {options['concurrency']}")
+        options["concurrency"] = 1
 
 
 def _train_here(options: dict[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from records import RecordError
 from records.pareto import parse_objectives
 from records.presets import PRESETS
+from records.view_options import DEFAULT_PORT, parse_port, require_package
 
 # The lab's options, short for --set. People type them from memory.
 LAB_OPTIONS = {
@@ -39,6 +40,7 @@ class Settings:
     strategy: str | None = None
     retrain: str | None = None
     report: tuple[Path, ...] = ()
+    dashboard: Path | None = None
     list: bool = False
     preset: str = "quick"
     dataset: str = "auto"
@@ -63,6 +65,9 @@ class Settings:
     precision: str = "auto"
     out: Path | None = None
     resume: bool = False
+    tensorboard: bool = False
+    portal: bool = False
+    port: int = DEFAULT_PORT
     config: Path | None = None
     search_space: dict[str, Any] | None = None  # the content of NNI's file
     trial_command: str | None = None
@@ -133,8 +138,17 @@ def _check_action(settings: Settings) -> None:
     if settings.list:
         return
     if settings.report:
-        _check_report(settings)
+        _check_alone(settings, "report", "runs and --out FILE", "out")
         return
+    if settings.dashboard is not None:
+        _check_alone(settings, "dashboard", "one run and --port N", "port")
+        return
+    if settings.port != DEFAULT_PORT and not settings.portal:
+        raise RecordError("--port goes with --dashboard or --portal")
+    if settings.portal and settings.trial_command is None:
+        raise RecordError("--portal shows the search of a program: --config FILE, or --search-space FILE --trial-command COMMAND")
+    if settings.tensorboard:
+        require_package("tensorboard", "tensorboard", "--tensorboard")
     if settings.resume and settings.out is None:
         raise RecordError("--resume needs the run's folder: --out DIR")
     if settings.retrain is not None:
@@ -161,12 +175,12 @@ def _check_action(settings: Settings) -> None:
         raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
 
 
-def _check_report(settings: Settings) -> None:
-    """A report is of runs that are there: of the other flags it takes ``--out`` alone."""
+def _check_alone(settings: Settings, action: str, takes: str, *also: str) -> None:
+    """Refuse all flags but ``also`` beside an action that looks at runs which are there."""
     for entry in fields(Settings):
-        if entry.name not in ("report", "out", "notes") and getattr(settings, entry.name) != getattr(Settings(), entry.name):
+        if entry.name not in (action, *also, "notes") and getattr(settings, entry.name) != getattr(Settings(), entry.name):
             flag = "--set" if entry.name == "pins" else f"--{entry.name.replace('_', '-')}"
-            raise RecordError(f"{flag} goes with a search or a training, not with --report, which takes runs and --out FILE")
+            raise RecordError(f"{flag} goes with a search or a training, not with --{action}, which takes {takes}")
 
 
 def _pin(pins: dict[str, Any], label: str, value: Any) -> None:
@@ -242,10 +256,14 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     what.add_argument(
         "--report", nargs="+", type=Path, default=[], metavar="RUN", help="write one HTML file about the runs in these folders"
     )
+    what.add_argument(
+        "--dashboard", type=Path, metavar="RUN", help="show the trials of a run, also while it goes on, in Optuna's dashboard"
+    )
     what.add_argument("--list", action="store_true", help="show spaces, strategies, data sets, and which fit together")
     what.add_argument("--config", type=Path, metavar="FILE", help="NNI's config.yml, version 1 or 2; flags have the last word")
     what.add_argument("--search-space", type=Path, metavar="FILE", help="NNI's search_space.json, in place of the space's own ranges")
     what.add_argument("--trial-command", metavar="COMMAND", help="a program that asks NNI for parameters, such as 'python main.py'")
+    what.add_argument("--portal", action="store_true", help="run the program under NNI's own service and web portal, one trial at a time")
     size = parser.add_argument_group("how large")
     summaries = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
     size.add_argument("--preset", choices=list(PRESETS), default="quick", help=f"{summaries} (default: quick)")
@@ -294,6 +312,8 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<time>-<space>-<strategy>), or file of the report"
     )
     where.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    where.add_argument("--tensorboard", action="store_true", help="write scalars for TensorBoard into the run's folder")
+    where.add_argument("--port", type=parse_port, metavar="N", help=f"where --dashboard or --portal listens (default: {DEFAULT_PORT})")
     lab = parser.add_argument_group("the lab's options, short for --set")
     for option in LAB_OPTIONS:
         lab.add_argument(*dict.fromkeys([f"--{option}", f"--{option.replace('_', '-')}"]), dest=option, metavar="VALUE")

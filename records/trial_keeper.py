@@ -10,6 +10,7 @@ from typing import Any
 from records import RecordError
 from records.best import load_best
 from records.formats import format_accuracy
+from records.scalars import Scalars
 from records.screen import Screen
 from records.trials import Trial, TrialLog
 
@@ -26,6 +27,7 @@ class TrialKeeper:
         save_best: called with each trial that is better than all before it.
         durable: as in :class:`records.trials.TrialLog`.
         show_score: how a score is shown.
+        scalars: where curves go beside the record.
 
     Attributes:
         trials: all so far, in their order.
@@ -43,7 +45,9 @@ class TrialKeeper:
         save_best: Callable[[Trial], None],
         durable: bool = True,
         show_score: Callable[[float | None], str] = format_accuracy,
+        scalars: Scalars | None = None,
     ) -> None:
+        self._scalars = scalars or Scalars(None)
         self._log, self._screen = TrialLog(trials_path, durable=durable), screen
         self._architecture, self._recipe, self._save_best = architecture, recipe, save_best
         self._best_path, self._show_score = best_path, show_score
@@ -95,6 +99,7 @@ class TrialKeeper:
         )
         self._log.append(trial)
         self.trials.append(trial)
+        self._scalars.note_trial(trial)
         if trial.status == "failed":
             self._screen.warn(f"trial {trial.number} failed: {trial.error}")
         if self._compare(trial):

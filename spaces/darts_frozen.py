@@ -328,7 +328,7 @@ class FrozenCellPass:
 
 
 def runs_fast(space: Any, images: Tensor) -> bool:
-    """Whether ``cell_outputs`` may stand for the cells: a network in training on a CPU, all norms with parameters, images in float32 or more.
+    """Whether ``cell_outputs`` may stand for the cells: a network in training on a CPU, images in float32 or more, norms with parameters.
 
     The supernet's norms have none.
     """

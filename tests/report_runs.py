@@ -133,3 +133,12 @@ def write_retraining(
     result |= {"flops": 37_000_000, "epochs": 4, "hyperparameters": RECIPE, "architecture": architecture, "seed": seed}
     write_json_atomically(folder / "retrained.json", result)
     return folder
+
+
+def read_scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """What TensorBoard reads in a folder: by name, the value of each step."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {name: {event.step: event.value for event in events.Scalars(name)} for name in events.Tags()["scalars"]}

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from report_runs import read_scalars
 
 from evaluators.recipes import RECIPES
 from records.trials import TrialLog
@@ -67,17 +68,23 @@ def check_best(path: str, space: str, dataset: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_darts_by_darts_then_retrained(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "1", "--out", "search") == 0
+    assert run("--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "1", "--tensorboard", "--out", "search") == 0
     best = check_best("search/best.json", "darts", "digits")
     assert best["score"]["metric"] == "supernet validation accuracy"
     assert best["hyperparameters"]["drop_path"] == 0.2, "the recipe for the network that is trained alone"
-    assert len(Path("search/epochs.jsonl").read_text().splitlines()) == 1
+    epoch, scalars = read("search/epochs.jsonl"), read_scalars(Path("search/tensorboard"))
+    for name in ("train_loss", "validation_accuracy", "entropy"):
+        assert scalars[name] == {1: pytest.approx(epoch[name])}
+    assert "share of skip connections" in scalars
     printed = capsys.readouterr()
     assert "--retrain search/best.json --dataset digits" in printed.out
     assert "WARNING" not in printed.out + printed.err
 
-    assert run("--retrain", "search/best.json", *SMALL, "--epochs", "1", "--out", "retrained") == 0
-    result = read("retrained/retrained.json")
+    assert run("--retrain", "search/best.json", *SMALL, "--epochs", "1", "--tensorboard", "--out", "retrained") == 0
+    result, scalars = read("retrained/retrained.json"), read_scalars(Path("retrained/tensorboard"))
+    for name, key in (("training loss", "loss"), ("training accuracy", "accuracy"), ("learning rate", "learning_rate")):
+        assert scalars[name] == {1: pytest.approx(result["curve"][0][key])}
+    assert result["curve"][0]["learning_rate"] == 0.025 and scalars["test accuracy"] == {1: pytest.approx(result["test_accuracy"])}
     assert 0 <= result["test_accuracy"] <= 1
     assert result["space"]["arguments"]["width"] == 8, "the preset's size of retraining, not the supernet's"
     assert len(result["curve"]) == result["epochs"] == 1

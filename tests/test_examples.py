@@ -1,0 +1,73 @@
+"""The examples run as a person runs them, end well, and stay short."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+import run_experiment
+from spaces import SPACES
+
+PROJECT = Path(__file__).parents[1]
+EXAMPLES = PROJECT / "examples"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLES)  # as Python does for a script
+
+
+def run(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> None:
+    """A script run as a program, in this process, which has imported the libraries already."""
+    monkeypatch.setattr("sys.argv", [name, *arguments])
+    try:
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    except SystemExit as end:
+        assert end.code == 0
+
+
+@pytest.mark.parametrize("path", sorted(path for path in EXAMPLES.rglob("*") if path.is_file()), ids=lambda path: path.name)
+def test_an_example_is_short_and_the_readme_names_it(path: Path) -> None:
+    if path.suffix not in (".pyc",):
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 60
+    if path.suffix == ".py":
+        assert str(path.relative_to(PROJECT)) in (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_space_of_ones_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(SPACES, "tiny", SPACES["zoo"])  # so that it is gone after the test
+    search = ["--space", "tiny", "--strategy", "tpe", "--trials", "1", "--epochs", "1", "--dataset", "digits", "--out", "run"]
+    run(monkeypatch, "own_space.py", *search)
+    best = json.loads(Path("run/best.json").read_text())
+    assert best["space"]["name"] == "tiny" and set(best["architecture"]) == {"convolution", "activation"}
+    assert "python run_experiment.py --retrain run/best.json" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_evaluator_in_a_notebook(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run(monkeypatch, "evaluator_notebook.py")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "digits: 900 training and 100 validation images, 10 classes"
+    assert lines[2].startswith("validation accuracy by epoch: ") and len(lines) == 5
+    assert not list(Path().iterdir()), "it writes nothing"
+
+
+@pytest.mark.slow
+def test_ones_own_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    runpy.run_path(str(EXAMPLES / "own_data.py"))["draw_folder"](Path("shapes"), train=30, test=5)
+    run(monkeypatch, "own_data.py", "shapes", "--trials", "1", "--out", "run")
+    best = json.loads(Path("run/best.json").read_text())
+    assert best["dataset"]["name"] == "shapes" and best["dataset"]["classes"] == 2
+
+
+@pytest.mark.slow
+def test_an_unchanged_nni_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_experiment.main(["--config", str(EXAMPLES / "nni_trial/config.yml"), "--trials", "1", "--out", "run"]) == 0
+    assert "Best of 1 trials by tpe, to maximize" in capsys.readouterr().out
+    best = json.loads(Path("run/best_parameters.json").read_text())
+    assert set(best["parameters"]) == {"lr", "hidden", "optimizer"} and 0 < best["result"] <= 1

@@ -1,0 +1,144 @@
+"""``--portal``: a search under NNI's own service, read back into the run's folder; nothing of it is left afterwards."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from test_dashboard import free_port
+from trial_scripts import STUDENT, wait_until_gone, write_script
+
+from evaluators.nni_service import NniService
+from records.nni_experiment import make_experiment
+from records.settings import Settings, parse_settings
+from records.trials import TrialLog
+from run_experiment import main
+
+PROGRAM = Path(__file__).parents[1] / "run_experiment.py"
+SPACE = {
+    "initial_lr": {"_type": "uniform", "_value": [1e-4, 0.1]},
+    "batch_size": {"_type": "choice", "_value": [64, 128]},
+}
+HANG = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\nwhile True: time.sleep(1)\n"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("search_space.json").write_text(json.dumps(SPACE))
+    write_script(Path(), HANG, protocol=False)
+
+
+def flags(port: int, *more: str) -> list[str]:
+    program = ["--search-space", "search_space.json", "--trial-command", "python main.py"]
+    return [*program, "--portal", "--port", str(port), "--out", "run", *more]
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.slow
+def test_a_students_main_runs_under_the_portal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    write_script(Path(), STUDENT, protocol=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # no terminal: nobody would press Enter
+    pages: list[bytes] = []
+    run, port = NniService.run, free_port()
+
+    def look_and_run(service: NniService) -> Any:
+        pages.append(urllib.request.urlopen(f"http://127.0.0.1:{port}/oview", timeout=30).read())
+        return run(service)
+
+    monkeypatch.setattr(NniService, "run", look_and_run)
+    home = set(Path.home().iterdir())
+    assert main(flags(port, "--trials", "1", "--optimize-mode", "minimize")) == 0
+    assert b"<title>Neural Network Intelligence</title>" in pages[0]
+    (trial,) = TrialLog(Path("run/trials.jsonl")).read()
+    rate = trial.hyperparameters["initial_lr"]
+    assert (trial.status, trial.score) == ("complete", -rate), "higher is better in the record"
+    assert trial.curve == [-rate, -2 * rate]
+    best = json.loads(Path("run/best_parameters.json").read_text())
+    assert best["result"] == best["parameters"]["initial_lr"] == rate
+    printed = capsys.readouterr()
+    assert "listens on every address of this machine, without a login" in printed.out + printed.err
+    assert is_free(port) and set(Path.home().iterdir()) == home
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_of_an_interrupted_search(how: signal.Signals) -> None:
+    port = free_port()
+    search = subprocess.Popen([sys.executable, str(PROGRAM), *flags(port)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (Path("pid").exists() and Path("pid").read_text()):
+        assert search.poll() is None and time.monotonic() < deadline, "the trial does not begin"
+        time.sleep(0.05)
+    started = [process.pid for process in psutil.Process(search.pid).children(recursive=True)] + [int(Path("pid").read_text())]
+    assert len(started) >= 4, "guard, manager, tuner, trial"
+    search.send_signal(how)
+    _, errors = search.communicate(timeout=60)
+    assert wait_until_gone(started, 60) and is_free(port)
+    if how == signal.SIGINT:
+        assert search.returncode == 130
+        assert "interrupted" in errors
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--strategy", "gp"], "gp is none of those that work; take tpe, random, grid, evolution"),
+        (["--pruner", "hyperband"], "take --pruner median, or none"),
+        (["--resume"], "NNI's service begins anew"),
+        (["--set", "batch_size=64"], "--set batch_size: NNI's service takes the search space as it is"),
+        (["--trial-command", "python other.py"], "there is no such file"),
+    ],
+)
+def test_what_the_service_cannot_do(more: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(flags(free_port(), *more)) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("run").exists()
+
+
+def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert main(flags(port)) == 2
+    assert f"port {port} cannot be had: Address already in use; name another with --port N" in capsys.readouterr().err
+    assert not Path("run").exists()
+
+
+def test_the_portal_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--space", "zoo", "--strategy", "tpe", "--portal"]) == 2
+    assert "--portal shows the search of a program: --config FILE" in capsys.readouterr().err
+
+
+def test_settings_become_an_experiment() -> None:
+    text = (
+        "searchSpaceFile: search_space.json\ntrialCommand: python main.py\ntrialConcurrency: 2\nmaxTrialNumber: 3\nmaxTrialDuration: 2m\n"
+    )
+    text += "tuner: {name: TPE, classArgs: {optimize_mode: minimize, seed: 7}}\nassessor: {name: Medianstop, classArgs: {start_step: 4}}\n"
+    Path("config.yml").write_text(text)
+    settings: Settings = parse_settings(["--config", "config.yml", "--portal"], "")
+    assert settings.concurrency == 1
+    assert settings.notes == ("NNI's service mixes up the results of parallel trials: one runs at a time, not 2",)
+    assert make_experiment(settings, 3) == {
+        "experimentName": "retiarius",
+        "searchSpace": SPACE,
+        "maxTrialNumber": 3,
+        "tuner": {"name": "TPE", "classArgs": {"optimize_mode": "minimize", "seed": 7}},
+        "assessor": {"name": "Medianstop", "classArgs": {"optimize_mode": "minimize", "start_step": 4}},
+        "maxTrialDuration": "120s",
+    }

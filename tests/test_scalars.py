@@ -1,0 +1,59 @@
+"""``--tensorboard``: what TensorBoard reads back is what the run's record says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_runs import read_scalars
+
+from evaluators import EVALUATORS, EvaluatorEntry
+from records.scalars import Scalars
+from records.trials import Trial, TrialLog
+from run_experiment import main
+
+SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
+
+
+def score_by_rate(network: Any, *, epochs: int, report: Any, initial_lr: float, **others: Any) -> float:
+    """An evaluator without a training."""
+    for epoch in range(epochs):
+        report(initial_lr * (epoch + 1) / epochs)
+    return initial_lr
+
+
+def test_every_trial_has_its_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("test_scalars:score_by_rate", "none"))
+    folder = tmp_path / "run"
+    flags = ["--space", "zoo", "--strategy", "random", "--trials", "2", "--model", "convnet32", *SMALL, "--tensorboard"]
+    assert main([*flags, "--out", str(folder)]) == 0
+    trials = TrialLog(folder / "trials.jsonl").read()
+    assert len(trials) == 2
+    for trial in trials:
+        written = read_scalars(folder / "tensorboard" / f"trial-{trial.number}")
+        assert written["validation accuracy"] == pytest.approx(dict(enumerate(trial.curve, start=1)))
+        assert list(written["score"].values()) == [pytest.approx(trial.score)]
+
+
+def test_trials_without_a_score(tmp_path: Path) -> None:
+    scalars = Scalars(tmp_path)
+    scalars.note_trial(Trial(0, "failed", {"inputs": [0, 1]}, {"lr": None}, None, [0.5, float("nan")], error="<b>"))
+    assert read_scalars(tmp_path / "trial-0") == {"validation accuracy": {1: 0.5}}
+
+
+def test_what_was_written_for_later_epochs_is_replaced(tmp_path: Path) -> None:
+    for value, steps in ((1.0, (1, 2, 3)), (2.0, (2, 3))):
+        scalars = Scalars(tmp_path)
+        for step in steps:
+            scalars.note(step, {"loss": value, "learning rate": None})
+        scalars.close()
+    assert read_scalars(tmp_path) == {"loss": {1: 1.0, 2: 2.0, 3: 2.0}}
+
+
+def test_nothing_is_written_unasked(tmp_path: Path) -> None:
+    scalars = Scalars(None)
+    scalars.note(1, {"loss": 1.0})
+    scalars.note_trial(Trial(0, "complete", {}, {}, 0.5, [0.5]))
+    scalars.close()
+    assert not list(tmp_path.iterdir())
