@@ -152,13 +152,13 @@ def test_out_under_a_file(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_disk_that_fills_up_is_the_runs_failure(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import records.trials
+    import records.lines
 
     def full(*arguments: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "trials.jsonl")
 
     with monkeypatch.context() as patch:
-        patch.setattr(records.trials, "_write_all", full)
+        patch.setattr(records.lines, "_write_all", full)
         line = fails(capsys, *ZOO, "--out", "run", status=1)
     assert "No space left on device" in line
     assert "--resume" in line
