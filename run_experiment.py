@@ -42,10 +42,11 @@ from records.run_folder import RunFolder, stored_identity
 from records.scalars import Scalars
 from records.screen import Screen
 from records.settings import LAB_OPTIONS, Settings, parse_settings, repeat_data_flags
+from records.study_note import note_study
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
 from spaces import SPACES, SpaceError, build_network, make_space, preset_arguments, preset_choices, space_entry
-from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, pruner_entry, strategy_entry
+from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, check_storage, pruner_entry, strategy_entry
 
 BAD_INPUT = (EvaluatorError, RecordError, SpaceError, StrategyError)
 
@@ -70,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif settings.portal:
             search_under_portal(settings, screen)
         elif settings.trial_command is not None:
-            search_by_command(settings, screen)
+            with open_study_storage(settings) as storage:
+                search_by_command(settings, screen, storage)
         else:
             search(settings, screen)
         return 0
@@ -317,7 +319,7 @@ def open_scalars(folder: RunFolder, settings: Settings) -> Scalars:
 @contextmanager
 def hold(folder: RunFolder, settings: Settings) -> Iterator[None]:
     """Keep the folder and its log open; an interruption says where the run was."""
-    folder.write_config(asdict(settings))
+    folder.write_config(settings.describe())
     try:
         with folder, log_to(folder.log_path):
             yield
@@ -337,6 +339,29 @@ def quiet_libraries() -> None:
     nni.runtime.log.silence_stdout()
     logging.getLogger("nni").addHandler(logging.NullHandler())  # else Python's last resort prints what that handler would have
     logging.getLogger("nni").propagate = False
+
+
+@contextmanager
+def open_study_storage(settings: Settings) -> Iterator[Any]:
+    """The storage that ``--storage`` names, ``None`` where it names none."""
+    if settings.storage is None:
+        yield None
+        return
+    check_storage(settings.strategy or "")
+    from strategies.shared_study import open_storage
+
+    with open_storage(settings.storage) as storage:
+        yield storage
+
+
+def join_study(storage: Any, folder: RunFolder, settings: Settings) -> dict[str, Any]:
+    """What a strategy takes for the study in ``storage`` in which this run takes part; nothing where there is no storage."""
+    if storage is None:
+        return {}
+    from strategies.shared_study import SharedStudy, name_study
+
+    name = settings.study or name_study(settings.space or "command", settings.strategy or "", folder.identity)
+    return {"shared": SharedStudy(storage, name, note_study(folder.path / "study.json", settings.storage or "", name))}
 
 
 # --- search --------------------------------------------------------------------------------------------------------------------------
@@ -404,11 +429,11 @@ def search(settings: Settings, screen: Screen) -> None:
         identity["objectives"] = experiment.objectives
     if chosen is not None:
         identity |= {"search_space": settings.search_space, "start_step": settings.start_step}
-    with experiment.open_folder(settings.strategy, **identity) as folder:
+    with open_study_storage(settings) as storage, experiment.open_folder(settings.strategy, **identity) as folder:
         if strategy.one_shot:
             search_one_shot(experiment, folder)
         else:
-            search_trials(experiment, folder, pinned, trials, chosen)
+            search_trials(experiment, folder, pinned, trials, chosen, join_study(storage, folder, settings))
         show_best(load_best(folder.best_path), folder, experiment)
 
 
@@ -482,10 +507,13 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     experiment.write_best(folder, architecture, hyperparameters, score, size, supernet=experiment.recipe, **told)
 
 
-def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str, Any], trials: int, chosen: Any = None) -> None:
+def search_trials(
+    experiment: Experiment, folder: RunFolder, pinned: Mapping[str, Any], trials: int, chosen: Any, shared: Mapping[str, Any]
+) -> None:
     """Run trials until the strategy or the budget ends; ``best.json`` follows the best one.
 
-    ``chosen`` is what NNI's file says is searched (a ``ChosenSpace``); the rest of the space is then at its default.
+    ``chosen`` is what NNI's file says is searched (a ``ChosenSpace``, or ``None``); the rest of the space is then at its default.
+    ``shared`` is what ``join_study`` gives.
     """
     import nni
     from nni.nas.evaluator import FunctionalEvaluator
@@ -563,7 +591,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
             engine.submit_models(explored.freeze(first_sample(architecture, default, searched, experiment.recipe)))
             for rejection in engine.rejections:
                 experiment.screen.warn(f"the search begins without the default configuration: {rejection.reason}")
-        more: dict[str, Any] = {"open_trials": settings.workers} if strategy.is_optunas else {}
+        more: dict[str, Any] = {"open_trials": settings.workers, **shared} if strategy.is_optunas else {}
         more |= {"costs": experiment.objectives[1:]} if strategy.several_objectives else {}
         strategy.load()(seed=settings.seed, trials=total, **more)(explored, engine)
         engine.wait_models()
@@ -575,7 +603,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, pinned: Mapping[str
         experiment.screen.say(line)
 
 
-def search_by_command(settings: Settings, screen: Screen) -> None:
+def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     """Search NNI's search space by running a program for each trial, as NNI would, and write ``best_parameters.json``."""
     strategy = strategy_entry(settings.strategy or "")
     if strategy.one_shot or strategy.several_objectives:
@@ -624,6 +652,7 @@ def search_by_command(settings: Settings, screen: Screen) -> None:
                 lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
             )
             more = {"open_trials": settings.concurrency} if strategy.is_optunas else {}
+            more |= join_study(storage, folder, settings)
             strategy.load()(seed=settings.seed, trials=total, **more)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
             engine.wait_models()
         for line in describe_outcome(engine, settings.pruner):

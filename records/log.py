@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from records import RecordError
+from records.passwords import hide_passwords
 
 LOGGER_NAME = "retiarius"
 
@@ -17,6 +18,13 @@ class _SilentFileHandler(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the name is logging's
         return
+
+
+class _Formatter(logging.Formatter):
+    """What libraries say of a database may name its URL."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide_passwords(super().format(record))
 
 
 @contextlib.contextmanager
@@ -32,7 +40,7 @@ def log_to(path: Path, level: int = logging.INFO) -> Iterator[logging.Logger]:
         handler = _SilentFileHandler(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise RecordError(f"{path}: cannot be written: {error.strerror}") from None
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger(LOGGER_NAME)
     previous = (logger.level, logger.propagate)
     logger.setLevel(level)

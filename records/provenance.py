@@ -10,13 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from records.passwords import hide_passwords
+
 _PROJECT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("retiarius", "torch", "torchvision", "timm", "nni", "optuna", "pytorch-lightning", "numpy", "scikit-learn")
 
 
 def get_command() -> str:
-    """The command line of this process, quoted for a shell."""
-    return shlex.join(["python", *sys.argv])
+    """The command line of this process, quoted for a shell, without the passwords of databases."""
+    return shlex.join(hide_passwords(word) for word in ["python", *sys.argv])
 
 
 def collect_versions() -> dict[str, str]:

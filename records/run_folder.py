@@ -38,6 +38,7 @@ class RunFolder:
         config_path, trials_path, best_path, log_path: ``config.json``, ``trials.jsonl``, ``best.json`` and ``log.txt``.
         checkpoints_path: the folder ``checkpoints`` in it; it exists.
         resumed: whether the folder held this run already.
+        identity: what makes it this run, as plain data.
     """
 
     def __init__(self, path: Path, lock: int, *, identity: Mapping[str, Any], resumed: bool, is_new: bool) -> None:
@@ -48,7 +49,7 @@ class RunFolder:
         self.log_path = path / "log.txt"
         self.checkpoints_path = path / "checkpoints"
         self.resumed = resumed
-        self._identity = dict(identity)
+        self.identity = dict(identity)
         self._is_new = is_new
         self._lock: int | None = lock
         self.checkpoints_path.mkdir(exist_ok=True)
@@ -134,7 +135,7 @@ class RunFolder:
             config = read_config(self.path)
             config["resumed"] = [*config.get("resumed", []), occasion]
         else:
-            config = {"format": FORMAT, "version": VERSION, **occasion, "identity": self._identity, "resumed": []}
+            config = {"format": FORMAT, "version": VERSION, **occasion, "identity": self.identity, "resumed": []}
         write_json_atomically(self.config_path, config)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from records.formats import format_accuracy
+from records.passwords import hide_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -172,4 +173,4 @@ class Screen:
     def _print(console: Console, line: str, style: str = "") -> None:
         from rich.text import Text
 
-        console.print(Text(line, style=style), soft_wrap=True)
+        console.print(Text(hide_passwords(line), style=style), soft_wrap=True)

@@ -7,12 +7,13 @@ import json
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 from records import RecordError
 from records.pareto import parse_objectives
+from records.passwords import hide_passwords
 from records.presets import PRESETS
 from records.view_options import DEFAULT_PORT, parse_port, require_package
 
@@ -73,6 +74,8 @@ class Settings:
     trial_command: str | None = None
     code_dir: Path = Path()
     workers: int = 1
+    storage: str | None = None
+    study: str | None = None
     concurrency: int = 1
     trial_time: float | None = None
     optimize_mode: str = "maximize"
@@ -80,11 +83,16 @@ class Settings:
     pins: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def describe(self) -> dict[str, Any]:
+        """All of them as plain data, without the password of a storage."""
+        return {**asdict(self), "storage": None if self.storage is None else hide_passwords(self.storage)}
+
     @property
     def trial_flags(self) -> dict[str, Any]:
         """Those flags that were given of the ones that steer trials: which are left out, which end early, how many run at once."""
         flags: dict[str, Any] = {"--max-params": self.max_params, "--max-flops": self.max_flops, "--pruner": self.pruner}
         flags["--workers"] = None if self.workers == 1 else self.workers
+        flags |= {"--storage": None if self.storage is None else hide_passwords(self.storage), "--study": self.study}
         return {flag: value for flag, value in flags.items() if value not in (None, Settings.pruner)}
 
     @property
@@ -149,6 +157,8 @@ def _check_action(settings: Settings) -> None:
         raise RecordError("--portal shows the search of a program: --config FILE, or --search-space FILE --trial-command COMMAND")
     if settings.tensorboard:
         require_package("tensorboard", "tensorboard", "--tensorboard")
+    if settings.study is not None and settings.storage is None:
+        raise RecordError("--study names a study in a storage; name that with --storage URL")
     if settings.resume and settings.out is None:
         raise RecordError("--resume needs the run's folder: --out DIR")
     if settings.retrain is not None:
@@ -163,7 +173,7 @@ def _check_action(settings: Settings) -> None:
         for flag, value in {**settings.trial_flags, **settings.one_shot_flags, **ours}.items():
             if flag == "--workers":
                 raise RecordError("--workers is for trainings of ours; --concurrency N runs N trial commands at a time")
-            if flag != "--pruner" and value is not None:
+            if flag not in ("--pruner", "--storage", "--study") and value is not None:
                 raise RecordError(f"{flag} is for trainings of ours; a trial command trains by itself: leave it out")
         return
     for name in ("concurrency", "optimize_mode"):
@@ -283,6 +293,12 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     how.add_argument("--set", action="append", default=[], metavar="LABEL=VALUE", help="fix a choice or a hyperparameter; may be repeated")
     how.add_argument("--pruner", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)")
     how.add_argument("--workers", type=_count, metavar="N", help="trainings side by side, each in a process of its own (default: 1)")
+    how.add_argument(
+        "--storage",
+        metavar="URL",
+        help="search together with other processes: sqlite:///FILE, postgresql://USER@HOST/DATABASE, journal:///FILE",
+    )
+    how.add_argument("--study", metavar="NAME", help="the study in the storage (default: named by the settings)")
     how.add_argument("--concurrency", type=_count, metavar="N", help="trial commands that run at the same time (default: 1)")
     how.add_argument("--optimize-mode", choices=("maximize", "minimize"), help="of what a trial command reports (default: maximize)")
     how.add_argument("--supernet", choices=["fused", "stock"], help="one-shot: the fast form of the cells, or NNI's (default: fused)")

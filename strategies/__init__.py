@@ -34,7 +34,7 @@ class StrategyEntry:
     ``needs`` is what a space must offer (see ``SpaceEntry.offers``). ``one_shot`` strategies train one supernet in place of many trials.
     ``fixes_architecture`` strategies search the hyperparameters alone and keep the space's default architecture.
     ``several_objectives`` ones take ``costs``, the names of what else is to be small. Optuna's (``is_optunas``) take ``open_trials``, how
-    many trials are open at once.
+    many trials are open at once, and ``shared``, the study in which other processes take part.
     """
 
     target: str
@@ -110,6 +110,13 @@ def strategy_entry(name: str, strategies: Mapping[str, StrategyEntry] = STRATEGI
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise StrategyError(f"unknown strategy {name!r}{hint}; known: {', '.join(strategies)}")
     return strategies[name]
+
+
+def check_storage(strategy: str) -> None:
+    """Raise ``StrategyError`` unless ``strategy`` can share its study with other processes."""
+    if not strategy_entry(strategy).is_optunas:
+        fitting = ", ".join(name for name, entry in STRATEGIES.items() if entry.is_optunas)
+        raise StrategyError(f"--storage is for strategies of Optuna's, which learn from the trials of all: {fitting}; not {strategy}")
 
 
 def check_pair(strategy: str, space: str, offers: Mapping[str, frozenset[str]]) -> None:

@@ -160,6 +160,10 @@ class RecordingEngine(ExecutionEngine):
         """What ``describe`` said of the trial of ``sample``; raises ``KeyError`` where there was none."""
         return self._known[sample_key(sample)].facts
 
+    def result_of(self, sample: Sample) -> TrialResult | None:
+        """The result of ``sample``, or of one that means the same; ``None`` where there is none yet."""
+        return self._known.get(sample_key(self._canonical(plain_sample(sample))))
+
     def submit_models(self, *models: ExecutableModelSpace) -> None:
         for model in models:
             if model.status != ModelStatus.Frozen or model.sample is None:

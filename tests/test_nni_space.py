@@ -19,7 +19,7 @@ from spaces.nni_space import ARGUMENTS, NniNumber, parse_search_space
 from spaces.trial_program import TrialProgram
 from strategies import STRATEGIES
 from strategies.engine import sample_key
-from strategies.optuna_search import make_encoder
+from strategies.optuna_encoders import make_encoder
 
 NUMBERS: dict[str, list[Any]] = {
     "randint": [2, 7],

@@ -20,7 +20,7 @@ from torch import nn
 from spaces import SPACES
 from strategies import STRATEGIES, StrategyError, check_pair, strategy_entry
 from strategies.engine import InProcessEngine, TrialResult
-from strategies.optuna_search import make_encoder
+from strategies.optuna_encoders import make_encoder
 
 MULTI_TRIAL = [name for name, entry in STRATEGIES.items() if not entry.one_shot]
 LAYERS = ("a", "b", "c")
