@@ -20,7 +20,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -91,8 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         screen.error(str(error))
         return 1
     except KeyboardInterrupt as error:
-        where = error.args[0] if error.args else "DIR"
-        screen.error(f"interrupted; what was finished is kept: the same command with --out {where} --resume goes on")
+        how = error.args[0] if error.args else "the same command with --out DIR --resume goes on"
+        screen.error(f"interrupted; what was finished is kept: {how}")
         return 130
     except Exception as error:  # a fault of ours or of a library, such as memory that runs out: log.txt has where
         message = str(error).strip().splitlines()
@@ -324,7 +324,9 @@ def hold(folder: RunFolder, settings: Settings) -> Iterator[None]:
         with folder, log_to(folder.log_path):
             yield
     except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(shlex.quote(str(folder.path))) from error
+        where = shlex.quote(str(folder.path))
+        how = f"{where} has it; NNI's service begins anew" if settings.portal else f"the same command with --out {where} --resume goes on"
+        raise KeyboardInterrupt(how) from error
 
 
 def quiet_libraries() -> None:
@@ -697,17 +699,19 @@ def search_under_portal(settings: Settings, screen: Screen) -> None:
     folder, best = open_command_folder(settings, trials, dict)
     with hold(folder, settings):
         keeper = keep_parameters(folder, best, settings, screen)
-        with NniService(folder.path / "nni", settings.port, best.sign) as service, keeper.shown(trials, settings.strategy or ""):
+        with NniService(folder.path / "nni", settings.port, best.sign) as service:
             screen.warn(f"NNI's portal listens on every address of this machine, without a login: http://127.0.0.1:{settings.port}")
             service.begin(experiment, settings.trial_command or "", settings.code_dir)
-            for trial in service.run():
-                keeper.note(trial)
+            with keeper.shown(trials, settings.strategy or ""):
+                for trial in service.run():
+                    keeper.note(trial)
             if keeper.best is None:
                 raise SearchFailed("no trial was completed; trials.jsonl in the run's folder has why")
             best.show(keeper, settings.strategy or "", screen)
             if sys.stdin.isatty():
                 screen.say("the portal stays open for you to look at; Enter ends it")
-                sys.stdin.readline()
+                with suppress(KeyboardInterrupt):
+                    sys.stdin.readline()
 
 
 def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment) -> None:

@@ -114,7 +114,18 @@ class NniService:
         service = {"platform": "local", **trial, "maxTrialNumberPerGpu": 1, "reuseMode": False}
         fixed = {"experimentType": "hpo", "trialConcurrency": 1, "useAnnotation": False, "logLevel": "info"}
         content = {**experiment, **fixed, **trial, "experimentWorkingDirectory": str(self.folder), "trainingService": service}
+        self._register(experiment)
         self._ask("experiment", content)
+
+    def _register(self, experiment: dict[str, Any]) -> None:
+        """Put the experiment into the manager's list, as NNI's launcher would: without it the portal does not load."""
+        assert self._process is not None
+        entry = {"id": EXPERIMENT, "port": self.port, "startTime": round(time.time() * 1000), "endTime": "N/A", "status": "INITIALIZED"}
+        entry |= {"platform": "local", "experimentName": experiment.get("experimentName", ""), "tag": [], "webuiUrl": [], "prefixUrl": None}
+        entry |= {"pid": self._process.pid, "logDir": str(self.folder)}
+        path = self.folder / "home" / "nni-experiments" / ".experiment"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({EXPERIMENT: entry}), encoding="utf-8")
 
     def run(self) -> Iterator[ServiceTrial]:
         """The trials as they end, until the experiment has ended; raises ``RuntimeError`` with NNI's own word where it fails."""

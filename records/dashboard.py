@@ -6,10 +6,12 @@ whenever that has changed, so that nothing one does in the dashboard touches the
 
 from __future__ import annotations
 
+import contextlib
 import socketserver
 import threading
 import warnings
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -112,7 +114,7 @@ def _frozen(trial: Trial, scales: dict[str, Scale], objectives: list[str], sign:
         if label in scales:
             parameters[label], distributions[label] = _parameter(value, scales[label])
     facts = {"seconds": round(trial.seconds, 1), "parameters": trial.parameters, "multiply-adds": trial.flops, "error": trial.error}
-    return optuna.trial.create_trial(
+    frozen = optuna.trial.create_trial(
         state=state,
         values=values if state == states.COMPLETE else None,
         params=parameters,
@@ -120,6 +122,10 @@ def _frozen(trial: Trial, scales: dict[str, Scale], objectives: list[str], sign:
         intermediate_values={} if objectives else {epoch: sign * value for epoch, value in enumerate(trial.curve, start=1)},
         user_attrs={name: value for name, value in facts.items() if value is not None},
     )
+    with contextlib.suppress(ValueError, OverflowError):  # a record that says no time
+        frozen.datetime_complete = datetime.fromisoformat(trial.finished).astimezone().replace(tzinfo=None)  # as Optuna has them
+        frozen.datetime_start = frozen.datetime_complete - timedelta(seconds=trial.seconds)
+    return frozen
 
 
 def _parameter(value: Any, scale: Scale) -> tuple[Any, Any]:

@@ -34,17 +34,17 @@ def parse_objectives(text: str) -> tuple[str, ...]:
 
 def find_pareto_front(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Trial]:
     """The completed trials that no other beats: as good in all ``objectives`` and better in one. By falling accuracy."""
-    points = []
+    points: list[tuple[list[float], Trial]] = []
     for trial in trials:
         values = [(value if OBJECTIVES[name][0] else -value) for name in objectives if (value := OBJECTIVES[name][1](trial)) is not None]
         if trial.status == "complete" and len(values) == len(objectives):
             points.append((values, trial))
-    front = [
-        (values, trial)
-        for values, trial in points
-        if not any(other != values and all(a >= b for a, b in zip(other, values, strict=True)) for other, _ in points)
-    ]
-    return [trial for _, trial in sorted(front, key=lambda point: (*(-value for value in point[0]), point[1].number))]
+    front: list[tuple[list[float], Trial]] = []
+    # What beats a point comes before it in this order, and the front has either that or what beats that in turn.
+    for values, trial in sorted(points, key=lambda point: (*(-value for value in point[0]), point[1].number)):
+        if not any(other != values and all(a >= b for a, b in zip(other, values, strict=True)) for other, _ in front):
+            front.append((values, trial))
+    return [trial for _, trial in front]
 
 
 def save_pareto(path: Path, trials: Sequence[Trial], objectives: Sequence[str], *, space: dict[str, Any]) -> int:

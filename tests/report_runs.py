@@ -111,6 +111,7 @@ def write_one_shot(folder: Path, epochs: int = 5) -> Path:
             shares = {label: {name: 0.25 + 0.01 * number * (index - 1.5) for index, name in enumerate(OPERATIONS)} for label in edges}
             epoch = {"number": number, "train_loss": 2.3 / number, "train_accuracy": 0.1 * number, "validation_loss": 2.4 / number}
             epoch |= {"validation_accuracy": 0.09 * number, "probabilities": shares, "sample": architecture}
+            epoch |= {"entropy": 1.4 - 0.1 * number, "skips": {"normal": [number % 3, 8], "reduce": [1, 8]}}
             file.write(json.dumps(epoch) + "\n")
     write_best(folder, "darts", "darts", architecture, RECIPE, 0.45)
     return folder

@@ -91,6 +91,7 @@ def test_trials_become_trials_of_optuna(tmp_path: Path) -> None:
         assert other.value == (None if trial.score is None else pytest.approx(trial.score))
         assert list(other.intermediate_values.values()) == pytest.approx(trial.curve)
         assert other.params["initial_lr"] == pytest.approx(trial.hyperparameters["initial_lr"])
+        assert (other.datetime_complete - other.datetime_start).total_seconds() == pytest.approx(trial.seconds, abs=1e-3)
         assert other.params["backbone"] == trial.architecture["backbone"]
         assert "momentum" not in other.params, "one value in all trials: nothing to see"
 

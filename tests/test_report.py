@@ -24,6 +24,7 @@ from report_runs import (
 )
 
 from records import RecordError
+from records.pareto import save_pareto
 from records.report import write_report
 from records.run_folder import RunFolder
 from records.trials import Trial
@@ -318,3 +319,29 @@ def test_cells_of_trials_are_one_column_each(tmp_path: Path) -> None:
     assert {"normal", "reduce"} <= set(heads)
     assert not [head for head in heads if "/" in head]
     assert len(page.of("svg", "cell")) == 2
+
+
+def test_entropy_and_skip_connections_of_a_one_shot_search(tmp_path: Path) -> None:
+    page = report(write_one_shot(tmp_path / "run")).source
+    assert "mean over the edges, nats, last 0.900" in page
+    assert "of the edges kept, last 18.75%" in page, "2 and 1 of 16"
+
+
+def test_the_pareto_front_of_several_objectives(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "run", make_trials(20), strategy="nsga2")
+    count = save_pareto(folder / "pareto.json", make_trials(20), ("accuracy", "parameters"), space={"name": "zoo", "arguments": {}})
+    section = report(folder).source.partition("Pareto front (pareto.json)")[2].partition("</table>")[0]
+    assert section.count("<tr>") == count + 1
+    (folder / "pareto.json").write_text('{"points": [{"objectives": {"<b>": 1}, "architecture": {"<i>": "<u>"}}, 3]}')
+    page = report(folder).source
+    assert "&lt;b&gt;" in page and "<b>:" not in page and "<u>" not in page
+
+
+def test_an_accuracy_averaged_over_mirror_images_says_so(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "run", make_trials(4))
+    words = "image and mirror image averaged"
+    assert words not in report(folder).source
+    best = json.loads((folder / "best.json").read_text())
+    best["hyperparameters"]["flip_averaging"] = True
+    (folder / "best.json").write_text(json.dumps(best))
+    assert words in report(folder).source

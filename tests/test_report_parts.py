@@ -16,7 +16,6 @@ from records.report.collect import Run, next_command, read_run
 from records.report.importance import measure_importance
 from records.report.labels import Scale, varied_labels
 from records.report.text import as_number, clean
-from records.report.trial_plots import pareto_front
 from records.trials import Trial
 
 
@@ -134,11 +133,6 @@ def test_importance_finds_what_matters_and_says_why_there_is_none() -> None:
     same = [Trial(**{**vars(trial), "score": 0.5}) for trial in completed]
     assert "same score" in str(measure_importance(same))
     assert "differ in something" in str(measure_importance([]))
-
-
-def test_pareto_front() -> None:
-    assert pareto_front([(3, 0.9), (1, 0.5), (2, 0.4), (2, 0.7), (4, 0.9), (1, 0.5)]) in ({0, 1, 3}, {0, 5, 3})
-    assert pareto_front([]) == set()
 
 
 def test_texts() -> None:

@@ -29,6 +29,7 @@ class Run:
         epochs: of ``epochs.jsonl``: the objects that hold a ``number``.
         best: ``best.json``, or None.
         retrained: ``retrained.json``, or an empty object.
+        pareto: ``pareto.json``, or an empty object.
         log: the last lines of ``log.txt``.
         state: ``running``, ``finished``, ``failed`` or ``unfinished``.
         notes: what could not be read, for people.
@@ -40,6 +41,7 @@ class Run:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     best: BestArchitecture | None = None
     retrained: dict[str, Any] = field(default_factory=dict)
+    pareto: dict[str, Any] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     state: str = "unfinished"
     notes: list[str] = field(default_factory=list)
@@ -91,6 +93,15 @@ class Run:
         return max(self.completed, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
 
     @property
+    def averages_mirror_images(self) -> bool:
+        """Whether the accuracy of the result is that of answers averaged over an image and its mirror image."""
+        if self.is_retraining:
+            return self.retrained.get("flip_averaging") is True
+        if self.best is None or self.epochs or self.identity.get("evaluator", "train") != "train":
+            return False  # of a supernet, or of a table, it is not
+        return self.best.hyperparameters.get("flip_averaging") is True
+
+    @property
     def architecture(self) -> dict[str, Any]:
         """The architecture that was found or trained, or that a running one-shot search stands for now; empty where there is none."""
         if self.retrained or self.is_retraining:
@@ -117,18 +128,20 @@ def read_run(path: Path) -> Run:
     trials = _read_trials(path / "trials.jsonl", notes)
     epochs = _read_epochs(path / "epochs.jsonl", notes)
     best: BestArchitecture | None = None
-    retrained: dict[str, Any] = {}
-    for name in ("best.json", "retrained.json"):
+    documents: dict[str, dict[str, Any]] = {"retrained.json": {}, "pareto.json": {}}
+    for name in ("best.json", *documents):
         if not (path / name).exists():
             continue
         try:
             if name == "best.json":
                 best = load_best(path / name)
             else:
-                retrained = as_object(read_json(path / name))
+                documents[name] = as_object(read_json(path / name))
         except RecordError as error:
             notes.append(str(error))
-    run = Run(path, config, trials, epochs, best, retrained, _read_log(path / "log.txt"), notes=notes)
+    run = Run(
+        path, config, trials, epochs, best, documents["retrained.json"], documents["pareto.json"], _read_log(path / "log.txt"), notes=notes
+    )
     return Run(**{**vars(run), "state": "running" if held else _find_state(run)})
 
 

@@ -25,6 +25,7 @@ _WORDS: dict[str, dict[str, str]] = {
         **{way: way for way in WAYS},
         "head": "way of tuning|settings|test accuracy|n|parameters|multiply-adds|training|run|why this row",
         "missing": "no run of this kind was given",
+        "averaged": "image and mirror image averaged",
         "validation": "validation, not retrained yet",
     },
     "zh": {
@@ -34,6 +35,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "NAS": "网络架构搜索（NAS）",
         "head": "调参方式|超参名称和设置值|测试准确率|次数|参数量|乘加次数|训练用时|运行|归入此行的依据",
         "missing": "没有给出这一类的运行",
+        "averaged": "原图与镜像取平均",
         "validation": "验证集，尚未重新训练",
     },
 }
@@ -188,8 +190,10 @@ def cells_of(row: Row, language: str) -> list[str]:
     accuracy = format_accuracy(statistics.mean(values)) if values else run.state
     if len(values) > 1:
         accuracy += f" ± {100 * statistics.stdev(values):.2f}"
-    if values and not run.is_retraining:
-        accuracy += f" ({words['validation']})"
+    remarks = [] if run.is_retraining else [words["validation"]]
+    remarks += [words["averaged"]] if run.averages_mirror_images else []
+    if values and remarks:
+        accuracy += f" ({'; '.join(remarks)})"
     size: Mapping[str, Any] = run.retrained or (vars(run.best) if run.best else {})
     seconds = as_number(run.retrained.get("seconds"))
     names = ", ".join(str(member.path) for member in [*([row.search] if row.search else []), *row.runs])

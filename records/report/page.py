@@ -14,9 +14,9 @@ from records.report.cells import draw_cell, read_cells
 from records.report.collect import Run, next_command
 from records.report.importance import EVALUATOR, measure_importance
 from records.report.text import as_number, as_object, definition_list, escape, paragraph
-from records.report.training_plots import plot_epochs, show_probabilities
+from records.report.training_plots import plot_alphas, plot_epochs, show_probabilities
 from records.report.trial_plots import plot_curves, plot_history, plot_parallel, plot_pareto, show_importance
-from records.report.trials_table import show_trials
+from records.report.trials_table import show_front, show_trials
 
 _FOLDER = Path(__file__).parent
 _LONGEST_COMMAND = 6000
@@ -90,11 +90,11 @@ def _show_run(run: Run, name: str) -> str:
 
 
 def _show_result(run: Run) -> str:
+    averaged = " (image and mirror image averaged)" if run.averages_mirror_images else ""
     if run.is_retraining:
         result = run.retrained
         if not result:
             return _section("Result", paragraph("There is no retrained.json yet: the test set is scored when the training has ended."))
-        averaged = " (image and mirror image averaged)" if result.get("flip_averaging") is True else ""
         rows: dict[str, object] = {
             "test accuracy": format_accuracy(as_number(result.get("test_accuracy"))) + averaged,
             "epochs": result.get("epochs"),
@@ -110,7 +110,7 @@ def _show_result(run: Run) -> str:
         return _section("Best configuration", paragraph(text))
     score = as_object(best.score)
     rows = {
-        str(score.get("metric", "score")): format_accuracy(as_number(score.get("value"))),
+        str(score.get("metric", "score")): format_accuracy(as_number(score.get("value"))) + averaged,
         "after epochs": score.get("epochs"),
         "trial": best.strategy.get("trial"),
         "parameters": format_count(best.parameters),
@@ -151,6 +151,7 @@ def _show_search(run: Run, name: str) -> str:
             _section("Importance", show_importance(importance, EVALUATOR, len(trials) - len(run.completed))),
             _section("Parallel coordinates", f'<div class="wide-chart">{plot_parallel(f"{name}-parallel", trials, shares)}</div>'),
             _section("Accuracy against size", f'<div class="pair">{"".join(sizes)}</div>'),
+            _section("Pareto front (pareto.json)", show_front(run.pareto)) if run.pareto else "",
             _section("All trials", show_trials(trials, run.best_trial)),
         ]
     )
@@ -162,8 +163,12 @@ def _show_supernet(run: Run, name: str) -> str:
     loss = {f"{part}_loss": words for part, words in halves.items()}
     left = plot_epochs(f"{name}-supernet-accuracy", run.epochs, accuracy, "accuracy", percent=True)
     right = plot_epochs(f"{name}-supernet-loss", run.epochs, loss, "loss", percent=False)
-    return _section("The supernet", f'<div class="pair"><div>{left}</div><div>{right}</div></div>') + _section(
-        "Probabilities of the operations (softmax of alpha)", show_probabilities(run.epochs)
+    return "".join(
+        [
+            _section("The supernet", f'<div class="pair"><div>{left}</div><div>{right}</div></div>'),
+            _section("Entropy and skip connections", plot_alphas(name, run.epochs)),
+            _section("Probabilities of the operations (softmax of alpha)", show_probabilities(run.epochs)),
+        ]
     )
 
 

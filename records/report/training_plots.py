@@ -47,6 +47,20 @@ def _legend(names: Sequence[str]) -> str:
     )
 
 
+def plot_alphas(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:
+    """Entropy of the operations' probabilities, and the share of skip connections among the edges kept: how decided, how collapsed."""
+    shares = [{**epoch, "skip_share": _skip_share(as_object(epoch.get("skips")))} for epoch in epochs]
+    entropy = plot_epochs(f"{name}-entropy", epochs, {"entropy": "mean over the edges, nats"}, "entropy", percent=False)
+    skips = plot_epochs(f"{name}-skips", shares, {"skip_share": "of the edges kept"}, "share of skip connections", percent=True)
+    return f'<div class="pair"><div>{entropy}</div><div>{skips}</div></div>'
+
+
+def _skip_share(skips: Mapping[str, Any]) -> float | None:
+    pairs = [pair for pair in skips.values() if isinstance(pair, list) and len(pair) == 2 and None not in map(as_number, pair)]
+    kept = sum(pair[1] for pair in pairs)
+    return sum(pair[0] for pair in pairs) / kept if kept > 0 else None
+
+
 def show_probabilities(epochs: Sequence[Mapping[str, Any]]) -> str:
     """The probability of each operation over the epochs: a small chart for each choice, all on one scale."""
     tables = [as_object(epoch.get("probabilities")) for epoch in epochs]

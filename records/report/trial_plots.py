@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from records.formats import format_accuracy, format_count, format_seconds
+from records.pareto import ACCURACY, find_pareto_front
 from records.report.figure import Chart, limits, log_limits
 from records.report.labels import Scale, values_of, varied_labels
 from records.report.text import escape, paragraph, show_value
@@ -154,7 +155,7 @@ def plot_pareto(name: str, trials: Sequence[Trial], attribute: str, xlabel: str)
     sized = [(trial, size) for trial in trials if trial.score is not None and (size := getattr(trial, attribute)) is not None and size > 0]
     if not sized:
         return paragraph(f"No completed trial has its {xlabel} noted.")
-    front = pareto_front([(size, trial.score or 0.0) for trial, size in sized])
+    front = find_pareto_front([trial for trial, _ in sized], (ACCURACY, attribute))
     chart = Chart(
         name,
         f"accuracy against {xlabel}",
@@ -166,24 +167,12 @@ def plot_pareto(name: str, trials: Sequence[Trial], attribute: str, xlabel: str)
         percent=True,
     )
     chart.settle()
-    places = [(size, trial.score or 0.0) for trial, size in sized]
-    ordered = sorted(places[index] for index in front)
+    ordered = sorted({(size, trial.score or 0.0) for trial, size in sized if trial in front})
     xs = [x for x, _ in ordered for _ in (0, 1)][1:]
     ys = [y for _, y in ordered for _ in (0, 1)][:-1]
     if len(ordered) > 1:
         chart.line(xs, ys, "best", "Pareto front: no trial is smaller and better")
-    for index, (trial, size) in enumerate(sized):
-        text = f"{describe(trial)}; {format_count(size)} {xlabel}" + ("; on the Pareto front" if index in front else "")
-        chart.point(size, trial.score or 0.0, "front" if index in front else "complete", text)
+    for trial, size in sized:
+        text = f"{describe(trial)}; {format_count(size)} {xlabel}" + ("; on the Pareto front" if trial in front else "")
+        chart.point(size, trial.score or 0.0, "front" if trial in front else "complete", text)
     return chart.render()
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
-    """The indices of the points (cost, value) that no other one beats: at most the cost and more value, or less cost and as much."""
-    front: set[int] = set()
-    best = -math.inf
-    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
-        if points[index][1] > best:
-            best = points[index][1]
-            front.add(index)
-    return front

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from records.formats import format_accuracy, format_count, format_seconds
+from records.pareto import ACCURACY
 from records.report.cells import describe_cell, read_cells
 from records.report.figure import limits, sparkline
 from records.report.labels import constants, values_of, varied_labels
-from records.report.text import as_number, clean, definition_list, escape, show_value
+from records.report.text import as_number, as_object, clean, definition_list, escape, paragraph, show_value
 from records.report.trial_plots import last_value
 from records.trials import Trial
 
@@ -49,6 +50,28 @@ def show_trials(trials: Sequence[Trial], best: Trial | None) -> str:
     head = "".join(f'<th scope="col"><button type="button" title="{escape(text, 300)}">{escape(text, 28)}</button></th>' for text in heads)
     table = f'<div class="scroll"><table class="trials"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     return _show_common(trials, kinds, len(varied) - len(shown)) + table
+
+
+def show_front(pareto: Mapping[str, Any]) -> str:
+    """The points of ``pareto.json``: the trials that no other beats in all objectives."""
+    points = pareto.get("points")
+    points = [as_object(point) for point in points] if isinstance(points, list) else []
+    names = list(dict.fromkeys(name for point in points for name in as_object(point.get("objectives"))))
+    if not names:
+        return paragraph("pareto.json has no points.")
+    head = "".join(f'<th scope="col">{escape(name, 40)}</th>' for name in ("trial", *names, "architecture"))
+    rows = ""
+    for point in points:
+        values, architecture = as_object(point.get("objectives")), as_object(point.get("architecture"))
+        cells = read_cells(architecture)
+        words = {kind: describe_cell(nodes) for kind, nodes in cells.items()} or architecture
+        texts = [
+            format_accuracy(as_number(values.get(name))) if name == ACCURACY else format_count(as_number(values.get(name)))
+            for name in names
+        ]
+        line = [show_value(point.get("trial")), *texts, "; ".join(f"{label} {show_value(value)}" for label, value in words.items())]
+        rows += f"<tr>{''.join(f'<td>{escape(text, 600)}</td>' for text in line)}</tr>"
+    return f'<div class="scroll"><table class="lab"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def _show_common(trials: Sequence[Trial], kinds: Sequence[str], left_out: int) -> str:

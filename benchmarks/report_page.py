@@ -1,0 +1,76 @@
+"""How long the report of a search of 200 trials takes to write and to open, and how large it is; written to docs/results.md.
+
+python benchmarks/report_page.py                          # needs chromium (Debian: apt install chromium)
+python benchmarks/report_page.py --picture docs/report.png runs/A runs/B
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from results_section import write_section
+
+from records.report import write_report
+
+PROJECT = Path(__file__).parents[1]
+sys.path.insert(0, str(PROJECT / "tests"))  # the browser, and the trials, of the tests
+from browser import CHROMIUM, Browser  # noqa: E402
+from report_runs import make_trials, write_search  # noqa: E402
+
+BEGIN, END = "<!-- the report: written by benchmarks/report_page.py -->", "<!-- end of the report -->"
+LOADED = "(({loadEventEnd, startTime}) => loadEventEnd - startTime)(performance.getEntriesByType('navigation')[0])"
+TIMES = 5
+
+
+def measure(folder: Path) -> str:
+    """The section of docs/results.md."""
+    run = write_search(folder / "run", make_trials(200, epochs=12))
+    seconds, opened = [], []
+    for _ in range(TIMES):
+        start = time.perf_counter()
+        path, _ = write_report([run])
+        seconds.append(time.perf_counter() - start)
+    browser = Browser(folder / "profile")
+    for _ in range(TIMES):
+        browser.open("about:blank")
+        browser.open(path.as_uri())
+        browser.wait_for(f"{LOADED} > 0")
+        opened.append(browser.evaluate(LOADED) / 1000)
+    browser.close()
+    rows = [
+        ("written in", f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})", "5 s"),
+        ("size", f"{path.stat().st_size / 1e6:.2f} MB", "5 MB"),
+        ("opened, to the load event", f"{statistics.median(opened):.2f} s ({min(opened):.2f} to {max(opened):.2f})", "2 s"),
+    ]
+    head = (
+        "## The report\n\n    python benchmarks/report_page.py\n\nOf a search of 200 trials of 12 epochs and 8 labels, headless Chromium, "
+    )
+    head += f"median of {TIMES} (smallest to largest), one core of an Intel Xeon with other work on the machine.\n\n"
+    return head + "| | measured | goal |\n|---|---|---|\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--picture", type=Path, help="write a picture of the report of RUN ... in place of measuring")
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN")
+    options = parser.parse_args()
+    if CHROMIUM is None:
+        sys.exit("chromium is not installed (Debian: apt install chromium)")
+    with tempfile.TemporaryDirectory() as folder:
+        if options.picture is None:
+            write_section(PROJECT / "docs" / "results.md", measure(Path(folder)), BEGIN, END)
+            return
+        path, _ = write_report(options.runs, Path(folder) / "report.html")
+        browser = Browser(Path(folder) / "profile")
+        browser.open(path.as_uri())
+        browser.take_picture(options.picture, 1200, 1400)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
