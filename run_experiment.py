@@ -266,7 +266,7 @@ class Experiment:
         from strategies.concurrent_engine import ConcurrentEngine
         from strategies.worker_pool import WorkerPool
 
-        workers = self.settings.workers
+        workers = min(self.settings.workers, options["max_trials"] or self.settings.workers)
         run = TrialRun(
             build=partial(build_network, self.space_class, self.space_arguments),
             evaluate=evaluator_entry(self.settings.evaluator).load(),
