@@ -7,6 +7,7 @@ python benchmarks/report_page.py --picture docs/report.png runs/A runs/B
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from report_runs import make_trials, write_search  # noqa: E402
 BEGIN, END = "<!-- the report: written by benchmarks/report_page.py -->", "<!-- end of the report -->"
 LOADED = "(({loadEventEnd, startTime}) => loadEventEnd - startTime)(performance.getEntriesByType('navigation')[0])"
 TIMES = 5
+WIDTH, HEIGHT = 1200, 1050  # of a picture
 
 
 def measure(folder: Path) -> str:
@@ -57,6 +59,7 @@ def measure(folder: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--picture", type=Path, help="write a picture of the report of RUN ... in place of measuring")
+    parser.add_argument("--at", metavar="SELECTOR", help="where on the page: a selector of CSS, such as '#run4'")
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN")
     options = parser.parse_args()
     if CHROMIUM is None:
@@ -68,7 +71,10 @@ def main() -> None:
         path, _ = write_report(options.runs, Path(folder) / "report.html")
         browser = Browser(Path(folder) / "profile")
         browser.open(path.as_uri())
-        browser.take_picture(options.picture, 1200, 1400)
+        browser.call("Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=1, mobile=False)
+        if options.at:
+            browser.evaluate(f"document.querySelector({json.dumps(options.at)}).scrollIntoView()")
+        browser.take_picture(options.picture, WIDTH, HEIGHT)
         browser.close()
 
 

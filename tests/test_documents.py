@@ -1,0 +1,47 @@
+"""Documents in two languages say the same: the same commands, flags, files and pictures; and what they link to is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+TWINS = [("README.md", "README.zh-CN.md"), ("docs/lab8.md", "docs/lab8.zh-CN.md")]
+
+
+def read(name: str) -> str:
+    return (PROJECT / name).read_text(encoding="utf-8")
+
+
+def code_lines(text: str) -> list[str]:
+    """The lines of code, without comments, which each language has of its own; the picture of the rooms is no code."""
+    lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    kept = [re.sub(r"\s+# .*", "", line).rstrip() for line in lines]
+    return [line for line in kept if not re.match(r"(run_experiment\.py  |  \||\w+/  )", line)]
+
+
+@pytest.mark.parametrize("twins", TWINS)
+def test_both_languages_show_the_same_commands(twins: tuple[str, str]) -> None:
+    english, chinese = (read(name) for name in twins)
+    assert code_lines(english) == code_lines(chinese)
+    assert len(code_lines(english)) > 10
+
+
+@pytest.mark.parametrize("twins", TWINS)
+def test_both_languages_know_the_same_flags_and_files(twins: tuple[str, str]) -> None:
+    english, chinese = (set(re.findall(r"--[a-z][a-z_-]+|`[\w/.<>-]+\.(?:py|json|jsonl|md|yml|html)`", read(name))) for name in twins)
+    assert english == chinese
+
+
+@pytest.mark.parametrize("name", [*(name for twins in TWINS for name in twins), "docs/results.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", read(name)):
+        assert (PROJECT / name).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_a_reader_finds_the_other_language(name: str) -> None:
+    (other,) = {"README.md", "README.zh-CN.md"} - {name}
+    assert f"({other})" in read(name).split("\n")[2]
