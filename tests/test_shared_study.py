@@ -77,12 +77,14 @@ def samples_of(results: list[TrialResult]) -> set[str]:
 def test_each_process_knows_the_trials_of_all(strategy: str, url: str, opened: Any) -> None:
     first = explore(strategy, SharedStudy(opened(url), "s", "1" * 32))
     second = explore(strategy, SharedStudy(opened(url), "s", "2" * 32))
-    assert len(first) == len(second) == 5
-    if strategy != "gp":  # which comes back on purpose to what is best
+    if strategy != "gp":  # which comes back on purpose to what is best, and ends where it finds nothing else
+        assert len(first) == len(second) == 5
         assert not samples_of(first) & samples_of(second), "with one seed, and yet none tries what the other has"
     study = optuna.load_study(study_name="s", storage=opened(url))
     complete = study.get_trials(states=[TrialState.COMPLETE])
-    assert [sum(trial.user_attrs["retiarius:member"] == member * 32 for trial in complete) for member in "12"] == [5, 5]
+    for member, results in (("1", first), ("2", second)):
+        told = {str(trial.params) for trial in complete if trial.user_attrs["retiarius:member"] == member * 32}
+        assert len(told) == len(results) > 0
 
 
 def test_a_study_that_lags_behind_the_record_or_was_lost_is_put_in_order(opened: Any) -> None:
@@ -90,7 +92,10 @@ def test_a_study_that_lags_behind_the_record_or_was_lost_is_put_in_order(opened:
     results = explore("tpe", shared, trials=5)
     study = optuna.load_study(study_name="s", storage=shared.storage)
     other = study.ask()
+    tried = {str(trial.params) for trial in study.trials}
     cut = study.ask(study.trials[0].distributions)  # asked for, and killed before it had ended
+    while str(cut.params) in tried:  # that would be another case: one that had ended
+        cut = study.ask(study.trials[0].distributions)
     shared.sign(cut)
     resumed = explore("tpe", shared, trials=7, known=results)
     assert resumed[:5] == results
