@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 HIDDEN = "***"
-_IN_ADDRESS = re.compile(r"(://[^\s:/@]*:)\S*@")  # up to the last @: a password that was typed as it is may hold one
+# The user's name may hold an @, the password blanks as well; up to the last @ of the line: rather too much than too little.
+_IN_ADDRESS = re.compile(r"(://[^\s:/]*:).*@")
 _IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&\s'\"]*", re.IGNORECASE)
 
 

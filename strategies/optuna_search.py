@@ -97,6 +97,7 @@ class OptunaStrategy(Strategy):
         self._noticed: set[int] = set()  # numbers of trials of other processes whose samples are in `_asked`
         self._told: set[str] = set()  # samples that were not asked for, and that the study knows
         self._explore = explore
+        self._again: list[dict[str, Any]] = []  # what was running when this search was cut off
 
     @property
     def study(self) -> optuna.Study:
@@ -126,6 +127,8 @@ class OptunaStrategy(Strategy):
             sample = self._decode(trial.params) if trial.params.keys() >= self._distributions.keys() else None
             result = engine.result_of(sample) if sample is not None else None
             if not trial.state.is_finished():
+                if sample is not None and result is None:
+                    self._again.append(trial.params)
                 values = None if result is None or result.score is None else self._values_of(result)
                 self._study.tell(trial.number, values, state=TrialState.FAIL if values is None else TrialState.COMPLETE)
             if result is not None:
@@ -176,22 +179,29 @@ class OptunaStrategy(Strategy):
         """The sampler's next sample; where it repeats itself and ``explore`` is given, a new one beside what it proposed."""
         if self._shared is not None:
             self._notice_others(distributions)
-        trial = self._study.ask(distributions)
+        trial = self._begin(self._again.pop(0), distributions) if self._again else self._propose(distributions)
         sample = self._decode(trial.params)
         if self._explore is not None and sample_key(sample) in self._asked:
             moved = self._move_away(trial.params, distributions, self._explore)
             self._study.tell(trial, state=TrialState.FAIL)
-            self._study.enqueue_trial(moved)
-            trial = self._study.ask(distributions)
+            trial = self._begin(moved, distributions)
             sample = self._decode(trial.params)
         self._asked.add(sample_key(sample))
-        if self._shared is not None:
-            self._shared.sign(trial)
         return trial, sample
 
+    def _propose(self, distributions: Mapping[str, BaseDistribution]) -> Trial:
+        return self._study.ask(dict(distributions)) if self._shared is None else self._shared.ask(self._study, distributions)
+
+    def _begin(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Trial:
+        """A trial of these parameters."""
+        if self._shared is not None:
+            return self._shared.begin(self._study, parameters, distributions)
+        self._study.enqueue_trial(dict(parameters))
+        return self._study.ask(dict(distributions))
+
     def _notice_others(self, distributions: Mapping[str, BaseDistribution]) -> None:
-        """Count what any process has asked for as asked for, so that none tries what another does."""
-        for trial in self._study.get_trials(deepcopy=False):
+        """Count what any process tries or has tried as asked for; what failed or was cut off may be tried once more."""
+        for trial in self._study.get_trials(deepcopy=False, states=[state for state in TrialState if state != TrialState.FAIL]):
             if trial.number not in self._noticed and trial.params.keys() >= distributions.keys():
                 self._noticed.add(trial.number)
                 self._asked.add(sample_key(self._decode(trial.params)))

@@ -1,7 +1,7 @@
 """One Optuna study that several processes or machines search together: the sampler of each knows the trials of all.
 
 Each process keeps a record of its own trials and can be gone on with alone; the study is where they meet. An interrupted process is put
-in order by that record when it comes back: what the study has not heard of is told, what was running is given up.
+in order by that record when it comes back: what the study has not heard of is told, what was running is run again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.trial import Trial
+from optuna.trial import Trial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -55,7 +55,8 @@ def open_storage(url: str) -> Iterator[BaseStorage]:
 
 def _open(url: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # a lost connection is ours to tell, in one line
+    for library in ("sqlalchemy", "psycopg"):
+        logging.getLogger(library).addHandler(logging.NullHandler())  # a lost connection is ours to tell, in one line
     if url.startswith(_JOURNAL):
         return _open_journal(Path(url.removeprefix(_JOURNAL)))
     try:
@@ -109,6 +110,14 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(inner).__name__
 
 
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> None:
+    if isinstance(distribution, CategoricalDistribution):
+        trial.suggest_categorical(name, distribution.choices)
+    else:
+        assert isinstance(distribution, FloatDistribution), "strategies.optuna_encoders has these two"
+        trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+
+
 def name_study(space: str, strategy: str, identity: Mapping[str, Any]) -> str:
     """A name that all processes come to that search the same: from their settings, save those in which members may differ."""
     same = {name: value for name, value in identity.items() if name not in OWN_BUSINESS}
@@ -149,9 +158,20 @@ class SharedStudy:
         """A seed that no other member has, nor this one before it was interrupted: else they would propose the same."""
         return int(np.random.SeedSequence([seed, int(self.member, 16), time.time_ns()]).generate_state(1)[0])
 
-    def sign(self, trial: Trial) -> None:
-        """Note that a trial is this member's."""
+    def ask(self, study: optuna.Study, distributions: Mapping[str, BaseDistribution]) -> Trial:
+        """The sampler's next trial, signed before its parameters are drawn: one that is cut off has an owner who finds it again."""
+        trial = study.ask()
         trial.set_user_attr(MEMBER, self.member)
+        for name, distribution in distributions.items():
+            _suggest(trial, name, distribution)
+        return trial
+
+    def begin(self, study: optuna.Study, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Trial:
+        """A trial of these parameters, at once: from Optuna's queue any other member might take it."""
+        template = create_trial(
+            state=TrialState.RUNNING, params=dict(parameters), distributions=dict(distributions), user_attrs={MEMBER: self.member}
+        )
+        return Trial(study, self.storage.create_new_trial(self.storage.get_study_id_from_name(self.name), template))
 
     def owns(self, trial: optuna.trial.FrozenTrial) -> bool:
         """Whether a trial is this member's."""

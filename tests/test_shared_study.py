@@ -92,18 +92,20 @@ def test_a_study_that_lags_behind_the_record_or_was_lost_is_put_in_order(opened:
     results = explore("tpe", shared, trials=5)
     study = optuna.load_study(study_name="s", storage=shared.storage)
     other = study.ask()
-    tried = {str(trial.params) for trial in study.trials}
-    cut = study.ask(study.trials[0].distributions)  # asked for, and killed before it had ended
+    distributions, tried = study.trials[0].distributions, {str(trial.params) for trial in study.trials}
+    cut = shared.ask(study, distributions)  # asked for, and killed before it had ended
     while str(cut.params) in tried:  # that would be another case: one that had ended
-        cut = study.ask(study.trials[0].distributions)
-    shared.sign(cut)
+        study.tell(cut, state=TrialState.FAIL)
+        cut = shared.ask(study, distributions)
     resumed = explore("tpe", shared, trials=7, known=results)
     assert resumed[:5] == results
     assert len(samples_of(resumed)) == 7
     states = {trial.number: trial.state for trial in study.trials}
     assert states[cut.number] == TrialState.FAIL
     assert states[other.number] == TrialState.RUNNING, "another's is left alone"
-    assert sum(state == TrialState.COMPLETE for state in states.values()) == 7
+    complete = study.get_trials(states=[TrialState.COMPLETE])
+    assert len(complete) == 7
+    assert any(trial.params == cut.params for trial in complete), "what was cut off is run again"
 
     empty = SharedStudy(opened("sqlite:///new.db"), "s", "1" * 32)
     explore("tpe", empty, trials=8, known=resumed)
@@ -116,8 +118,7 @@ def test_a_trial_that_ended_before_the_study_heard_of_it_is_told(opened: Any) ->
     study = optuna.load_study(study_name="s", storage=shared.storage)
     copy = SharedStudy(opened("sqlite:///copy.db"), "s", "1" * 32)
     there = optuna.create_study(study_name="s", storage=copy.storage, direction="maximize")
-    there.enqueue_trial(study.trials[1].params)
-    copy.sign(there.ask(study.trials[1].distributions))
+    copy.begin(there, study.trials[1].params, study.trials[1].distributions)
     explore("tpe", copy, trials=4, known=results)
     assert there.trials[0].state == TrialState.COMPLETE
     assert sum(trial.state == TrialState.COMPLETE for trial in there.trials) == 4
@@ -151,6 +152,8 @@ def test_a_run_keeps_its_mark(tmp_path: Path) -> None:
     [
         ("postgresql://me:pass@host/db", "postgresql://me:***@host/db"),
         ("--storage=postgresql+psycopg://me:p@ss:w/rd@host:5/db now", "--storage=postgresql+psycopg://me:***@host:5/db now"),
+        ("postgresql://me@corp:pass@host/db", "postgresql://me@corp:***@host/db"),
+        ("postgresql://me:my pass@host/db", "postgresql://me:***@host/db"),
         ("postgresql://host/db?user=me&password=pass&x=1", "postgresql://host/db?user=me&password=***&x=1"),
         ("postgresql://me@host/db", "postgresql://me@host/db"),
         ("sqlite:///a.db at 10:30, mail a@b", "sqlite:///a.db at 10:30, mail a@b"),
@@ -203,7 +206,8 @@ def check_together(url: str, study_name: str, folders: list[str]) -> None:
         for folder, member in zip(folders, members, strict=True):
             told = sorted(trial.value or 0.0 for trial in complete if trial.user_attrs["retiarius:member"] == member)
             assert told == sorted(trial.score or 0.0 for trial in trials_of(folder))
-        assert not study.get_trials(states=[TrialState.RUNNING])
+        cut_off = study.get_trials(states=[TrialState.RUNNING])  # one may have been killed before it had an owner or anything else
+        assert len(cut_off) <= 1 and not any(trial.params or trial.user_attrs for trial in cut_off)
 
 
 @pytest.mark.slow
@@ -255,10 +259,12 @@ def test_two_processes_share_a_postgresql_whose_password_nobody_reads(table: Pat
             time.sleep(0.01)
         server.stop()
         _, error = endless.communicate(timeout=100)
-        assert endless.returncode == 1
-        (line,) = error.splitlines()
+        assert endless.returncode == 1, error
+        line = error.splitlines()[-1]  # the drivers of databases may have had words of their own before
         assert (
-            "the storage of the study" in line and "go on with --resume" in line and PASSWORD not in line + Path("long/log.txt").read_text()
+            "the storage of the study" in line
+            and "go on with --resume" in line
+            and PASSWORD not in error + Path("long/log.txt").read_text()
         )
         assert len(trials_of("long")) >= 3
 
