@@ -630,7 +630,7 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     total = min(settings.trials or PRESETS[settings.preset].trials, count_configurations(space.mutables))
     pruning = make_pruning(settings.pruner, epochs=settings.epochs, start_step=settings.start_step)
     folder, best = open_command_folder(settings, total, space.parameters)
-    program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", best.sign, settings.trial_time)
+    program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", best.metric.sign, settings.trial_time)
     screen.say(f"each trial runs {program.command!r} in {program.directory.absolute()}, {settings.concurrency} at a time")
 
     with hold(folder, settings):
@@ -679,7 +679,7 @@ def open_command_folder(settings: Settings, trials: int, parameters: Callable[..
 
 def keep_parameters(folder: RunFolder, best: ParameterRecord, settings: Settings, screen: Screen) -> TrialKeeper:
     """What keeps the trials of somebody's program."""
-    shown: dict[str, Any] = {"show_score": best.show_score, "scalars": open_scalars(folder, settings)}
+    shown: dict[str, Any] = {"show_score": best.metric.show, "scalars": open_scalars(folder, settings)}
     return TrialKeeper(folder.trials_path, best.path, screen, architecture=(), recipe={}, save_best=best.save_best, **shown)
 
 
@@ -699,7 +699,7 @@ def search_under_portal(settings: Settings, screen: Screen) -> None:
     folder, best = open_command_folder(settings, trials, dict)
     with hold(folder, settings):
         keeper = keep_parameters(folder, best, settings, screen)
-        with NniService(folder.path / "nni", settings.port, best.sign) as service:
+        with NniService(folder.path / "nni", settings.port, best.metric.sign) as service:
             screen.warn(f"NNI's portal listens on every address of this machine, without a login: http://127.0.0.1:{settings.port}")
             service.begin(experiment, settings.trial_command or "", settings.code_dir)
             with keeper.shown(trials, settings.strategy or ""):
