@@ -13,12 +13,14 @@ class Metric:
 
     Attributes:
         name, short: what people call it, in full and where there is little room.
+        final: what the last value of a trial is called, where its curve is beside it.
         sign: -1 where lower results are better, so that a score is a result turned round; else 1.
         percent: whether it is a fraction, which is shown as percent.
     """
 
     name: str = "validation accuracy"
     short: str = "accuracy"
+    final: str = "score"
     sign: int = 1
     percent: bool = True
 
@@ -26,9 +28,13 @@ class Metric:
         """A result as people read it."""
         return format_accuracy(result) if self.percent else format_number(result)
 
+    def result(self, score: float) -> float:
+        """The result that a score stands for."""
+        return self.sign * score + 0.0  # + 0.0: no minus before a zero
+
     def show(self, score: float | None) -> str:
         """The result that a score stands for, as people read it."""
-        return self.format(None if score is None else self.sign * score + 0.0)  # + 0.0: no minus before a zero
+        return self.format(None if score is None else self.result(score))
 
 
 ACCURACY = Metric()
@@ -36,4 +42,4 @@ ACCURACY = Metric()
 
 def result_metric(optimize_mode: object) -> Metric:
     """That of somebody's own program, whose results may be anything; ``optimize_mode`` is ``maximize`` or ``minimize``."""
-    return Metric("result", "result", -1 if optimize_mode == "minimize" else 1, percent=False)
+    return Metric("result", "result", "final result", -1 if optimize_mode == "minimize" else 1, percent=False)

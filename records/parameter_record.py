@@ -35,7 +35,7 @@ class ParameterRecord:
         """Write the parameters of ``trial``, which is the best so far. Raises ``OSError`` where that cannot be done."""
         assert trial.score is not None
         document = {"format": FORMAT, "version": VERSION, "parameters": self._parameters(trial.hyperparameters)}
-        document |= {"result": self.metric.sign * trial.score, "optimize_mode": self._mode, "trial": trial.number}
+        document |= {"result": self.metric.result(trial.score), "optimize_mode": self._mode, "trial": trial.number}
         write_json_atomically(self.path, document | {"trial_command": self._command, "versions": collect_versions()})
 
     def show(self, keeper: TrialKeeper, strategy: str, screen: Screen) -> None:

@@ -34,7 +34,7 @@ def describe(trial: Trial, metric: Metric) -> str:
 
 def plot_history(name: str, trials: Sequence[Trial], metric: Metric) -> str:
     """Score by trial, and the best so far."""
-    placed = [metric.sign * value for trial in trials if (value := last_value(trial)) is not None]
+    placed = [metric.result(value) for trial in trials if (value := last_value(trial)) is not None]
     if not placed:
         return paragraph("No trial has a score yet.")
     low, high = limits(placed)
@@ -53,13 +53,13 @@ def plot_history(name: str, trials: Sequence[Trial], metric: Metric) -> str:
     steps = list(_best_so_far(trials))
     if steps:
         xs = [*[x for number, _ in steps for x in (number, number)][1:], ends[1]]
-        ys = [metric.sign * y for _, score in steps for y in (score, score)]
+        ys = [metric.result(y) for _, score in steps for y in (score, score)]
         chart.line(xs, ys, "best", f"best so far: {metric.show(steps[-1][1])}")
     worst = low if metric.sign > 0 else high
     for trial in trials:
         value = last_value(trial)
         shape = {"failed": "cross", "pruned": "diamond"}.get(trial.status, "round")
-        chart.point(trial.number, worst if value is None else metric.sign * value, trial.status, describe(trial, metric), shape)
+        chart.point(trial.number, worst if value is None else metric.result(value), trial.status, describe(trial, metric), shape)
     return chart.render()
 
 
@@ -73,7 +73,7 @@ def _best_so_far(trials: Sequence[Trial]) -> Iterator[tuple[int, float]]:
 
 def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> str:
     """The curve of every trial, epoch by epoch."""
-    curves = {trial.number: [(n, metric.sign * y) for n, y in enumerate(trial.curve, start=1) if math.isfinite(y)] for trial in trials}
+    curves = {trial.number: [(n, metric.result(y)) for n, y in enumerate(trial.curve, start=1) if math.isfinite(y)] for trial in trials}
     values = [y for curve in curves.values() for _, y in curve]
     if not values:
         return paragraph("No trial has reported an epoch yet.")

@@ -26,7 +26,7 @@ def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> 
     varied = [label for label in varied_labels(trials) if not any(label.startswith(f"{kind}/") for kind in kinds)]
     shown = varied[:_MOST_COLUMNS]
     heads = ["trial", "status", metric.short, "curve", "epochs", "parameters", "multiply-adds", "time", *kinds, *shown, "error"]
-    curves = {trial.number: [metric.sign * y for y in trial.curve if math.isfinite(y)] for trial in trials}
+    curves = {trial.number: [metric.result(y) for y in trial.curve if math.isfinite(y)] for trial in trials}
     low, high = limits([y for curve in curves.values() for y in curve], margin=0.0)
     rows = []
     for trial in trials:
@@ -37,7 +37,7 @@ def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> 
         line = [
             _cell(trial.number, str(trial.number)),
             f'<td data-v="{escape(trial.status)}"><span class="status {escape(trial.status)}">{escape(trial.status)}</span></td>',
-            _cell(None if result is None else metric.sign * result, metric.show(result)),
+            _cell(None if result is None else metric.result(result), metric.show(result)),
             f'<td data-v="{_sort_key(finite[-1] if finite else None)}">{spark}</td>',
             _cell(len(trial.curve), str(len(trial.curve))),
             _cell(trial.parameters, format_count(as_number(trial.parameters))),
