@@ -86,6 +86,8 @@ def test_flags_that_steer_trials_are_those_that_were_given() -> None:
         (["--retrain", "best.json", "--max-params", "1M"], "--max-params goes with a search, not with --retrain"),
         (["--retrain", "best.json", "--pruner", "median"], "--pruner goes with a search, not with --retrain"),
         (["--retrain", "best.json", "--space", "zoo"], "--space goes with a search, not with --retrain"),
+        (["--retrain", "best.json", "--concurrency", "3"], "--concurrency goes with --trial-command"),
+        (["--retrain", "best.json", "--optimize-mode", "minimize"], "--optimize-mode goes with --trial-command"),
         (["--retrain", "best.json", "--resume"], "--resume needs the run's folder: --out DIR"),
     ],
 )
