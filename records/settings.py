@@ -17,6 +17,7 @@ from records.passwords import hide_passwords
 from records.presets import PRESETS
 from records.view_options import DEFAULT_PORT, parse_port, require_package
 
+LARGEST_SEED = 2**32 - 1  # that numpy takes
 # The lab's options, short for --set. People type them from memory.
 LAB_OPTIONS = {
     "model": "backbone",
@@ -235,8 +236,8 @@ def _objectives(text: str) -> tuple[str, ...]:
 
 
 def _seed(text: str) -> int:
-    if not text.isdigit() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
+    if not text.isdigit() or int(text) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {LARGEST_SEED}")
     return int(text)
 
 
