@@ -33,6 +33,7 @@ from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
 from records.lines import EpochLog
 from records.log import log_to
+from records.metric import ACCURACY, Metric
 from records.parameter_record import ParameterRecord
 from records.pareto import save_pareto
 from records.presets import PRESETS
@@ -311,9 +312,9 @@ class Experiment:
         )
 
 
-def open_scalars(folder: RunFolder, settings: Settings) -> Scalars:
+def open_scalars(folder: RunFolder, settings: Settings, metric: Metric = ACCURACY) -> Scalars:
     """Where TensorBoard's scalars go: into the run's folder, or nowhere unless they were asked for."""
-    return Scalars(folder.path / "tensorboard" if settings.tensorboard else None)
+    return Scalars(folder.path / "tensorboard" if settings.tensorboard else None, metric)
 
 
 @contextmanager
@@ -467,8 +468,9 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     evaluator = make_supernet_evaluator(**experiment.training, recipe=recipe, checkpoints=folder.checkpoints_path, time_budget=budget)
     steps, epochs = len(evaluator.train_dataloaders), EpochLog(folder.path / "epochs.jsonl")
     noted = epochs.count()
-    scalars, charted = open_scalars(folder, settings), ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy")
-    with experiment.screen.progress(experiment.epochs * steps, "steps", "supernet", completed=noted * steps) as progress:
+    charted = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy")
+    shown = experiment.screen.progress(experiment.epochs * steps, "steps", "supernet", completed=noted * steps)
+    with open_scalars(folder, settings) as scalars, shown as progress:
 
         def note_epoch(epoch: Any) -> None:
             if epoch.number > noted:  # else it was noted before the interruption
@@ -630,7 +632,7 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     total = min(settings.trials or PRESETS[settings.preset].trials, count_configurations(space.mutables))
     pruning = make_pruning(settings.pruner, epochs=settings.epochs, start_step=settings.start_step)
     folder, best = open_command_folder(settings, total, space.parameters)
-    program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", best.sign, settings.trial_time)
+    program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", best.metric.sign, settings.trial_time)
     screen.say(f"each trial runs {program.command!r} in {program.directory.absolute()}, {settings.concurrency} at a time")
 
     with hold(folder, settings):
@@ -679,7 +681,7 @@ def open_command_folder(settings: Settings, trials: int, parameters: Callable[..
 
 def keep_parameters(folder: RunFolder, best: ParameterRecord, settings: Settings, screen: Screen) -> TrialKeeper:
     """What keeps the trials of somebody's program."""
-    shown: dict[str, Any] = {"show_score": best.show_score, "scalars": open_scalars(folder, settings)}
+    shown: dict[str, Any] = {"show_score": best.metric.show, "scalars": open_scalars(folder, settings, best.metric)}
     return TrialKeeper(folder.trials_path, best.path, screen, architecture=(), recipe={}, save_best=best.save_best, **shown)
 
 
@@ -699,7 +701,7 @@ def search_under_portal(settings: Settings, screen: Screen) -> None:
     folder, best = open_command_folder(settings, trials, dict)
     with hold(folder, settings):
         keeper = keep_parameters(folder, best, settings, screen)
-        with NniService(folder.path / "nni", settings.port, best.sign) as service:
+        with NniService(folder.path / "nni", settings.port, best.metric.sign) as service:
             screen.warn(f"NNI's portal listens on every address of this machine, without a login: http://127.0.0.1:{settings.port}")
             service.begin(experiment, settings.trial_command or "", settings.code_dir)
             with keeper.shown(trials, settings.strategy or ""):
@@ -757,8 +759,7 @@ def retrain(settings: Settings, screen: Screen) -> None:
     words = ", ".join(f"{name} {value}" for name, value in experiment.space_arguments.items())
     counts = f"{format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds"
     screen.say(f"{best.space_name} at the size of --preset {settings.preset} ({words}): {counts}")
-    with experiment.open_folder("retrain", architecture=best.architecture) as folder:
-        scalars = open_scalars(folder, settings)
+    with experiment.open_folder("retrain", architecture=best.architecture) as folder, open_scalars(folder, settings) as scalars:
         with screen.progress(experiment.epochs, "epochs", "retrain") as progress:
 
             def note_epoch(epoch: Any) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 from evaluators import EvaluatorError
 
 GUARD = Path(__file__).with_name("_guard.py")
+SECONDS_TO_OBEY = "2"  # between SIGTERM and SIGKILL
 SECONDS_TO_STOP = 5.0  # more than the guard takes
 TAIL_BYTES, TAIL_LINES, TAIL_CHARACTERS = 4_000, 3, 300
 _HEADER = 8  # b"ME" and the length of the line in six digits
@@ -113,7 +114,7 @@ class CommandTrial:
         self.start = time.monotonic()
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-S", str(GUARD), command.command],
+                [sys.executable, str(GUARD), "group", SECONDS_TO_OBEY, command.command],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=err,
@@ -154,7 +155,7 @@ class CommandTrial:
         return self._command.sign * result, None
 
     def stop(self) -> None:
-        """End the program and all that it has started: SIGTERM, and SIGKILL for what is there two seconds later."""
+        """End the program and all that it has started: SIGTERM, and SIGKILL for what is there ``SECONDS_TO_OBEY`` later."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from evaluators import EvaluatorError
-from evaluators.command import describe_stderr, to_number
+from evaluators.command import GUARD, describe_stderr, to_number
 
-GUARD = Path(__file__).with_name("_service_guard.py")
 EXPERIMENT = "portal"  # NNI's id, and the name of its folder
 ENDED = {"SUCCEEDED": "complete", "FAILED": "failed", "EARLY_STOPPED": "pruned", "USER_CANCELED": "pruned", "SYS_CANCELED": "failed"}
 SECONDS_TO_START, SECONDS_TO_STOP = 60.0, 25.0
+SECONDS_TO_OBEY = "15"  # it closes its files and ends its trials
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_FOR_RESULTS = 5.0  # between the end of a trial and its last report
 ADDRESS = "127.0.0.1"
@@ -76,10 +76,11 @@ class NniService:
         arguments = {"port": self.port, "experiment-id": EXPERIMENT, "action": "create", "experiments-directory": self.folder}
         arguments |= {"log-level": "info", "foreground": "false", "python-interpreter": sys.executable, "mode": "local"}
         flags = [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
+        program = [str(node), "--max-old-space-size=4096", str(node.parent / "main.js"), *flags]
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         with (self.folder / "service.txt").open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, str(GUARD), str(node), "--max-old-space-size=4096", str(node.parent / "main.js"), *flags],
+                [sys.executable, str(GUARD), "command", SECONDS_TO_OBEY, f"exec {shlex.join(program)}"],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,

@@ -74,10 +74,9 @@ def make_storage(run: Run) -> Any:
     """
     import optuna
 
-    sign = -1.0 if run.settings.get("optimize_mode") == "minimize" else 1.0
     names = [name for name in run.identity.get("objectives") or () if name in OBJECTIVES]
     several = len(names) > 1
-    higher = [OBJECTIVES[name][0] for name in names] if several else [sign > 0]
+    higher = [OBJECTIVES[name][0] for name in names] if several else [run.metric.sign > 0]
     storage = optuna.storages.InMemoryStorage()
     direction = optuna.study.StudyDirection
     name = clean(str(run.path))
@@ -85,12 +84,12 @@ def make_storage(run: Run) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.load_study(study_name=name, storage=storage)
-        study.set_metric_names(names if several else ["result" if run.settings.get("trial_command") else "validation accuracy"])
+        study.set_metric_names(names if several else [run.metric.name])
     scales = {label: Scale.of([values_of(trial).get(label) for trial in run.trials]) for label in varied_labels(run.trials)}
     by_number = {trial.number: trial for trial in run.trials}
     for number in range(max(by_number, default=-1) + 1):
         trial = by_number.get(number)
-        study.add_trial(_unfinished() if trial is None else _frozen(trial, scales, names if several else [], sign))
+        study.add_trial(_unfinished() if trial is None else _frozen(trial, scales, names if several else [], run.metric.sign))
     return storage
 
 
@@ -100,7 +99,7 @@ def _unfinished() -> Any:
     return optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
 
 
-def _frozen(trial: Trial, scales: dict[str, Scale], objectives: list[str], sign: float) -> Any:
+def _frozen(trial: Trial, scales: dict[str, Scale], objectives: list[str], sign: int) -> Any:
     import optuna
 
     states = optuna.trial.TrialState

@@ -16,6 +16,7 @@ from typing import Any
 from records import RecordError
 from records.files import show
 from records.nni_files import read_search_space, read_yaml
+from records.settings import LARGEST_SEED
 
 # Tuners and advisors, their names folded -> (strategy, pruner, whether that is the thing itself rather than the nearest to it)
 TUNERS: dict[str, tuple[str, str | None, bool]] = {
@@ -111,10 +112,11 @@ class _Section:
             raise RecordError(f"{self.where}: {found[0][0]} and {found[1][0]} say the same; leave one out")
         return found[0][1] if found else None
 
-    def take_whole(self, *names: str, least: int = 1) -> int | None:
+    def take_whole(self, *names: str, least: int = 1, most: float = math.inf) -> int | None:
         value = self.take(*names)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise RecordError(f"{self.where}: {names[-1]} is {show(value)}; a whole number of at least {least} was expected")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
+            bounds = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+            raise RecordError(f"{self.where}: {names[-1]} is {show(value)}; a whole number {bounds} was expected")
         return value
 
     def take_text(self, *names: str) -> str | None:
@@ -240,7 +242,7 @@ def _read_tuner(tuner: _Section, config: NniConfig) -> None:
     _check_mode(arguments, config)
     if config.optimize_mode is None:
         config.notes.append("the tuner's classArgs have no optimize_mode: results are maximised (some of NNI's tuners would minimise)")
-    config.seed = arguments.take_whole("seed", "random_seed", least=0)
+    config.seed = arguments.take_whole("seed", "random_seed", least=0, most=LARGEST_SEED)
     _say_idle(arguments, "tuner", config)
     tuner.finish(config.notes)
 

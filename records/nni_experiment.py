@@ -26,7 +26,10 @@ def make_experiment(settings: Settings, trials: int) -> dict[str, Any]:
             f"--portal runs NNI's own assessors, and {settings.pruner} is none of those that work; take --pruner median, or none"
         )
     if settings.resume:
-        raise RecordError("--resume: NNI's service begins anew after an interruption; go on without --portal, or leave out --resume")
+        raise RecordError("--resume: NNI's service begins anew after an interruption; name another folder with --out")
+    for flag in ("--storage", "--study"):
+        if flag in settings.trial_flags:
+            raise RecordError(f"{flag}: NNI's service keeps its trials to itself, and joins no study; leave it out, or leave out --portal")
     if settings.pins:
         raise RecordError(f"--set {next(iter(settings.pins))}: NNI's service takes the search space as it is; change the file")
     mode: dict[str, Any] = {"optimize_mode": settings.optimize_mode}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from records.files import write_json_atomically
-from records.formats import format_number
+from records.metric import result_metric
 from records.provenance import collect_versions
 from records.screen import Screen
 from records.trial_keeper import TrialKeeper
@@ -29,22 +29,18 @@ class ParameterRecord:
 
     def __init__(self, path: Path, command: str, optimize_mode: str, parameters: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
         self.path, self._command, self._mode, self._parameters = path, command, optimize_mode, parameters
-        self.sign = -1 if optimize_mode == "minimize" else 1
+        self.metric = result_metric(optimize_mode)
 
     def save_best(self, trial: Trial) -> None:
         """Write the parameters of ``trial``, which is the best so far. Raises ``OSError`` where that cannot be done."""
         assert trial.score is not None
         document = {"format": FORMAT, "version": VERSION, "parameters": self._parameters(trial.hyperparameters)}
-        document |= {"result": self.sign * trial.score, "optimize_mode": self._mode, "trial": trial.number}
+        document |= {"result": self.metric.result(trial.score), "optimize_mode": self._mode, "trial": trial.number}
         write_json_atomically(self.path, document | {"trial_command": self._command, "versions": collect_versions()})
-
-    def show_score(self, score: float | None) -> str:
-        """A score as the program reported it."""
-        return format_number(None if score is None else self.sign * score)
 
     def show(self, keeper: TrialKeeper, strategy: str, screen: Screen) -> None:
         """The closing table of the best trial; there must be one."""
         assert keeper.best is not None
-        rows: list[list[object]] = [["result", self.show_score(keeper.best.score)], ["trial", keeper.best.number]]
+        rows: list[list[object]] = [["result", self.metric.show(keeper.best.score)], ["trial", keeper.best.number]]
         rows += [list(item) for item in self._parameters(keeper.best.hyperparameters).items()] + [["written to", self.path]]
         screen.closing_table(f"Best of {len(keeper.trials)} trials by {strategy}, to {self._mode}", rows)

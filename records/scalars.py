@@ -7,22 +7,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from records.metric import ACCURACY, Metric
 from records.report.text import show_value
 from records.trials import Trial
 
-ACCURACY = "validation accuracy"
-
 
 class Scalars:
-    """Where the numbers of a run go, epoch by epoch; without a folder, nowhere.
+    """Where the numbers of a run go, epoch by epoch; without a folder, nowhere. The end of a ``with`` block brings all to the disk.
 
     Args:
         folder: ``tensorboard`` in the run's folder, or None. Where it is given, the package tensorboard must be installed.
+        metric: what trials are compared by; their results are written as they were reported.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, metric: Metric = ACCURACY) -> None:
+        self._folder, self._metric = folder, metric
         self._writer: Any = None
+
+    def __enter__(self) -> Scalars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
     def note(self, step: int, values: Mapping[str, float | None]) -> None:
         """Write the values of the epoch ``step`` of the one training of this run; what is no finite number is left out.
@@ -43,17 +50,13 @@ class Scalars:
 
         writer = _open(self._folder / f"trial-{trial.number}", purge_step=0)
         for epoch, value in enumerate(trial.curve, start=1):
-            _write(writer, epoch, {ACCURACY: value})
+            _write(writer, epoch, {self._metric.name: self._metric.result(value)})
         chosen = {name: _plain(value) for name, value in {**trial.architecture, **trial.hyperparameters}.items()}
-        for summary in hparams(chosen, {"score": 0.0}):
+        for summary in hparams(chosen, {self._metric.final: 0.0}):
             writer.file_writer.add_summary(summary)
-        _write(writer, len(trial.curve), {"score": trial.score})
+        if trial.score is not None:
+            _write(writer, len(trial.curve), {self._metric.final: self._metric.result(trial.score)})
         writer.close()
-
-    def close(self) -> None:
-        """Bring all to the disk."""
-        if self._writer is not None:
-            self._writer.close()
 
 
 def _open(folder: Path, purge_step: int) -> Any:

@@ -17,6 +17,7 @@ from records.passwords import hide_passwords
 from records.presets import PRESETS
 from records.view_options import DEFAULT_PORT, parse_port, require_package
 
+LARGEST_SEED = 2**32 - 1  # that numpy takes
 # The lab's options, short for --set. People type them from memory.
 LAB_OPTIONS = {
     "model": "backbone",
@@ -161,6 +162,10 @@ def _check_action(settings: Settings) -> None:
         raise RecordError("--study names a study in a storage; name that with --storage URL")
     if settings.resume and settings.out is None:
         raise RecordError("--resume needs the run's folder: --out DIR")
+    for name in ("concurrency", "optimize_mode"):
+        if settings.trial_command is None and getattr(settings, name) != getattr(Settings, name):
+            said = "trainings of ours run side by side with --workers, and are maximised"
+            raise RecordError(f"--{name.replace('_', '-')} goes with --trial-command; {said}")
     if settings.retrain is not None:
         for name in ("space", "strategy", "trials", "time_budget", "table", "objectives"):
             if getattr(settings, name) is not None:
@@ -176,10 +181,6 @@ def _check_action(settings: Settings) -> None:
             if flag not in ("--pruner", "--storage", "--study") and value is not None:
                 raise RecordError(f"{flag} is for trainings of ours; a trial command trains by itself: leave it out")
         return
-    for name in ("concurrency", "optimize_mode"):
-        if getattr(settings, name) != getattr(Settings, name):
-            said = "trainings of ours run side by side with --workers, and are maximised"
-            raise RecordError(f"--{name.replace('_', '-')} goes with --trial-command; {said}")
     if settings.space is None or settings.strategy is None:
         missing = "--space" if settings.space is None else "--strategy"
         raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
@@ -235,8 +236,8 @@ def _objectives(text: str) -> tuple[str, ...]:
 
 
 def _seed(text: str) -> int:
-    if not text.isdigit() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
+    if not text.isdigit() or int(text) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {LARGEST_SEED}")
     return int(text)
 
 

@@ -160,6 +160,20 @@ def test_what_a_trial_that_has_ended_leaves_behind_is_ended(tmp_path: Path) -> N
     assert wait_until_gone(read_pids(trial.folder / "pids"), 5)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell where the child of an ended process is")
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_has_left_the_trials_group_is_ended_with_it(tmp_path: Path, ends: bool) -> None:
+    start = CHILDREN.replace("stubborn])", "stubborn], start_new_session=True)")
+    write_script(tmp_path, start + ('send("FINAL", 1)' if ends else "time.sleep(600)"))
+    trial = command(tmp_path).start(0, {})
+    pids = read_pids(trial.folder / "pids")
+    if ends:
+        assert wait(trial) == (1.0, None)
+    else:
+        trial.stop()
+    assert wait_until_gone(pids, 5)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_killing_this_program_ends_its_trials(tmp_path: Path, how: signal.Signals) -> None:
     write_script(tmp_path, CHILDREN + "time.sleep(600)")

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import make_trials, write_config, write_one_shot, write_search
+from report_runs import make_trials, write_command_search, write_config, write_one_shot, write_search
 
 from records.dashboard import make_storage
 from records.report.collect import read_run
-from records.trials import Trial, TrialLog
+from records.trials import TrialLog
 from run_experiment import main
 
 PROGRAM = Path(__file__).parents[1] / "run_experiment.py"
@@ -97,15 +97,10 @@ def test_trials_become_trials_of_optuna(tmp_path: Path) -> None:
 
 
 def test_results_to_minimize_are_shown_as_reported(tmp_path: Path) -> None:
-    trials = [Trial(number, "complete", {}, {"lr": 0.1 * (number + 1)}, -2.0 - number, [-3.0]) for number in range(2)]
-    folder = write_search(tmp_path / "run", trials)
-    config = json.loads((folder / "config.json").read_text())
-    config["settings"] |= {"optimize_mode": "minimize", "trial_command": "python main.py"}
-    (folder / "config.json").write_text(json.dumps(config))
-    storage = make_storage(read_run(folder))
+    storage = make_storage(read_run(write_command_search(tmp_path / "run", [-2.0, -3.0])))
     assert [trial.values for trial in storage.get_all_trials(0)] == [[2.0], [3.0]]
     assert storage.get_study_directions(0)[0].name == "MINIMIZE"
-    assert storage.get_all_trials(0)[0].intermediate_values == {1: 3.0}
+    assert storage.get_all_trials(0)[0].intermediate_values == {1: 4.0, 2: 2.0}
 
 
 def test_several_objectives(tmp_path: Path) -> None:

@@ -138,6 +138,7 @@ def test_what_asks_for_nothing_is_not_worth_a_line(tmp_path: Path) -> None:
         ("tuner: {classArgs: {}}", "the name is missing, such as 'name: TPE'"),
         ("tuner: {className: mine.Tuner, codeDirectory: .}", "one of your own is a strategy here"),
         ("tuner: {name: TPE, classArgs: {optimize_mode: best}}", "optimize_mode is 'best'; it is maximize or minimize"),
+        ("tuner: {name: TPE, classArgs: {seed: 99999999999}}", "seed is 99999999999; a whole number from 0 to 4294967295 was expected"),
         ("tuner: {name: TPE}\nadvisor: {name: BOHB}", "there is a tuner, too"),
         (
             "tuner: {name: TPE, classArgs: {optimize_mode: minimize}}\nassessor: {name: Medianstop, classArgs: {optimize_mode: maximize}}",

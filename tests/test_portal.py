@@ -99,7 +99,8 @@ def test_nothing_is_left_of_an_interrupted_search(how: signal.Signals) -> None:
     [
         (["--strategy", "gp"], "gp is none of those that work; take tpe, random, grid, evolution"),
         (["--pruner", "hyperband"], "take --pruner median, or none"),
-        (["--resume"], "NNI's service begins anew"),
+        (["--resume"], "NNI's service begins anew after an interruption; name another folder with --out"),
+        (["--storage", "sqlite:///s.db", "--study", "a"], "--storage: NNI's service keeps its trials to itself"),
         (["--set", "batch_size=64"], "--set batch_size: NNI's service takes the search space as it is"),
         (["--trial-command", "python other.py"], "there is no such file"),
     ],

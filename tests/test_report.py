@@ -17,6 +17,7 @@ from report_runs import (
     make_cells,
     make_trials,
     write_best,
+    write_command_search,
     write_config,
     write_one_shot,
     write_retraining,
@@ -345,3 +346,25 @@ def test_an_accuracy_averaged_over_mirror_images_says_so(tmp_path: Path) -> None
     best["hyperparameters"]["flip_averaging"] = True
     (folder / "best.json").write_text(json.dumps(best))
     assert words in report(folder).source
+
+
+def test_the_search_of_somebodys_own_program_is_told_as_it_reported(tmp_path: Path) -> None:
+    folder = write_command_search(tmp_path / "run", [-4.0, -2.5, -0.0], command="python <b>.py")
+    page = report(folder)
+    assert "python <b>.py by tpe" in page.texts["h2"][0] and "?" not in page.texts["h2"][0]
+    assert "No best_parameters.json. The best trial so far is 2, 0." in page.text()
+    best = {"parameters": {"lr": 0.2}, "result": 2.5, "optimize_mode": "minimize", "trial": 1}
+    (folder / "best_parameters.json").write_text(json.dumps(best))
+    page = report(folder)
+    assert "No best" not in page.text() and "result2.5trial1" in page.text()
+    assert "best so far: 0" in page.texts["title"] and "trial 0, complete, epoch 1: 8" in page.texts["title"]
+    assert "result" in page.texts["button"] and "accuracy" not in page.source
+    assert not [text for text in page.texts["title"] if "%" in text]
+    assert "result of the trial command" in report(folder, write_search(tmp_path / "other", make_trials(4))).texts["table"][0]
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"parameters": 3, "result": "x"}'])
+def test_a_best_parameters_json_of_anything_is_reported(tmp_path: Path, content: str) -> None:
+    folder = write_command_search(tmp_path / "run", [2.0, 1.0], mode="maximize")
+    (folder / "best_parameters.json").write_text(content)
+    assert "best so far: 2" in report(folder).texts["title"]

@@ -71,6 +71,7 @@ def test_flags_that_steer_trials_are_those_that_were_given() -> None:
         ([*SEARCH, "--time-budget", "soon"], "'soon' is not a time; give seconds, or 10m, or 1.5h"),
         ([*SEARCH, "--time-budget", "0"], "is not a time"),
         ([*SEARCH, "--seed", "-1"], "is not a whole number from 0 to"),
+        ([*SEARCH, "--seed", "99999999999"], "is not a whole number from 0 to 4294967295"),
         ([*SEARCH, "--preset", "huge"], "choose from"),
         ([*SEARCH, "--set", "initial_lr"], "expected LABEL=VALUE"),
         ([*SEARCH, "--set", "=3"], "expected LABEL=VALUE"),
@@ -86,6 +87,8 @@ def test_flags_that_steer_trials_are_those_that_were_given() -> None:
         (["--retrain", "best.json", "--max-params", "1M"], "--max-params goes with a search, not with --retrain"),
         (["--retrain", "best.json", "--pruner", "median"], "--pruner goes with a search, not with --retrain"),
         (["--retrain", "best.json", "--space", "zoo"], "--space goes with a search, not with --retrain"),
+        (["--retrain", "best.json", "--concurrency", "3"], "--concurrency goes with --trial-command"),
+        (["--retrain", "best.json", "--optimize-mode", "minimize"], "--optimize-mode goes with --trial-command"),
         (["--retrain", "best.json", "--resume"], "--resume needs the run's folder: --out DIR"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 from records import RecordError
 from records.best import BestArchitecture, load_best
 from records.files import parse_json, read_json
+from records.metric import ACCURACY, Metric, result_metric
 from records.report.text import as_number, as_object
 from records.run_folder import is_held, read_config
 from records.trials import Trial, TrialLog
@@ -30,6 +31,7 @@ class Run:
         best: ``best.json``, or None.
         retrained: ``retrained.json``, or an empty object.
         pareto: ``pareto.json``, or an empty object.
+        best_parameters: ``best_parameters.json`` of a search by somebody's own program, or an empty object.
         log: the last lines of ``log.txt``.
         state: ``running``, ``finished``, ``failed`` or ``unfinished``.
         notes: what could not be read, for people.
@@ -42,6 +44,7 @@ class Run:
     best: BestArchitecture | None = None
     retrained: dict[str, Any] = field(default_factory=dict)
     pareto: dict[str, Any] = field(default_factory=dict)
+    best_parameters: dict[str, Any] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     state: str = "unfinished"
     notes: list[str] = field(default_factory=list)
@@ -62,9 +65,20 @@ class Run:
         return self.settings.get("retrain") is not None
 
     @property
+    def trial_command(self) -> str | None:
+        """What each trial ran, where that was somebody's own program."""
+        command = self.settings.get("trial_command")
+        return None if command is None else str(command)
+
+    @property
+    def metric(self) -> Metric:
+        """What its trials are compared by."""
+        return ACCURACY if self.trial_command is None else result_metric(self.settings.get("optimize_mode"))
+
+    @property
     def space(self) -> str:
-        """The space's name."""
-        return str(as_object(self.identity.get("space")).get("name") or self.settings.get("space") or "?")
+        """The space's name, or the program that was run for each point of a space without one."""
+        return str(as_object(self.identity.get("space")).get("name") or self.settings.get("space") or self.trial_command or "?")
 
     @property
     def strategy(self) -> str:
@@ -128,7 +142,7 @@ def read_run(path: Path) -> Run:
     trials = _read_trials(path / "trials.jsonl", notes)
     epochs = _read_epochs(path / "epochs.jsonl", notes)
     best: BestArchitecture | None = None
-    documents: dict[str, dict[str, Any]] = {"retrained.json": {}, "pareto.json": {}}
+    documents: dict[str, dict[str, Any]] = {"retrained.json": {}, "pareto.json": {}, "best_parameters.json": {}}
     for name in ("best.json", *documents):
         if not (path / name).exists():
             continue
@@ -139,9 +153,8 @@ def read_run(path: Path) -> Run:
                 documents[name] = as_object(read_json(path / name))
         except RecordError as error:
             notes.append(str(error))
-    run = Run(
-        path, config, trials, epochs, best, documents["retrained.json"], documents["pareto.json"], _read_log(path / "log.txt"), notes=notes
-    )
+    retrained, pareto, best_parameters = documents.values()
+    run = Run(path, config, trials, epochs, best, retrained, pareto, best_parameters, _read_log(path / "log.txt"), notes=notes)
     return Run(**{**vars(run), "state": "running" if held else _find_state(run)})
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 from xml.etree import ElementTree
 
+from records.formats import format_accuracy, format_number
 from records.report.text import clean, escape
 
 _INK, _GRID = "#010203", "#040506"  # no chart has these colours: they stand for the page's
@@ -53,7 +54,7 @@ class Chart:
         xlabel, ylabel: of the axes.
         xlim, ylim: limits.
         log_x: whether the horizontal axis is logarithmic.
-        percent: whether the vertical axis shows fractions as percent.
+        percent: whether what stands on the vertical axis are fractions, which are shown as percent.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Chart:
         from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
         self.name, self._caption, self._height, self._marks = name, caption, height, [""]
+        self._format = format_accuracy if percent else format_number
         with self._styled():
             self._figure = Figure(figsize=(width / 72, height / 72), dpi=72)
             self._canvas = FigureCanvasSVG(self._figure)
@@ -140,9 +142,8 @@ class Chart:
         places = self.axes.transData.transform(list(zip(xs, ys, strict=True)))
         return [(float(x), self._height - float(y)) for x, y in places]
 
-    @staticmethod
-    def _texts(title: str, xs: Iterable[float], ys: Iterable[float]) -> list[str]:
-        return [f"{title}, epoch {x:g}: {100 * y:.2f}%" for x, y in zip(xs, ys, strict=True)]
+    def _texts(self, title: str, xs: Iterable[float], ys: Iterable[float]) -> list[str]:
+        return [f"{title}, epoch {x:g}: {self._format(y)}" for x, y in zip(xs, ys, strict=True)]
 
     @staticmethod
     def _mark(shape: str, x: float, y: float, css: str, title: str) -> str:

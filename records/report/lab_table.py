@@ -13,7 +13,7 @@ from typing import Any
 
 from records import RecordError
 from records.best import BestArchitecture, load_best
-from records.formats import format_accuracy, format_count, format_seconds
+from records.formats import format_count, format_seconds
 from records.report.cells import describe_cell, read_cells
 from records.report.collect import Run
 from records.report.labels import varied_labels
@@ -27,6 +27,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "missing": "no run of this kind was given",
         "averaged": "image and mirror image averaged",
         "validation": "validation, not retrained yet",
+        "result": "result of the trial command, no test accuracy",
     },
     "zh": {
         "as given": "原始代码",
@@ -37,6 +38,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "missing": "没有给出这一类的运行",
         "averaged": "原图与镜像取平均",
         "validation": "验证集，尚未重新训练",
+        "result": "试验命令报告的结果，并非测试准确率",
     },
 }
 _REASONS_ZH = {
@@ -162,6 +164,11 @@ def _best_score(run: Run) -> float | None:
     return run.best_trial.score if run.best_trial else None
 
 
+def _found(run: Run) -> dict[str, Any]:
+    """The hyperparameters that a search has found."""
+    return as_object(run.best_parameters.get("parameters")) if run.best is None else run.best.hyperparameters
+
+
 def settings_of(row: Row) -> str:
     """What was run, in a line: network or cell, strategy, epochs, and the settings that a person or a search chose."""
     run = row.runs[0]
@@ -175,7 +182,7 @@ def settings_of(row: Row) -> str:
     chosen = as_object(run.settings.get("pins"))
     if row.way == "HPO":
         source = row.search or run
-        hyperparameters = as_object(run.retrained.get("hyperparameters")) or (run.best.hyperparameters if run.best else {})
+        hyperparameters = as_object(run.retrained.get("hyperparameters")) or _found(run)
         varied = varied_labels(source.trials) or list(hyperparameters)
         chosen = {**chosen, **{label: hyperparameters[label] for label in varied if label in hyperparameters}}
     words += [f"{label} {show_value(value)}" for label, value in chosen.items() if label not in architecture]
@@ -187,10 +194,10 @@ def cells_of(row: Row, language: str) -> list[str]:
     """The cells of a row's line in the table, as plain text."""
     words, run = _WORDS[language], row.runs[0]
     values = row.accuracies
-    accuracy = format_accuracy(statistics.mean(values)) if values else run.state
+    accuracy = run.metric.show(statistics.mean(values)) if values else run.state
     if len(values) > 1:
         accuracy += f" ± {100 * statistics.stdev(values):.2f}"
-    remarks = [] if run.is_retraining else [words["validation"]]
+    remarks = [] if run.is_retraining else [words["validation" if run.trial_command is None else "result"]]
     remarks += [words["averaged"]] if run.averages_mirror_images else []
     if values and remarks:
         accuracy += f" ({'; '.join(remarks)})"

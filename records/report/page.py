@@ -74,7 +74,7 @@ def _show_run(run: Run, name: str) -> str:
     what = f"retraining: {run.settings.get('retrain')}" if run.is_retraining else f"{run.space} by {run.strategy}"
     state = f'<p class="state {run.state}">{escape(_STATES[run.state])}</p>'
     notes = "".join(paragraph(note, "warning") for note in run.notes)
-    head = f"<h2>{escape(what)} <small>{escape(run.dataset.get('name', '?'))}</small></h2>{paragraph(str(run.path))}{state}{notes}"
+    head = f"<h2>{escape(what)} <small>{escape(_data_name(run))}</small></h2>{paragraph(str(run.path))}{state}{notes}"
     sections = [_show_result(run), _show_cells(run)]
     if run.trials:
         sections.append(_show_search(run, name))
@@ -87,6 +87,11 @@ def _show_run(run: Run, name: str) -> str:
         sections.append(_section("The end of log.txt", f"<pre>{escape_block(chr(10).join(log))}</pre>"))
     sections.append(_show_provenance(run))
     return f'<article id="{name}">{head}{"".join(sections)}</article>'
+
+
+def _data_name(run: Run) -> object:
+    """The data set's name; what somebody's own program reads, nobody knows."""
+    return run.dataset.get("name", "?" if run.trial_command is None else "")
 
 
 def _show_result(run: Run) -> str:
@@ -105,9 +110,7 @@ def _show_result(run: Run) -> str:
         return _section("Result", definition_list(rows), _show_settings(run, as_object(result.get("hyperparameters"))))
     best = run.best
     if best is None:
-        trial = run.best_trial
-        text = f"No best.json. The best trial so far is {trial.number}, {format_accuracy(trial.score)}." if trial else "No best.json yet."
-        return _section("Best configuration", paragraph(text))
+        return _section("Best configuration", _show_best_parameters(run))
     score = as_object(best.score)
     rows = {
         str(score.get("metric", "score")): format_accuracy(as_number(score.get("value"))) + averaged,
@@ -117,6 +120,18 @@ def _show_result(run: Run) -> str:
         "multiply-adds": format_count(best.flops),
     }
     return _section("Best configuration", definition_list(rows), _show_settings(run, best.hyperparameters))
+
+
+def _show_best_parameters(run: Run) -> str:
+    """What a search has found that wrote no ``best.json``: that of somebody's own program, or one that has not come so far."""
+    best, trial = run.best_parameters, run.best_trial
+    if not best:
+        name = "best.json" if run.trial_command is None else "best_parameters.json"
+        found = f"{name}. The best trial so far is {trial.number}, {run.metric.show(trial.score)}." if trial else f"{name} yet."
+        return paragraph(f"No {found}")
+    rows = {run.metric.name: run.metric.format(as_number(best.get("result"))), "trial": best.get("trial")}
+    parameters = definition_list(as_object(best.get("parameters")))
+    return definition_list({**rows, "optimize mode": best.get("optimize_mode")}) + parameters
 
 
 def _show_settings(run: Run, hyperparameters: dict[str, object]) -> str:
@@ -140,19 +155,20 @@ def _show_search(run: Run, name: str) -> str:
     key += '<span class="failed">failed</span><span class="best">best so far, Pareto front</span></p>'
     importance = measure_importance(run.completed)
     shares = {} if isinstance(importance, str) else importance
-    history, curves = plot_history(f"{name}-history", trials), plot_curves(f"{name}-curves", trials)
+    history, curves = plot_history(f"{name}-history", trials, run.metric), plot_curves(f"{name}-curves", trials, run.metric)
+    parallel = plot_parallel(f"{name}-parallel", trials, shares, run.metric)
     sizes = [
-        f"<div>{plot_pareto(f'{name}-{key}', trials, key, words)}</div>"
+        f"<div>{plot_pareto(f'{name}-{key}', trials, key, words, run.metric)}</div>"
         for key, words in (("parameters", "parameters"), ("flops", "multiply-adds"))
     ]
     return "".join(
         [
             _section("The search over time", paragraph(words), key, f'<div class="pair"><div>{history}</div><div>{curves}</div></div>'),
             _section("Importance", show_importance(importance, EVALUATOR, len(trials) - len(run.completed))),
-            _section("Parallel coordinates", f'<div class="wide-chart">{plot_parallel(f"{name}-parallel", trials, shares)}</div>'),
-            _section("Accuracy against size", f'<div class="pair">{"".join(sizes)}</div>'),
+            _section("Parallel coordinates", f'<div class="wide-chart">{parallel}</div>'),
+            _section("Accuracy against size", f'<div class="pair">{"".join(sizes)}</div>') if run.trial_command is None else "",
             _section("Pareto front (pareto.json)", show_front(run.pareto)) if run.pareto else "",
-            _section("All trials", show_trials(trials, run.best_trial)),
+            _section("All trials", show_trials(trials, run.best_trial, run.metric)),
         ]
     )
 
@@ -188,7 +204,8 @@ def _show_provenance(run: Run) -> str:
         "begun": config.get("created"),
         "commit": config.get("commit"),
         "space": as_object(run.identity.get("space")),
-        "data set": f"{dataset.get('name', '?')} ({sizes})",
+        "trial command": run.trial_command,
+        "data set": f"{_data_name(run)} ({sizes})" if run.trial_command is None else None,
         **{key: run.identity.get(key) for key in ("preset", "epochs", "seed", "precision")},
         "versions": as_object(config.get("versions")),
     }

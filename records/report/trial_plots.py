@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from records.formats import format_accuracy, format_count, format_seconds
+from records.formats import format_count, format_seconds
+from records.metric import Metric
 from records.pareto import ACCURACY, find_pareto_front
 from records.report.figure import Chart, limits, log_limits
 from records.report.labels import Scale, values_of, varied_labels
@@ -23,41 +24,42 @@ def last_value(trial: Trial) -> float | None:
     return next((value for value in reversed(trial.curve) if math.isfinite(value)), None)
 
 
-def describe(trial: Trial) -> str:
+def describe(trial: Trial, metric: Metric) -> str:
     """A trial in one line."""
-    words = [f"trial {trial.number}, {trial.status}: {format_accuracy(last_value(trial))}"]
+    words = [f"trial {trial.number}, {trial.status}: {metric.show(last_value(trial))}"]
     words += [f"{format_count(trial.parameters)} parameters"] if trial.parameters is not None else []
     words += [format_seconds(trial.seconds), *([trial.error] if trial.error else [])]
     return ", ".join(words)
 
 
-def plot_history(name: str, trials: Sequence[Trial]) -> str:
+def plot_history(name: str, trials: Sequence[Trial], metric: Metric) -> str:
     """Score by trial, and the best so far."""
-    placed = [(trial, value) for trial in trials if (value := last_value(trial)) is not None]
+    placed = [metric.result(value) for trial in trials if (value := last_value(trial)) is not None]
     if not placed:
         return paragraph("No trial has a score yet.")
-    low, high = limits(value for _, value in placed)
+    low, high = limits(placed)
     ends = (min(trial.number for trial in trials) - 0.7, max(trial.number for trial in trials) + 0.7)
     chart = Chart(
         name,
         "score of each trial, and the best so far",
         xlim=ends,
         ylim=(low, high),
-        percent=True,
+        percent=metric.percent,
         whole_x=True,
         xlabel="trial",
-        ylabel="validation accuracy",
+        ylabel=metric.name,
     )
     chart.settle()
     steps = list(_best_so_far(trials))
     if steps:
         xs = [*[x for number, _ in steps for x in (number, number)][1:], ends[1]]
-        ys = [y for _, score in steps for y in (score, score)]
-        chart.line(xs, ys, "best", f"best so far: {format_accuracy(steps[-1][1])}")
+        ys = [metric.result(y) for _, score in steps for y in (score, score)]
+        chart.line(xs, ys, "best", f"best so far: {metric.show(steps[-1][1])}")
+    worst = low if metric.sign > 0 else high
     for trial in trials:
         value = last_value(trial)
         shape = {"failed": "cross", "pruned": "diamond"}.get(trial.status, "round")
-        chart.point(trial.number, low if value is None else value, trial.status, describe(trial), shape)
+        chart.point(trial.number, worst if value is None else metric.result(value), trial.status, describe(trial, metric), shape)
     return chart.render()
 
 
@@ -69,9 +71,9 @@ def _best_so_far(trials: Sequence[Trial]) -> Iterator[tuple[int, float]]:
             yield trial.number, best
 
 
-def plot_curves(name: str, trials: Sequence[Trial]) -> str:
+def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> str:
     """The curve of every trial, epoch by epoch."""
-    curves = {trial.number: [(n, y) for n, y in enumerate(trial.curve, start=1) if math.isfinite(y)] for trial in trials}
+    curves = {trial.number: [(n, metric.result(y)) for n, y in enumerate(trial.curve, start=1) if math.isfinite(y)] for trial in trials}
     values = [y for curve in curves.values() for _, y in curve]
     if not values:
         return paragraph("No trial has reported an epoch yet.")
@@ -81,10 +83,10 @@ def plot_curves(name: str, trials: Sequence[Trial]) -> str:
         "the curves of all trials",
         xlim=(0.8, longest + 0.2),
         ylim=limits(values),
-        percent=True,
+        percent=metric.percent,
         whole_x=True,
         xlabel="epoch",
-        ylabel="validation accuracy",
+        ylabel=metric.name,
     )
     chart.settle()
     best = max((trial for trial in trials if trial.score is not None), key=lambda trial: trial.score or 0.0, default=None)
@@ -96,7 +98,7 @@ def plot_curves(name: str, trials: Sequence[Trial]) -> str:
     return chart.render()
 
 
-def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, float]) -> str:
+def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, float], metric: Metric) -> str:
     """Parallel coordinates: an axis for each label, a line for each trial that has a value; the better, the stronger the line."""
     scored = [trial for trial in trials if last_value(trial) is not None]
     varied = varied_labels(scored)
@@ -107,7 +109,7 @@ def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, f
     scores = [last_value(trial) or 0.0 for trial in scored]
     low, high = limits(scores, margin=0.0)
     chart = Chart(name, "parallel coordinates", xlim=(-0.25, len(labels) + 0.6), ylim=(-0.04, 1.04), width=1080, height=300)
-    chart.axes.set_xticks(range(len(labels) + 1), [_short(label) for label in labels] + ["accuracy"])
+    chart.axes.set_xticks(range(len(labels) + 1), [_short(label) for label in labels] + [metric.short])
     chart.axes.tick_params(bottom=False, labeltop=True, labelbottom=False)
     chart.axes.grid(visible=True, axis="x")
     chart.axes.grid(visible=False, axis="y")
@@ -120,12 +122,13 @@ def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, f
         trial, share = scored[index], (scores[index] - low) / ((high - low) or 1.0)
         places = [*(scales[label].place(values_of(trial).get(label)) for label in labels), share]
         chosen = "; ".join(f"{label} {show_value(values_of(trial).get(label))}" for label in labels)
-        chart.line(range(len(places)), places, trial.status, f"{describe(trial)}; {chosen}", f"--share:{rank / (len(order) - 1):.3f}")
+        style = f"--share:{rank / (len(order) - 1):.3f}"
+        chart.line(range(len(places)), places, trial.status, f"{describe(trial, metric)}; {chosen}", style)
     for index, label in enumerate(labels):
         for place, text in scales[label].ticks():
             chart.text(index, place, text, "tick")
     for place, value in ((0.0, low), (1.0, high)):
-        chart.text(len(labels), place, format_accuracy(value), "tick")
+        chart.text(len(labels), place, metric.show(value), "tick")
     more = f"The {len(labels)} {'most important' if importance else 'first'} of {len(varied)} labels. " if len(varied) > len(labels) else ""
     return chart.render() + paragraph(f"{more}A line is a trial: the better, the stronger; dashed where it was pruned.")
 
@@ -150,7 +153,7 @@ def show_importance(importance: Mapping[str, float] | str, evaluator: str, ignor
     return f'<div class="bars">{rows}</div>' + paragraph(how)
 
 
-def plot_pareto(name: str, trials: Sequence[Trial], attribute: str, xlabel: str) -> str:
+def plot_pareto(name: str, trials: Sequence[Trial], attribute: str, xlabel: str, metric: Metric) -> str:
     """Accuracy against a size, the trials that no other one beats in both joined by a line."""
     sized = [(trial, size) for trial in trials if trial.score is not None and (size := getattr(trial, attribute)) is not None and size > 0]
     if not sized:
@@ -160,7 +163,7 @@ def plot_pareto(name: str, trials: Sequence[Trial], attribute: str, xlabel: str)
         name,
         f"accuracy against {xlabel}",
         xlabel=xlabel,
-        ylabel="validation accuracy",
+        ylabel=metric.name,
         xlim=log_limits(size for _, size in sized),
         ylim=limits(trial.score or 0.0 for trial, _ in sized),
         log_x=True,
@@ -173,6 +176,7 @@ def plot_pareto(name: str, trials: Sequence[Trial], attribute: str, xlabel: str)
     if len(ordered) > 1:
         chart.line(xs, ys, "best", "Pareto front: no trial is smaller and better")
     for trial, size in sized:
-        text = f"{describe(trial)}; {format_count(size)} {xlabel}" + ("; on the Pareto front" if trial in front else "")
+        place = "; on the Pareto front" if trial in front else ""
+        text = f"{describe(trial, metric)}; {format_count(size)} {xlabel}{place}"
         chart.point(size, trial.score or 0.0, "front" if trial in front else "complete", text)
     return chart.render()

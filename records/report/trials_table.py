@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from records.formats import format_accuracy, format_count, format_seconds
+from records.metric import Metric
 from records.pareto import ACCURACY
 from records.report.cells import describe_cell, read_cells
 from records.report.figure import limits, sparkline
@@ -18,24 +19,25 @@ from records.trials import Trial
 _MOST_COLUMNS = 24
 
 
-def show_trials(trials: Sequence[Trial], best: Trial | None) -> str:
+def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> str:
     """The table, and above it what all trials have in common."""
     cells = {trial.number: {kind: describe_cell(nodes) for kind, nodes in read_cells(trial.architecture).items()} for trial in trials}
     kinds = list(dict.fromkeys(kind for own in cells.values() for kind in own))
     varied = [label for label in varied_labels(trials) if not any(label.startswith(f"{kind}/") for kind in kinds)]
     shown = varied[:_MOST_COLUMNS]
-    heads = ["trial", "status", "accuracy", "curve", "epochs", "parameters", "multiply-adds", "time", *kinds, *shown, "error"]
-    low, high = limits([y for trial in trials for y in trial.curve if math.isfinite(y)], margin=0.0)
+    heads = ["trial", "status", metric.short, "curve", "epochs", "parameters", "multiply-adds", "time", *kinds, *shown, "error"]
+    curves = {trial.number: [metric.result(y) for y in trial.curve if math.isfinite(y)] for trial in trials}
+    low, high = limits([y for curve in curves.values() for y in curve], margin=0.0)
     rows = []
     for trial in trials:
         own = values_of(trial)
-        finite = [y for y in trial.curve if math.isfinite(y)]
-        texts = ", ".join(f"epoch {n}: {format_accuracy(y)}" for n, y in enumerate(trial.curve, start=1))
+        finite, result = curves[trial.number], last_value(trial)
+        texts = ", ".join(f"epoch {n}: {metric.show(y)}" for n, y in enumerate(trial.curve, start=1))
         spark = sparkline([(trial.status, finite)], low, high, f"trial {trial.number}: {texts}") if finite else "-"
         line = [
             _cell(trial.number, str(trial.number)),
             f'<td data-v="{escape(trial.status)}"><span class="status {escape(trial.status)}">{escape(trial.status)}</span></td>',
-            _cell(last_value(trial), format_accuracy(last_value(trial))),
+            _cell(None if result is None else metric.result(result), metric.show(result)),
             f'<td data-v="{_sort_key(finite[-1] if finite else None)}">{spark}</td>',
             _cell(len(trial.curve), str(len(trial.curve))),
             _cell(trial.parameters, format_count(as_number(trial.parameters))),

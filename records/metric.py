@@ -1,0 +1,45 @@
+"""What the trials of a search are compared by. A score is kept higher where better; people are told what was reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from records.formats import format_accuracy, format_number
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure of trials.
+
+    Attributes:
+        name, short: what people call it, in full and where there is little room.
+        final: what the last value of a trial is called, where its curve is beside it.
+        sign: -1 where lower results are better, so that a score is a result turned round; else 1.
+        percent: whether it is a fraction, which is shown as percent.
+    """
+
+    name: str = "validation accuracy"
+    short: str = "accuracy"
+    final: str = "score"
+    sign: int = 1
+    percent: bool = True
+
+    def format(self, result: float | None) -> str:
+        """A result as people read it."""
+        return format_accuracy(result) if self.percent else format_number(result)
+
+    def result(self, score: float) -> float:
+        """The result that a score stands for."""
+        return self.sign * score + 0.0  # + 0.0: no minus before a zero
+
+    def show(self, score: float | None) -> str:
+        """The result that a score stands for, as people read it."""
+        return self.format(None if score is None else self.result(score))
+
+
+ACCURACY = Metric()
+
+
+def result_metric(optimize_mode: object) -> Metric:
+    """That of somebody's own program, whose results may be anything; ``optimize_mode`` is ``maximize`` or ``minimize``."""
+    return Metric("result", "result", "final result", -1 if optimize_mode == "minimize" else 1, percent=False)
