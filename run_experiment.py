@@ -728,8 +728,10 @@ def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment)
     rows += [["parameters", format_count(best.parameters)], ["multiply-adds", format_count(best.flops)], ["written to", folder.best_path]]
     screen.closing_table(f"Best of {settings.space} by {settings.strategy} on {experiment.data.name}", rows)
     preset = "" if settings.preset == Settings.preset else f" --preset {settings.preset}"
+    # A space of one's own is known to the script that has brought it along, and to no other.
+    program = "run_experiment.py" if space_entry(best.space_name).target.startswith("spaces.") else sys.argv[0]
     screen.next_command(
-        f"python run_experiment.py --retrain {shlex.quote(str(folder.best_path))}{preset}"
+        f"python {shlex.quote(program)} --retrain {shlex.quote(str(folder.best_path))}{preset}"
         f"{repeat_data_flags(settings, experiment.data.name) if experiment.table is None else ''}"
     )
 

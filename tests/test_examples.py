@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shlex
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,11 @@ def test_a_space_of_ones_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     run(monkeypatch, "own_space.py", *search)
     best = json.loads(Path("run/best.json").read_text())
     assert best["space"]["name"] == "tiny" and set(best["architecture"]) == {"convolution", "activation"}
-    assert "python run_experiment.py --retrain run/best.json" in capsys.readouterr().out
+    (command,) = [line for line in capsys.readouterr().out.splitlines() if "--retrain" in line]
+    python, program, *flags = shlex.split(command)
+    assert (python, program) == ("python", str(EXAMPLES / "own_space.py"))
+    run(monkeypatch, "own_space.py", *flags, "--epochs", "1", "--out", "again")
+    assert Path("again/retrained.json").exists(), "the command works"
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 from pathlib import Path
@@ -145,5 +146,8 @@ def test_texts() -> None:
 def test_what_to_type_next(tmp_path: Path) -> None:
     finished = read_run(write_search(tmp_path / "a b", make_trials(4)))
     assert next_command(finished) == f"python run_experiment.py --retrain '{tmp_path / 'a b' / 'best.json'}' --dataset digits"
+    config = json.loads((finished.path / "config.json").read_text()) | {"command": "python examples/own_space.py --space tiny"}
+    (finished.path / "config.json").write_text(json.dumps(config))
+    assert str(next_command(read_run(finished.path))).startswith("python examples/own_space.py --retrain ")
     retrained = read_run(write_retraining(tmp_path / "c", "resnet18", {}, 0.5))
     assert next_command(retrained) is None

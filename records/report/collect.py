@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,6 +215,12 @@ def _read_log(path: Path) -> list[str]:
         return []
 
 
+def _find_program(run: Run) -> str:
+    """The script that was run: another than ours may know a space of its own, which ours does not."""
+    script = re.match(r"python ([\w./-]+\.py)( |$)", str(run.config.get("command")))
+    return script[1] if script else "run_experiment.py"
+
+
 def next_command(run: Run) -> str | None:
     """What to type next: go on with an unfinished run, retrain what a search found."""
     if run.state == "unfinished":
@@ -222,7 +229,7 @@ def next_command(run: Run) -> str | None:
         return command + ("" if "--resume" in command.split() else " --resume")
     if run.is_retraining or run.best is None:
         return None
-    words = ["python", "run_experiment.py", "--retrain", str(run.path / "best.json")]
+    words = ["python", _find_program(run), "--retrain", str(run.path / "best.json")]
     for name, default in (("preset", "quick"), ("data_dir", "data")):
         if run.settings.get(name) not in (None, default):
             words += [f"--{name.replace('_', '-')}", str(run.settings[name])]
