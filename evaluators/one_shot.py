@@ -63,7 +63,8 @@ class SupernetTraining(LightningModule):
         return {"loss": loss, "accuracy": (logits.detach().argmax(1) == labels).float().mean()}
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = make_optimizer(self.model, self._recipe)
+        # In half precision Lightning refuses to clip the gradients of a fused optimizer, which might have scaled them.
+        optimizer = make_optimizer(self.model, self._recipe, fused=self.trainer.precision == "32-true")
         schedule = LambdaLR(optimizer, learning_rate_factor(self._recipe, self._epochs, self._steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

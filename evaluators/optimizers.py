@@ -19,17 +19,20 @@ ADAMW_SHARE = 0.1
 ADAMW_BETA2 = 0.95
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """The recipe's optimizer over the trainable parameters; without weight decay on vectors (norms, biases) unless ``decay_norms``."""
+def make_optimizer(network: nn.Module, recipe: Recipe, *, fused: bool = True) -> Optimizer:
+    """The recipe's optimizer over the trainable parameters; without weight decay on vectors (norms, biases) unless ``decay_norms``.
+
+    ``fused``: SGD and Adam take their steps in one pass over memory.
+    """
     if recipe.optimizer == "muon":
         return _make_muon(network, recipe)
     groups = _decay_groups([p for p in network.parameters() if p.requires_grad], recipe)
     if recipe.optimizer == "sgd":
         nesterov = recipe.nesterov and recipe.momentum > 0
-        return torch.optim.SGD(groups, recipe.initial_lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
+        return torch.optim.SGD(groups, recipe.initial_lr, momentum=recipe.momentum, nesterov=nesterov, fused=fused)
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, recipe.initial_lr, momentum=recipe.momentum)
-    return torch.optim.Adam(groups, recipe.initial_lr, betas=(recipe.momentum, 0.999), fused=True)
+    return torch.optim.Adam(groups, recipe.initial_lr, betas=(recipe.momentum, 0.999), fused=fused)
 
 
 def _decay_groups(parameters: list[nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from records.best import load_best
 from records.trials import Trial, TrialLog
 from run_experiment import main
 
-TRIALS = 300
+TRIALS = 600
 SECONDS_A_TRIAL = 0.01  # where it is to be killed: a table answers faster than one can kill
 AMID_TRIALS = 0.2  # seconds at most that a search goes on with its trials before it is killed
 SHARE_OF_STARTS = 0.3  # of the kills: already while the program starts or hears of the trials that are done

@@ -46,9 +46,9 @@ def seeded(space: type[ModelSpace], arguments: dict[str, Any]) -> ModelSpace:
         return make_space(space, arguments)
 
 
-def evaluator(folder: Path, epochs: int, seed: int = 0) -> Any:
-    recipe, device = make_recipe({"initial_lr": 0.05, "batch_size": 20}), torch.device("cpu")
-    settings = {"data": make_data(), "epochs": epochs, "recipe": recipe, "seed": seed, "device": device, "precision": torch.float32}
+def evaluator(folder: Path, epochs: int, seed: int = 0, precision: torch.dtype = torch.float32) -> Any:
+    recipe, device = make_recipe({"initial_lr": 0.05, "batch_size": 20, "grad_clip": 5.0}), torch.device("cpu")
+    settings = {"data": make_data(), "epochs": epochs, "recipe": recipe, "seed": seed, "device": device, "precision": precision}
     return make_supernet_evaluator(**settings, checkpoints=folder)
 
 
@@ -73,6 +73,14 @@ def test_every_one_shot_pair_finds_a_legal_architecture_and_repeats_itself(space
     assert 0 <= found[0].validation_accuracy <= 1
     assert found[0] == found[1]
     assert found[0].probabilities != found[2].probabilities
+
+
+@pytest.mark.parametrize("supernet", SUPERNETS)
+def test_a_search_in_bfloat16_clips_gradients_too(supernet: str, tmp_path: Path) -> None:
+    strategy = STRATEGIES["darts"].load()(seed=0, trials=1, supernet=supernet)
+    space = RawFormatModelSpace(seeded(SPACES["darts"].load(), SMALL), evaluator(tmp_path, 1, precision=torch.bfloat16))
+    strategy(space, SequentialExecutionEngine())
+    assert 0 <= strategy.result().validation_accuracy <= 1
 
 
 def test_the_papers_rule() -> None:
