@@ -45,7 +45,7 @@ def gaussian_process(*, seed: int, trials: int, open_trials: int = 1, shared: Sh
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # the argument is; the sampler is not
         sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=max(2, min(20, trials // 4)), deterministic_objective=True)
-    return OptunaStrategy(sampler, shared=shared)
+    return OptunaStrategy(sampler, explore=np.random.RandomState(seed), shared=shared)
 
 
 def nsga2(*, seed: int, trials: int, open_trials: int = 1, shared: SharedStudy | None = None, costs: Sequence[str] = ()) -> OptunaStrategy:
@@ -68,8 +68,8 @@ class OptunaStrategy(Strategy):
     sampler
         One of Optuna's.
     explore
-        Draws a new sample near one that the sampler repeats; ``None``: repeats go to the engine, which answers them from its record. A
-        Gaussian process wants the latter: told again, it is sure of that place and moves on, where TPE would only come back more often.
+        Draws a new sample near one that the sampler repeats, of which it would learn nothing; ``None``: repeats go to the engine, which
+        answers them from its record.
     costs
         Further objectives, lower is better: names of facts that the engine has of every trial (``InProcessEngine.facts_of``).
     shared

@@ -77,9 +77,8 @@ def samples_of(results: list[TrialResult]) -> set[str]:
 def test_each_process_knows_the_trials_of_all(strategy: str, url: str, opened: Any) -> None:
     first = explore(strategy, SharedStudy(opened(url), "s", "1" * 32))
     second = explore(strategy, SharedStudy(opened(url), "s", "2" * 32))
-    if strategy != "gp":  # which comes back on purpose to what is best, and ends where it finds nothing else
-        assert len(first) == len(second) == 5
-        assert not samples_of(first) & samples_of(second), "with one seed, and yet none tries what the other has"
+    assert len(first) == len(second) == 5
+    assert not samples_of(first) & samples_of(second), "with one seed, and yet none tries what the other has"
     study = optuna.load_study(study_name="s", storage=opened(url))
     complete = study.get_trials(states=[TrialState.COMPLETE])
     for member, results in (("1", first), ("2", second)):
