@@ -315,6 +315,16 @@ class Experiment:
         )
 
 
+def follow_epochs(engine: Any, keeper: TrialKeeper) -> None:
+    """Let ``keeper`` hear of every intermediate score of the trials of ``engine``."""
+    from nni.nas.execution import ModelEventType
+
+    engine.register_model_event_callback(
+        ModelEventType.IntermediateMetric,
+        lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
+    )
+
+
 def open_scalars(folder: RunFolder, settings: Settings, metric: Metric = ACCURACY) -> Scalars:
     """Where TensorBoard's scalars go: into the run's folder, or nowhere unless they were asked for."""
     return Scalars(folder.path / "tensorboard" if settings.tensorboard else None, metric)
@@ -524,7 +534,6 @@ def search_trials(
     """
     import nni
     from nni.nas.evaluator import FunctionalEvaluator
-    from nni.nas.execution import ModelEventType
     from nni.nas.space import SimplifiedModelSpace
 
     from spaces.choices import count_configurations, first_sample, restrict
@@ -589,10 +598,7 @@ def search_trials(
             on_result=keeper.note,
         ) as engine,
     ):
-        engine.register_model_event_callback(
-            ModelEventType.IntermediateMetric,
-            lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
-        )
+        follow_epochs(engine, keeper)
         if default is not None and chosen is None:
             # The default configuration comes first: no such search ends worse than what its person began with.
             engine.submit_models(explored.freeze(first_sample(architecture, default, searched, experiment.recipe)))
@@ -619,7 +625,6 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
         )
     pruner_entry(settings.pruner)
     quiet_libraries()
-    from nni.nas.execution import ModelEventType
     from nni.nas.space import SimplifiedModelSpace
 
     from evaluators.command import TrialCommand
@@ -654,10 +659,7 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
                 **budget,
             ) as engine,
         ):
-            engine.register_model_event_callback(
-                ModelEventType.IntermediateMetric,
-                lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
-            )
+            follow_epochs(engine, keeper)
             more = {"open_trials": settings.concurrency} if strategy.is_optunas else {}
             more |= join_study(storage, folder, settings)
             strategy.load()(seed=settings.seed, trials=total, **more)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)

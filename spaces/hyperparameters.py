@@ -8,16 +8,22 @@ from nni.mutable import Categorical, LabeledMutable, Numerical, Sample, SampleVa
 from nni.mutable.exception import SampleMissingError
 
 
+def check_is_real(label: str, sample: Sample, expected: str) -> SampleValidationError | None:
+    """What is wrong where ``sample`` has no finite number at ``label``; NNI 3.0's ``Numerical`` takes NaN, and ``True`` for 1."""
+    if label not in sample:
+        return SampleMissingError(label, list(sample))
+    value = sample[label]
+    if isinstance(value, bool) or not isinstance(value, float | int) or not math.isfinite(value):
+        return SampleValidationError(f"{label} is {value!r}; it is {expected}")
+    return None
+
+
 class FiniteNumerical(Numerical):
-    """A ``Numerical`` that takes real numbers only: NNI 3.0's takes NaN for any range, and ``True`` for 1."""
+    """A ``Numerical`` that takes real numbers only."""
 
     def check_contains(self, sample: Sample) -> SampleValidationError | None:
-        if self.label not in sample:
-            return SampleMissingError(self.label, list(sample))
-        value = sample[self.label]
-        if isinstance(value, bool) or not isinstance(value, float | int) or not math.isfinite(value):
-            return SampleValidationError(f"{self.label} is {value!r}; it is a number from {self.low} to {self.high}")
-        return super().check_contains(sample)
+        error = check_is_real(self.label, sample, f"a number from {self.low} to {self.high}")
+        return error if error is not None else super().check_contains(sample)
 
 
 def search_hyperparameters() -> dict[str, LabeledMutable]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nni.mutable import Categorical, LabeledMutable, Numerical, Sample, SampleValidationError
-from nni.mutable.exception import SampleMissingError
 from scipy.stats import uniform
 
 from spaces import SpaceError
 from spaces.choices import require_labels
+from spaces.hyperparameters import check_is_real
 
 # What each type takes, in this order; a choice takes any number of candidates.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -56,11 +56,10 @@ class NniNumber(Numerical):
         return int(value) if self.whole else float(value)
 
     def check_contains(self, sample: Sample) -> SampleValidationError | None:
-        if self.label not in sample:
-            return SampleMissingError(self.label, list(sample))
+        error = check_is_real(self.label, sample, "a number")
+        if error is not None:
+            return error
         value = sample[self.label]
-        if isinstance(value, bool) or not isinstance(value, float | int) or not math.isfinite(value):
-            return SampleValidationError(f"{self.label} is {value!r}; it is a number")
         tolerance = 1e-9 * (self.quantize or 0.0)
         if not math.isclose(self.qclip(value), value, rel_tol=1e-9, abs_tol=tolerance):
             steps = f" in steps of {self.quantize:g}" if self.quantize is not None else ""

@@ -68,8 +68,7 @@ class OptunaStrategy(Strategy):
     sampler
         One of Optuna's.
     explore
-        Draws a new sample near one that the sampler repeats, of which it would learn nothing; ``None``: repeats go to the engine, which
-        answers them from its record.
+        Draws a new sample near one that the sampler repeats, of which it would learn nothing.
     costs
         Further objectives, lower is better: names of facts that the engine has of every trial (``InProcessEngine.facts_of``).
     shared
@@ -81,7 +80,7 @@ class OptunaStrategy(Strategy):
         self,
         sampler: optuna.samplers.BaseSampler,
         *,
-        explore: np.random.RandomState | None = None,
+        explore: np.random.RandomState,
         costs: Sequence[str] = (),
         shared: SharedStudy | None = None,
     ) -> None:
@@ -176,13 +175,13 @@ class OptunaStrategy(Strategy):
             self.engine.wait_models()
 
     def _ask(self, distributions: dict[str, BaseDistribution]) -> tuple[Trial, dict[str, Any]]:
-        """The sampler's next sample; where it repeats itself and ``explore`` is given, a new one beside what it proposed."""
+        """The sampler's next sample; where it repeats itself, a new one beside what it proposed."""
         if self._shared is not None:
             self._notice_others(distributions)
         trial = self._begin(self._again.pop(0), distributions) if self._again else self._propose(distributions)
         sample = self._decode(trial.params)
-        if self._explore is not None and sample_key(sample) in self._asked:
-            moved = self._move_away(trial.params, distributions, self._explore)
+        if sample_key(sample) in self._asked:
+            moved = self._move_away(trial.params, distributions)
             self._study.tell(trial, state=TrialState.FAIL)
             trial = self._begin(moved, distributions)
             sample = self._decode(trial.params)
@@ -209,15 +208,13 @@ class OptunaStrategy(Strategy):
     def _decode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return {label: encoder.decode(parameters) for label, encoder in self._encoders.items()}
 
-    def _move_away(
-        self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], random: np.random.RandomState
-    ) -> dict[str, Any]:
+    def _move_away(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
         """``parameters`` with one choice after another drawn anew until they are a new sample, or until patience ends."""
         moved = dict(parameters)
         choices = {name: choice for name, choice in distributions.items() if isinstance(choice, CategoricalDistribution)}
         for _ in range(MAX_MOVES if choices else 0):
-            name = list(choices)[random.randint(len(choices))]
-            moved[name] = choices[name].choices[random.randint(len(choices[name].choices))]
+            name = list(choices)[self._explore.randint(len(choices))]
+            moved[name] = choices[name].choices[self._explore.randint(len(choices[name].choices))]
             if sample_key(self._decode(moved)) not in self._asked:
                 break
         return moved
