@@ -139,6 +139,10 @@ def as_markdown(done: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def rows_done(kept: Path) -> dict[str, Any]:
+    return json.loads(kept.read_text()) if kept.exists() else {}
+
+
 def is_done(result: dict[str, Any] | None, row: Row) -> bool:
     """Whether ``result`` is of this row as it now reads, with all its seeds."""
     if result is None or (result["search"], result["retrain"]) != (row.search, row.retrain):
@@ -163,13 +167,14 @@ def main() -> None:
         print(json.dumps({name: {"test_accuracy": row["test_accuracies"][0], "seconds": row["seconds"]} for name, row in done.items()}))
         return
     kept = ROOT / "docs" / "lab_table.json"
-    done = json.loads(kept.read_text()) if kept.exists() else {}
     for name in arguments.rows:
-        if not is_done(done.get(name), ROWS[name]):
+        if not is_done(rows_done(kept).get(name), ROWS[name]):
             print(f"{name}: {ROWS[name].note}", flush=True)
-            done[name] = {**fill(name, ROWS[name], arguments.runs, [*SEARCH.split(), *data]), "machine": arguments.machine}
+            row = {**fill(name, ROWS[name], arguments.runs, [*SEARCH.split(), *data]), "machine": arguments.machine}
+            done = {**rows_done(kept), name: row}  # read anew: another process may have filled in another row meanwhile
             kept.write_text(json.dumps(done, indent=2) + "\n")
             write_section(ROOT / "docs" / "results.md", as_markdown(done), BEGIN, END)
+    done = rows_done(kept)
     print(as_markdown(done))
     print(json.dumps({name: round(statistics.mean(row["test_accuracies"]), 4) for name, row in done.items()}))
 
