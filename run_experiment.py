@@ -35,7 +35,7 @@ from records.lines import EpochLog
 from records.log import log_to
 from records.metric import ACCURACY, Metric
 from records.parameter_record import ParameterRecord
-from records.pareto import save_pareto
+from records.pareto import LATENCY, save_pareto
 from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.report import write_report
@@ -282,12 +282,14 @@ class Experiment:
         pool = WorkerPool(workers, run, threads=max(1, torch.get_num_threads() // workers))
         return ConcurrentEngine(pool.start, concurrency=workers, close=pool.close, **options)
 
-    def measure(self, network: Any) -> dict[str, int]:
-        """Parameters and multiply-adds of a network on these images."""
-        from evaluators.complexity import measure_complexity
+    def measure(self, network: Any) -> dict[str, Any]:
+        """Parameters and multiply-adds of a network on these images; its latency where the search has it as an objective."""
+        from evaluators.complexity import measure_complexity, measure_latency
 
-        size = measure_complexity(network, self.image_shape)
-        return {"parameters": size["parameters"], "flops": size["flops"]}
+        size: dict[str, Any] = {**measure_complexity(network, self.image_shape)}
+        if LATENCY in (self.settings.objectives or ()):
+            size[LATENCY] = measure_latency(network, self.image_shape, device=self.device, precision=self.precision)
+        return size
 
     def write_best(
         self,
@@ -397,6 +399,8 @@ def search(settings: Settings, screen: Screen) -> None:
     if settings.objectives and not strategy.several_objectives:
         fitting = ", ".join(name for name, other in STRATEGIES.items() if other.several_objectives)
         raise StrategyError(f"{settings.strategy} has one objective, the accuracy: leave out --objectives, or take {fitting}")
+    if LATENCY in (settings.objectives or ()) and settings.workers > 1:
+        raise StrategyError(f"trials side by side slow each other down, so that no {LATENCY} can be measured: leave out --workers")
     if strategy.several_objectives and settings.pruner != Settings.pruner:
         raise StrategyError(f"a trial that ends early can be best in its size: leave out --pruner, which {settings.strategy} cannot use")
     quiet_libraries()
@@ -438,19 +442,20 @@ def search(settings: Settings, screen: Screen) -> None:
             trials = max(1, int(settings.time_budget / table.mean_seconds(epochs)))
         size = f"{len(table):,} rows of {settings.table}, {epochs} epochs a trial"
         screen.say(f"{table.name}: {size}; time is the table's, in seconds of training")
-    experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs, table)
     identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials}
     identity |= settings.trial_flags | settings.one_shot_flags
-    if strategy.several_objectives:
-        identity["objectives"] = experiment.objectives
     if chosen is not None:
         identity |= {"search_space": settings.search_space, "start_step": settings.start_step}
-    with open_study_storage(settings) as storage, experiment.open_folder(settings.strategy, **identity) as folder:
-        if strategy.one_shot:
-            search_one_shot(experiment, folder)
-        else:
-            search_trials(experiment, folder, pinned, trials, chosen, join_study(storage, folder, settings))
-        show_best(load_best(folder.best_path), folder, experiment)
+    with open_study_storage(settings) as storage:  # before the images are loaded, which takes long: it may not be there
+        experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs, table)
+        if strategy.several_objectives:
+            identity["objectives"] = experiment.objectives
+        with experiment.open_folder(settings.strategy, **identity) as folder:
+            if strategy.one_shot:
+                search_one_shot(experiment, folder)
+            else:
+                search_trials(experiment, folder, pinned, trials, chosen, join_study(storage, folder, settings))
+            show_best(load_best(folder.best_path), folder, experiment)
 
 
 def open_table(settings: Settings) -> Any:
@@ -753,7 +758,10 @@ def retrain(settings: Settings, screen: Screen) -> None:
 
     best = load_architecture(settings.retrain or "", settings.pins)
     entry, preset = space_entry(best.space_name), PRESETS[settings.preset]
-    check_architecture(best.architecture, legal_choices(make_space(entry.load(), best.space_arguments).simplify()))
+    try:
+        check_architecture(best.architecture, legal_choices(make_space(entry.load(), best.space_arguments).simplify()))
+    except RecordError as error:
+        raise RecordError(f"{settings.retrain}: {error}") from None
     for label, value in settings.pins.items():
         if label not in HYPERPARAMETERS and best.architecture.get(label) != value:
             raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(HYPERPARAMETERS)}")

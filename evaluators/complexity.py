@@ -1,8 +1,10 @@
-"""Size of a network: parameters and multiply-adds."""
+"""Size and speed of a network: parameters, multiply-adds, latency."""
 
 from __future__ import annotations
 
 import copy
+import statistics
+import time
 from collections.abc import Callable, Sequence
 from typing import TypedDict
 
@@ -10,7 +12,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from evaluators.devices import autocast
+
 AUXILIARY = "auxiliary_head."
+WARM_UP_PASSES = 3
+MOST_PASSES, LEAST_PASSES, LATENCY_SECONDS = 200, 10, 0.5
 
 
 class Complexity(TypedDict):
@@ -50,3 +56,24 @@ def count_multiply_adds(network: nn.Module, image_shape: Sequence[int]) -> int:
 def measure_complexity(network: nn.Module, image_shape: Sequence[int]) -> Complexity:
     """Parameters and multiply-adds of ``network``, as ``count_parameters`` and ``count_multiply_adds`` count them."""
     return {"parameters": count_parameters(network), "flops": count_multiply_adds(network, image_shape)}
+
+
+@torch.no_grad()
+def measure_latency(
+    network: nn.Module, image_shape: Sequence[int], *, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32
+) -> float:
+    """Milliseconds that ``network`` takes to answer one image of ``image_shape`` (C, H, W) in inference, alone in its batch.
+
+    It is the median of at least 10 passes on ``device``, half a second of them after a few to warm up, with as many threads as torch now
+    uses; it depends on what else the machine does. The network is left as it was.
+    """
+    device = torch.device(device)
+    shadow = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last).eval()
+    image = torch.zeros(1, *image_shape, device=device).contiguous(memory_format=torch.channels_last)
+    seconds: list[float] = []
+    while len(seconds) < WARM_UP_PASSES + LEAST_PASSES or (sum(seconds) < LATENCY_SECONDS and len(seconds) < MOST_PASSES):
+        start = time.perf_counter()
+        with autocast(device, precision):
+            shadow(image).float().sum().item()  # the value is waited for, on a GPU too
+        seconds.append(time.perf_counter() - start)
+    return round(1000 * statistics.median(seconds[WARM_UP_PASSES:]), 3)

@@ -111,7 +111,7 @@ class Table:
         """Raise ``EvaluatorError`` unless the table has these sizes."""
         missing = [name for name in names if name not in next(iter(self.rows.values())).facts]
         if missing:
-            raise EvaluatorError(f"the table of {self.name} does not say how many {missing[0]} a sample has")
+            raise EvaluatorError(f"the table of {self.name} has no {missing[0]} of its samples")
 
     def test_accuracy(self, sample: Mapping[str, Any]) -> float | None:
         """The test accuracy (a fraction) after the longest training, where the table has it: for the end of a search, not for the way."""

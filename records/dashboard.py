@@ -112,7 +112,13 @@ def _frozen(trial: Trial, scales: dict[str, Scale], objectives: list[str], sign:
     for label, value in values_of(trial).items():
         if label in scales:
             parameters[label], distributions[label] = _parameter(value, scales[label])
-    facts = {"seconds": round(trial.seconds, 1), "parameters": trial.parameters, "multiply-adds": trial.flops, "error": trial.error}
+    facts = {
+        "seconds": round(trial.seconds, 1),
+        "parameters": trial.parameters,
+        "multiply-adds": trial.flops,
+        "latency": trial.latency,
+        "error": trial.error,
+    }
     frozen = optuna.trial.create_trial(
         state=state,
         values=values if state == states.COMPLETE else None,

@@ -29,6 +29,11 @@ def format_count(number: float | None) -> str:
     return f"{number:.{digits}f} {unit}"
 
 
+def format_milliseconds(number: float | None) -> str:
+    """A latency in three digits, ``4.53 ms``; ``-`` where there is none."""
+    return "-" if number is None or not math.isfinite(number) else f"{number:.3g} ms"
+
+
 def format_seconds(seconds: float | None) -> str:
     """A duration: ``0.5 s``, ``42 s``, ``1 min 23 s``, ``2 h 05 min``; ``-`` where there is none."""
     if seconds is None or not math.isfinite(seconds):

@@ -15,7 +15,7 @@ from typing import Any
 
 from records import RecordError
 from records.files import show
-from records.nni_files import read_search_space, read_yaml
+from records.nni_files import is_parameter, read_search_space, read_yaml
 from records.settings import LARGEST_SEED
 
 # Tuners and advisors, their names folded -> (strategy, pruner, whether that is the thing itself rather than the nearest to it)
@@ -168,7 +168,10 @@ def load_config(path: Path) -> NniConfig:
         RecordError: the file, or the search space that it names, cannot be read; a key is unknown, or a value is not what it takes; it
             asks for what is not here: another machine, annotations, a tuner of one's own.
     """
-    top = _Section(str(path), "", read_yaml(path))
+    document = read_yaml(path)
+    if isinstance(document, dict) and document and all(is_parameter(value) for value in document.values()):
+        raise RecordError(f"{path}: this is a search space, and no experiment's configuration: it goes with --search-space")
+    top = _Section(str(path), "", document)
     config = NniConfig(experiment=top.take_text("experimentName"))
     top.take("authorName"), top.take("description")
     if top.take("experimentType") not in (None, "hpo"):

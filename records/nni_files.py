@@ -24,15 +24,24 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
+_KEYS_OF_EXPERIMENTS = ("trialCommand", "trial", "trialConcurrency", "tuner", "searchSpaceFile", "searchSpacePath", "maxTrialNumber")
 
 
 def read_search_space(path: Path) -> Any:
     """The content of ``search_space.json``, or of the same in YAML, which NNI takes too.
 
     Raises:
-        RecordError: the file cannot be read, or is neither.
+        RecordError: the file cannot be read, is neither, or is the other one of NNI's files.
     """
-    return read_yaml(path) if path.suffix in (".yml", ".yaml") else read_json(path)
+    document = read_yaml(path) if path.suffix in (".yml", ".yaml") else read_json(path)
+    if isinstance(document, dict) and any(key in document and not is_parameter(document[key]) for key in _KEYS_OF_EXPERIMENTS):
+        raise RecordError(f"{path}: this describes an experiment, and no search space: it goes with --config")
+    return document
+
+
+def is_parameter(value: Any) -> bool:
+    """Whether ``value`` is what a search space says of a parameter."""
+    return isinstance(value, dict) and "_type" in value
 
 
 def read_yaml(path: Path) -> Any:

@@ -13,11 +13,13 @@ from records.trials import Trial
 FORMAT = "retiarius-pareto"
 VERSION = 1
 ACCURACY = "accuracy"
+LATENCY = "latency"
 # name -> (whether higher is better, its value for a completed trial)
 OBJECTIVES: dict[str, tuple[bool, Callable[[Trial], float | None]]] = {
     ACCURACY: (True, lambda trial: trial.score),
     "parameters": (False, lambda trial: trial.parameters),
     "flops": (False, lambda trial: trial.flops),
+    LATENCY: (False, lambda trial: trial.latency),
 }
 
 

@@ -183,6 +183,11 @@ def _check_action(settings: Settings) -> None:
         return
     if settings.space is None or settings.strategy is None:
         missing = "--space" if settings.space is None else "--strategy"
+        if settings.space is None and settings.strategy is None and "backbone" in settings.pins:
+            backbone = settings.pins["backbone"]
+            raise RecordError(
+                f"nothing to do with {backbone}: --retrain {backbone} trains it, --space zoo --strategy hpo searches its settings"
+            )
         raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
 
 
@@ -314,7 +319,7 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         "--objectives",
         type=_objectives,
         metavar="NAMES",
-        help="of nsga2: accuracy,parameters (default), or with flops; see pareto.json",
+        help="of nsga2: accuracy,parameters (default), or with flops or the measured latency; see pareto.json",
     )
     how.add_argument("--table", type=Path, metavar="FILE", help="for --evaluator table: a CSV file, as it is or compressed by gzip")
     how.add_argument(

@@ -78,7 +78,7 @@ class TrialKeeper:
                 "curve": trial.curve,
                 "seconds": trial.seconds,
                 "error": trial.error,
-                "facts": {"parameters": trial.parameters, "flops": trial.flops},
+                "facts": {"parameters": trial.parameters, "flops": trial.flops, "latency": trial.latency},
             }
             for trial in self.trials
         ]

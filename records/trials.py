@@ -34,6 +34,7 @@ class Trial:
         seconds: duration.
         parameters: number of trainable parameters.
         flops: multiply-adds of one forward pass of one image.
+        latency: milliseconds of one forward pass of one image, measured; None unless the search asked for it.
         error: one line, for a failed trial.
         finished: time of the end, ISO 8601, UTC.
     """
@@ -47,6 +48,7 @@ class Trial:
     seconds: float = 0.0
     parameters: int | None = None
     flops: int | None = None
+    latency: float | None = None
     error: str | None = None
     finished: str = field(default_factory=_now)
 
@@ -136,9 +138,11 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "seconds": (float, int),
     "parameters": (int, type(None)),
     "flops": (int, type(None)),
+    "latency": (float, int, type(None)),
     "error": (str, type(None)),
     "finished": (str,),
 }
+_LATER = ("latency",)  # records of earlier versions are without
 
 
 def _parse(line: bytes) -> Trial:
@@ -149,9 +153,9 @@ def _parse(line: bytes) -> Trial:
     if not isinstance(document, dict):
         raise RecordError(f"found {show(document)}, expected a trial")
     for name, kinds in _FIELDS.items():
-        if name not in document:
+        if name not in document and name not in _LATER:
             raise RecordError(f"the key {name!r} is missing")
-        if not _is_a(document[name], kinds):
+        if not _is_a(document.setdefault(name), kinds):
             raise RecordError(f"{name!r} is {show(document[name])}, expected {_describe(kinds)}")
     if not all(_is_a(score, (float, int, type(None))) for score in document["curve"]):
         raise RecordError(f"'curve' is {show(document['curve'])}, expected a list of numbers")

@@ -185,6 +185,17 @@ def test_numbers_without_a_point_are_numbers(tmp_path: Path) -> None:
     assert read_search_space(path) == {"lr": {"_type": "loguniform", "_value": [1e-4, 0.1]}}
 
 
+def test_the_wrong_one_of_the_two_files_is_told_apart(tmp_path: Path) -> None:
+    config, space = tmp_path / "config.yml", tmp_path / "search_space.json"
+    config.write_text("trialCommand: python main.py\nsearchSpaceFile: search_space.json\n")
+    space.write_text(json.dumps({"trial": {"_type": "choice", "_value": [1, 2]}, "tuner": {"_type": "uniform", "_value": [0, 1]}}))
+    with pytest.raises(RecordError, match="it goes with --config"):
+        read_search_space(config)
+    with pytest.raises(RecordError, match="it goes with --search-space"):
+        load_config(space)
+    assert set(read_search_space(space)) == {"trial", "tuner"}, "parameters may have any name"
+
+
 def test_a_search_space_that_is_not_json(tmp_path: Path) -> None:
     path = tmp_path / "space.json"
     path.write_text('{"lr": {"_type": "uniform", "_value": [0, NaN]}}')

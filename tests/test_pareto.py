@@ -67,6 +67,27 @@ def test_nsga2_finds_the_front_and_writes_it(capsys: pytest.CaptureFixture[str])
     assert points[0][0] == json.loads(Path("run/best.json").read_text())["score"]["value"]
 
 
+@pytest.mark.slow
+def test_nsga2_measures_latency(capsys: pytest.CaptureFixture[str]) -> None:
+    zoo = ["--space", "zoo", "--strategy", "nsga2", "--objectives", "accuracy,latency,flops", "--trials", "4", "--epochs", "1"]
+    zoo += ["--dataset", "digits", "--device", "cpu", "--precision", "float32", "--set", "stem=own"]
+    assert main([*zoo, "--out", "run"]) == 0
+    trials = {trial.number: trial for trial in TrialLog(Path("run/trials.jsonl")).read()}
+    assert all(trial.latency is not None and 0 < trial.latency < 10_000 for trial in trials.values())
+    document = json.loads(Path("run/pareto.json").read_text())
+    assert document["objectives"] == ["accuracy", "latency", "flops"]
+    for point in document["points"]:
+        assert point["objectives"]["latency"] == trials[point["trial"]].latency
+    recorded = Path("run/trials.jsonl").read_bytes()
+    assert main([*zoo, "--out", "run", "--resume"]) == 0
+    assert Path("run/trials.jsonl").read_bytes() == recorded, "what was measured is not measured again"
+    assert main([*zoo, "--out", "other", "--workers", "2"]) == 2
+    assert "leave out --workers" in capsys.readouterr().err
+    assert main(["--report", "run"]) == 0
+    page = Path("run/report.html").read_text()
+    assert f"{trials[0].latency:.3g} ms" in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -74,7 +95,8 @@ def test_nsga2_finds_the_front_and_writes_it(capsys: pytest.CaptureFixture[str])
             ["--strategy", "tpe", "--objectives", "accuracy,flops"],
             "tpe has one objective, the accuracy: leave out --objectives, or take nsga2",
         ),
-        (["--strategy", "nsga2", "--objectives", "accuracy,weight"], "'weight' is not one of accuracy, parameters, flops"),
+        (["--strategy", "nsga2", "--objectives", "accuracy,weight"], "'weight' is not one of accuracy, parameters, flops, latency"),
+        (["--strategy", "nsga2", "--objectives", "accuracy,latency"], "has no latency of its samples"),
         (["--strategy", "nsga2", "--epochs", "200", "--pruner", "halving"], "leave out --pruner"),
     ],
 )

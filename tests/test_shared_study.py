@@ -186,6 +186,11 @@ def test_what_cannot_be_shared_is_one_line(table: Path, capsys: pytest.CaptureFi
     assert not Path("run").exists()
 
 
+def test_a_storage_is_tried_before_the_images_are_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--space", "zoo", "--strategy", "tpe", "--dataset", "nowhere", "--storage", "nonsense", "--out", "run"]) == 2
+    assert "no URL of a storage" in capsys.readouterr().err
+
+
 def start(out: str, storage: str, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(PROGRAM), *SEARCH, "--storage", storage, "--out", out, *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)

@@ -228,7 +228,7 @@ def test_limits_on_the_size_are_those_of_the_table(made_up: Path, in_a_folder_of
     trials = TrialLog(Path("run/trials.jsonl")).read()
     assert len(trials) == 10
     assert max(trial.parameters or 0 for trial in trials) == 300_000
-    with pytest.raises(EvaluatorError, match="does not say how many flops"):
+    with pytest.raises(EvaluatorError, match="has no flops of its samples"):
         load_table(small_table(tmp_path, "a,4,0.5,10,0.7,30,1000")).check_sizes(["parameters", "flops"])
 
 

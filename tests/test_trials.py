@@ -54,6 +54,16 @@ def test_trials_round_trip(tmp_path: Path) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", log.read()[0].finished)
 
 
+def test_a_record_of_before_latencies_were_measured_is_read(tmp_path: Path) -> None:
+    log = TrialLog(tmp_path / "trials.jsonl")
+    log.append(make_trial(0, latency=4.5))
+    assert log.read()[0].latency == 4.5
+    document = json.loads(log.path.read_text())
+    del document["latency"]
+    log.path.write_text(json.dumps(document) + "\n")
+    assert log.read()[0].latency is None
+
+
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_not_finite_is_a_failed_trial(tmp_path: Path, score: float) -> None:
     log = TrialLog(tmp_path / "trials.jsonl")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from records.formats import format_accuracy, format_count, format_seconds
+from records.formats import format_accuracy, format_count, format_milliseconds, format_seconds
 from records.metric import Metric
-from records.pareto import ACCURACY
+from records.pareto import ACCURACY, LATENCY
 from records.report.cells import describe_cell, read_cells
 from records.report.figure import limits, sparkline
 from records.report.labels import constants, values_of, varied_labels
@@ -25,7 +25,8 @@ def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> 
     kinds = list(dict.fromkeys(kind for own in cells.values() for kind in own))
     varied = [label for label in varied_labels(trials) if not any(label.startswith(f"{kind}/") for kind in kinds)]
     shown = varied[:_MOST_COLUMNS]
-    heads = ["trial", "status", metric.short, "curve", "epochs", "parameters", "multiply-adds", "time", *kinds, *shown, "error"]
+    measured = [LATENCY] if any(trial.latency is not None for trial in trials) else []
+    heads = ["trial", "status", metric.short, "curve", "epochs", "parameters", "multiply-adds", *measured, "time", *kinds, *shown, "error"]
     curves = {trial.number: [metric.result(y) for y in trial.curve if math.isfinite(y)] for trial in trials}
     low, high = limits([y for curve in curves.values() for y in curve], margin=0.0)
     rows = []
@@ -42,6 +43,7 @@ def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> 
             _cell(len(trial.curve), str(len(trial.curve))),
             _cell(trial.parameters, format_count(as_number(trial.parameters))),
             _cell(trial.flops, format_count(as_number(trial.flops))),
+            *(_cell(trial.latency, format_milliseconds(as_number(trial.latency))) for _ in measured),
             _cell(trial.seconds, format_seconds(as_number(trial.seconds))),
             *(_cell(cells[trial.number].get(kind, ""), cells[trial.number].get(kind, "-")) for kind in kinds),
             *(_cell(own.get(label), show_value(own.get(label))) for label in shown),
@@ -61,16 +63,14 @@ def show_front(pareto: Mapping[str, Any]) -> str:
     names = list(dict.fromkeys(name for point in points for name in as_object(point.get("objectives"))))
     if not names:
         return paragraph("pareto.json has no points.")
+    formats: dict[str, Callable[[float | None], str]] = {ACCURACY: format_accuracy, LATENCY: format_milliseconds}
     head = "".join(f'<th scope="col">{escape(name, 40)}</th>' for name in ("trial", *names, "architecture"))
     rows = ""
     for point in points:
         values, architecture = as_object(point.get("objectives")), as_object(point.get("architecture"))
         cells = read_cells(architecture)
         words = {kind: describe_cell(nodes) for kind, nodes in cells.items()} or architecture
-        texts = [
-            format_accuracy(as_number(values.get(name))) if name == ACCURACY else format_count(as_number(values.get(name)))
-            for name in names
-        ]
+        texts = [formats.get(name, format_count)(as_number(values.get(name))) for name in names]
         line = [show_value(point.get("trial")), *texts, "; ".join(f"{label} {show_value(value)}" for label, value in words.items())]
         rows += f"<tr>{''.join(f'<td>{escape(text, 600)}</td>' for text in line)}</tr>"
     return f'<div class="scroll"><table class="lab"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
