@@ -29,9 +29,9 @@ from typing import Any
 from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
+from records.epoch_keeper import EpochKeeper
 from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
-from records.lines import EpochLog
 from records.log import log_to
 from records.metric import ACCURACY, Metric
 from records.parameter_record import ParameterRecord
@@ -480,30 +480,24 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     from evaluators.recipes import make_recipe, recipe_values
     from strategies.supernet_search import AlphaOptimizer
 
-    settings, recipe, log = experiment.settings, make_recipe(experiment.recipe), logging.getLogger("retiarius.search")
+    settings, recipe = experiment.settings, make_recipe(experiment.recipe)
     alpha_optimizer = AlphaOptimizer.of(settings.pins)
     budget = settings.time_budget
     evaluator = make_supernet_evaluator(**experiment.training, recipe=recipe, checkpoints=folder.checkpoints_path, time_budget=budget)
-    steps, epochs = len(evaluator.train_dataloaders), EpochLog(folder.path / "epochs.jsonl")
-    noted = epochs.count()
-    charted = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy")
-    shown = experiment.screen.progress(experiment.epochs * steps, "steps", "supernet", completed=noted * steps)
-    with open_scalars(folder, settings) as scalars, shown as progress:
+    with open_scalars(folder, settings) as scalars:
+        keeper = EpochKeeper(
+            folder.path / "epochs.jsonl",
+            experiment.screen,
+            scalars,
+            epochs=experiment.epochs,
+            steps=len(evaluator.train_dataloaders),
+            describe=experiment.space_class.describe,
+        )
 
         def note_epoch(epoch: Any) -> None:
-            if epoch.number > noted:  # else it was noted before the interruption
-                epochs.append(asdict(epoch))
-                values = {name: getattr(epoch, name) for name in charted}
-                scalars.note(epoch.number, values | {"share of skip connections": epoch.skip_share})
-            found = "; ".join(f"{cell}: {text}" for cell, text in experiment.space_class.describe(epoch.sample).items())
-            alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
-            detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
-            progress.update(0, detail=detail)
-            log.info("%s; %s", detail, found)
-            experiment.screen.say(f"epoch {epoch.number}: {alphas}; {found}")
-            if strategy.guard.collapsed_at == epoch.number:
-                end = "the search ends here" if strategy.guard.stops else "--collapse-guard stop would end the search here"
-                experiment.screen.warn(f"epoch {epoch.number}: skip connections take over the normal cell; {end}")
+            end = "the search ends here" if strategy.guard.stops else "--collapse-guard stop would end the search here"
+            collapsed = strategy.guard.collapsed_at == epoch.number
+            keeper.note(epoch, f"skip connections take over the normal cell; {end}" if collapsed else None)
 
         strategy = strategy_entry(settings.strategy or "").load()(
             seed=settings.seed,
@@ -513,10 +507,10 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
             supernet=settings.supernet or "fused",
             order=settings.order or 1,
             collapse_guard=settings.collapse_guard or "warn",
-            on_step=lambda: progress.update(1),
+            on_step=keeper.note_step,
             on_epoch=note_epoch,
         )
-        with torch.random.fork_rng():
+        with keeper.shown(), torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             strategy(RawFormatModelSpace(experiment.build(None), evaluator), SequentialExecutionEngine())
     epoch = strategy.result()

@@ -70,9 +70,8 @@ def _train_here(options: dict[str, Any]) -> list[str]:
     options["space"] = options["space"] or "zoo"
     if options["trial_command"] is not None:
         notes.append(f"the trial command is not run: --space {options['space']} trains its own networks; leave out --space to run it")
-    if (options["concurrency"] or 1) > 1:
-        number = options["concurrency"]
-        notes.append(f"trialConcurrency {number} has no effect here: --workers {number} runs as many trainings side by side")
+    if options["workers"] is None:
+        options["workers"] = options["concurrency"]
     if options["optimize_mode"] == "minimize":
         notes.append("optimize_mode minimize has no effect here: trainings report their accuracy, which is maximised")
     if options["trial_time"] is not None:

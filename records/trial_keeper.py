@@ -15,6 +15,10 @@ from records.screen import Screen
 from records.trials import Trial, TrialLog
 
 
+def _measured(trial: Trial) -> dict[str, float]:
+    return {} if trial.latency is None else {"latency": trial.latency}
+
+
 class TrialKeeper:
     """Keeps the trials of one search, those of the interrupted run that it goes on with included.
 
@@ -78,7 +82,7 @@ class TrialKeeper:
                 "curve": trial.curve,
                 "seconds": trial.seconds,
                 "error": trial.error,
-                "facts": {"parameters": trial.parameters, "flops": trial.flops, "latency": trial.latency},
+                "facts": {"parameters": trial.parameters, "flops": trial.flops, **_measured(trial)},
             }
             for trial in self.trials
         ]

@@ -138,7 +138,7 @@ class DartsModule(DartsLightningModule):
         alpha_optimizer: AlphaOptimizer,
         order: int,
         guard: CollapseGuard,
-        on_step: Callable[[], Any] | None,
+        on_step: Callable[[int], Any] | None,
         on_epoch: Callable[[SearchEpoch], Any] | None,
         **kwargs: Any,
     ) -> None:
@@ -212,7 +212,7 @@ class DartsModule(DartsLightningModule):
         self._sums += step
         self._batches += 1
         if self._on_step is not None:
-            self._on_step()
+            self._on_step(self.current_epoch * int(self.trainer.num_training_batches) + self._batches)
 
     def on_train_start(self) -> None:
         super().on_train_start()
@@ -283,7 +283,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     supernet
         ``"fused"``: modules that offer a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
     on_step, on_epoch
-        Called after each pair of steps, and with each ``SearchEpoch`` that ended.
+        Called with the number of pairs of steps done, those of an interrupted run included; and with each ``SearchEpoch`` that ended.
     """
 
     def __init__(
@@ -296,7 +296,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         supernet: str = "fused",
         order: int = 1,
         collapse_guard: str = "warn",
-        on_step: Callable[[], Any] | None = None,
+        on_step: Callable[[int], Any] | None = None,
         on_epoch: Callable[[SearchEpoch], Any] | None = None,
     ) -> None:
         self._alpha_optimizer = alpha_optimizer or AlphaOptimizer()

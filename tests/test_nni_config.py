@@ -218,9 +218,9 @@ def test_the_file_fills_in_what_no_flag_says(tmp_path: Path) -> None:
 
 def test_a_space_that_is_named_takes_the_place_of_the_command(tmp_path: Path) -> None:
     found = settings(tmp_path, V2, "--space", "zoo")
-    assert (found.space, found.trial_command, found.concurrency) == ("zoo", None, 1)
+    assert (found.space, found.trial_command, found.concurrency, found.workers) == ("zoo", None, 1, 2)
     assert any("the trial command is not run" in note for note in found.notes)
-    assert any("trialConcurrency 2 has no effect" in note for note in found.notes)
+    assert settings(tmp_path, V2, "--space", "zoo", "--workers", "1").workers == 1
     text = V2.replace("maximize", "minimize") + "maxTrialDuration: 1h\n"
     assert len(settings(tmp_path, text, "--space", "zoo").notes) == len(found.notes) + 2
 

@@ -169,7 +169,9 @@ def test_a_search_that_is_gone_on_with_is_the_search_that_was_not_interrupted(op
     folders = {name: tmp_path / name for name in ("whole", "parted")}
     for folder in folders.values():
         folder.mkdir()
-    whole, seen = search(seeded(DartsSpace, SMALL), folders["whole"], epochs=3, **options)
+    steps: list[int] = []
+    whole, seen = search(seeded(DartsSpace, SMALL), folders["whole"], epochs=3, on_step=steps.append, **options)
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) % 3 == 0
 
     class Enough(Exception):
         pass
@@ -183,7 +185,9 @@ def test_a_search_that_is_gone_on_with_is_the_search_that_was_not_interrupted(op
         DartsStrategy(seed=0, on_epoch=stop_in_the_second, **options)(
             RawFormatModelSpace(space, evaluator(folders["parted"], 3)), SequentialExecutionEngine()
         )
-    resumed, rest = search(seeded(DartsSpace, SMALL), folders["parted"], epochs=3, **options)
+    more: list[int] = []
+    resumed, rest = search(seeded(DartsSpace, SMALL), folders["parted"], epochs=3, on_step=more.append, **options)
+    assert more == steps[len(steps) // 3 :], "the second epoch is done again"
     assert resumed.guard.state_dict() == whole.guard.state_dict()
     assert rest == seen[1:]
     for first, second in zip(whole.oneshot_module.parameters(), resumed.oneshot_module.parameters(), strict=True):

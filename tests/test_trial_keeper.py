@@ -25,7 +25,7 @@ def keep(path: Path, saved: list[Trial]) -> tuple[TrialKeeper, io.StringIO, io.S
 
 
 def result(number: int, score: float | None, status: str = "complete", **more: Any) -> TrialResult:
-    facts = {"parameters": 10 + number, "flops": 20}
+    facts: dict[str, Any] = {"parameters": 10 + number, "flops": 20} | ({"latency": 2.5} if number == 4 else {})
     return TrialResult(number, {"layer": "conv", "initial_lr": 0.2 + number}, status, score, [0.1, 0.2], 1.5, facts=facts, **more)
 
 

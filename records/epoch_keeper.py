@@ -1,0 +1,73 @@
+"""What a one-shot search leaves behind, kept as its epochs end: ``epochs.jsonl``, and what screen, log and TensorBoard say of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from records.formats import format_accuracy
+from records.lines import EpochLog
+from records.scalars import Scalars
+from records.screen import Screen
+
+_CHARTED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy")
+
+
+class EpochKeeper:
+    """Keeps the epochs of one search, those of the interrupted run that it goes on with included.
+
+    Args:
+        path: ``epochs.jsonl``.
+        screen: where progress is shown.
+        scalars: where the numbers go beside the record.
+        epochs, steps: how many epochs there are to be, and how many steps each has.
+        describe: says of an architecture what its cells are.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        screen: Screen,
+        scalars: Scalars,
+        *,
+        epochs: int,
+        steps: int,
+        describe: Callable[[Mapping[str, Any]], Mapping[str, str]],
+    ) -> None:
+        self._log, self._screen, self._scalars, self._describe = EpochLog(path), screen, scalars, describe
+        self._epochs, self._steps = epochs, steps
+        self._noted = self._log.count()
+        self._shown = self._noted * steps
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show progress while the ``with`` block lasts."""
+        with self._screen.progress(self._epochs * self._steps, "steps", "supernet", completed=self._shown) as self._progress:
+            yield
+
+    def note_step(self, done: int) -> None:
+        """Show that ``done`` steps of the whole search are done.
+
+        A run that was killed between the line of an epoch and its checkpoint does that epoch again, which was counted before.
+        """
+        self._progress.update(max(0, done - self._shown))
+        self._shown = max(done, self._shown)
+
+    def note(self, epoch: Any, warning: str | None = None) -> None:
+        """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it."""
+        if epoch.number > self._noted:  # else it was noted before the interruption
+            self._log.append(asdict(epoch))
+            values = {name: getattr(epoch, name) for name in _CHARTED}
+            self._scalars.note(epoch.number, values | {"share of skip connections": epoch.skip_share})
+        found = "; ".join(f"{cell}: {text}" for cell, text in self._describe(epoch.sample).items())
+        alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
+        detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
+        self._progress.update(0, detail=detail)
+        logging.getLogger("retiarius.search").info("%s; %s", detail, found)
+        self._screen.say(f"epoch {epoch.number}: {alphas}; {found}")
+        if warning is not None:
+            self._screen.warn(f"epoch {epoch.number}: {warning}")
