@@ -12,13 +12,8 @@ python run_experiment.py --list                                # spaces, strateg
 from __future__ import annotations
 
 import errno
-import getpass
-import logging
-import os
 import shlex
 import sys
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
@@ -32,6 +27,8 @@ from records.best import BestArchitecture, check_architecture, load_best, save_b
 from records.epoch_keeper import EpochKeeper
 from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
+from records.libraries import quiet_libraries
+from records.listing import show_list
 from records.log import log_to
 from records.metric import ACCURACY, Metric
 from records.parameter_record import ParameterRecord
@@ -48,6 +45,7 @@ from records.trial_keeper import TrialKeeper
 from records.trials import Trial
 from spaces import SPACES, SpaceError, build_network, make_space, preset_arguments, preset_choices, space_entry
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, check_storage, pruner_entry, strategy_entry
+from strategies.flags import check_flags
 
 BAD_INPUT = (EvaluatorError, RecordError, SpaceError, StrategyError)
 
@@ -60,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for note in settings.notes:
             screen.warn(note)
         if settings.list:
-            show_list(screen)
+            show_list(screen, spaces=SPACES, strategies=STRATEGIES, evaluators=EVALUATORS, pruners=PRUNERS)
         elif settings.report:
             report(settings, screen)
         elif settings.dashboard is not None:
@@ -99,26 +97,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = str(error).strip().splitlines()
         screen.error(f"{type(error).__name__}: {message[0] if message else 'no message'} (log.txt in the run's folder says where)")
         return 1
-
-
-def show_list(screen: Screen) -> None:
-    """What there is, and which strategy fits which space."""
-    fits = [
-        [name, *("yes" if entry.needs <= SPACES[space].offers else "-" for space in SPACES), entry.summary]
-        for name, entry in STRATEGIES.items()
-    ]
-    screen.closing_table("Strategies (--strategy), and the spaces they fit", fits, header=["", *SPACES, ""])
-    screen.closing_table("Spaces (--space)", [[name, entry.summary] for name, entry in SPACES.items()])
-    data_sets = [
-        ["auto", "CIFAR-10 where it is in --data-dir or can be downloaded, else digits (the default)"],
-        ["cifar10", "CIFAR-10: 50,000 + 10,000 images, 10 classes"],
-        ["digits", "scikit-learn's handwritten digits, which come with the installation"],
-        ["PATH", "a folder of your own, with train/<class>/ and test/<class>/ images"],
-    ]
-    screen.closing_table("Data sets (--dataset)", data_sets)
-    screen.closing_table("Evaluators (--evaluator)", [[name, entry.summary] for name, entry in EVALUATORS.items()])
-    screen.closing_table("Pruners (--pruner)", [[name, entry.summary] for name, entry in PRUNERS.items()])
-    screen.closing_table("Presets (--preset)", [[name, preset.summary] for name, preset in PRESETS.items()])
 
 
 def report(settings: Settings, screen: Screen) -> None:
@@ -345,20 +323,6 @@ def hold(folder: RunFolder, settings: Settings) -> Iterator[None]:
         raise KeyboardInterrupt(how) from error
 
 
-def quiet_libraries() -> None:
-    """Import NNI without what people can do nothing about: it was made for an older torch, and Lightning asks for loader processes."""
-    warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module", category=RuntimeWarning)
-    warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning")
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.ERROR)
-    # Lightning's metrics import matplotlib, which would begin a cache in the home folder.
-    os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"matplotlib-{getpass.getuser()}"))
-    import nni.runtime.log
-
-    nni.runtime.log.silence_stdout()
-    logging.getLogger("nni").addHandler(logging.NullHandler())  # else Python's last resort prints what that handler would have
-    logging.getLogger("nni").propagate = False
-
-
 @contextmanager
 def open_study_storage(settings: Settings) -> Iterator[Any]:
     """The storage that ``--storage`` names, ``None`` where it names none."""
@@ -392,17 +356,17 @@ def search(settings: Settings, screen: Screen) -> None:
     check_pair(settings.strategy, settings.space, {name: other.offers for name, other in SPACES.items()})
     pruner_entry(settings.pruner)
     table = open_table(settings)
-    if table is not None and settings.workers > 1:
-        raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
-    if table is not None and strategy.one_shot:
-        raise StrategyError(f"{settings.strategy} trains a supernet, which no table can answer: leave out --evaluator {settings.evaluator}")
-    if settings.objectives and not strategy.several_objectives:
-        fitting = ", ".join(name for name, other in STRATEGIES.items() if other.several_objectives)
-        raise StrategyError(f"{settings.strategy} has one objective, the accuracy: leave out --objectives, or take {fitting}")
-    if LATENCY in (settings.objectives or ()) and settings.workers > 1:
-        raise StrategyError(f"trials side by side slow each other down, so that no {LATENCY} can be measured: leave out --workers")
-    if strategy.several_objectives and settings.pruner != Settings.pruner:
-        raise StrategyError(f"a trial that ends early can be best in its size: leave out --pruner, which {settings.strategy} cannot use")
+    check_flags(
+        settings.strategy,
+        evaluator=settings.evaluator,
+        looks_up=table is not None,
+        objectives=settings.objectives or (),
+        pruner=settings.pruner,
+        workers=settings.workers,
+        trial_flags=settings.trial_flags,
+        one_shot_flags=settings.one_shot_flags,
+        searches_file=settings.search_space is not None,
+    )
     quiet_libraries()
     from evaluators.recipes import check_hyperparameter, override, recipe_values
     from spaces.choices import legal_choices, require_labels
@@ -419,17 +383,8 @@ def search(settings: Settings, screen: Screen) -> None:
     check_architecture(pinned, {label: choices[label] for label in pinned})
     if strategy.one_shot and pinned:
         raise StrategyError(f"{settings.strategy} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
-    if strategy.one_shot and settings.trial_flags:
-        flags = ", ".join(settings.trial_flags)
-        raise StrategyError(f"{settings.strategy} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
-    if not strategy.one_shot and settings.one_shot_flags:
-        raise StrategyError(f"{settings.strategy} trains no supernet: leave out {', '.join(settings.one_shot_flags)}")
     chosen, epochs = None, settings.epochs
     if settings.search_space is not None:
-        if strategy.one_shot or table is not None:
-            raise StrategyError(
-                "a search space of NNI's goes with trials that are trained: --strategy random, grid, evolution or tpe, no table"
-            )
         names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": recipe}
         chosen = choose_from(settings.search_space, **names, check=check_hyperparameter, epochs=settings.epochs)
         epochs = chosen.epochs

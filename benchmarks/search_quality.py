@@ -29,7 +29,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from run_experiment import quiet_libraries
+from records.libraries import quiet_libraries
 
 quiet_libraries()
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import run_experiment
+from records.libraries import quiet_libraries
 from spaces import SPACES, SpaceEntry
 
-run_experiment.quiet_libraries()  # NNI warns of a newer torch as it is imported
+quiet_libraries()  # NNI warns of a newer torch as it is imported
 import nni.nas.nn.pytorch as nas  # noqa: E402
 from nni.mutable import Categorical, LabeledMutable  # noqa: E402
 from torch import Tensor, nn  # noqa: E402

@@ -1,0 +1,24 @@
+"""What libraries say that people can do nothing about."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+
+def quiet_libraries() -> None:
+    """Import NNI without what people can do nothing about: it was made for an older torch, and Lightning asks for loader processes."""
+    warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module", category=RuntimeWarning)
+    warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning")
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.ERROR)
+    # Lightning's metrics import matplotlib, which would begin a cache in the home folder.
+    os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"matplotlib-{getpass.getuser()}"))
+    import nni.runtime.log
+
+    nni.runtime.log.silence_stdout()
+    logging.getLogger("nni").addHandler(logging.NullHandler())  # else Python's last resort prints what that handler would have
+    logging.getLogger("nni").propagate = False

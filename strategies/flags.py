@@ -1,0 +1,47 @@
+"""Which flags of the command line a strategy can do something with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from strategies import NO_PRUNER, STRATEGIES, StrategyError, strategy_entry
+
+LATENCY = "latency"
+
+
+def check_flags(
+    strategy: str,
+    *,
+    evaluator: str,
+    looks_up: bool,
+    objectives: Sequence[str],
+    pruner: str,
+    workers: int,
+    trial_flags: Collection[str],
+    one_shot_flags: Collection[str],
+    searches_file: bool,
+) -> None:
+    """Raise ``StrategyError``, one line, where ``strategy`` can do nothing with what else was asked for.
+
+    ``looks_up`` says whether ``evaluator`` answers from a table; ``trial_flags`` and ``one_shot_flags`` are those that were given of the
+    flags that steer trials and a supernet; ``searches_file`` says whether a search space of NNI's was given.
+    """
+    entry = strategy_entry(strategy)
+    if searches_file and (entry.one_shot or looks_up):
+        raise StrategyError("a search space of NNI's goes with trials that are trained: --strategy random, grid, evolution, tpe, no table")
+    if looks_up and workers > 1:
+        raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
+    if looks_up and entry.one_shot:
+        raise StrategyError(f"{strategy} trains a supernet, which no table can answer: leave out --evaluator {evaluator}")
+    if objectives and not entry.several_objectives:
+        fitting = ", ".join(name for name, other in STRATEGIES.items() if other.several_objectives)
+        raise StrategyError(f"{strategy} has one objective, the accuracy: leave out --objectives, or take {fitting}")
+    if LATENCY in objectives and workers > 1:
+        raise StrategyError(f"trials side by side slow each other down, so that no {LATENCY} can be measured: leave out --workers")
+    if entry.several_objectives and pruner != NO_PRUNER:
+        raise StrategyError(f"a trial that ends early can be best in its size: leave out --pruner, which {strategy} cannot use")
+    if entry.one_shot and trial_flags:
+        flags = ", ".join(trial_flags)
+        raise StrategyError(f"{strategy} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
+    if not entry.one_shot and one_shot_flags:
+        raise StrategyError(f"{strategy} trains no supernet: leave out {', '.join(one_shot_flags)}")
