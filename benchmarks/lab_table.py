@@ -50,9 +50,9 @@ ROWS: dict[str, Row] = {
         "resnet18 --recipe lab --epochs 30 --set schedule=cosine --set nesterov=true --set label_smoothing=0.1 --set cutout=8",
     ),
     "HPO": Row(
-        "TPE in the lab's own search space, resnet18, 12 trials of at most 2 epochs, median pruner; the winner 30 epochs",
-        "--space zoo --strategy hpo --recipe lab --model resnet18 --trials 12 --epochs 2 --pruner median"
-        " --set momentum=0.9 --set label_smoothing=0",
+        "a student's own search_space.json and config.yml (resnet18, TPE, Medianstop, 20 trials of 8 epochs, two at a time);"
+        " the winner 30 epochs",
+        "--config benchmarks/lab8/config.yml --space zoo",
         "BEST --epochs 30",
     ),
     "NAS": Row(
@@ -85,7 +85,7 @@ def run(arguments: list[str], out: Path, log: Path) -> None:
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ {shlex.join(command)}\n")
         file.flush()
-        status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+        status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, check=False).returncode
     if status != 0:
         raise SystemExit(f"{out}: exit status {status}; see {log}")
 
@@ -155,11 +155,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two rows in small, less than 50 s")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "lab-table", help="where the runs are kept (default: runs/lab-table)")
-    parser.add_argument("--data-dir", default="data", help="where CIFAR-10 lies (default: data)")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where CIFAR-10 lies (default: data)")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--machine", default="", help="what to say of the machine in the table")
     arguments = parser.parse_args()
-    data = ["--data-dir", arguments.data_dir, "--precision", arguments.precision]
+    data = ["--data-dir", str(arguments.data_dir.absolute()), "--precision", arguments.precision]
     if arguments.quick:
         with tempfile.TemporaryDirectory() as folder:
             rows = {name: Row(ROWS[name].note, None, retrain) for name, retrain in QUICK.items()}
@@ -170,7 +170,7 @@ def main() -> None:
     for name in arguments.rows:
         if not is_done(rows_done(kept).get(name), ROWS[name]):
             print(f"{name}: {ROWS[name].note}", flush=True)
-            row = {**fill(name, ROWS[name], arguments.runs, [*SEARCH.split(), *data]), "machine": arguments.machine}
+            row = {**fill(name, ROWS[name], arguments.runs.absolute(), [*SEARCH.split(), *data]), "machine": arguments.machine}
             done = {**rows_done(kept), name: row}  # read anew: another process may have filled in another row meanwhile
             kept.write_text(json.dumps(done, indent=2) + "\n")
             write_section(ROOT / "docs" / "results.md", as_markdown(done), BEGIN, END)

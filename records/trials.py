@@ -80,10 +80,13 @@ class TrialLog:
         self._durable = durable
         self.note: str | None = None
 
-    def read(self) -> list[Trial]:
+    def read(self, *, leave_out_damaged: bool = False) -> list[Trial]:
         """All whole lines. The file is not touched, so the log of a running search can be read.
 
         A last line that a crash cut off is left out, and :attr:`note` says so; :meth:`append` takes it away.
+
+        Args:
+            leave_out_damaged: of a line before the last that is no trial, say so in :attr:`note` in place of raising.
 
         Raises:
             RecordError: a line before the last is not a trial (its number is named), or the file cannot be read.
@@ -102,7 +105,10 @@ class TrialLog:
                 try:
                     trials.append(_parse(line))
                 except RecordError as error:
-                    raise RecordError(f"{self.path}, line {number}: {error}") from None
+                    problem = f"{self.path}, line {number}: {error}"
+                    if not leave_out_damaged:
+                        raise RecordError(f"{problem}; take the line out, and --resume runs its trial again") from None
+                    self.note = f"{problem}; the line is left out"
         if tail:
             try:
                 trials.append(_parse(tail))  # whole but for its line end, as after some editors

@@ -11,7 +11,6 @@ later; with one trial at a time they do not.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import time
@@ -115,10 +114,8 @@ class ConcurrentEngine(RecordingEngine):
         if known is None:
             trial.running = self._start(number, sample)
 
-    def _free_number(self) -> int:
-        """The lowest that no trial has: a resumed search fills the gap of a trial that was cut off, and never gives a number twice."""
-        taken = {result.number for result in self._known.values()} | {trial.number for trial in self._outstanding.values()}
-        return next(number for number in itertools.count() if number not in taken)
+    def _taken_numbers(self) -> set[int]:
+        return super()._taken_numbers() | {trial.number for trial in self._outstanding.values()}
 
     def idle_worker_available(self) -> bool:
         """Whether another trial can start; where none can, waits for the end of one."""

@@ -9,6 +9,7 @@ the engine answers the trials that are already done.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -173,6 +174,14 @@ class RecordingEngine(ExecutionEngine):
             self._models.append(model)
             self._try(model, model.sample)
 
+    def _free_number(self) -> int:
+        """The lowest that no trial has: a resumed search fills the gap of a trial that was lost, and never gives a number twice."""
+        taken = self._taken_numbers()
+        return next(number for number in itertools.count() if number not in taken)
+
+    def _taken_numbers(self) -> set[int]:
+        return {result.number for result in self._known.values()}
+
     def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
         """Answer from the record, or run; ``sample`` is canonical."""
         raise NotImplementedError
@@ -272,7 +281,7 @@ class InProcessEngine(RecordingEngine):
 
     def _run(self, model: ExecutableModelSpace) -> None:
         assert model.sample is not None
-        number, start, facts, error, score = len(self._known), time.monotonic(), {}, None, None
+        number, start, facts, error, score = self._free_number(), time.monotonic(), {}, None, None
         status = "complete"
         previous = get_default_trial_command_channel()
         judged = self._pruning.begin() if self._pruning is not None else None

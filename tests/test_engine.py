@@ -113,3 +113,16 @@ def test_overhead_of_a_trial_is_under_50_ms() -> None:
 
 def test_keys_do_not_depend_on_the_order_of_labels() -> None:
     assert sample_key({"a": 1, "b": [0]}) == sample_key({"b": [0], "a": 1}) != sample_key({"a": 1, "b": [1]})
+
+
+def test_the_trial_of_a_line_that_was_taken_out_is_run_again_under_its_number() -> None:
+    def evaluate(model: Any, n: int) -> float:
+        return n / 10
+
+    whole = InProcessEngine()
+    for n in (1, 2, 3):
+        whole.submit_models(frozen(evaluate, n=n))
+    resumed = InProcessEngine(known=[result for result in whole.results if result.number != 1])
+    for n in (1, 2, 3):
+        resumed.submit_models(frozen(evaluate, n=n))
+    assert [(result.number, result.score) for result in resumed.results] == [(0, 0.1), (1, 0.2), (2, 0.3)]

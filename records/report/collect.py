@@ -172,7 +172,7 @@ def _find_state(run: Run) -> str:
 def _read_trials(path: Path, notes: list[str]) -> list[Trial]:
     log = TrialLog(path)
     try:
-        trials = log.read()
+        trials = log.read(leave_out_damaged=True)
     except RecordError as error:
         notes.append(f"{error}; no trial is shown")
         return []
