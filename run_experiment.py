@@ -560,6 +560,8 @@ def search_trials(
                 experiment.screen.warn(f"the search begins without the default configuration: {rejection.reason}")
         more: dict[str, Any] = {"open_trials": settings.workers, **shared} if strategy.is_optunas else {}
         more |= {"costs": experiment.objectives[1:]} if strategy.several_objectives else {}
+        if strategy.takes_features and hasattr(space_class, "surrogate_features"):
+            more |= {"features": space_class.surrogate_features, "described": list(architecture)}
         strategy.load()(seed=settings.seed, trials=total, **more)(explored, engine)
         engine.wait_models()
     if strategy.several_objectives:

@@ -40,7 +40,7 @@ from nni.nas.space import SimplifiedModelSpace
 from benchmarks.results_section import write_section
 from evaluators import EvaluatorError
 from evaluators.table import Table, load_table
-from spaces.nasbench201 import NasBench201Space
+from spaces.nasbench201 import EDGES, NasBench201Space, edge_label
 from strategies import strategy_entry
 from strategies.table_engine import TableEngine
 
@@ -52,7 +52,8 @@ EPOCHS = 12
 DATASETS = ("cifar10", "cifar100")
 QUICK = ("tpe", "random", "evolution", "local")
 NNI_EVOLUTION = "evolution, NNI's defaults"
-STRATEGIES = ("random", "evolution", NNI_EVOLUTION, "local", "tpe", "gp")
+STRATEGIES = ("random", "evolution", NNI_EVOLUTION, "local", "tpe", "gp", "bo")
+LABELS = [edge_label(source, node) for source, node in EDGES]
 PUBLISHED = {"random": "93.70 ± 0.36", "evolution": "93.92 ± 0.30"}  # the paper's, CIFAR-10, 12,000 s
 BEGIN, END = "<!-- search quality: begin -->", "<!-- search quality: end -->"
 
@@ -76,7 +77,9 @@ class Run:
 def make_strategy(name: str, seed: int, trials: int) -> Any:
     if name == NNI_EVOLUTION:
         return nni.nas.strategy.RegularizedEvolution(seed=seed)
-    return strategy_entry(name).load()(seed=seed, trials=trials)
+    entry = strategy_entry(name)
+    more = {"features": NasBench201Space.surrogate_features, "described": LABELS} if entry.takes_features else {}
+    return entry.load()(seed=seed, trials=trials, **more)
 
 
 def search(table: Table, name: str, seed: int, budget: float) -> Run:

@@ -6,6 +6,7 @@ operations of the paper, and a node is the sum of the edges that lead to it. All
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
@@ -127,6 +128,23 @@ class NasBench201Space(nas.ModelSpace):
             f"node {node}": " + ".join(f"{architecture[edge_label(source, node)]}({source})" for source in range(node))
             for node in range(1, NUM_NODES)
         }
+
+    @staticmethod
+    def surrogate_features(architecture: Mapping[str, Any]) -> dict[str, float]:
+        """What the cell computes, for a model that predicts its accuracy: by sequence of operations, how many paths have it.
+
+        A path leads from the cell's input to its output and through no ``none``; skip connections on it count as nothing. Cells that are
+        the same function by that have the same features (the path encoding of White et al. 2021, arXiv 1910.11858, with counts).
+        """
+        paths: list[list[str]] = [[""]]
+        for node in range(1, NUM_NODES):
+            paths.append([])
+            for source in range(node):
+                operation = architecture[edge_label(source, node)]
+                if operation != "none":
+                    step = "" if operation == "skip_connect" else f"{operation} "
+                    paths[node] += [path + step for path in paths[source]]
+        return {path.strip() or "skip_connect": float(count) for path, count in Counter(paths[-1]).items()}
 
     @staticmethod
     def default_architecture() -> dict[str, Any] | None:

@@ -34,7 +34,8 @@ class StrategyEntry:
     ``needs`` is what a space must offer (see ``SpaceEntry.offers``). ``one_shot`` strategies train one supernet in place of many trials.
     ``fixes_architecture`` strategies search the hyperparameters alone and keep the space's default architecture.
     ``several_objectives`` ones take ``costs``, the names of what else is to be small. Optuna's (``is_optunas``) take ``open_trials``, how
-    many trials are open at once, and ``shared``, the study in which other processes take part.
+    many trials are open at once, and ``shared``, the study in which other processes take part. Those that take ``features`` (with
+    ``described``, the labels that these tell of) learn from what a space says that its architectures compute.
     """
 
     target: str
@@ -44,6 +45,7 @@ class StrategyEntry:
     fixes_architecture: bool = False
     several_objectives: bool = False
     is_optunas: bool = False
+    takes_features: bool = False
 
     def load(self) -> Callable[..., Strategy]:
         """The factory ``(seed=..., trials=...) -> Strategy``; imports NNI or Optuna on first use."""
@@ -61,6 +63,9 @@ STRATEGIES: dict[str, StrategyEntry] = {
     "local": StrategyEntry("strategies.local_search:local_search", "local search (White et al. 2021)"),
     "tpe": StrategyEntry("strategies.optuna_search:tpe", "tree-structured Parzen estimator (Optuna)", is_optunas=True),
     "gp": StrategyEntry("strategies.optuna_search:gaussian_process", "Gaussian process (Optuna)", is_optunas=True),
+    "bo": StrategyEntry(
+        "strategies.bayesian:bayesian", "Bayesian optimisation over what networks compute, where the space says it", takes_features=True
+    ),
     "nsga2": StrategyEntry(
         "strategies.optuna_search:nsga2", "NSGA-II, several objectives (Optuna)", several_objectives=True, is_optunas=True
     ),

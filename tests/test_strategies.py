@@ -170,3 +170,9 @@ def test_pairs_that_do_not_fit_are_refused_with_those_that_do() -> None:
 def test_unknown_strategies_name_the_known_ones() -> None:
     with pytest.raises(StrategyError, match=r"unknown strategy 'tpee' \(did you mean tpe\?\); known: darts, random"):
         strategy_entry("tpee")
+
+
+def test_bayesian_optimisation_beats_random() -> None:
+    best = {name: sum(max(r.score or 0 for r in explore(name, seed=s, trials=40)) for s in range(5)) / 5 for name in ("bo", "random")}
+    assert best["bo"] > 1.15, "the optimum is 1.16"
+    assert best["bo"] > best["random"]

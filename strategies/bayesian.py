@@ -1,0 +1,272 @@
+"""Bayesian optimisation over what networks compute, which neither NNI nor Optuna has: their Gaussian processes see labels alone.
+
+A Gaussian process (scikit-learn's) predicts the score of a sample from features, and the sample with the highest expected improvement
+(Jones, Schonlau and Welch 1998) is tried next. Where a space says what its architectures compute (``surrogate_features``), such as the
+paths through a cell, those are the features: they are equal for equal networks, whatever their labels (White, Neiswanger and Savani 2021,
+*BANANAS*, arXiv 1910.11858). Scores below the median count by their rank alone, so that the few percent between good networks are not
+lost beside the bad ones (half-rank warping; Song et al. 2024, *The Vizier Gaussian process bandit algorithm*, arXiv 2408.11527).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from nni.mutable import Categorical, CategoricalMultiple
+from nni.nas.execution.engine import ExecutionEngine
+from nni.nas.execution.event import ModelEventType, TrainingEndEvent
+from nni.nas.space import ExecutableModelSpace, ModelStatus
+from nni.nas.strategy.base import Strategy
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from scipy.stats import norm, rankdata
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+
+from strategies.engine import RejectedEvent, plain_sample, sample_key
+from strategies.local_search import neighbour_values
+from strategies.optuna_encoders import Encoder, make_encoder
+
+Features = Callable[[Mapping[str, Any]], Mapping[str, float]]
+
+MAX_LISTED = 20_000  # a space of so many samples is looked at as a whole
+DRAWN, PARENTS, NEIGHBOURS = 1_000, 5, 500  # else: random samples, and neighbours of the best so far
+MAX_DRAWS = 500  # random samples in a row of which none is new: the space is used up
+NOISE = 1e-3  # of a score, as a share of the variance of all
+FITTED_EVERY = 4  # the kernel's parameters are fitted anew after so many suggestions
+MAX_OBSERVED = 500  # the best half and the newest half of so many: the cost of a suggestion grows with their cube
+
+
+def bayesian(*, seed: int, trials: int, features: Features | None = None, described: Collection[str] = ()) -> BayesianSearch:
+    """Bayesian optimisation after a quarter of the trials, at most ten, at random."""
+    return BayesianSearch(seed=seed, startup=max(2, min(10, trials // 4)), features=features, described=described)
+
+
+def warp(scores: np.ndarray) -> np.ndarray:
+    """Scores [n], higher is better, as the process sees them: below the median by rank alone, then of mean 0 and deviation 1."""
+    middle = np.median(scores)
+    above = scores[scores >= middle]
+    spread = math.sqrt(np.mean((above - middle) ** 2)) or 1.0
+    ranks = (rankdata(scores) - 0.5) / len(scores)
+    warped = np.where(scores < middle, middle + spread * norm.ppf(np.minimum(ranks, 0.5)), scores)
+    deviation = warped.std()
+    return (warped - warped.mean()) / (deviation if deviation > 0 else 1.0)
+
+
+def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
+    """Logarithm of the expected improvement [n] over ``best``; far below it too, where the improvement itself is no number but 0."""
+    z = (mean - best) / deviation
+    near = np.maximum(z, -5.0)
+    value = np.log(near * norm.cdf(near) + norm.pdf(near))
+    far = -0.5 * z * z - 2 * np.log(np.maximum(-z, 1.0)) - 0.5 * math.log(2 * math.pi)  # its asymptote
+    return np.log(deviation) + np.where(z < -5.0, far, value)
+
+
+@dataclass(frozen=True)
+class _Observation:
+    sample: dict[str, Any]
+    description: dict[str, float]
+    score: float
+
+
+class _Candidates:
+    """Samples that may be tried, and their descriptions as the rows of a table."""
+
+    def __init__(self, samples: Sequence[dict[str, Any]], describe: Callable[[Mapping[str, Any]], dict[str, float]]) -> None:
+        self.samples = samples
+        self._vectorizer = DictVectorizer(sparse=False)
+        self._table = self._vectorizer.fit_transform([describe(sample) for sample in samples])
+        self._positions = {sample_key(sample): position for position, sample in enumerate(samples)}
+        self._is_new = np.ones(len(samples), dtype=bool)
+
+    def take_out(self, keys: Collection[str]) -> None:
+        self._is_new[[self._positions[key] for key in keys if key in self._positions]] = False
+
+    @property
+    def new(self) -> np.ndarray:
+        """Positions of the samples that were not taken out."""
+        return np.flatnonzero(self._is_new)
+
+    def rows(self, descriptions: Sequence[Mapping[str, float]]) -> np.ndarray:
+        """[n, number of names]: what no candidate has is left out, as it is equally far from all."""
+        return self._vectorizer.transform(descriptions) if descriptions else np.empty((0, self._table.shape[1]))
+
+    def table(self, positions: np.ndarray) -> np.ndarray:
+        return self._table[positions]
+
+
+class BayesianSearch(Strategy):
+    """Asks a Gaussian process where the next improvement is to be expected.
+
+    What the engine already holds when the search starts (say, the default configuration) counts among the random trials at the start. A
+    failed trial tells nothing; a pruned one counts with its last score, a sample that the engine rejects as bad as the worst. A trial that
+    still runs is taken to end as predicted. Nothing is submitted twice; where all samples were tried, the search ends.
+
+    Parameters
+    ----------
+    startup
+        Number of random trials before the process is asked.
+    features
+        Numbers by name that say of a sample what its network computes (names that are left out count as 0), of the labels ``described``;
+        every other label is described by its value: a choice by a number for each candidate, a number by its place in its range.
+    """
+
+    def __init__(self, *, seed: int = 0, startup: int = 10, features: Features | None = None, described: Collection[str] = ()) -> None:
+        super().__init__()
+        self._random, self._startup = np.random.RandomState(seed), startup
+        self._features, self._described = features, set(described) if features is not None else set()
+        self._encoders: dict[str, Encoder] = {}
+        self._tried: set[str] = set()
+        self._pending: dict[int, dict[str, Any]] = {}
+        self._observed: list[_Observation] = []
+        self._rejected: list[dict[str, float]] = []
+        self._all: _Candidates | None = None
+        self._kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(2.0, (0.1, 100.0))
+        self._asked = 0
+
+    def extra_repr(self) -> str:
+        return f"startup={self._startup}"
+
+    def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
+        self._mutables: dict[str, Any] = model_space.simplify()
+        self._encoders = {label: make_encoder(label, mutable) for label, mutable in self._mutables.items() if label not in self._described}
+        engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+        for model in engine.list_models():
+            self._note(model, None)
+        return model_space
+
+    def _run(self) -> None:
+        samples = list(self._list_all())
+        self._all = _Candidates(samples, self._describe) if samples else None
+        while self.wait_for_resource():
+            sample = self._draw() if len(self._observed) + len(self._pending) < self._startup else self._suggest()
+            if sample is None:
+                break
+            model = self.model_space.freeze(sample)
+            self._tried.add(sample_key(sample))
+            self._pending[id(model)] = sample
+            self.engine.submit_models(model)
+        self.engine.wait_models()
+
+    def _list_all(self) -> Iterator[dict[str, Any]]:
+        """All samples, where they are not too many."""
+        count = 1
+        for mutable in self._mutables.values():
+            if isinstance(mutable, CategoricalMultiple) and mutable.n_chosen is not None:
+                count *= math.comb(len(mutable.values), mutable.n_chosen)
+            elif isinstance(mutable, Categorical):
+                count *= len(mutable.values)
+            else:
+                return
+        if count <= MAX_LISTED:
+            for values in itertools.product(*(list(mutable.grid()) for mutable in self._mutables.values())):
+                yield dict(zip(self._mutables, values, strict=True))
+
+    def _draw(self) -> dict[str, Any] | None:
+        """A random sample that is new; ``None`` where none is found."""
+        for _ in range(MAX_DRAWS):
+            sample: dict[str, Any] = {}
+            self.model_space.random(random_state=self._random, memo=sample)
+            if sample_key(plain_sample(sample)) not in self._tried:
+                return plain_sample(sample)
+        return None
+
+    def _suggest(self) -> dict[str, Any] | None:
+        """The new sample of the highest expected improvement; ``None`` where there is none."""
+        candidates = self._all or self._draw_candidates()
+        candidates.take_out(self._tried)
+        new = candidates.new
+        if len(new) == 0 or len(self._observed) < 2:
+            return self._draw()
+        kept = self._kept()
+        scores = [observation.score for observation in kept]
+        known = candidates.rows([*(observation.description for observation in kept), *self._rejected])
+        targets = warp(np.array(scores + [min(scores)] * len(self._rejected)))
+        process = self._fit(known, targets)
+        if self._pending:
+            pending = candidates.rows([self._describe(sample) for sample in self._pending.values()])
+            believed = np.concatenate([targets, process.predict(pending)])
+            process = self._make_process(fitted=False).fit(np.concatenate([known, pending]), believed)
+        mean, deviation = process.predict(candidates.table(new), return_std=True)
+        improvement = log_expected_improvement(mean, np.maximum(deviation, 1e-9), targets.max())
+        return candidates.samples[new[int(np.argmax(improvement))]]
+
+    def _draw_candidates(self) -> _Candidates:
+        """Random samples, and the best so far with one choice changed."""
+        samples = [sample for _ in range(DRAWN) if (sample := self._draw()) is not None]
+        neighbours = [
+            {**parent.sample, label: value}
+            for parent in sorted(self._observed, key=lambda observation: -observation.score)[:PARENTS]
+            for label, mutable in self._mutables.items()
+            for value in neighbour_values(mutable, parent.sample[label])
+        ]
+        chosen = self._random.permutation(len(neighbours))[:NEIGHBOURS]
+        unique = {sample_key(sample): sample for sample in [*samples, *(neighbours[index] for index in chosen)]}
+        return _Candidates(list(unique.values()), self._describe)
+
+    def _kept(self) -> Sequence[_Observation]:
+        """What the process is told of: all, unless that would take long."""
+        if len(self._observed) <= MAX_OBSERVED:
+            return self._observed
+        half = MAX_OBSERVED // 2
+        return [*sorted(self._observed[:-half], key=lambda observation: -observation.score)[:half], *self._observed[-half:]]
+
+    def _fit(self, inputs: np.ndarray, targets: np.ndarray) -> GaussianProcessRegressor:
+        process = self._make_process(fitted=self._asked % FITTED_EVERY == 0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a parameter at the end of its range is as good as any
+            process.fit(inputs, targets)
+        self._kernel = process.kernel_
+        self._asked += 1
+        return process
+
+    def _make_process(self, *, fitted: bool) -> GaussianProcessRegressor:
+        return GaussianProcessRegressor(self._kernel, alpha=NOISE, optimizer="fmin_l_bfgs_b" if fitted else None)
+
+    def _describe(self, sample: Mapping[str, Any]) -> dict[str, float]:
+        """``sample`` as numbers by name."""
+        described: dict[str, float] = {}
+        if self._features is not None:
+            described |= self._features({label: value for label, value in sample.items() if label in self._described})
+        for label, encoder in self._encoders.items():
+            for name, value in encoder.encode(sample[label]).items():
+                described |= _place(name, value, encoder.distributions[name])
+        return described
+
+    def _note(self, model: ExecutableModelSpace, event: TrainingEndEvent | None) -> None:
+        """Learn from a model that is through; its sample is the one that stands for all that mean the same."""
+        assert model.sample is not None
+        self._tried.add(sample_key(model.sample))
+        description = self._describe(model.sample)
+        status = model.status if event is None else event.status
+        score = model.metric if status == ModelStatus.Trained else None
+        if status == ModelStatus.Interrupted and model.metrics.intermediates:
+            score = model.metrics.intermediates[-1]
+        if isinstance(event, RejectedEvent):
+            self._rejected.append(description)
+        elif score is not None and math.isfinite(score):
+            self._observed.append(_Observation(dict(model.sample), description, float(score)))
+
+    def _on_end(self, event: TrainingEndEvent) -> None:
+        self._pending.pop(id(event.model), None)
+        self._note(event.model, event)
+
+    def _cleanup(self) -> None:
+        self.engine.unregister_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+
+
+def _place(name: str, value: Any, distribution: Any) -> dict[str, float]:
+    """A parameter of Optuna's as numbers between 0 and 1: two choices, and the ends of a range, are equally far apart."""
+    if isinstance(distribution, CategoricalDistribution):
+        return {f"{name}={value}": math.sqrt(0.5)}
+    assert isinstance(distribution, FloatDistribution)
+    low, high = distribution.low, distribution.high
+    if distribution.log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return {name: (value - low) / (high - low) if high > low else 0.0}
