@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,8 @@ class TrainingBatches:
     """The batches of a whole training over ``split``, normalised as ``data`` says.
 
     The images are moved to ``device`` once, as bytes, and stay there; each batch is augmented there as a whole. Order and augmentation
-    are drawn from ``generator`` alone. A last batch that is not full is left out.
+    are drawn from ``generator`` alone. A last batch that is not full is left out, unless the recipe keeps it and it has the two images
+    that batch normalisation needs.
     """
 
     def __init__(self, split: Split, data: Dataset, recipe: Recipe, epochs: int, generator: torch.Generator, device: torch.device) -> None:
@@ -27,7 +29,9 @@ class TrainingBatches:
         split = Split(split.images.to(device), split.labels.to(device))
         self.split = Split(random_flip(split.images, generator=generator), split.labels) if self.alternating else split
         self.size = min(recipe.batch_size, len(split))
-        self.steps = len(split) // self.size
+        self.drop_last = recipe.drop_last or len(split) % self.size == 1
+        self.images = len(split) - len(split) % self.size if self.drop_last else len(split)
+        self.steps = math.ceil(self.images / self.size)
         self.augmentation: dict[str, Any] = {"padding": recipe.crop_padding, "fill": recipe.crop_fill, "flip": not self.alternating}
         self.augmentation |= {"cutout_size": recipe.cutout, "cutout_value": [255 * mean for mean in data.mean]}
 
@@ -37,7 +41,7 @@ class TrainingBatches:
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of epoch ``number`` (0, 1, ...): inputs [N, 3, H, W], labels [N]."""
-        batches = iterate_batches(self.split, self.size, generator=self.generator, drop_last=True)
+        batches = iterate_batches(self.split, self.size, generator=self.generator, drop_last=self.drop_last)
         for step, (images, labels) in enumerate(batches, start=number * self.steps):
             if self.alternating and number % 2 == 1:
                 images = images.flip(3)

@@ -127,7 +127,7 @@ def train(
             scheduler.step()
         loss, correct = totals.tolist()
         rate = recipe.initial_lr * factor(number * batches.steps)
-        epoch = Epoch(number + 1, loss / batches.steps, correct / (batches.steps * batches.size), time.perf_counter() - start, rate)
+        epoch = Epoch(number + 1, loss / batches.steps, correct / batches.images, time.perf_counter() - start, rate)
         if checkpoint is not None:
             history.append(asdict(epoch))
             save_checkpoint(checkpoint, state, generator, history)

@@ -288,6 +288,22 @@ def test_muon_moves_dense_convolutions_by_orthogonal_steps_of_one_size() -> None
     assert "momentum_buffer" not in optimizer.state[network[2].weight], "a depthwise convolution has nothing to orthogonalise"
 
 
+@pytest.mark.parametrize(("keep", "batch_size", "sizes"), [(False, 40, [40, 40]), (True, 40, [40, 40, 10]), (True, 89, [89])])
+def test_the_last_batch(keep: bool, batch_size: int, sizes: list[int]) -> None:
+    data = make_data()
+    recipe = make_recipe({"drop_last": not keep, "batch_size": batch_size})
+    batches = TrainingBatches(data.train, data, recipe, 1, torch.Generator().manual_seed(0), torch.device("cpu"))
+    assert [len(labels) for _, labels in batches.epoch(0)] == sizes, "of 90 images; one alone cannot be normalised"
+    assert (batches.images, batches.steps) == (sum(sizes), len(sizes))
+
+
+def test_the_labs_program_ends_where_its_rate_is_lowest() -> None:
+    """By its loader, which keeps the last batch: 391 steps of 50,000 images an epoch, of a rate that swings every 60 steps."""
+    factor = learning_rate_factor(RECIPES["lab"], epochs=30, steps=391)
+    assert factor(30 * 391 - 1) < 0.01
+    assert learning_rate_factor(RECIPES["lab"], epochs=30, steps=390)(30 * 390 - 1) > 0.99
+
+
 def test_alternating_flips_show_both_sides_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_data()
     recipe = make_recipe({**SETTINGS, "flip": "alternating", "crop_padding": 0, "batch_size": 90})
