@@ -36,7 +36,7 @@ from strategies.optuna_encoders import Encoder, make_encoder
 Features = Callable[[Mapping[str, Any]], Mapping[str, float]]
 
 MAX_LISTED = 20_000  # a space of so many samples is looked at as a whole
-DRAWN, PARENTS, NEIGHBOURS = 1_000, 5, 500  # else: random samples, and neighbours of the best so far
+DRAWN, PARENTS, NEIGHBOURS = 500, 5, 300  # else: random samples, and neighbours of the best so far
 MAX_DRAWS = 500  # random samples in a row of which none is new: the space is used up
 NOISE = 1e-3  # of a score, as a share of the variance of all
 FITTED_EVERY = 4  # the kernel's parameters are fitted anew after so many suggestions
@@ -135,7 +135,7 @@ class BayesianSearch(Strategy):
 
     def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
         self._mutables: dict[str, Any] = model_space.simplify()
-        self._encoders = {label: make_encoder(label, mutable) for label, mutable in self._mutables.items() if label not in self._described}
+        self._encoders = {label: make_encoder(label, mutable) for label, mutable in self._mutables.items()}
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
         for model in engine.list_models():
             self._note(model, None)
@@ -171,10 +171,12 @@ class BayesianSearch(Strategy):
     def _draw(self) -> dict[str, Any] | None:
         """A random sample that is new; ``None`` where none is found."""
         for _ in range(MAX_DRAWS):
-            sample: dict[str, Any] = {}
-            self.model_space.random(random_state=self._random, memo=sample)
-            if sample_key(plain_sample(sample)) not in self._tried:
-                return plain_sample(sample)
+            # Not by NNI's `random`, which checks each draw and takes a millisecond: hundreds are drawn for one suggestion.
+            distributions = (encoder.distributions for encoder in self._encoders.values())
+            drawn = {name: _draw_value(each, self._random) for named in distributions for name, each in named.items()}
+            sample = plain_sample({label: encoder.decode(drawn) for label, encoder in self._encoders.items()})
+            if sample_key(sample) not in self._tried:
+                return sample
         return None
 
     def _suggest(self) -> dict[str, Any] | None:
@@ -235,8 +237,9 @@ class BayesianSearch(Strategy):
         if self._features is not None:
             described |= self._features({label: value for label, value in sample.items() if label in self._described})
         for label, encoder in self._encoders.items():
-            for name, value in encoder.encode(sample[label]).items():
-                described |= _place(name, value, encoder.distributions[name])
+            if label not in self._described:
+                for name, value in encoder.encode(sample[label]).items():
+                    described |= _place(name, value, encoder.distributions[name])
         return described
 
     def _note(self, model: ExecutableModelSpace, event: TrainingEndEvent | None) -> None:
@@ -259,6 +262,15 @@ class BayesianSearch(Strategy):
 
     def _cleanup(self) -> None:
         self.engine.unregister_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+
+
+def _draw_value(distribution: Any, random: np.random.RandomState) -> Any:
+    """A parameter of Optuna's, evenly over its choices, or over its range on its own scale."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[random.randint(len(distribution.choices))]
+    if distribution.log:
+        return math.exp(random.uniform(math.log(distribution.low), math.log(distribution.high)))
+    return random.uniform(distribution.low, distribution.high)
 
 
 def _place(name: str, value: Any, distribution: Any) -> dict[str, float]:
