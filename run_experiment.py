@@ -32,7 +32,7 @@ from records.listing import show_list
 from records.log import log_to
 from records.metric import ACCURACY, Metric
 from records.parameter_record import ParameterRecord
-from records.pareto import LATENCY, save_pareto
+from records.pareto import DEFAULT_OBJECTIVES, LATENCY, save_pareto
 from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.report import write_report
@@ -195,7 +195,7 @@ class Experiment:
     @property
     def objectives(self) -> tuple[str, ...]:
         """Those of a strategy that takes several: the accuracy, then what is to be small."""
-        return self.settings.objectives or ("accuracy", "parameters")
+        return self.settings.objectives or DEFAULT_OBJECTIVES
 
     @property
     def reports(self) -> Sequence[int]:
@@ -230,9 +230,6 @@ class Experiment:
             if settings.workers > 1:
                 return self._make_parallel_engine(labels, fixed, **options)
             return InProcessEngine(describe=self.measure, seed=settings.seed, **options)
-        if strategy_entry(settings.strategy or "").several_objectives:
-            table.check_sizes(self.objectives[1:])
-        table.check_sizes([name for name, limit in zip(("parameters", "flops"), limits, strict=True) if limit.value is not None])
         reject = SizeLimits(limits, table.labels, dict)
         look_up = partial(table.steps, fidelities=self.reports)
         return TableEngine(
@@ -361,8 +358,10 @@ def search(settings: Settings, screen: Screen) -> None:
         evaluator=settings.evaluator,
         looks_up=table is not None,
         objectives=settings.objectives or (),
+        measures_latency=LATENCY in (settings.objectives or ()),
         pruner=settings.pruner,
         workers=settings.workers,
+        shares_study=settings.storage is not None,
         trial_flags=settings.trial_flags,
         one_shot_flags=settings.one_shot_flags,
         searches_file=settings.search_space is not None,
@@ -392,6 +391,9 @@ def search(settings: Settings, screen: Screen) -> None:
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
     if table is not None:
+        costs = (settings.objectives or DEFAULT_OBJECTIVES)[1:] if strategy.several_objectives else ()
+        limits = {"parameters": settings.max_params, "flops": settings.max_flops}
+        table.check_sizes([*costs, *(name for name, limit in limits.items() if limit is not None)])
         epochs = table.check_epochs(settings.epochs or table.fidelities[0])
         if settings.trials is None and settings.time_budget is not None:
             trials = max(1, int(settings.time_budget / table.mean_seconds(epochs)))
@@ -405,6 +407,8 @@ def search(settings: Settings, screen: Screen) -> None:
         experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs, table)
         if strategy.several_objectives:
             identity["objectives"] = experiment.objectives
+        if LATENCY in experiment.objectives:
+            identity["device"] = str(experiment.device)
         with experiment.open_folder(settings.strategy, **identity) as folder:
             if strategy.one_shot:
                 search_one_shot(experiment, folder)
@@ -711,7 +715,7 @@ def retrain(settings: Settings, screen: Screen) -> None:
     entry, preset = space_entry(best.space_name), PRESETS[settings.preset]
     try:
         check_architecture(best.architecture, legal_choices(make_space(entry.load(), best.space_arguments).simplify()))
-    except RecordError as error:
+    except (RecordError, SpaceError) as error:
         raise RecordError(f"{settings.retrain}: {error}") from None
     for label, value in settings.pins.items():
         if label not in HYPERPARAMETERS and best.architecture.get(label) != value:

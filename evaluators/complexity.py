@@ -64,16 +64,22 @@ def measure_latency(
 ) -> float:
     """Milliseconds that ``network`` takes to answer one image of ``image_shape`` (C, H, W) in inference, alone in its batch.
 
-    It is the median of at least 10 passes on ``device``, half a second of them after a few to warm up, with as many threads as torch now
-    uses; it depends on what else the machine does. The network is left as it was.
+    It is the median of half a second of passes on ``device``, at least 10 and at most 200, after a few to warm up, with as many threads as
+    torch now uses; it depends on what else the machine does. The network is left as it was.
     """
     device = torch.device(device)
     shadow = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last).eval()
     image = torch.zeros(1, *image_shape, device=device).contiguous(memory_format=torch.channels_last)
-    seconds: list[float] = []
-    while len(seconds) < WARM_UP_PASSES + LEAST_PASSES or (sum(seconds) < LATENCY_SECONDS and len(seconds) < MOST_PASSES):
+
+    def seconds_of_a_pass() -> float:
         start = time.perf_counter()
         with autocast(device, precision):
             shadow(image).float().sum().item()  # the value is waited for, on a GPU too
-        seconds.append(time.perf_counter() - start)
-    return round(1000 * statistics.median(seconds[WARM_UP_PASSES:]), 3)
+        return time.perf_counter() - start
+
+    for _ in range(WARM_UP_PASSES):
+        seconds_of_a_pass()
+    seconds: list[float] = []
+    while len(seconds) < LEAST_PASSES or (sum(seconds) < LATENCY_SECONDS and len(seconds) < MOST_PASSES):
+        seconds.append(seconds_of_a_pass())
+    return round(1000 * statistics.median(seconds), 3)

@@ -116,7 +116,7 @@ def _frozen(trial: Trial, scales: dict[str, Scale], objectives: list[str], sign:
         "seconds": round(trial.seconds, 1),
         "parameters": trial.parameters,
         "multiply-adds": trial.flops,
-        "latency": trial.latency,
+        "latency (ms)": trial.latency,
         "error": trial.error,
     }
     frozen = optuna.trial.create_trial(

@@ -50,7 +50,7 @@ class EpochKeeper:
             yield
 
     def note_step(self, done: int) -> None:
-        """Show that ``done`` steps of the whole search are done.
+        """Show that ``done`` steps of the whole search are done; within :meth:`shown`.
 
         A run that was killed between the line of an epoch and its checkpoint does that epoch again, which was counted before.
         """
@@ -58,7 +58,7 @@ class EpochKeeper:
         self._shown = max(done, self._shown)
 
     def note(self, epoch: Any, warning: str | None = None) -> None:
-        """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it."""
+        """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it; within :meth:`shown`."""
         if epoch.number > self._noted:  # else it was noted before the interruption
             self._log.append(asdict(epoch))
             values = {name: getattr(epoch, name) for name in _CHARTED}

@@ -15,7 +15,7 @@ from typing import Any
 
 from records import RecordError
 from records.files import show
-from records.nni_files import is_parameter, read_search_space, read_yaml
+from records.nni_files import fold, is_parameter, read_search_space, read_yaml
 from records.settings import LARGEST_SEED
 
 # Tuners and advisors, their names folded -> (strategy, pruner, whether that is the thing itself rather than the nearest to it)
@@ -100,14 +100,14 @@ class _Section:
         self._name, self._known = name, list[str]()
         self._left: dict[str, tuple[str, Any]] = {}
         for key, value in document.items():
-            if _fold(key) in self._left:
-                raise RecordError(f"{self.where}: {self._left[_fold(key)][0]} and {key} are the same key")
-            self._left[_fold(key)] = (str(key), value)
+            if fold(key) in self._left:
+                raise RecordError(f"{self.where}: {self._left[fold(key)][0]} and {key} are the same key")
+            self._left[fold(key)] = (str(key), value)
 
     def take(self, *names: str) -> Any:
         """The value of the key that has one of ``names``, or ``None``."""
         self._known += names
-        found = [self._left.pop(_fold(name)) for name in names if _fold(name) in self._left]
+        found = [self._left.pop(fold(name)) for name in names if fold(name) in self._left]
         if len(found) > 1:
             raise RecordError(f"{self.where}: {found[0][0]} and {found[1][0]} say the same; leave one out")
         return found[0][1] if found else None
@@ -149,7 +149,7 @@ class _Section:
 
     def finish(self, notes: list[str]) -> None:
         """Say of the keys that are left that they are idle; raise on one that nobody knows."""
-        idle = {_fold(key): reason for key, reason in _IDLE.get(self._name, {}).items()}
+        idle = {fold(key): reason for key, reason in _IDLE.get(self._name, {}).items()}
         for folded, (key, value) in self._left.items():
             if folded not in idle:
                 known = [*self._known, *_IDLE.get(self._name, {})]
@@ -222,11 +222,11 @@ def _read_algorithms(top: _Section, config: NniConfig) -> None:
         _read_tuner(tuner, config)
     if assessor is not None:
         name, arguments = _name_and_arguments(assessor, "builtinAssessorName")
-        if _fold(name) not in ASSESSORS:
+        if fold(name) not in ASSESSORS:
             raise RecordError(f"{assessor.where}: {show(name)} is not here; known are Medianstop, Curvefitting; or leave it out")
         if config.pruner is not None:
             raise RecordError(f"{assessor.where}: the tuner ends trials by itself ({config.pruner}); leave the assessor out")
-        config.pruner, is_same = ASSESSORS[_fold(name)]
+        config.pruner, is_same = ASSESSORS[fold(name)]
         how = "here ends trials" if is_same else f"is not here; the nearest, --pruner {config.pruner}, ends trials"
         config.notes.append(f"assessor {name} {how} from the fifth on whose best result is below the median of the others")
         config.start_step = arguments.take_whole("start_step", least=0)
@@ -237,9 +237,9 @@ def _read_algorithms(top: _Section, config: NniConfig) -> None:
 
 def _read_tuner(tuner: _Section, config: NniConfig) -> None:
     name, arguments = _name_and_arguments(tuner, "builtinTunerName", "builtinAdvisorName")
-    if _fold(name) not in TUNERS:
+    if fold(name) not in TUNERS:
         raise RecordError(f"{tuner.where}: {show(name)} is not here; there are {OFFERED_TUNERS}")
-    config.strategy, config.pruner, is_same = TUNERS[_fold(name)]
+    config.strategy, config.pruner, is_same = TUNERS[fold(name)]
     if not is_same:
         config.notes.append(f"tuner {name} is not here; the nearest, --strategy {config.strategy}, takes its place")
     _check_mode(arguments, config)
@@ -283,7 +283,3 @@ def _read_service(top: _Section, config: NniConfig) -> None:
         raise RecordError(f"{top.where}: the platform {show(platform)} is not here; trials run on this machine: local")
     if service is not None:
         service.finish(config.notes)
-
-
-def _fold(key: Any) -> str:
-    return str(key).lower().replace("_", "")

@@ -24,7 +24,15 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
-_KEYS_OF_EXPERIMENTS = ("trialCommand", "trial", "trialConcurrency", "tuner", "searchSpaceFile", "searchSpacePath", "maxTrialNumber")
+
+
+def fold(key: Any) -> str:
+    """A key of NNI's as it is compared: NNI takes any case, and underscores."""
+    return str(key).replace("_", "").lower()
+
+
+_KEYS = ("trialCommand", "trial", "trialConcurrency", "tuner", "assessor", "searchSpaceFile", "searchSpacePath", "maxTrialNumber")
+_KEYS_OF_EXPERIMENTS = frozenset(map(fold, (*_KEYS, "maxTrialNum", "experimentName", "authorName", "trainingService")))
 
 
 def read_search_space(path: Path) -> Any:
@@ -34,7 +42,8 @@ def read_search_space(path: Path) -> Any:
         RecordError: the file cannot be read, is neither, or is the other one of NNI's files.
     """
     document = read_yaml(path) if path.suffix in (".yml", ".yaml") else read_json(path)
-    if isinstance(document, dict) and any(key in document and not is_parameter(document[key]) for key in _KEYS_OF_EXPERIMENTS):
+    said = {fold(key) for key, value in document.items() if not is_parameter(value)} if isinstance(document, dict) else set()
+    if len(said & _KEYS_OF_EXPERIMENTS) > 1:
         raise RecordError(f"{path}: this describes an experiment, and no search space: it goes with --config")
     return document
 

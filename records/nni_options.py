@@ -42,6 +42,7 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
     if options["search_space"] is not None:
         config.search_space = read_search_space(options["search_space"])
     options["search_space"] = config.search_space
+    given = options["concurrency"]
     for name in _FROM_CONFIG:
         if options.get(name) is None:
             options[name] = getattr(config, name)
@@ -53,7 +54,7 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
     options["strategy"] = options["strategy"] or "tpe"
     if options["portal"]:
         _serve_by_nni(options, config)
-    return config.notes + ([] if options["trial_command"] and options["space"] is None else _train_here(options))
+    return config.notes + ([] if options["trial_command"] and options["space"] is None else _train_here(options, config, given))
 
 
 def _serve_by_nni(options: dict[str, Any], config: NniConfig) -> None:
@@ -64,17 +65,18 @@ def _serve_by_nni(options: dict[str, Any], config: NniConfig) -> None:
         options["concurrency"] = 1
 
 
-def _train_here(options: dict[str, Any]) -> list[str]:
-    """Let the trials be trainings of ours; what of the files does not apply to them."""
+def _train_here(options: dict[str, Any], config: NniConfig, concurrency: int | None) -> list[str]:
+    """Let the trials be trainings of ours; what of the files does not apply to them. ``concurrency`` is what was given as a flag."""
     notes = []
     options["space"] = options["space"] or "zoo"
     if options["trial_command"] is not None:
         notes.append(f"the trial command is not run: --space {options['space']} trains its own networks; leave out --space to run it")
-    if options["workers"] is None:
-        options["workers"] = options["concurrency"]
+    if options["workers"] is None and (config.concurrency or 1) > 1:
+        options["workers"] = config.concurrency
+        notes.append(f"trialConcurrency {config.concurrency}: as many trainings run side by side; --workers 1 runs one at a time")
     if options["optimize_mode"] == "minimize":
         notes.append("optimize_mode minimize has no effect here: trainings report their accuracy, which is maximised")
     if options["trial_time"] is not None:
         notes.append("maxTrialDuration has no effect here: --epochs bounds a training")
-    options |= {"trial_command": None, "code_dir": None, "concurrency": None, "optimize_mode": None, "trial_time": None}
+    options |= {"trial_command": None, "code_dir": None, "concurrency": concurrency, "optimize_mode": None, "trial_time": None}
     return notes

@@ -14,6 +14,7 @@ FORMAT = "retiarius-pareto"
 VERSION = 1
 ACCURACY = "accuracy"
 LATENCY = "latency"
+DEFAULT_OBJECTIVES = (ACCURACY, "parameters")
 # name -> (whether higher is better, its value for a completed trial)
 OBJECTIVES: dict[str, tuple[bool, Callable[[Trial], float | None]]] = {
     ACCURACY: (True, lambda trial: trial.score),
@@ -30,7 +31,7 @@ def parse_objectives(text: str) -> tuple[str, ...]:
         if name not in OBJECTIVES:
             raise RecordError(f"{name!r} is not one of {', '.join(OBJECTIVES)}")
     if len(set(names)) != len(names) or len(names) < 2 or names[0] != ACCURACY:
-        raise RecordError(f"{text!r}: expected {ACCURACY} and one or more of {', '.join(list(OBJECTIVES)[1:])}, each once")
+        raise RecordError(f"{text!r}: expected {ACCURACY} first, and then one or more of {', '.join(list(OBJECTIVES)[1:])}, each once")
     return names
 
 
@@ -61,5 +62,8 @@ def save_pareto(path: Path, trials: Sequence[Trial], objectives: Sequence[str], 
         }
         for trial in front
     ]
-    write_json_atomically(path, {"format": FORMAT, "version": VERSION, "space": space, "objectives": list(objectives), "points": points})
+    document = {"format": FORMAT, "version": VERSION, "space": space, "objectives": list(objectives), "points": points}
+    if LATENCY in objectives:
+        document["units"] = {LATENCY: "milliseconds"}
+    write_json_atomically(path, document)
     return len(front)

@@ -186,7 +186,7 @@ def _check_action(settings: Settings) -> None:
         if settings.space is None and settings.strategy is None and "backbone" in settings.pins:
             backbone = settings.pins["backbone"]
             raise RecordError(
-                f"nothing to do with {backbone}: --retrain {backbone} trains it, --space zoo --strategy hpo searches its settings"
+                f"nothing to do with {backbone}: --retrain {backbone} trains it, --space zoo --strategy hpo --model {backbone} tunes it"
             )
         raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
 

@@ -10,13 +10,14 @@ from typing import Any
 from records import RecordError
 from records.best import load_best
 from records.formats import format_accuracy
+from records.pareto import LATENCY
 from records.scalars import Scalars
 from records.screen import Screen
 from records.trials import Trial, TrialLog
 
 
 def _measured(trial: Trial) -> dict[str, float]:
-    return {} if trial.latency is None else {"latency": trial.latency}
+    return {} if trial.latency is None else {LATENCY: trial.latency}
 
 
 class TrialKeeper:

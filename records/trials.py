@@ -72,7 +72,7 @@ class TrialLog:
 
     Attributes:
         path: the file; it need not exist.
-        note: what the last :meth:`read` or :meth:`append` found wrong and stepped around, or None.
+        note: all that the last :meth:`read` or :meth:`append` found wrong and stepped around, one line, or None.
     """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
@@ -86,12 +86,12 @@ class TrialLog:
         A last line that a crash cut off is left out, and :attr:`note` says so; :meth:`append` takes it away.
 
         Args:
-            leave_out_damaged: of a line before the last that is no trial, say so in :attr:`note` in place of raising.
+            leave_out_damaged: say in :attr:`note` which whole lines are no trials, in place of raising.
 
         Raises:
-            RecordError: a line before the last is not a trial (its number is named), or the file cannot be read.
+            RecordError: a whole line is not a trial (its number is named; unless they are left out), or the file cannot be read.
         """
-        self.note = None
+        self.note, notes = None, []
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
@@ -108,12 +108,13 @@ class TrialLog:
                     problem = f"{self.path}, line {number}: {error}"
                     if not leave_out_damaged:
                         raise RecordError(f"{problem}; take the line out, and --resume runs its trial again") from None
-                    self.note = f"{problem}; the line is left out"
+                    notes.append(f"{problem}; the line is left out")
         if tail:
             try:
                 trials.append(_parse(tail))  # whole but for its line end, as after some editors
             except RecordError:
-                self.note = f"{self.path}: the last line was cut off after {len(tail)} bytes and is left out"
+                notes.append(f"{self.path}: the last line was cut off after {len(tail)} bytes and is left out")
+        self.note = "; ".join(notes) or None
         return trials
 
     def append(self, trial: Trial) -> None:

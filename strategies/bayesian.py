@@ -23,6 +23,7 @@ from nni.nas.execution.event import ModelEventType, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from scipy.special import erfcx
 from scipy.stats import norm, rankdata
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction import DictVectorizer
@@ -60,12 +61,13 @@ def warp(scores: np.ndarray) -> np.ndarray:
 
 
 def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
-    """Logarithm of the expected improvement [n] over ``best``; far below it too, where the improvement itself is no number but 0."""
+    """Logarithm of the expected improvement [n] over ``best``: a number far below it too, where the improvement itself is rounded to 0."""
     z = (mean - best) / deviation
-    near = np.maximum(z, -5.0)
-    value = np.log(near * norm.cdf(near) + norm.pdf(near))
-    far = -0.5 * z * z - 2 * np.log(np.maximum(-z, 1.0)) - 0.5 * math.log(2 * math.pi)  # its asymptote
-    return np.log(deviation) + np.where(z < -5.0, far, value)
+    # z Phi(z) + phi(z) is phi(z) (1 + z Phi(z) / phi(z)), and phi(z) / z^2 where that difference would be lost in rounding.
+    ratio = math.sqrt(math.pi / 2) * erfcx(-np.clip(z, -1e3, 5.0) / math.sqrt(2))
+    near = np.log(np.maximum(z, -1e3) * norm.cdf(z) + norm.pdf(z), out=np.zeros_like(z), where=z > 0)
+    below = norm.logpdf(z) + np.where(z < -1e3, -2 * np.log(np.maximum(-z, 1.0)), np.log1p(np.clip(z, -1e3, 0.0) * ratio))
+    return np.log(deviation) + np.where(z > 0, near, below)
 
 
 @dataclass(frozen=True)

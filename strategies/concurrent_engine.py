@@ -109,13 +109,10 @@ class ConcurrentEngine(RecordingEngine):
         judged = self._pruning.begin() if self._pruning is not None else None
         if known is not None:
             self._rejected_in_a_row = 0
-        number = self._free_number() if known is None else known.number
+        number = self._next_number() if known is None else known.number
         trial = self._outstanding[key] = _Outstanding(number, sample, [model], judged, known)
         if known is None:
             trial.running = self._start(number, sample)
-
-    def _taken_numbers(self) -> set[int]:
-        return super()._taken_numbers() | {trial.number for trial in self._outstanding.values()}
 
     def idle_worker_available(self) -> bool:
         """Whether another trial can start; where none can, waits for the end of one."""

@@ -9,7 +9,6 @@ the engine answers the trials that are already done.
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import math
@@ -137,6 +136,7 @@ class RecordingEngine(ExecutionEngine):
         self._reject = reject
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
         self._known = {sample_key(result.sample): result for result in known}
+        self._number, self._taken = 0, {result.number for result in self._known.values()}
         self._repeats = self._rejected_in_a_row = 0
         self._proposed: set[str] = set()
         self._rejections: dict[str, Rejection] = {}
@@ -174,13 +174,12 @@ class RecordingEngine(ExecutionEngine):
             self._models.append(model)
             self._try(model, model.sample)
 
-    def _free_number(self) -> int:
+    def _next_number(self) -> int:
         """The lowest that no trial has: a resumed search fills the gap of a trial that was lost, and never gives a number twice."""
-        taken = self._taken_numbers()
-        return next(number for number in itertools.count() if number not in taken)
-
-    def _taken_numbers(self) -> set[int]:
-        return {result.number for result in self._known.values()}
+        while self._number in self._taken:
+            self._number += 1
+        self._taken.add(self._number)
+        return self._number
 
     def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
         """Answer from the record, or run; ``sample`` is canonical."""
@@ -281,7 +280,7 @@ class InProcessEngine(RecordingEngine):
 
     def _run(self, model: ExecutableModelSpace) -> None:
         assert model.sample is not None
-        number, start, facts, error, score = self._free_number(), time.monotonic(), {}, None, None
+        number, start, facts, error, score = self._next_number(), time.monotonic(), {}, None, None
         status = "complete"
         previous = get_default_trial_command_channel()
         judged = self._pruning.begin() if self._pruning is not None else None

@@ -6,8 +6,6 @@ from collections.abc import Collection, Sequence
 
 from strategies import NO_PRUNER, STRATEGIES, StrategyError, strategy_entry
 
-LATENCY = "latency"
-
 
 def check_flags(
     strategy: str,
@@ -15,20 +13,24 @@ def check_flags(
     evaluator: str,
     looks_up: bool,
     objectives: Sequence[str],
+    measures_latency: bool,
     pruner: str,
     workers: int,
+    shares_study: bool,
     trial_flags: Collection[str],
     one_shot_flags: Collection[str],
     searches_file: bool,
 ) -> None:
     """Raise ``StrategyError``, one line, where ``strategy`` can do nothing with what else was asked for.
 
-    ``looks_up`` says whether ``evaluator`` answers from a table; ``trial_flags`` and ``one_shot_flags`` are those that were given of the
+    ``looks_up`` says whether ``evaluator`` answers from a table; ``objectives``, ``pruner`` and ``workers`` are what was given, an empty
+    sequence, ``none`` and 1 where nothing was; ``measures_latency`` says whether the latency is among the objectives, ``shares_study``
+    whether a storage was named; ``trial_flags`` and ``one_shot_flags`` are those that were given of the
     flags that steer trials and a supernet; ``searches_file`` says whether a search space of NNI's was given.
     """
     entry = strategy_entry(strategy)
     if searches_file and (entry.one_shot or looks_up):
-        raise StrategyError("a search space of NNI's goes with trials that are trained: --strategy random, grid, evolution, tpe, no table")
+        raise StrategyError("a search space of NNI's goes with trials that are trained: no table, and a strategy such as tpe or evolution")
     if looks_up and workers > 1:
         raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
     if looks_up and entry.one_shot:
@@ -36,10 +38,12 @@ def check_flags(
     if objectives and not entry.several_objectives:
         fitting = ", ".join(name for name, other in STRATEGIES.items() if other.several_objectives)
         raise StrategyError(f"{strategy} has one objective, the accuracy: leave out --objectives, or take {fitting}")
-    if LATENCY in objectives and workers > 1:
-        raise StrategyError(f"trials side by side slow each other down, so that no {LATENCY} can be measured: leave out --workers")
+    if measures_latency and workers > 1:
+        raise StrategyError("trials side by side slow each other down, so that no latency can be measured: --workers 1")
+    if measures_latency and shares_study:
+        raise StrategyError("latencies of different machines cannot be compared: leave out --storage")
     if entry.several_objectives and pruner != NO_PRUNER:
-        raise StrategyError(f"a trial that ends early can be best in its size: leave out --pruner, which {strategy} cannot use")
+        raise StrategyError(f"a trial that ends early can be best in its size: --pruner none for {strategy}")
     if entry.one_shot and trial_flags:
         flags = ", ".join(trial_flags)
         raise StrategyError(f"{strategy} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")

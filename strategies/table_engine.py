@@ -64,7 +64,7 @@ class TableEngine(InProcessEngine):
         final = curve[-1] if status == "complete" else None
         if judged is not None:
             judged.end(status, final)
-        self._record(model, TrialResult(self._free_number(), dict(model.sample), status, final, curve, seconds, None, facts))
+        self._record(model, TrialResult(self._next_number(), dict(model.sample), status, final, curve, seconds, None, facts))
 
     def budget_available(self) -> bool:
         return not self._is_over and super().budget_available()

@@ -23,7 +23,7 @@ from strategies.engine import MAX_REJECTIONS, InProcessEngine, RejectedEvent, Re
 from strategies.limits import Limit, SizeLimits
 from strategies.outcome import describe_outcome
 
-QUICK = [name for name in MULTI_TRIAL if name != "gp"]  # a Gaussian process takes most of a minute for one such search
+QUICK = [name for name in MULTI_TRIAL if name not in ("gp", "bo")]  # a Gaussian process takes most of a minute for one such search
 
 
 def explore(name: str, reject: Any, *, trials: int = 12, seed: int = 0, known: Any = (), evaluate: Any = score) -> InProcessEngine:

@@ -187,7 +187,7 @@ def test_numbers_without_a_point_are_numbers(tmp_path: Path) -> None:
 
 def test_the_wrong_one_of_the_two_files_is_told_apart(tmp_path: Path) -> None:
     config, space = tmp_path / "config.yml", tmp_path / "search_space.json"
-    config.write_text("trialCommand: python main.py\nsearchSpaceFile: search_space.json\n")
+    config.write_text("trial_command: python main.py\nsearchSpaceFile: search_space.json\n")
     space.write_text(json.dumps({"trial": {"_type": "choice", "_value": [1, 2]}, "tuner": {"_type": "uniform", "_value": [0, 1]}}))
     with pytest.raises(RecordError, match="it goes with --config"):
         read_search_space(config)
@@ -220,6 +220,9 @@ def test_a_space_that_is_named_takes_the_place_of_the_command(tmp_path: Path) ->
     found = settings(tmp_path, V2, "--space", "zoo")
     assert (found.space, found.trial_command, found.concurrency, found.workers) == ("zoo", None, 1, 2)
     assert any("the trial command is not run" in note for note in found.notes)
+    assert any("trialConcurrency 2: as many trainings run side by side" in note for note in found.notes)
+    with pytest.raises(RecordError, match="--concurrency goes with --trial-command"):
+        settings(tmp_path, V2, "--space", "zoo", "--concurrency", "2")
     assert settings(tmp_path, V2, "--space", "zoo", "--workers", "1").workers == 1
     text = V2.replace("maximize", "minimize") + "maxTrialDuration: 1h\n"
     assert len(settings(tmp_path, text, "--space", "zoo").notes) == len(found.notes) + 2

@@ -47,7 +47,11 @@ def test_a_third_objective_keeps_more() -> None:
 
 def test_objectives_by_name() -> None:
     assert parse_objectives("accuracy, flops") == ("accuracy", "flops")
-    for text, words in (("accuracy,speed", "'speed' is not one of"), ("accuracy", "expected accuracy and"), ("flops,accuracy", "expected")):
+    for text, words in (
+        ("accuracy,speed", "'speed' is not one of"),
+        ("accuracy", "expected accuracy first, and"),
+        ("flops,accuracy", "expected"),
+    ):
         with pytest.raises(RecordError, match=words):
             parse_objectives(text)
 
@@ -75,14 +79,16 @@ def test_nsga2_measures_latency(capsys: pytest.CaptureFixture[str]) -> None:
     trials = {trial.number: trial for trial in TrialLog(Path("run/trials.jsonl")).read()}
     assert all(trial.latency is not None and 0 < trial.latency < 10_000 for trial in trials.values())
     document = json.loads(Path("run/pareto.json").read_text())
-    assert document["objectives"] == ["accuracy", "latency", "flops"]
+    assert document["objectives"] == ["accuracy", "latency", "flops"] and document["units"] == {"latency": "milliseconds"}
     for point in document["points"]:
         assert point["objectives"]["latency"] == trials[point["trial"]].latency
     recorded = Path("run/trials.jsonl").read_bytes()
     assert main([*zoo, "--out", "run", "--resume"]) == 0
     assert Path("run/trials.jsonl").read_bytes() == recorded, "what was measured is not measured again"
     assert main([*zoo, "--out", "other", "--workers", "2"]) == 2
-    assert "leave out --workers" in capsys.readouterr().err
+    assert "--workers 1" in capsys.readouterr().err
+    assert main([*zoo, "--out", "other", "--storage", "sqlite:///a.db"]) == 2
+    assert "leave out --storage" in capsys.readouterr().err
     assert main(["--report", "run"]) == 0
     page = Path("run/report.html").read_text()
     assert f"{trials[0].latency:.3g} ms" in page
@@ -97,7 +103,7 @@ def test_nsga2_measures_latency(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["--strategy", "nsga2", "--objectives", "accuracy,weight"], "'weight' is not one of accuracy, parameters, flops, latency"),
         (["--strategy", "nsga2", "--objectives", "accuracy,latency"], "has no latency of its samples"),
-        (["--strategy", "nsga2", "--epochs", "200", "--pruner", "halving"], "leave out --pruner"),
+        (["--strategy", "nsga2", "--epochs", "200", "--pruner", "halving"], "--pruner none for nsga2"),
     ],
 )
 def test_usage(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,3 +111,4 @@ def test_usage(arguments: list[str], words: str, capsys: pytest.CaptureFixture[s
     assert main([*SEARCH, *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
+    assert not Path("runs").exists(), "nothing is left behind"

@@ -216,9 +216,9 @@ def test_latency_is_that_of_one_image_in_inference() -> None:
     network = Slow(*make_network())
     before = copy.deepcopy(network.state_dict())
     Slow.asked.clear()
-    assert 4.0 <= measure_latency(network, (3, 8, 8)) < 40.0, "milliseconds"
+    assert 4.0 <= measure_latency(network, (3, 8, 8)) < 400.0, "milliseconds"
     assert set(Slow.asked) == {((1, 3, 8, 8), False, False)}
-    assert 13 <= len(Slow.asked) <= 130, "a few to warm up, then at least ten, for half a second"
+    assert 13 <= len(Slow.asked) <= 128, "a few to warm up, then at least ten, for half a second"
     assert network.training and all(torch.equal(a, b) for a, b in zip(before.values(), network.state_dict().values(), strict=True))
 
 

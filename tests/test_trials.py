@@ -137,6 +137,10 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str | dict[str, Any], said
     assert str(error.value).endswith("take the line out, and --resume runs its trial again")
     assert [trial.number for trial in log.read(leave_out_damaged=True)] == [0, 2]
     assert log.note is not None and said in log.note and log.note.endswith("the line is left out")
+    with log.path.open("a") as file:
+        file.write("{")
+    assert [trial.number for trial in log.read(leave_out_damaged=True)] == [0, 2]
+    assert said in log.note and "the last line was cut off" in log.note, "all that is wrong is said"
 
 
 def test_a_full_disk_while_appending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

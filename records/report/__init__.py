@@ -28,13 +28,11 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> tuple[Path
     from records.report.collect import read_run
     from records.report.page import make_page
 
-    if not folders[0].is_dir():
-        raise RecordError(f"{folders[0]}: no such run; give the folder of one, such as runs/NAME")
+    runs = [read_run(folder) for folder in folders]
     target = folders[0] / "report.html" if out is None else out
     if target.is_dir():
         raise RecordError(f"{target}: this is a folder; with --report, --out takes a file, such as {target / 'report.html'}")
     if not target.parent.is_dir():
         raise RecordError(f"{target.parent}: no such folder to write the report into; make it, or name another file with --out")
-    runs = [read_run(folder) for folder in folders]
     write_text_atomically(target, make_page(runs))
     return target, [note for run in runs for note in run.notes]
