@@ -40,6 +40,8 @@ MAX_LISTED = 20_000  # a space of so many samples is looked at as a whole
 DRAWN, PARENTS, NEIGHBOURS = 500, 5, 300  # else: random samples, and neighbours of the best so far
 MAX_DRAWS = 500  # random samples in a row of which none is new: the space is used up
 NOISE = 1e-3  # of a score, as a share of the variance of all
+# The length is not let fall further: where neighbours tell nothing of one another any more, every new score confirms that.
+KERNEL = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(2.0, (0.5, 20.0))
 FITTED_EVERY = 4  # the kernel's parameters are fitted anew after so many suggestions
 MAX_OBSERVED = 500  # the best half and the newest half of so many: the cost of a suggestion grows with their cube
 
@@ -129,7 +131,7 @@ class BayesianSearch(Strategy):
         self._observed: list[_Observation] = []
         self._rejected: list[dict[str, float]] = []
         self._all: _Candidates | None = None
-        self._kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(2.0, (0.1, 100.0))
+        self._kernel = KERNEL
         self._asked = 0
 
     def extra_repr(self) -> str:
@@ -222,7 +224,10 @@ class BayesianSearch(Strategy):
         return [*sorted(self._observed[:-half], key=lambda observation: -observation.score)[:half], *self._observed[-half:]]
 
     def _fit(self, inputs: np.ndarray, targets: np.ndarray) -> GaussianProcessRegressor:
-        process = self._make_process(fitted=self._asked % FITTED_EVERY == 0)
+        is_due = self._asked % FITTED_EVERY == 0
+        if is_due:
+            self._kernel = KERNEL  # not where the last fit ended: a few unlucky scores would hold it there
+        process = self._make_process(fitted=is_due)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a parameter at the end of its range is as good as any
             process.fit(inputs, targets)
