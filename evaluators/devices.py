@@ -43,6 +43,15 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if seconds[torch.bfloat16] < 0.85 * seconds[torch.float32] else torch.float32
 
 
+def flush_denormals() -> None:
+    """Let the processor take numbers below 1e-38 for 0, in this process and from now on.
+
+    It computes with them a hundred times more slowly, and a network that has stopped to learn is full of them: a step of Adam on 11 million
+    parameters takes 607 ms where it takes 20 (docs/results.md).
+    """
+    torch.set_flush_denormal(True)
+
+
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[None]:
     """The context in which the forward pass runs: convolutions and products in ``precision``, sums and norms in float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)

@@ -23,7 +23,7 @@ from evaluators.augmentation import Normalizer
 from evaluators.batches import TrainingBatches
 from evaluators.checkpoints import Stateful, load_checkpoint, replace_atomically, save_checkpoint
 from evaluators.data import Dataset, Split, iterate_batches
-from evaluators.devices import autocast
+from evaluators.devices import autocast, flush_denormals
 from evaluators.grouped import keep_grouped_in_float32
 from evaluators.memory import keep_freed_memory
 from evaluators.optimizers import learning_rate_factor, make_optimizer
@@ -101,6 +101,7 @@ def train(
     on the same machine the result is the same, bit for bit, as without the interruption.
     """
     keep_freed_memory()
+    flush_denormals()
     device = torch.device(device)
     generator = torch.Generator().manual_seed(seed)
     network.to(device=device).to(memory_format=torch.channels_last)

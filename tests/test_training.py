@@ -393,3 +393,12 @@ def test_muons_other_weights_follow_adamw() -> None:
             optimizer.step()
     for a, b in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_numbers_next_to_nothing_do_not_slow_a_training_down() -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot take them for 0")
+    tiny = torch.full((1000,), 1e-40)
+    assert (tiny * 1.0 > 0).all()
+    train_and_validate(make_network(), data=make_data(), epochs=1, **SETTINGS)
+    assert (tiny * 1.0 == 0).all()
