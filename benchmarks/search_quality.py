@@ -1,6 +1,6 @@
 """How good a network the multi-trial strategies find per second of training, on the 15,625 networks of NAS-Bench-201.
 
-    python benchmarks/search_quality.py            # 100 seeds (20 of the Gaussian process), CIFAR-10 and CIFAR-100; writes docs/
+    python benchmarks/search_quality.py            # 100 seeds (20 of the Gaussian processes), CIFAR-10 and CIFAR-100; writes docs/
     python benchmarks/search_quality.py --quick    # 10 seeds, CIFAR-10, 12,000 s, less than 50 s; the last line is one JSON object
 
 The protocol of the paper (Dong and Yang, ICLR 2020): a search sees the validation accuracy after 12 epochs and pays the seconds that
@@ -53,6 +53,7 @@ DATASETS = ("cifar10", "cifar100")
 QUICK = ("tpe", "random", "evolution", "local")
 NNI_EVOLUTION = "evolution, NNI's defaults"
 STRATEGIES = ("random", "evolution", NNI_EVOLUTION, "local", "tpe", "gp", "bo")
+PROCESSES = ("gp", "bo")
 LABELS = [edge_label(source, node) for source, node in EDGES]
 PUBLISHED = {"random": "93.70 ± 0.36", "evolution": "93.92 ± 0.30"}  # the paper's, CIFAR-10, 12,000 s
 BEGIN, END = "<!-- search quality: begin -->", "<!-- search quality: end -->"
@@ -209,7 +210,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="10 seeds, CIFAR-10, 12,000 s, less than 50 s")
     parser.add_argument("--table", type=Path, metavar="FILE", help=f"the table (default: {PLACES[0].relative_to(ROOT)})")
     parser.add_argument("--seeds", type=int, help="default: 100, with --quick 10")
-    parser.add_argument("--gp-seeds", type=int, default=20, help="seeds of the Gaussian process (default: 20)")
+    parser.add_argument("--gp-seeds", type=int, default=20, help="seeds of the Gaussian processes, gp and bo (default: 20)")
     parser.add_argument("--only", nargs="+", choices=STRATEGIES, metavar="NAME", help="run these strategies and write no documents")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "search_quality.jsonl", help="finished searches of the full run")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where results.md and the plot go")
@@ -225,7 +226,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     best = {name: 100 * max(row.facts["test_accuracy"] for row in table.rows.values()) for name, table in tables.items()}
-    seeds = dict.fromkeys(STRATEGIES, arguments.seeds or 100) | {"gp": arguments.gp_seeds}
+    seeds = dict.fromkeys(STRATEGIES, arguments.seeds or 100) | dict.fromkeys(PROCESSES, arguments.gp_seeds)
     runs = run_all(tables, arguments.runs, seeds.__getitem__, arguments.only or STRATEGIES)
     if arguments.only:
         return 0

@@ -23,7 +23,7 @@ from evaluators.augmentation import Normalizer
 from evaluators.batches import TrainingBatches
 from evaluators.checkpoints import Stateful, load_checkpoint, replace_atomically, save_checkpoint
 from evaluators.data import Dataset, Split, iterate_batches
-from evaluators.devices import autocast, flush_denormals
+from evaluators.devices import autocast, denormals_as_zero
 from evaluators.grouped import keep_grouped_in_float32
 from evaluators.memory import keep_freed_memory
 from evaluators.optimizers import learning_rate_factor, make_optimizer
@@ -101,7 +101,6 @@ def train(
     on the same machine the result is the same, bit for bit, as without the interruption.
     """
     keep_freed_memory()
-    flush_denormals()
     device = torch.device(device)
     generator = torch.Generator().manual_seed(seed)
     network.to(device=device).to(memory_format=torch.channels_last)
@@ -123,9 +122,10 @@ def train(
         for path in paths:
             path.p = recipe.drop_path * number / epochs
         totals = torch.zeros(2, device=device)
-        for inputs, labels in batches.epoch(number):
-            totals += _step(network, optimizer, inputs, labels, recipe, precision)
-            scheduler.step()
+        with denormals_as_zero():
+            for inputs, labels in batches.epoch(number):
+                totals += _step(network, optimizer, inputs, labels, recipe, precision)
+                scheduler.step()
         loss, correct = totals.tolist()
         rate = recipe.initial_lr * factor(number * batches.steps)
         epoch = Epoch(number + 1, loss / batches.steps, correct / batches.images, time.perf_counter() - start, rate)
