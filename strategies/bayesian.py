@@ -36,6 +36,7 @@ from strategies.optuna_encoders import Encoder, make_encoder
 
 Features = Callable[[Mapping[str, Any]], Mapping[str, float]]
 
+RANGE = 4.0  # so that the kernel, whose length is bounded, can tell places in a range apart
 MAX_LISTED = 20_000  # a space of so many samples is looked at as a whole
 DRAWN, PARENTS, NEIGHBOURS = 500, 5, 300  # else: random samples, and neighbours of the best so far
 MAX_DRAWS = 500  # random samples in a row of which none is new: the space is used up
@@ -281,11 +282,11 @@ def _draw_value(distribution: Any, random: np.random.RandomState) -> Any:
 
 
 def _place(name: str, value: Any, distribution: Any) -> dict[str, float]:
-    """A parameter of Optuna's as numbers between 0 and 1: two choices, and the ends of a range, are equally far apart."""
+    """A parameter of Optuna's as numbers: two choices are 1 apart, the ends of a range ``RANGE``."""
     if isinstance(distribution, CategoricalDistribution):
         return {f"{name}={value}": math.sqrt(0.5)}
     assert isinstance(distribution, FloatDistribution)
     low, high = distribution.low, distribution.high
     if distribution.log:
         low, high, value = math.log(low), math.log(high), math.log(value)
-    return {name: (value - low) / (high - low) if high > low else 0.0}
+    return {name: RANGE * (value - low) / (high - low) if high > low else 0.0}
