@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from image_folders import write_images
 from report_runs import read_scalars
 
 from evaluators.recipes import RECIPES
@@ -189,7 +190,8 @@ def test_a_lost_best_json_comes_back_with_the_resumed_run() -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_in_a_one_shot_search_is_130_and_the_search_goes_on() -> None:
-    search = ["--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "2"]
+    write_images(Path("few"), train=250)  # of 8x8 pixels: three searches, and enough epochs that one can be interrupted
+    search = ["--space", "darts", "--strategy", "darts", "--dataset", "few", *SMALL[2:], "--epochs", "5"]
     process = subprocess.Popen(
         [sys.executable, str(PROGRAM), *search, "--out", "run"],
         stdout=subprocess.DEVNULL,
