@@ -393,6 +393,8 @@ def search(settings: Settings, screen: Screen) -> None:
     if table is not None:
         costs = (settings.objectives or DEFAULT_OBJECTIVES)[1:] if strategy.several_objectives else ()
         limits = {"parameters": settings.max_params, "flops": settings.max_flops}
+        offered = [label for label in entry.load().hyperparameters() if label not in settings.pins and label in table.labels]
+        table.check_labels([*choices, *offered])
         table.check_sizes([*costs, *(name for name, limit in limits.items() if limit is not None)])
         epochs = table.check_epochs(settings.epochs or table.fidelities[0])
         if settings.trials is None and settings.time_budget is not None:
@@ -517,7 +519,6 @@ def search_trials(
         evaluator = FunctionalEvaluator(evaluate, report=nni.report_intermediate_result, **training)
     else:
         searched = {label: mutable for label, mutable in searched.items() if label in experiment.table.labels}
-        experiment.table.check_labels([*architecture, *searched])
         evaluator = FunctionalEvaluator(experiment.table.find, **searched)
     explored = SimplifiedModelSpace(space, architecture, evaluator)
     total = min(trials, count_configurations(explored.simplify()))  # a small space may hold fewer
@@ -766,6 +767,8 @@ def load_architecture(name: str, pins: Mapping[str, Any]) -> BestArchitecture:
         return BestArchitecture(space, {}, architecture, {}, None, {}, {}, None, None, None, "", {})
     if not Path(name).exists():
         raise RecordError(f"--retrain {name}: no such file, and no network of that name ({', '.join(NAMES)})")
+    if Path(name).is_dir():
+        raise RecordError(f"--retrain {name}: this is a folder; name the file in it: {Path(name) / 'best.json'}")
     return load_best(Path(name))
 
 

@@ -61,6 +61,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         (["--space", "zoo", "--strategy", "tpe", "--dataset", "nowhere"], ["nowhere"]),
         (["--space", "zoo", "--strategy", "tpe", "--device", "abacus"], ["abacus", "cpu"]),
         (["--retrain", "nothing.json"], ["nothing.json", "DARTS_V2"]),
+        (["--retrain", "."], ["this is a folder", "best.json"]),
         (["--retrain", "DARTS_V3"], ["DARTS_V3", "DARTS_V2"]),
         (["--retrain", "DARTS_V2", "--set", "normal/edge_0_2=none"], ["normal/edge_0_2", "initial_lr"]),
         (["--retrain", "resnet19"], ["resnet19", "resnet18"]),

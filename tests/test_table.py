@@ -258,6 +258,7 @@ def test_usage(arguments: list[str], words: str, made_up: Path, in_a_folder_of_i
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert words in lines[0]
+    assert not Path("runs").exists(), "nothing is left behind"
 
 
 def test_a_sample_that_is_not_in_the_table(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
