@@ -572,7 +572,8 @@ def search_trials(
     if strategy.several_objectives:
         origin = {"name": experiment.space_name, "arguments": experiment.space_arguments}
         count = save_pareto(folder.path / "pareto.json", keeper.trials, experiment.objectives, space=origin)
-        experiment.screen.say(f"{count} trials are best in {' against '.join(experiment.objectives)}: {folder.path / 'pareto.json'}")
+        are = "trial is" if count == 1 else "trials are"
+        experiment.screen.say(f"{count} {are} best in {' against '.join(experiment.objectives)}: {folder.path / 'pareto.json'}")
     for line in describe_outcome(engine, settings.pruner):
         experiment.screen.say(line)
 
@@ -721,6 +722,10 @@ def retrain(settings: Settings, screen: Screen) -> None:
     for label, value in settings.pins.items():
         if label not in HYPERPARAMETERS and best.architecture.get(label) != value:
             raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(HYPERPARAMETERS)}")
+    try:
+        make_recipe(best.hyperparameters)  # what is wrong in the file, before what is set beside it
+    except EvaluatorError as error:
+        raise EvaluatorError(f"{settings.retrain}: {error}") from None
     values = recipe_values(settings.recipe) if settings.recipe else best.hyperparameters or recipe_values(entry.recipe)
     recipe = make_recipe(override(values, settings.pins))
     arguments = {**best.space_arguments, **preset_arguments(entry.load(), settings.preset, "retrain")}

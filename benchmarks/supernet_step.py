@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -146,13 +145,18 @@ def report_memory(name: str, arguments: argparse.Namespace) -> None:
     device = torch.device(arguments.device)
     search = Search(name, arguments.width, arguments.cells, PRECISIONS[arguments.precision], device)
     batches = make_batches(arguments.batch, device)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = mebibytes("VmRSS")
     for _ in range(2):
         search.step(*batches)
     if device.type == "cuda":
         print(torch.cuda.max_memory_allocated() / 2**20)
     else:
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10)  # Linux counts in KiB
+        print(mebibytes("VmHWM") - before)
+
+
+def mebibytes(field: str) -> float:
+    """Of this process, by Linux. The peak that ``getrusage`` tells of is that of the parent, where that was larger when it forked."""
+    return int(Path("/proc/self/status").read_text().partition(f"{field}:")[2].split()[0]) / 2**10
 
 
 def show(title: str, times: dict[str, list[float]], memory: dict[str, float]) -> None:

@@ -93,7 +93,10 @@ class Run:
 
     @property
     def planned(self) -> int | None:
-        """How many trials a search by trials was to run."""
+        """How many trials a search by trials was to run; None where the time of a table alone ends it."""
+        timed = self.settings.get("trials") is None and self.settings.get("time_budget") is not None
+        if timed and self.identity.get("evaluator") == "table":
+            return None
         trials = as_number(self.identity.get("trials"))
         return None if trials is None or self.is_retraining else int(trials)
 
