@@ -35,6 +35,7 @@ from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.process_memory import mebibytes
 from spaces.darts import DartsSpace
 from strategies.darts import DartsStrategy
 
@@ -152,11 +153,6 @@ def report_memory(name: str, arguments: argparse.Namespace) -> None:
         print(torch.cuda.max_memory_allocated() / 2**20)
     else:
         print(mebibytes("VmHWM") - before)
-
-
-def mebibytes(field: str) -> float:
-    """Of this process, by Linux. The peak that ``getrusage`` tells of is that of the parent, where that was larger when it forked."""
-    return int(Path("/proc/self/status").read_text().partition(f"{field}:")[2].split()[0]) / 2**10
 
 
 def show(title: str, times: dict[str, list[float]], memory: dict[str, float]) -> None:

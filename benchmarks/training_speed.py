@@ -38,6 +38,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
+from benchmarks.process_memory import mebibytes
 from evaluators.data import Dataset, Split, load_dataset
 from evaluators.devices import choose_device, choose_precision
 from evaluators.recipes import RECIPES, Recipe
@@ -132,9 +133,9 @@ class Contender:
         split = Split(data.train.images[: steps * batch], data.train.labels[: steps * batch])
         torch.manual_seed(0)
         rounds = CONTENDERS[contender](build(), split, data, batch, where)
-        before = _mebibytes("VmRSS")
+        before = mebibytes("VmRSS")
         while pipe.recv():
-            pipe.send((steps * batch / next(rounds), _mebibytes("VmHWM") - before))
+            pipe.send((steps * batch / next(rounds), mebibytes("VmHWM") - before))
         os._exit(0)  # the lab's workers and our generator need no farewell
 
     def round(self) -> tuple[float, float]:
@@ -160,11 +161,6 @@ def race(name: str, data: Dataset, where: dict[str, Any], steps: int, rounds: in
     for run in runs.values():
         run.close()
     return speeds, memory
-
-
-def _mebibytes(field: str) -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition(f"{field}:")[2].split()[0]) / 2**10
 
 
 def time_to(goal: float, epochs: int, data: Dataset, where: dict[str, Any], seeds: int) -> dict[str, Any]:
