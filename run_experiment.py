@@ -11,7 +11,6 @@ python run_experiment.py --list                                # spaces, strateg
 
 from __future__ import annotations
 
-import errno
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_e
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
 from records.epoch_keeper import EpochKeeper
+from records.exit_status import explain
 from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
 from records.libraries import quiet_libraries
@@ -75,28 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             search(settings, screen)
         return 0
-    except BAD_INPUT as error:
-        screen.error(str(error))
-        return 2
-    except (PermissionError, FileNotFoundError, NotADirectoryError) as error:
-        screen.error(f"{error.filename}: {error.strerror}; name another folder with --out or --data-dir")
-        return 2
-    except OSError as error:
-        where = "" if error.filename is None else f"{error.filename}: "
-        hint = "; free some space, then go on with --resume" if error.errno == errno.ENOSPC else ""
-        screen.error(f"{where}{error.strerror or error}{hint}")
-        return 1
-    except (SearchFailed, TrainingDiverged) as error:
-        screen.error(str(error))
-        return 1
-    except KeyboardInterrupt as error:
-        how = error.args[0] if error.args else "the same command with --out DIR --resume goes on"
-        screen.error(f"interrupted; what was finished is kept: {how}")
-        return 130
-    except Exception as error:  # a fault of ours or of a library, such as memory that runs out: log.txt has where
-        message = str(error).strip().splitlines()
-        screen.error(f"{type(error).__name__}: {message[0] if message else 'no message'} (log.txt in the run's folder says where)")
-        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        status, line = explain(error, BAD_INPUT, (SearchFailed, TrainingDiverged))
+        screen.error(line)
+        return status
 
 
 def report(settings: Settings, screen: Screen) -> None:
@@ -346,15 +328,65 @@ def join_study(storage: Any, folder: RunFolder, settings: Settings) -> dict[str,
 # --- search --------------------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search is to do, checked as far as that goes without the images.
+
+    Attributes:
+        arguments: those of the space.
+        recipe: values of all hyperparameters, those that are set on the command line among them.
+        pinned: the choices of the space that are set on the command line.
+        chosen: what NNI's file says is searched (a ``ChosenSpace``); the rest of the space is then at its default. ``None`` without one.
+        epochs, trials: of a trial, and how many.
+        table: where scores are looked up; ``None`` where networks are trained.
+    """
+
+    arguments: dict[str, Any]
+    recipe: dict[str, Any]
+    pinned: dict[str, Any]
+    chosen: Any
+    epochs: int
+    trials: int
+    table: Any
+
+    def identity(self, settings: Settings) -> dict[str, Any]:
+        """What a resumed search must have in common with the first, beside what every run must."""
+        same: dict[str, Any] = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": self.trials}
+        same |= settings.trial_flags | settings.one_shot_flags
+        if self.chosen is not None:
+            same |= {"search_space": settings.search_space, "start_step": settings.start_step}
+        return same
+
+
 def search(settings: Settings, screen: Screen) -> None:
     """Search a space with a strategy and write ``best.json``."""
     assert settings.space is not None and settings.strategy is not None
-    entry, strategy = space_entry(settings.space), strategy_entry(settings.strategy)
-    check_pair(settings.strategy, settings.space, {name: other.offers for name, other in SPACES.items()})
+    strategy, plan = strategy_entry(settings.strategy), plan_search(settings, screen)
+    identity = plan.identity(settings)
+    with open_study_storage(settings) as storage:  # before the images are loaded, which takes long: it may not be there
+        experiment = Experiment(settings, screen, settings.space, plan.arguments, plan.recipe, plan.epochs, plan.table)
+        if strategy.several_objectives:
+            identity["objectives"] = experiment.objectives
+        if LATENCY in experiment.objectives:
+            identity["device"] = str(experiment.device)
+        with experiment.open_folder(settings.strategy, **identity) as folder:
+            if strategy.one_shot:
+                search_one_shot(experiment, folder)
+            else:
+                search_trials(experiment, folder, plan, join_study(storage, folder, settings))
+            show_best(load_best(folder.best_path), folder, experiment)
+
+
+def check_search(settings: Settings) -> Any:
+    """Refuse a space, a strategy and flags that do not fit together; give the table to look up, ``None`` where networks are trained."""
+    space, strategy = settings.space or "", settings.strategy or ""
+    space_entry(space)
+    strategy_entry(strategy)
+    check_pair(strategy, space, {name: other.offers for name, other in SPACES.items()})
     pruner_entry(settings.pruner)
     table = open_table(settings)
     check_flags(
-        settings.strategy,
+        strategy,
         evaluator=settings.evaluator,
         looks_up=table is not None,
         objectives=settings.objectives or (),
@@ -366,14 +398,24 @@ def search(settings: Settings, screen: Screen) -> None:
         one_shot_flags=settings.one_shot_flags,
         searches_file=settings.search_space is not None,
     )
+    return table
+
+
+def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
+    """Settings, preset, NNI's file and table made into a plan; what does not fit is refused."""
+    table = check_search(settings)
+    entry, strategy, preset = space_entry(settings.space or ""), strategy_entry(settings.strategy or ""), PRESETS[settings.preset]
     quiet_libraries()
-    from evaluators.recipes import check_hyperparameter, override, recipe_values
+    from evaluators.data import require_dataset
+    from evaluators.recipes import NOT_OF_SUPERNETS, check_hyperparameter, override, recipe_values
     from spaces.choices import legal_choices, require_labels
     from spaces.nni_choice import choose_from
     from strategies.supernet_search import ALPHA_SETTINGS
 
-    preset = PRESETS[settings.preset]
-    recipe = override(recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe)), settings.pins)
+    values = recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe))
+    if strategy.one_shot:  # what was written down is what was done
+        values = {**values, **{name: recipe_values("darts_search")[name] for name in NOT_OF_SUPERNETS}}
+    recipe = override(values, settings.pins)
     # A preset shrinks networks that are trained; a table is of the networks as they were published.
     arguments = {} if table is not None else preset_arguments(entry.load(), settings.preset, "search")
     choices = legal_choices(make_space(entry.load(), arguments).simplify())
@@ -382,41 +424,36 @@ def search(settings: Settings, screen: Screen) -> None:
     check_architecture(pinned, {label: choices[label] for label in pinned})
     if strategy.one_shot and pinned:
         raise StrategyError(f"{settings.strategy} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
+    if strategy.one_shot and (unused := [label for label in settings.pins if label in NOT_OF_SUPERNETS]):
+        raise EvaluatorError(f"a supernet is trained with the paper's images and without extras: leave out --set {', '.join(unused)}")
     chosen, epochs = None, settings.epochs
     if settings.search_space is not None:
         names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": recipe}
         chosen = choose_from(settings.search_space, **names, check=check_hyperparameter, epochs=settings.epochs)
         epochs = chosen.epochs
-    epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
-    if table is not None:
-        costs = (settings.objectives or DEFAULT_OBJECTIVES)[1:] if strategy.several_objectives else ()
-        limits = {"parameters": settings.max_params, "flops": settings.max_flops}
-        offered = [label for label in entry.load().hyperparameters() if label not in settings.pins and label in table.labels]
-        table.check_labels([*choices, *offered])
-        table.check_sizes([*costs, *(name for name, limit in limits.items() if limit is not None)])
-        epochs = table.check_epochs(settings.epochs or table.fidelities[0])
-        if settings.trials is None and settings.time_budget is not None:
-            trials = max(1, int(settings.time_budget / table.mean_seconds(epochs)))
-        size = f"{len(table):,} rows of {settings.table}, {epochs} epochs a trial"
-        screen.say(f"{table.name}: {size}; time is the table's, in seconds of training")
-    identity = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": trials}
-    identity |= settings.trial_flags | settings.one_shot_flags
-    if chosen is not None:
-        identity |= {"search_space": settings.search_space, "start_step": settings.start_step}
-    with open_study_storage(settings) as storage:  # before the images are loaded, which takes long: it may not be there
-        experiment = Experiment(settings, screen, settings.space, arguments, recipe, epochs, table)
-        if strategy.several_objectives:
-            identity["objectives"] = experiment.objectives
-        if LATENCY in experiment.objectives:
-            identity["device"] = str(experiment.device)
-        with experiment.open_folder(settings.strategy, **identity) as folder:
-            if strategy.one_shot:
-                search_one_shot(experiment, folder)
-            else:
-                search_trials(experiment, folder, pinned, trials, chosen, join_study(storage, folder, settings))
-            show_best(load_best(folder.best_path), folder, experiment)
+    if table is None:
+        require_dataset(settings.dataset)
+    else:
+        epochs, trials = plan_lookups(settings, screen, table, choices, trials)
+    epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
+    return SearchPlan(arguments, recipe, pinned, chosen, epochs, trials, table)
+
+
+def plan_lookups(settings: Settings, screen: Screen, table: Any, choices: Mapping[str, Any], trials: int) -> tuple[int, int]:
+    """Epochs and number of trials of a search in ``table``; refuses a table that lacks what the search needs."""
+    costs = (settings.objectives or DEFAULT_OBJECTIVES)[1:] if strategy_entry(settings.strategy or "").several_objectives else ()
+    limits = {"parameters": settings.max_params, "flops": settings.max_flops}
+    hyperparameters = space_entry(settings.space or "").load().hyperparameters()
+    table.check_labels([*choices, *(label for label in hyperparameters if label not in settings.pins and label in table.labels)])
+    table.check_sizes([*costs, *(name for name, limit in limits.items() if limit is not None)])
+    epochs = table.check_epochs(settings.epochs or table.fidelities[0])
+    if settings.trials is None and settings.time_budget is not None:
+        trials = max(1, int(settings.time_budget / table.mean_seconds(epochs)))
+    size = f"{len(table):,} rows of {settings.table}, {epochs} epochs a trial"
+    screen.say(f"{table.name}: {size}; time is the table's, in seconds of training")
+    return epochs, trials
 
 
 def open_table(settings: Settings) -> Any:
@@ -465,11 +502,9 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
             trials=1,
             alpha_optimizer=alpha_optimizer,
             gradient_clip_val=recipe.grad_clip or None,
-            supernet=settings.supernet or "fused",
-            order=settings.order or 1,
-            collapse_guard=settings.collapse_guard or "warn",
             on_step=keeper.note_step,
             on_epoch=note_epoch,
+            **{flag.removeprefix("--").replace("-", "_"): value for flag, value in settings.one_shot_flags.items()},
         )
         with keeper.shown(), torch.random.fork_rng():
             torch.manual_seed(settings.seed)
@@ -480,71 +515,31 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     hyperparameters = recipe_values(space_entry(experiment.space_name).recipe)
     score = ("supernet validation accuracy", epoch.validation_accuracy, epoch.number)
     size = experiment.measure(experiment.build(architecture))
-    told = {"order": settings.order or 1, "collapse_guard": strategy.guard.describe(), **asdict(alpha_optimizer)}
+    told = {"order": strategy.order, "collapse_guard": strategy.guard.describe(), **asdict(alpha_optimizer)}
     experiment.write_best(folder, architecture, hyperparameters, score, size, supernet=experiment.recipe, **told)
 
 
-def search_trials(
-    experiment: Experiment, folder: RunFolder, pinned: Mapping[str, Any], trials: int, chosen: Any, shared: Mapping[str, Any]
-) -> None:
-    """Run trials until the strategy or the budget ends; ``best.json`` follows the best one.
-
-    ``chosen`` is what NNI's file says is searched (a ``ChosenSpace``, or ``None``); the rest of the space is then at its default.
-    ``shared`` is what ``join_study`` gives.
-    """
-    import nni
-    from nni.nas.evaluator import FunctionalEvaluator
+def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, shared: Mapping[str, Any]) -> None:
+    """Run trials until the strategy or the budget ends; ``best.json`` follows the best one. ``shared`` is what ``join_study`` gives."""
     from nni.nas.space import SimplifiedModelSpace
 
-    from spaces.choices import count_configurations, first_sample, restrict
+    from spaces.choices import count_configurations, first_sample
     from strategies.engine import TrialResult
     from strategies.outcome import describe_outcome
     from strategies.pruning import make_pruning, why_idle
 
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
     space = make_space(space_class, experiment.space_arguments)
-    default = space_class.default_architecture()
-    narrowed, offered = preset_choices(space_class, settings.preset), space_class.hyperparameters()
-    if chosen is not None:
-        narrowed, offered = chosen.narrowed, chosen.searched
-    if strategy.fixes_architecture or chosen is not None:
-        kept = {label: value for label, value in (default or {}).items() if chosen is None or label not in narrowed}
-        pinned = {**kept, **pinned}
-    architecture = restrict(space.simplify(), pinned, narrowed)
-    searched = {label: mutable for label, mutable in offered.items() if label not in settings.pins}
+    architecture, searched = searched_choices(experiment, plan, space)
     fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
-    if experiment.table is None:
-        evaluate = evaluator_entry(settings.evaluator).load()
-        training = {**experiment.training, **fixed, **searched}  # the epochs may be searched, too
-        evaluator = FunctionalEvaluator(evaluate, report=nni.report_intermediate_result, **training)
-    else:
-        searched = {label: mutable for label, mutable in searched.items() if label in experiment.table.labels}
-        evaluator = FunctionalEvaluator(experiment.table.find, **searched)
-    explored = SimplifiedModelSpace(space, architecture, evaluator)
-    total = min(trials, count_configurations(explored.simplify()))  # a small space may hold fewer
+    explored = SimplifiedModelSpace(space, architecture, make_trial_evaluator(experiment, searched, fixed))
+    total = min(plan.trials, count_configurations(explored.simplify()))  # a small space may hold fewer
     # With a table the budget alone may end a search; the number of trials is then an estimate.
     max_trials = None if experiment.table is not None and settings.trials is None and settings.time_budget else total
     reports = len(experiment.reports)
     if idle := why_idle(settings.pruner, epochs=reports, trials=total):
         experiment.screen.warn(idle)
-
-    def save_best(trial: Trial) -> None:
-        assert trial.score is not None
-        hyperparameters = dict(trial.hyperparameters)
-        epochs = hyperparameters.pop("epochs", experiment.epochs)
-        score, size = ("validation accuracy", trial.score, epochs), {"parameters": trial.parameters, "flops": trial.flops}
-        experiment.write_best(folder, trial.architecture, hyperparameters, score, size, trial=trial.number)
-
-    keeper = TrialKeeper(
-        folder.trials_path,
-        folder.best_path,
-        experiment.screen,
-        architecture=architecture,
-        recipe=experiment.recipe,
-        save_best=save_best,
-        durable=experiment.table is None,
-        scalars=open_scalars(folder, settings),
-    )
+    keeper = keep_trials(experiment, folder, architecture)
     with (
         keeper.shown(max_trials, settings.strategy or ""),
         experiment.make_engine(
@@ -558,7 +553,8 @@ def search_trials(
         ) as engine,
     ):
         follow_epochs(engine, keeper)
-        if default is not None and chosen is None:
+        default = space_class.default_architecture()
+        if default is not None and plan.chosen is None:
             # The default configuration comes first: no such search ends worse than what its person began with.
             engine.submit_models(explored.freeze(first_sample(architecture, default, searched, experiment.recipe)))
             for rejection in engine.rejections:
@@ -576,6 +572,57 @@ def search_trials(
         experiment.screen.say(f"{count} {are} best in {' against '.join(experiment.objectives)}: {folder.path / 'pareto.json'}")
     for line in describe_outcome(engine, settings.pruner):
         experiment.screen.say(line)
+
+
+def searched_choices(experiment: Experiment, plan: SearchPlan, space: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The mutables of the architecture, those that are not searched being fixed, and those of the hyperparameters that are searched."""
+    from spaces.choices import restrict
+
+    settings, space_class = experiment.settings, experiment.space_class
+    narrowed, offered, pinned = preset_choices(space_class, settings.preset), space_class.hyperparameters(), plan.pinned
+    if plan.chosen is not None:
+        narrowed, offered = plan.chosen.narrowed, plan.chosen.searched
+    if strategy_entry(settings.strategy or "").fixes_architecture or plan.chosen is not None:
+        default = space_class.default_architecture() or {}
+        kept = {label: value for label, value in default.items() if plan.chosen is None or label not in narrowed}
+        pinned = {**kept, **pinned}
+    searched = {label: mutable for label, mutable in offered.items() if label not in settings.pins}
+    if experiment.table is not None:
+        searched = {label: mutable for label, mutable in searched.items() if label in experiment.table.labels}
+    return restrict(space.simplify(), pinned, narrowed), searched
+
+
+def make_trial_evaluator(experiment: Experiment, searched: Mapping[str, Any], fixed: Mapping[str, Any]) -> Any:
+    """NNI's evaluator of one trial: a training, or a row of the table."""
+    import nni
+    from nni.nas.evaluator import FunctionalEvaluator
+
+    if experiment.table is not None:
+        return FunctionalEvaluator(experiment.table.find, **searched)
+    training = {**experiment.training, **fixed, **searched}  # the epochs may be searched, too
+    return FunctionalEvaluator(evaluator_entry(experiment.settings.evaluator).load(), report=nni.report_intermediate_result, **training)
+
+
+def keep_trials(experiment: Experiment, folder: RunFolder, architecture: Mapping[str, Any]) -> TrialKeeper:
+    """What keeps the trials of a search of ours, and the best of them as ``best.json``."""
+
+    def save_best(trial: Trial) -> None:
+        assert trial.score is not None
+        hyperparameters = dict(trial.hyperparameters)
+        epochs = hyperparameters.pop("epochs", experiment.epochs)
+        score, size = ("validation accuracy", trial.score, epochs), {"parameters": trial.parameters, "flops": trial.flops}
+        experiment.write_best(folder, trial.architecture, hyperparameters, score, size, trial=trial.number)
+
+    return TrialKeeper(
+        folder.trials_path,
+        folder.best_path,
+        experiment.screen,
+        architecture=architecture,
+        recipe=experiment.recipe,
+        save_best=save_best,
+        durable=experiment.table is None,
+        scalars=open_scalars(folder, experiment.settings),
+    )
 
 
 def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
@@ -709,26 +756,11 @@ def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment)
 def retrain(settings: Settings, screen: Screen) -> None:
     """Train a found or a published architecture anew, score the test set once, write ``retrained.json`` and the weights."""
     quiet_libraries()
-    from evaluators.recipes import HYPERPARAMETERS, make_recipe, override, recipe_values
     from evaluators.training import retrain as train_anew
-    from spaces.choices import legal_choices
 
     best = load_architecture(settings.retrain or "", settings.pins)
-    entry, preset = space_entry(best.space_name), PRESETS[settings.preset]
-    try:
-        check_architecture(best.architecture, legal_choices(make_space(entry.load(), best.space_arguments).simplify()))
-    except (RecordError, SpaceError) as error:
-        raise RecordError(f"{settings.retrain}: {error}") from None
-    for label, value in settings.pins.items():
-        if label not in HYPERPARAMETERS and best.architecture.get(label) != value:
-            raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(HYPERPARAMETERS)}")
-    try:
-        make_recipe(best.hyperparameters)  # what is wrong in the file, before what is set beside it
-    except EvaluatorError as error:
-        raise EvaluatorError(f"{settings.retrain}: {error}") from None
-    values = recipe_values(settings.recipe) if settings.recipe else best.hyperparameters or recipe_values(entry.recipe)
-    recipe = make_recipe(override(values, settings.pins))
-    arguments = {**best.space_arguments, **preset_arguments(entry.load(), settings.preset, "retrain")}
+    recipe, preset = retraining_recipe(best, settings), PRESETS[settings.preset]
+    arguments = {**best.space_arguments, **preset_arguments(space_entry(best.space_name).load(), settings.preset, "retrain")}
     experiment = Experiment(settings, screen, best.space_name, arguments, asdict(recipe), settings.epochs or preset.retrain_epochs)
     network = experiment.build(best.architecture)
     size = experiment.measure(network)
@@ -755,12 +787,38 @@ def retrain(settings: Settings, screen: Screen) -> None:
         document = {**result, **size, "epochs": experiment.epochs, "hyperparameters": asdict(recipe), "architecture": best.architecture}
         document |= {"space": {"name": best.space_name, "arguments": experiment.space_arguments}, "dataset": experiment.data.describe()}
         document |= {"seed": settings.seed, "precision": experiment.precision_name, "versions": collect_versions()}
-        write_json_atomically(folder.path / "retrained.json", document)
-        metric = "test accuracy, image and mirror image averaged" if result["flip_averaging"] else "test accuracy"
-        rows: list[list[object]] = [[metric, format_accuracy(result["test_accuracy"])], ["epochs", experiment.epochs]]
-        rows += [["parameters", format_count(size["parameters"])], ["multiply-adds", format_count(size["flops"])]]
-        rows += [["training took", format_seconds(result["seconds"])], ["written to", folder.path / "retrained.json"]]
-        screen.closing_table(f"Retrained on {experiment.data.name}", rows)
+        path = folder.path / "retrained.json"
+        write_json_atomically(path, document)
+        screen.closing_table(f"Retrained on {experiment.data.name}", retrained_rows(document, path))
+
+
+def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
+    """The recipe by which ``best`` is trained anew; refuses an illegal architecture, and ``--set`` of what is not a hyperparameter."""
+    from evaluators.recipes import HYPERPARAMETERS, make_recipe, override, recipe_values
+    from spaces.choices import legal_choices
+
+    entry = space_entry(best.space_name)
+    try:
+        check_architecture(best.architecture, legal_choices(make_space(entry.load(), best.space_arguments).simplify()))
+    except (RecordError, SpaceError) as error:
+        raise RecordError(f"{settings.retrain}: {error}") from None
+    for label, value in settings.pins.items():
+        if label not in HYPERPARAMETERS and best.architecture.get(label) != value:
+            raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(HYPERPARAMETERS)}")
+    try:
+        make_recipe(best.hyperparameters)  # what is wrong in the file, before what is set beside it
+    except EvaluatorError as error:
+        raise EvaluatorError(f"{settings.retrain}: {error}") from None
+    values = recipe_values(settings.recipe) if settings.recipe else best.hyperparameters or recipe_values(entry.recipe)
+    return make_recipe(override(values, settings.pins))
+
+
+def retrained_rows(document: Mapping[str, Any], path: Path) -> list[list[object]]:
+    """The closing table of a retraining, from what was written to ``path``."""
+    metric = "test accuracy, image and mirror image averaged" if document["flip_averaging"] else "test accuracy"
+    rows: list[list[object]] = [[metric, format_accuracy(document["test_accuracy"])], ["epochs", document["epochs"]]]
+    rows += [["parameters", format_count(document["parameters"])], ["multiply-adds", format_count(document["flops"])]]
+    return [*rows, ["training took", format_seconds(document["seconds"])], ["written to", path]]
 
 
 def load_architecture(name: str, pins: Mapping[str, Any]) -> BestArchitecture:

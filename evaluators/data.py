@@ -20,7 +20,7 @@ from evaluators._digits import read_digits
 from evaluators._folder import folder_source
 from evaluators._images import DataError, LabelledImages, Split, stratified_cut
 
-__all__ = ["DATASETS", "DataError", "Dataset", "Split", "iterate_batches", "load_dataset"]
+__all__ = ["DATASETS", "DataError", "Dataset", "Split", "iterate_batches", "load_dataset", "require_dataset"]
 
 DATASETS = ("auto", "cifar10", "digits")
 _TEST_SUBSET_SEED = 0
@@ -96,6 +96,12 @@ def load_dataset(
     except OSError as error:
         raise DataError(f"data set {str(dataset)!r} cannot be read: {error}") from error
     return _cut(name, images, seed, validation_fraction, limit)
+
+
+def require_dataset(dataset: str) -> None:
+    """Raise DataError, at once, where `dataset` is neither a name that is known nor a folder."""
+    if dataset not in DATASETS:
+        _existing_folder(dataset)
 
 
 def _expanded(path: Path | str) -> Path:

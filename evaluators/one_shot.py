@@ -23,6 +23,7 @@ from evaluators._images import stratified_cut
 from evaluators.batches import TrainingBatches
 from evaluators.checkpoints import broken, read_checkpoint, replace_atomically
 from evaluators.data import Dataset, Split
+from evaluators.memory import keep_freed_memory
 from evaluators.optimizers import learning_rate_factor, make_optimizer
 from evaluators.recipes import Recipe
 
@@ -123,6 +124,7 @@ def make_supernet_evaluator(
     broken raises ``EvaluatorError``. Validation batches are the other half of the
     training set; NNI hands them to the architecture step.
     """
+    keep_freed_memory()
     whole = data.train_and_validation
     halves = stratified_cut(whole.labels, len(whole) // 2, torch.Generator().manual_seed(seed))
     weights_half, architecture_half = (whole.take(half) for half in halves)

@@ -133,6 +133,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "flip_averaging": (True, False),
 }
 HYPERPARAMETERS = tuple(field.name for field in fields(Recipe))
+# A supernet is trained on the paper's images and in whole batches; it has no paths to drop, no auxiliary head, and no test.
+NOT_OF_SUPERNETS = ("drop_last", "crop_padding", "crop_fill", "flip", "start_size", "drop_path", "auxiliary_weight", "flip_averaging")
 
 
 def check_hyperparameter(name: str, value: Any) -> Any:

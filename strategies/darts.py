@@ -305,7 +305,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             raise StrategyError(f"darts: the supernet is one of {', '.join(SUPERNETS)}, not {supernet!r}")
         if order not in ORDERS:
             raise StrategyError(f"darts: the order is 1 or 2, not {order!r}")
-        self._order, self.guard = order, CollapseGuard(collapse_guard)
+        self.order, self.guard = order, CollapseGuard(collapse_guard)
         self._seed, self._fused, self._on_step, self._on_epoch = seed, supernet == "fused", on_step, on_epoch
         self._input_edges: dict[str, list[str]] = {}
         self._n_chosen: dict[str, int] = {}
@@ -335,7 +335,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             n_chosen=self._n_chosen,
             alphas=self._arch_parameters,
             alpha_optimizer=self._alpha_optimizer,
-            order=self._order,
+            order=self.order,
             guard=self.guard,
             on_step=self._on_step,
             on_epoch=self._on_epoch,
