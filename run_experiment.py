@@ -23,6 +23,7 @@ from typing import Any
 from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
+from records.command_line import LAB_OPTIONS
 from records.epoch_keeper import EpochKeeper
 from records.exit_status import explain
 from records.files import write_json_atomically
@@ -39,7 +40,7 @@ from records.report import write_report
 from records.run_folder import RunFolder, stored_identity
 from records.scalars import Scalars
 from records.screen import Screen
-from records.settings import LAB_OPTIONS, Settings, parse_settings, repeat_data_flags
+from records.settings import Settings, parse_settings, repeat_data_flags
 from records.study_note import note_study
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial

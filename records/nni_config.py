@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from records import RecordError
+from records.command_line import LARGEST_SEED
 from records.files import show
 from records.nni_files import fold, is_parameter, read_search_space, read_yaml
-from records.settings import LARGEST_SEED
 
 # Tuners and advisors, their names folded -> (strategy, pruner, whether that is the thing itself rather than the nearest to it)
 TUNERS: dict[str, tuple[str, str | None, bool]] = {

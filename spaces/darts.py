@@ -21,9 +21,10 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from spaces import SpaceError
-from spaces.darts_frozen import cell_outputs, runs_fast, unpack_images
+from spaces.darts_frozen import cell_outputs, runs_fast
 from spaces.darts_fused import FusedCell
 from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm, candidate_names
+from spaces.packed_images import unpack_images
 
 CELL_KINDS = ("normal", "reduce")
 UNREAD = "max_pool_3x3"  # what a canonical sample says of an edge that no node reads

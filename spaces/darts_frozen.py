@@ -12,7 +12,6 @@ image ``n`` of ``N`` at ``pack`` images a row is in row ``n % (N / pack)``. Ever
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,108 +20,21 @@ from torch.autograd.function import once_differentiable
 
 from spaces import darts_kernels as kernels
 from spaces.darts_operations import DilatedConv, ReluConvNorm, SeparableConv
+from spaces.packed_images import (
+    as_images,
+    as_rows,
+    block_diagonal,
+    normalise,
+    normalise_backward,
+    pack_images,
+    sum_of_blocks,
+    unpack_images,
+)
 
 if TYPE_CHECKING:
     from spaces.darts import Cell
 
 LANES = 16
-LINE = 256  # values
-
-
-def pack_images(x: Tensor, pack: int) -> Tensor:
-    """[N, C, H, W] -> [N / pack, pack * C, H, W]."""
-    if pack == 1:
-        return x.contiguous(memory_format=torch.channels_last)
-    parts = x.permute(0, 2, 3, 1).unflatten(0, (pack, -1))
-    return parts.permute(1, 2, 3, 0, 4).flatten(3).permute(0, 3, 1, 2)
-
-
-def unpack_images(x: Tensor, pack: int) -> Tensor:
-    """The inverse of ``pack_images``."""
-    if pack == 1:
-        return x
-    parts = x.permute(0, 2, 3, 1).unflatten(3, (pack, -1))
-    return parts.permute(3, 0, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)
-
-
-def _rows(x: Tensor) -> Tensor:
-    """[N, K, H, W] -> [N * H * W, K]."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-
-
-def _images(rows: Tensor, like: Tensor) -> Tensor:
-    """[N * H * W, K] -> [N, K, H, W], the other sizes those of ``like``."""
-    return rows.view(like.shape[0], like.shape[2], like.shape[3], -1).permute(0, 3, 1, 2)
-
-
-@lru_cache(maxsize=64)
-def _blocks(rows: int, columns: int, pack: int, dtype: torch.dtype) -> Tensor:
-    return torch.block_diag(*pack * [torch.ones(rows, columns, dtype=dtype)])
-
-
-def _block_diagonal(kernel: Tensor, pack: int) -> Tensor:
-    """[L, C, 1, 1] -> [pack * L, pack * C]: the pointwise convolution of ``pack`` images side by side."""
-    kernel = kernel.flatten(1)
-    return kernel if pack == 1 else kernel.repeat(pack, pack).mul_(_blocks(*kernel.shape, pack, kernel.dtype))
-
-
-def _sum_of_blocks(gradient: Tensor, pack: int) -> Tensor:
-    """[pack * L, pack * C] -> [L, C, 1, 1]: the gradient of ``_block_diagonal``."""
-    if pack > 1:
-        rows, columns = gradient.shape[0] // pack, gradient.shape[1] // pack
-        gradient = (gradient * _blocks(rows, columns, pack, gradient.dtype)).view(pack, rows, pack, columns).sum((0, 2))
-    return gradient[:, :, None, None]
-
-
-def _normalise(rows: Tensor, norm: Any, weight: Tensor, bias: Tensor, pack: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What ``norm`` makes of [P, pack * C] in training, and the mean and the inverse standard deviation [C]; moves its running ones."""
-    norm.num_batches_tracked.add_(1)
-    if pack == 1:
-        return torch.native_batch_norm(rows, weight, bias, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps)
-    lines = _lines(rows, len(weight))
-    means, variances = (value.view(-1, len(weight)) for value in torch.batch_norm_update_stats(lines, None, None, 0.0))
-    mean = means.mean(0)
-    variance = variances.mean(0).add_((means - mean).square_().mean(0))
-    count = rows.numel() // len(weight)
-    norm.running_mean.lerp_(mean, norm.momentum)
-    norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
-    rstd = (variance + norm.eps).rsqrt_()
-    scale = rstd * weight
-    return _affine(lines, scale, bias - mean * scale).view_as(rows), mean, rstd
-
-
-def _normalise_backward(
-    gradient: Tensor, rows: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, pack: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of the rows, the weight and the bias of ``_normalise``."""
-    backward = torch.ops.aten.native_batch_norm_backward
-    if pack == 1:
-        return backward(gradient, rows, weight, None, None, mean, rstd, True, 0.0, [True, True, True])
-    channels = len(weight)
-    lines, gradient_lines = _lines(rows, channels), _lines(gradient, channels)
-    repeats = lines.shape[1] // channels
-    means, rstds = mean.repeat(repeats), rstd.repeat(repeats)
-    _, weights, biases = backward(
-        gradient_lines, lines, None, means, rstds.pow(-2), means, rstds, False, 0.0, [False, True, True]
-    )  # as if the statistics were constants: the sums alone are wanted
-    weight_gradient, bias_gradient = (sums.view(-1, channels).sum(0) for sums in (weights, biases))
-    scale = rstd * weight / (rows.numel() // channels)
-    slope = -scale * rstd * weight_gradient
-    result = _affine(lines, slope, -scale * bias_gradient - slope * mean).addcmul_(gradient_lines, (rstd * weight).repeat(repeats))
-    return result.view_as(rows), weight_gradient, bias_gradient
-
-
-def _lines(rows: Tensor, channels: int) -> Tensor:
-    """[P, pack * C] -> [P / n, n * pack * C]: rows wide enough for vectors to be full."""
-    wide = LINE // channels
-    while rows.numel() % (wide * channels):
-        wide //= 2
-    return rows.view(-1, wide * channels)
-
-
-def _affine(lines: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    repeats = lines.shape[1] // len(scale)
-    return torch.addcmul(shift.repeat(repeats), lines, scale.repeat(repeats))
 
 
 class Normalised(torch.autograd.Function):
@@ -130,17 +42,17 @@ class Normalised(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, norm: Any, pack: int, weight: Tensor, bias: Tensor) -> Tensor:
-        result, mean, rstd = _normalise(_rows(y), norm, weight, bias, pack)
+        result, mean, rstd = normalise(as_rows(y), norm, weight, bias, pack)
         ctx.save_for_backward(y, weight, mean, rstd)
         ctx.pack = pack
-        return _images(result, y)
+        return as_images(result, y)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         y, weight, mean, rstd = ctx.saved_tensors
-        result, *others = _normalise_backward(_rows(gradient), _rows(y), weight, mean, rstd, ctx.pack)
-        return _images(result, y), None, None, *others
+        result, *others = normalise_backward(as_rows(gradient), as_rows(y), weight, mean, rstd, ctx.pack)
+        return as_images(result, y), None, None, *others
 
 
 class Projected(torch.autograd.Function):
@@ -153,32 +65,32 @@ class Projected(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pack: int, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
         nodes, convolutions = tensors[:count], tensors[count:]
-        parts = [[_block_diagonal(part, pack) for part in kernel.chunk(count, dim=1)] for kernel in convolutions]
+        parts = [[block_diagonal(part, pack) for part in kernel.chunk(count, dim=1)] for kernel in convolutions]
         results: list[Tensor] = []
         for index, node in enumerate(nodes):
-            active = torch.relu(_rows(node))
+            active = torch.relu(as_rows(node))
             if index == 0:
                 results = [torch.mm(active, part[0].t()) for part in parts]
             else:
                 results = [result.addmm_(active, part[index].t()) for result, part in zip(results, parts, strict=True)]
         ctx.save_for_backward(*nodes, *(part for kernel in parts for part in kernel))
         ctx.pack, ctx.count = pack, count
-        return tuple(_images(result, nodes[0]) for result in results)
+        return tuple(as_images(result, nodes[0]) for result in results)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         nodes, parts = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
-        rows = [_rows(gradient) for gradient in gradients]
+        rows = [as_rows(gradient) for gradient in gradients]
         node_gradients: list[Tensor] = []
         part_gradients: list[list[Tensor]] = [[] for _ in rows]
         for index, node in enumerate(nodes):
-            active, total = torch.relu(_rows(node)), None
+            active, total = torch.relu(as_rows(node)), None
             for number, gradient in enumerate(rows):
                 part = parts[number * ctx.count + index]
-                part_gradients[number].append(_sum_of_blocks(torch.mm(gradient.t(), active), ctx.pack))
+                part_gradients[number].append(sum_of_blocks(torch.mm(gradient.t(), active), ctx.pack))
                 total = torch.mm(gradient, part) if total is None else total.addmm_(gradient, part)
-            node_gradients.append(_images(torch.ops.aten.threshold_backward(total, active, 0), node))
+            node_gradients.append(as_images(torch.ops.aten.threshold_backward(total, active, 0), node))
         return None, None, *node_gradients, *(torch.cat(part, dim=1) for part in part_gradients)
 
 
@@ -190,7 +102,7 @@ class Layer:
     def __init__(self, tensors: Sequence[Tensor], stride: int, dilation: int, pack: int) -> None:
         depthwise, pointwise, self.weight, self.bias = tensors
         self.depthwise = depthwise if pack == 1 else depthwise.repeat(pack, 1, 1, 1)
-        self.pointwise = _block_diagonal(pointwise, pack)
+        self.pointwise = block_diagonal(pointwise, pack)
         self.stride, self.dilation, self.pack = stride, dilation, pack
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -199,13 +111,13 @@ class Layer:
 
     def mix(self, inner: Tensor) -> Tensor:
         """The pointwise convolution, as rows."""
-        return torch.mm(_rows(inner), self.pointwise.t())
+        return torch.mm(as_rows(inner), self.pointwise.t())
 
     def backward(self, gradient: Tensor, x: Tensor, inner: Tensor, mean: Tensor, rstd: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The gradients of x and of the parameters from that of the normalised rows; ``inner`` lies between the convolutions."""
-        gradient, weight, bias = _normalise_backward(gradient, self.mix(inner), self.weight, mean, rstd, self.pack)
-        pointwise = _sum_of_blocks(torch.mm(gradient.t(), _rows(inner)), self.pack)
-        gradient = _images(torch.mm(gradient, self.pointwise), inner)
+        gradient, weight, bias = normalise_backward(gradient, self.mix(inner), self.weight, mean, rstd, self.pack)
+        pointwise = sum_of_blocks(torch.mm(gradient.t(), as_rows(inner)), self.pack)
+        gradient = as_images(torch.mm(gradient, self.pointwise), inner)
         depthwise = kernels.depthwise_kernel_gradient(gradient, x, self.depthwise.shape[2], self.stride, self.dilation)
         if self.pack > 1:
             depthwise = depthwise.unflatten(0, (self.pack, -1)).sum(0)
@@ -239,16 +151,16 @@ class Convolved(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, edge: Edge, pack: int, factor: Tensor | None, x: Tensor, *parameters: Tensor) -> Tensor:
         kept: list[Tensor] = []
-        rows, inner = _rows(x), x
+        rows, inner = as_rows(x), x
         for layer, norm in zip(edge.layers(parameters, pack), edge.norms, strict=True):
             if kept:  # the second half of a separable convolution
-                x = _images(rows.relu_(), inner)
+                x = as_images(rows.relu_(), inner)
             inner = layer.convolve(x)
-            rows, mean, rstd = _normalise(layer.mix(inner), norm, layer.weight, layer.bias, pack)
+            rows, mean, rstd = normalise(layer.mix(inner), norm, layer.weight, layer.bias, pack)
             kept += [x, inner, mean, rstd]
         ctx.save_for_backward(*parameters, *kept)
         ctx.edge, ctx.pack, ctx.factor = edge, pack, factor
-        return _images(rows if factor is None else _drop_paths(rows, factor), inner)
+        return as_images(rows if factor is None else _drop_paths(rows, factor), inner)
 
     @staticmethod
     @once_differentiable
@@ -256,7 +168,7 @@ class Convolved(torch.autograd.Function):
         count = len(ctx.edge.parameters)
         parameters, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
         layers = ctx.edge.layers(parameters, ctx.pack)
-        rows = _rows(gradient)
+        rows = as_rows(gradient)
         if ctx.factor is not None:
             rows = _drop_paths(rows, ctx.factor, copy=True)
         gradients: list[Tensor] = []
@@ -265,7 +177,7 @@ class Convolved(torch.autograd.Function):
             x_gradient, own = layers[index].backward(rows, x, inner, mean, rstd)
             gradients = own + gradients
             if index > 0:
-                rows = _rows(torch.ops.aten.threshold_backward(x_gradient, x, 0))
+                rows = as_rows(torch.ops.aten.threshold_backward(x_gradient, x, 0))
         return None, None, None, x_gradient, *gradients
 
 
@@ -310,7 +222,7 @@ class FrozenCellPass:
                 x = x[:, :, :: edge.every, :: edge.every].contiguous(memory_format=torch.channels_last)
             return Convolved.apply(edge, self.pack, factor, x, *edge.parameters)
         x = self._plain(operation, source)
-        return x if factor is None else _images(_drop_paths(_rows(x), factor, copy=True), x)
+        return x if factor is None else as_images(_drop_paths(as_rows(x), factor, copy=True), x)
 
     def _relu(self, source: int) -> Tensor:
         if source not in self._active:

@@ -5,14 +5,12 @@
   another softmax, whose result is a different network).
 - A node keeps the edges whose strongest operation other than ``none`` is strongest (section 2.4 of the paper).
 
-A module of the space that offers ``differentiable_form()`` is replaced by that form, which computes the same faster: a module with the
-attribute ``choices`` (label -> names of the operations) whose ``forward`` takes a dict (label -> weights of the operations, which add up
-to 1) before the arguments of the module itself.
+A module of the space that offers ``differentiable_form()`` is replaced by it: see ``supernet_modules``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -22,107 +20,23 @@ from nni.nas.execution.engine import ExecutionEngine
 from nni.nas.nn.pytorch import InputChoice, ModelSpace
 from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
 from nni.nas.oneshot.pytorch.strategy import no_default_hook
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
-from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedInput, DifferentiableMixedLayer
+from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedLayer
 from nni.nas.space import RawFormatModelSpace
 from torch import Tensor, nn
 
 from strategies import SearchFailed, StrategyError
 from strategies.second_order import architecture_gradient
-from strategies.supernet_search import ORDERS, SUPERNETS, AlphaOptimizer, CollapseGuard, SearchEpoch, count_skips, mean_entropy
-
-NONE = "none"
-
-
-class SummedInput(InputChoice, BaseSuperNetModule):
-    """An ``InputChoice`` whose candidates are mixed edges: their sum. Which of them stay is read off the edges' own parameters."""
-
-    def resample(self, memo: Any) -> dict[str, Any]:
-        return {}
-
-    def export(self, memo: Any) -> dict[str, Any]:
-        return {}
-
-    def export_probs(self, memo: Any) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> SummedInput | None:
-        if type(module) is InputChoice and module.label in mutate_kwargs["input_edges"]:
-            return cls(module.n_candidates, n_chosen=module.n_chosen, reduction=module.reduction, label=module.label)
-        return None
-
-    def forward(self, candidate_inputs: list[Tensor]) -> Tensor:
-        total = candidate_inputs[0]
-        for candidate in candidate_inputs[1:]:
-            total = total + candidate
-        return total
-
-
-class MixedForm(BaseSuperNetModule):
-    """The differentiable form that a module of the space offers, with the architecture parameters of all choices in it."""
-
-    def __init__(self, form: nn.Module, alphas: Mapping[str, nn.Parameter], softmax: nn.Module) -> None:
-        super().__init__()
-        self.form: Any = form
-        self._alphas = nn.ParameterDict(list(alphas.items()))  # in this order; it would sort a dict
-        self._softmax = softmax
-
-    @classmethod
-    def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> tuple[MixedForm, bool] | None:
-        if not mutate_kwargs["fused"] or not hasattr(module, "differentiable_form"):
-            return None
-        offering: Any = module
-        form = offering.differentiable_form()
-        return cls(form, {label: memo[label] for label in form.choices}, mutate_kwargs["softmax"]), True
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.form({label: self._softmax(alpha) for label, alpha in self._alphas.items()}, *args, **kwargs)
-
-    def resample(self, memo: Any) -> dict[str, Any]:
-        return {}
-
-    def export(self, memo: Any) -> dict[str, Any]:
-        names = self.form.choices
-        return {label: names[label][int(alpha.argmax())] for label, alpha in self._alphas.items() if label not in memo}
-
-    def export_probs(self, memo: Any) -> dict[str, Any]:
-        names = self.form.choices
-        return {
-            label: dict(zip(names[label], self._softmax(alpha).tolist(), strict=True))
-            for label, alpha in self._alphas.items()
-            if label not in memo
-        }
-
-    def arch_parameters(self) -> Iterable[nn.Parameter]:
-        return self._alphas.values()
-
-
-class ScaledMixedInput(DifferentiableMixedInput):
-    """NNI's mixed input for spaces that do not say which edges lead to it, at the size of the ``n_chosen`` inputs that are kept."""
-
-    def _reduction(self, items: list[Any], weights: Tensor) -> Any:
-        return super()._reduction(items, weights * (self.n_chosen if self.reduction == "sum" else 1))
-
-
-def choose_edges(
-    probabilities: Mapping[str, Mapping[Any, float]], input_edges: Mapping[str, list[str]], n_chosen: Mapping[str, int]
-) -> dict[str, Any]:
-    """The cells that architecture parameters stand for (section 2.4 of the paper): the labels of ``input_edges`` and of their edges.
-
-    On every edge the likeliest operation other than ``none``; at every node the ``n_chosen`` edges on which that operation is likeliest,
-    the earlier state first where two are equal.
-    """
-    sample: dict[str, Any] = {}
-    strength: dict[str, float] = {}
-    for label in dict.fromkeys(edge for edges in input_edges.values() for edge in edges):
-        candidates = {name: p for name, p in probabilities[label].items() if name != NONE}
-        sample[label] = max(candidates, key=lambda name: candidates[name])
-        strength[label] = candidates[sample[label]]
-    for label, sources in input_edges.items():
-        strongest = sorted(range(len(sources)), key=lambda index: -strength[sources[index]])
-        sample[label] = sorted(strongest[: n_chosen[label]])
-    return sample
+from strategies.supernet_modules import MixedForm, ScaledMixedInput, SummedInput
+from strategies.supernet_search import (
+    ORDERS,
+    SUPERNETS,
+    AlphaOptimizer,
+    CollapseGuard,
+    SearchEpoch,
+    choose_edges,
+    count_skips,
+    mean_entropy,
+)
 
 
 class DartsModule(DartsLightningModule):

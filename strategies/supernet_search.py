@@ -13,6 +13,7 @@ SUPERNETS = ("fused", "stock")
 ORDERS = (1, 2)
 GUARDS = ("off", "warn", "stop")
 SKIP = "skip_connect"
+NONE = "none"  # the operation that cuts an edge
 GUARDED_CELL, MOST_SKIPS = "normal", 1  # DARTS+ (arXiv 1909.06035): two skips or more in the normal cell are a collapse
 
 
@@ -138,3 +139,23 @@ class CollapseGuard:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.last_good = None if state["last_good"] is None else SearchEpoch(**state["last_good"])
         self.collapsed_at = state["collapsed_at"]
+
+
+def choose_edges(
+    probabilities: Mapping[str, Mapping[Any, float]], input_edges: Mapping[str, list[str]], n_chosen: Mapping[str, int]
+) -> dict[str, Any]:
+    """The cells that architecture parameters stand for (section 2.4 of the paper): the labels of ``input_edges`` and of their edges.
+
+    On every edge the likeliest operation other than ``none``; at every node the ``n_chosen`` edges on which that operation is likeliest,
+    the earlier state first where two are equal.
+    """
+    sample: dict[str, Any] = {}
+    strength: dict[str, float] = {}
+    for label in dict.fromkeys(edge for edges in input_edges.values() for edge in edges):
+        candidates = {name: p for name, p in probabilities[label].items() if name != NONE}
+        sample[label] = max(candidates, key=lambda name: candidates[name])
+        strength[label] = candidates[sample[label]]
+    for label, sources in input_edges.items():
+        strongest = sorted(range(len(sources)), key=lambda index: -strength[sources[index]])
+        sample[label] = sorted(strongest[: n_chosen[label]])
+    return sample

@@ -15,9 +15,9 @@ from torchvision.ops import StochasticDepth
 from benchmarks.authors_network import AuthorsNetwork
 from spaces import darts
 from spaces.darts import DartsSpace
-from spaces.darts_frozen import pack_images, unpack_images
 from spaces.darts_operations import OPERATIONS
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
+from spaces.packed_images import pack_images, unpack_images
 
 
 def make_network(architecture: dict[str, Any], dtype: torch.dtype = torch.float64, drop_path: float = 0.0, **size: Any) -> DartsSpace:

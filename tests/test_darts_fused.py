@@ -16,7 +16,8 @@ from spaces import darts_kernels as kernels
 from spaces.darts import Cell, DartsSpace
 from spaces.darts_branches import Statistics
 from strategies import StrategyError
-from strategies.darts import DartsStrategy, MixedForm
+from strategies.darts import DartsStrategy
+from strategies.supernet_modules import MixedForm
 
 IMAGES, CHANNELS, MOMENTUM, EPS = 3, 4, 0.1, 1e-5
 

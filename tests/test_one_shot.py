@@ -18,8 +18,9 @@ from evaluators.recipes import make_recipe
 from spaces import SPACES, make_space
 from spaces.darts import DartsSpace
 from strategies import STRATEGIES
-from strategies.darts import DartsStrategy, SummedInput, choose_edges
-from strategies.supernet_search import SearchEpoch
+from strategies.darts import DartsStrategy
+from strategies.supernet_modules import SummedInput
+from strategies.supernet_search import SearchEpoch, choose_edges
 
 ONE_SHOT = [name for name, entry in STRATEGIES.items() if entry.one_shot]
 SUPERNETS = ("fused", "stock")
