@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from records.formats import format_count, format_seconds
+from records.formats import format_count, format_milliseconds, format_seconds
 from records.metric import Metric
-from records.pareto import ACCURACY, find_pareto_front
+from records.pareto import ACCURACY, LATENCY, find_pareto_front
 from records.report.figure import Chart, limits, log_limits
 from records.report.labels import Scale, values_of, varied_labels
 from records.report.text import escape, paragraph, show_value
@@ -154,7 +154,7 @@ def show_importance(importance: Mapping[str, float] | str, evaluator: str, ignor
 
 
 def plot_pareto(name: str, trials: Sequence[Trial], attribute: str, xlabel: str, metric: Metric) -> str:
-    """Accuracy against a size, the trials that no other one beats in both joined by a line."""
+    """Accuracy against a size or the latency, the trials that no other one beats in both joined by a line."""
     sized = [(trial, size) for trial in trials if trial.score is not None and (size := getattr(trial, attribute)) is not None and size > 0]
     if not sized:
         return paragraph(f"No completed trial has its {xlabel} noted.")
@@ -174,9 +174,10 @@ def plot_pareto(name: str, trials: Sequence[Trial], attribute: str, xlabel: str,
     xs = [x for x, _ in ordered for _ in (0, 1)][1:]
     ys = [y for _, y in ordered for _ in (0, 1)][:-1]
     if len(ordered) > 1:
-        chart.line(xs, ys, "best", "Pareto front: no trial is smaller and better")
+        chart.line(xs, ys, "best", f"Pareto front: no trial is {'faster' if attribute == LATENCY else 'smaller'} and better")
     for trial, size in sized:
         place = "; on the Pareto front" if trial in front else ""
-        text = f"{describe(trial, metric)}; {format_count(size)} {xlabel}{place}"
+        amount = format_milliseconds(size) if attribute == LATENCY else f"{format_count(size)} {xlabel}"
+        text = f"{describe(trial, metric)}; {amount}{place}"
         chart.point(size, trial.score or 0.0, "front" if trial in front else "complete", text)
     return chart.render()
