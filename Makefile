@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# A process of tests on every core.
+PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 .PHONY: help demo test test-quick lint clean
@@ -20,10 +22,10 @@ demo: .venv/installed-run
 	$(BIN)/python run_experiment.py --retrain $(DEMO)/search/best.json --out $(DEMO)/retrain
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-quick: .venv/installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: .venv/installed-dev
 	$(BIN)/python -m ruff check .

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from typing import Any
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A process of tests on every core: threads of torch that wait for one another on busy cores take many times as long as one alone.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _resolve = socket.getaddrinfo
 

@@ -187,7 +187,8 @@ def test_what_cannot_be_shared_is_one_line(table: Path, capsys: pytest.CaptureFi
 
 
 def test_a_storage_is_tried_before_the_images_are_loaded(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--space", "zoo", "--strategy", "tpe", "--dataset", "nowhere", "--storage", "nonsense", "--out", "run"]) == 2
+    Path("no-images").mkdir()
+    assert main(["--space", "zoo", "--strategy", "tpe", "--dataset", "no-images", "--storage", "nonsense", "--out", "run"]) == 2
     assert "no URL of a storage" in capsys.readouterr().err
 
 
