@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # A process of tests on every core.
-PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 .PHONY: help demo test test-quick lint clean

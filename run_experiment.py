@@ -48,7 +48,8 @@ from spaces import SPACES, SpaceError, build_network, make_space, preset_argumen
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, check_storage, pruner_entry, strategy_entry
 from strategies.flags import check_flags
 
-BAD_INPUT = (EvaluatorError, RecordError, SpaceError, StrategyError)
+INPUT_ERRORS = (EvaluatorError, RecordError, SpaceError, StrategyError)
+RUN_ERRORS = (SearchFailed, TrainingDiverged)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             search(settings, screen)
         return 0
     except (Exception, KeyboardInterrupt) as error:
-        status, line = explain(error, BAD_INPUT, (SearchFailed, TrainingDiverged))
+        status, line = explain(error, INPUT_ERRORS, RUN_ERRORS)
         screen.error(line)
         return status
 
@@ -338,7 +339,7 @@ class SearchPlan:
         recipe: values of all hyperparameters, those that are set on the command line among them.
         pinned: the choices of the space that are set on the command line.
         chosen: what NNI's file says is searched (a ``ChosenSpace``); the rest of the space is then at its default. ``None`` without one.
-        epochs, trials: of a trial, and how many.
+        epochs, trials: of a trial, and how many; those of the supernet, and 1.
         table: where scores are looked up; ``None`` where networks are trained.
     """
 
@@ -350,27 +351,14 @@ class SearchPlan:
     trials: int
     table: Any
 
-    def identity(self, settings: Settings) -> dict[str, Any]:
-        """What a resumed search must have in common with the first, beside what every run must."""
-        same: dict[str, Any] = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": self.trials}
-        same |= settings.trial_flags | settings.one_shot_flags
-        if self.chosen is not None:
-            same |= {"search_space": settings.search_space, "start_step": settings.start_step}
-        return same
-
 
 def search(settings: Settings, screen: Screen) -> None:
     """Search a space with a strategy and write ``best.json``."""
     assert settings.space is not None and settings.strategy is not None
     strategy, plan = strategy_entry(settings.strategy), plan_search(settings, screen)
-    identity = plan.identity(settings)
     with open_study_storage(settings) as storage:  # before the images are loaded, which takes long: it may not be there
         experiment = Experiment(settings, screen, settings.space, plan.arguments, plan.recipe, plan.epochs, plan.table)
-        if strategy.several_objectives:
-            identity["objectives"] = experiment.objectives
-        if LATENCY in experiment.objectives:
-            identity["device"] = str(experiment.device)
-        with experiment.open_folder(settings.strategy, **identity) as folder:
+        with experiment.open_folder(settings.strategy, **search_identity(experiment, plan)) as folder:
             if strategy.one_shot:
                 search_one_shot(experiment, folder)
             else:
@@ -378,16 +366,24 @@ def search(settings: Settings, screen: Screen) -> None:
             show_best(load_best(folder.best_path), folder, experiment)
 
 
-def check_search(settings: Settings) -> Any:
-    """Refuse a space, a strategy and flags that do not fit together; give the table to look up, ``None`` where networks are trained."""
-    space, strategy = settings.space or "", settings.strategy or ""
-    space_entry(space)
-    strategy_entry(strategy)
-    check_pair(strategy, space, {name: other.offers for name, other in SPACES.items()})
-    pruner_entry(settings.pruner)
-    table = open_table(settings)
+def search_identity(experiment: Experiment, plan: SearchPlan) -> dict[str, Any]:
+    """What a resumed search must have in common with the first, beside what every run must."""
+    settings = experiment.settings
+    same: dict[str, Any] = {"strategy": settings.strategy, "evaluator": settings.evaluator, "trials": plan.trials}
+    same |= settings.trial_flags | settings.one_shot_flags
+    if plan.chosen is not None:
+        same |= {"search_space": settings.search_space, "start_step": settings.start_step}
+    if strategy_entry(settings.strategy or "").several_objectives:
+        same["objectives"] = experiment.objectives
+    if LATENCY in experiment.objectives:
+        same["device"] = str(experiment.device)
+    return same
+
+
+def check_search_flags(settings: Settings, table: Any) -> None:
+    """Refuse flags that do not fit the strategy, the evaluator or one another."""
     check_flags(
-        strategy,
+        settings.strategy or "",
         evaluator=settings.evaluator,
         looks_up=table is not None,
         objectives=settings.objectives or (),
@@ -399,24 +395,25 @@ def check_search(settings: Settings) -> Any:
         one_shot_flags=settings.one_shot_flags,
         searches_file=settings.search_space is not None,
     )
-    return table
 
 
 def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     """Settings, preset, NNI's file and table made into a plan; what does not fit is refused."""
-    table = check_search(settings)
     entry, strategy, preset = space_entry(settings.space or ""), strategy_entry(settings.strategy or ""), PRESETS[settings.preset]
+    check_pair(settings.strategy or "", settings.space or "", {name: other.offers for name, other in SPACES.items()})
+    pruner_entry(settings.pruner)
+    table = open_table(settings)
+    check_search_flags(settings, table)
     quiet_libraries()
     from evaluators.data import require_dataset
-    from evaluators.recipes import NOT_OF_SUPERNETS, check_hyperparameter, override, recipe_values
+    from evaluators.devices import check_precision, choose_device
+    from evaluators.recipes import NOT_OF_SUPERNETS, check_hyperparameter, override, recipe_values, supernet_values
     from spaces.choices import legal_choices, require_labels
     from spaces.nni_choice import choose_from
-    from strategies.supernet_search import ALPHA_SETTINGS
+    from strategies.supernet_search import ALPHA_SETTINGS, AlphaOptimizer
 
     values = recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe))
-    if strategy.one_shot:  # what was written down is what was done
-        values = {**values, **{name: recipe_values("darts_search")[name] for name in NOT_OF_SUPERNETS}}
-    recipe = override(values, settings.pins)
+    recipe = override(supernet_values(values) if strategy.one_shot else values, settings.pins)
     # A preset shrinks networks that are trained; a table is of the networks as they were published.
     arguments = {} if table is not None else preset_arguments(entry.load(), settings.preset, "search")
     choices = legal_choices(make_space(entry.load(), arguments).simplify())
@@ -425,6 +422,7 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     check_architecture(pinned, {label: choices[label] for label in pinned})
     if strategy.one_shot and pinned:
         raise StrategyError(f"{settings.strategy} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
+    AlphaOptimizer.of(settings.pins)
     if strategy.one_shot and (unused := [label for label in settings.pins if label in NOT_OF_SUPERNETS]):
         raise EvaluatorError(f"a supernet is trained with the paper's images and without extras: leave out --set {', '.join(unused)}")
     chosen, epochs = None, settings.epochs
@@ -436,6 +434,8 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
     if table is None:
         require_dataset(settings.dataset)
+        choose_device(settings.device)
+        check_precision(settings.precision)
     else:
         epochs, trials = plan_lookups(settings, screen, table, choices, trials)
     epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)

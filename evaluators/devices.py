@@ -27,14 +27,19 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def check_precision(name: str) -> None:
+    """Raise ``EvaluatorError`` where there is no precision of this name."""
+    if name not in PRECISIONS:
+        raise EvaluatorError(f"unknown precision {name!r}; known: {', '.join(PRECISIONS)}")
+
+
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """``float32`` or ``bfloat16``; for ``auto`` the latter where dense convolutions really train faster in it here.
 
     The measurement takes a fraction of a second. Nothing less tells: processors without bfloat16 units emulate them. Grouped convolutions
     do not decide, as on a CPU they stay in float32 (``evaluators.grouped``).
     """
-    if name not in PRECISIONS:
-        raise EvaluatorError(f"unknown precision {name!r}; known: {', '.join(PRECISIONS)}")
+    check_precision(name)
     if name != "auto":
         return torch.float32 if name == "float32" else torch.bfloat16
     with torch.random.fork_rng():

@@ -133,7 +133,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "flip_averaging": (True, False),
 }
 HYPERPARAMETERS = tuple(field.name for field in fields(Recipe))
-# A supernet is trained on the paper's images and in whole batches; it has no paths to drop, no auxiliary head, and no test.
+# A supernet is trained on the paper's images and in whole batches; it has no paths to drop, no auxiliary head, and no test. Whatever the
+# recipe, these stay as they are in `darts_search`.
 NOT_OF_SUPERNETS = ("drop_last", "crop_padding", "crop_fill", "flip", "start_size", "drop_path", "auxiliary_weight", "flip_averaging")
 
 
@@ -167,6 +168,12 @@ def _is_finite(value: float) -> bool:
 def make_recipe(values: Mapping[str, Any]) -> Recipe:
     """A recipe of checked values; what is not given is the default. Raises ``EvaluatorError`` on an unknown name or an illegal value."""
     return Recipe(**{name: check_hyperparameter(name, value) for name, value in values.items()})
+
+
+def supernet_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a recipe as a supernet is trained by it: those that it does not use are replaced."""
+    own = asdict(RECIPES["darts_search"])
+    return {name: own[name] if name in NOT_OF_SUPERNETS else value for name, value in values.items()}
 
 
 def override(values: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from run_experiment import main
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
 
 SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
+TPE = ["--space", "zoo", "--strategy", "tpe", "--storage", "sqlite:///study.db"]
 ZOO = ["--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epochs", "1", "--model", "squeezenet1_1"]
 
 
@@ -60,7 +61,10 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         (["--space", "darts", "--strategy", "darts", "--set", "normal/edge_0_2=skip_connect"], ["none can be fixed", "normal/edge_0_2"]),
         (["--space", "darts", "--strategy", "darts", "--set", "crop_padding=2"], ["paper's images", "leave out --set crop_padding"]),
         (["--space", "zoo", "--strategy", "tpe", "--dataset", "nowhere"], ["nowhere"]),
-        ([*ZOO, "--dataset", "nowhere", "--storage", "sqlite:///study.db"], ["nowhere", "does not exist"]),
+        ([*TPE, "--dataset", "nowhere"], ["nowhere", "does not exist"]),
+        ([*TPE, "--device", "abacus"], ["abacus", "cpu"]),
+        ([*TPE, "--precision", "float8"], ["float8", "bfloat16"]),
+        (["--space", "darts", "--strategy", "darts", "--set", "alpha_lr=fast"], ["alpha_lr", "'fast'", "above 0"]),
         (["--space", "zoo", "--strategy", "tpe", "--device", "abacus"], ["abacus", "cpu"]),
         (["--retrain", "nothing.json"], ["nothing.json", "DARTS_V2"]),
         (["--retrain", "."], ["this is a folder", "best.json"]),

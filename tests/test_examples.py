@@ -31,10 +31,12 @@ def run(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> None:
         assert end.code == 0
 
 
-@pytest.mark.parametrize("path", sorted(path for path in EXAMPLES.rglob("*") if path.is_file()), ids=lambda path: path.name)
+FILES = sorted(path for path in EXAMPLES.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_an_example_is_short_and_the_readme_names_it(path: Path) -> None:
-    if path.suffix not in (".pyc",):
-        assert len(path.read_text(encoding="utf-8").splitlines()) < 60
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 60
     if path.suffix == ".py":
         assert str(path.relative_to(PROJECT)) in (PROJECT / "README.md").read_text(encoding="utf-8")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,13 +95,19 @@ def test_importing_a_room_imports_no_heavy_library(module: str) -> None:
     assert done.stdout.split() == []
 
 
+def processor_seconds() -> float:
+    """Of all child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 @pytest.mark.parametrize(("flags", "status"), [(["--list"], 0), (["--help"], 0), (["--space", "darst", "--strategy", "tpe"], 2), ([], 2)])
 def test_the_command_line_answers_within_two_seconds(flags: list[str], status: int) -> None:
     seconds = []
-    for _ in range(3):  # the best of three: other work on the machine is not ours
-        start = time.perf_counter()
+    for _ in range(3):  # the best of three, of the processor's time: other work on the machine is not ours
+        start = processor_seconds()
         done = subprocess.run([sys.executable, "run_experiment.py", *flags], cwd=PROJECT, capture_output=True, text=True, check=False)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(processor_seconds() - start)
         assert done.returncode == status, done.stderr
         if seconds[-1] < 2:
             break

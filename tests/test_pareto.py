@@ -91,7 +91,7 @@ def test_nsga2_measures_latency(capsys: pytest.CaptureFixture[str]) -> None:
     assert "leave out --storage" in capsys.readouterr().err
     assert main(["--report", "run"]) == 0
     page = Path("run/report.html").read_text()
-    assert f"{trials[0].latency:.3g} ms" in page and "accuracy against latency in ms" in page
+    assert f"{trials[0].latency:.3g} ms" in page and "accuracy against latency of an image" in page
 
 
 @pytest.mark.parametrize(

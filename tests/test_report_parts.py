@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from report_runs import RECIPE, make_cells, make_trials, write_one_shot, write_retraining, write_search
 
+from records.metric import ACCURACY
 from records.report import lab_table, write_report
 from records.report.cells import _make_items, _place, _span, describe_cell, draw_cell, read_cells
 from records.report.collect import Run, next_command, read_run
 from records.report.importance import measure_importance
 from records.report.labels import Scale, varied_labels
 from records.report.text import as_number, clean
+from records.report.trial_plots import MEASURED_LATENCY, plot_pareto
 from records.trials import Trial
 
 
@@ -134,6 +136,15 @@ def test_importance_finds_what_matters_and_says_why_there_is_none() -> None:
     same = [Trial(**{**vars(trial), "score": 0.5}) for trial in completed]
     assert "same score" in str(measure_importance(same))
     assert "differ in something" in str(measure_importance([]))
+
+
+def test_accuracy_against_latency_is_readable_below_a_millisecond(tmp_path: Path) -> None:
+    trials = [Trial(n, "complete", {"width": n}, {}, 0.5 + n / 10, latency=0.23 + n / 10) for n in range(3)]
+    chart = plot_pareto("chart", trials, MEASURED_LATENCY, ACCURACY)
+    assert "300 µs" in chart and "; 0.23 ms; on the Pareto front" in chart
+    without = write_search(tmp_path / "run", make_trials(4))
+    page = write_report([without], None)[0].read_text(encoding="utf-8")
+    assert "accuracy against multiply-adds" in page and "accuracy against latency" not in page
 
 
 def test_texts() -> None:

@@ -22,7 +22,7 @@ from evaluators.data import Dataset, Split
 from evaluators.devices import choose_device, choose_precision
 from evaluators.muon import Muon, orthogonalize
 from evaluators.optimizers import learning_rate_factor, make_optimizer
-from evaluators.recipes import OPTIMIZERS, RECIPES, Recipe, check_hyperparameter, make_recipe, override, recipe_values
+from evaluators.recipes import OPTIMIZERS, RECIPES, Recipe, check_hyperparameter, make_recipe, override, recipe_values, supernet_values
 from evaluators.training import measure_accuracy, retrain, train, train_and_validate
 
 
@@ -223,6 +223,9 @@ def test_illegal_hyperparameters_are_named_with_the_legal_ones(name: str, value:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_legal(name: str) -> None:
     assert make_recipe(recipe_values(name)) == RECIPES[name]
+    used = supernet_values(recipe_values(name))
+    assert used.keys() == recipe_values(name).keys() and used["batch_size"] == RECIPES[name].batch_size
+    assert (used["crop_padding"], used["start_size"], used["drop_path"]) == (4, 1.0, 0.0), "a supernet sees the paper's images"
     assert override(recipe_values(name), {"batch_size": 32, "backbone": "x"}) == {**recipe_values(name), "batch_size": 32}
 
 

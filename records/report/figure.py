@@ -55,6 +55,7 @@ class Chart:
         xlim, ylim: limits.
         log_x: whether the horizontal axis is logarithmic.
         percent: whether what stands on the vertical axis are fractions, which are shown as percent.
+        unit: of the logarithmic axis, which gets a prefix as numbers want it: 0.002 is ``2 ms`` with ``s``.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Chart:
         log_x: bool = False,
         percent: bool = False,
         whole_x: bool = False,
+        unit: str = "",
         width: float = 540,
         height: float = 250,
     ) -> None:
@@ -84,8 +86,8 @@ class Chart:
             self.axes = self._figure.subplots()
             if log_x:
                 self.axes.set_xscale("log")
-                self.axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-                self.axes.xaxis.set_minor_formatter(EngFormatter(sep=" ") if xlim[1] / xlim[0] < 10 else FuncFormatter(lambda *_: ""))
+                self.axes.xaxis.set_major_formatter(EngFormatter(unit, sep=" "))
+                self.axes.xaxis.set_minor_formatter(EngFormatter(unit, sep=" ") if xlim[1] / xlim[0] < 10 else FuncFormatter(lambda *_: ""))
             elif whole_x:
                 self.axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             if percent:

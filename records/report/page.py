@@ -9,14 +9,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from records.formats import format_accuracy, format_count, format_seconds
-from records.pareto import LATENCY
 from records.report import lab_table
 from records.report.cells import draw_cell, read_cells
 from records.report.collect import Run, next_command
 from records.report.importance import EVALUATOR, measure_importance
 from records.report.text import as_number, as_object, definition_list, escape, paragraph
 from records.report.training_plots import plot_alphas, plot_epochs, show_probabilities
-from records.report.trial_plots import plot_curves, plot_history, plot_parallel, plot_pareto, show_importance
+from records.report.trial_plots import MEASURED_LATENCY, SIZES, plot_curves, plot_history, plot_parallel, plot_pareto, show_importance
 from records.report.trials_table import show_front, show_trials
 
 _FOLDER = Path(__file__).parent
@@ -158,16 +157,14 @@ def _show_search(run: Run, name: str) -> str:
     shares = {} if isinstance(importance, str) else importance
     history, curves = plot_history(f"{name}-history", trials, run.metric), plot_curves(f"{name}-curves", trials, run.metric)
     parallel = plot_parallel(f"{name}-parallel", trials, shares, run.metric)
-    costs = {"parameters": "parameters", "flops": "multiply-adds"}
-    if any(trial.latency is not None for trial in trials):
-        costs[LATENCY] = "latency in ms"
-    sizes = [f"<div>{plot_pareto(f'{name}-{cost}', trials, cost, words, run.metric)}</div>" for cost, words in costs.items()]
+    costs = SIZES if all(trial.latency is None for trial in trials) else (*SIZES, MEASURED_LATENCY)
+    charts = [f"<div>{plot_pareto(f'{name}-{cost.attribute}', trials, cost, run.metric)}</div>" for cost in costs]
     return "".join(
         [
             _section("The search over time", paragraph(words), key, f'<div class="pair"><div>{history}</div><div>{curves}</div></div>'),
             _section("Importance", show_importance(importance, EVALUATOR, len(trials) - len(run.completed))),
             _section("Parallel coordinates", f'<div class="wide-chart">{parallel}</div>'),
-            _section("Accuracy against cost", f'<div class="pair">{"".join(sizes)}</div>') if run.trial_command is None else "",
+            _section("Accuracy against cost", f'<div class="pair">{"".join(charts)}</div>') if run.trial_command is None else "",
             _section("Pareto front (pareto.json)", show_front(run.pareto)) if run.pareto else "",
             _section("All trials", show_trials(trials, run.best_trial, run.metric)),
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from records.formats import format_count, format_milliseconds, format_seconds
 from records.metric import Metric
@@ -153,31 +154,49 @@ def show_importance(importance: Mapping[str, float] | str, evaluator: str, ignor
     return f'<div class="bars">{rows}</div>' + paragraph(how)
 
 
-def plot_pareto(name: str, trials: Sequence[Trial], attribute: str, xlabel: str, metric: Metric) -> str:
-    """Accuracy against a size or the latency, the trials that no other one beats in both joined by a line."""
-    sized = [(trial, size) for trial in trials if trial.score is not None and (size := getattr(trial, attribute)) is not None and size > 0]
+@dataclass(frozen=True)
+class Cost:
+    """What accuracy is set against: an attribute of ``Trial``, its name, and the unit of the axis, which is ``scale`` times it."""
+
+    attribute: str
+    name: str
+    unit: str = ""
+    scale: float = 1.0
+
+    def show(self, value: float) -> str:
+        """For the pointer that rests on a trial."""
+        return format_milliseconds(value) if self.attribute == LATENCY else f"{format_count(value)} {self.name}"
+
+
+SIZES = (Cost("parameters", "parameters"), Cost("flops", "multiply-adds"))
+MEASURED_LATENCY = Cost(LATENCY, "latency of an image", "s", 1e-3)
+
+
+def plot_pareto(name: str, trials: Sequence[Trial], cost: Cost, metric: Metric) -> str:
+    """Accuracy against a cost, the trials that no other one beats in both joined by a line."""
+    sized = [(trial, value) for trial in trials if trial.score is not None and (value := getattr(trial, cost.attribute)) and value > 0]
     if not sized:
-        return paragraph(f"No completed trial has its {xlabel} noted.")
-    front = find_pareto_front([trial for trial, _ in sized], (ACCURACY, attribute))
+        return paragraph(f"No completed trial has its {cost.name} noted.")
+    front = find_pareto_front([trial for trial, _ in sized], (ACCURACY, cost.attribute))
     chart = Chart(
         name,
-        f"accuracy against {xlabel}",
-        xlabel=xlabel,
+        f"accuracy against {cost.name}",
+        xlabel=cost.name,
         ylabel=metric.name,
-        xlim=log_limits(size for _, size in sized),
+        xlim=log_limits(cost.scale * value for _, value in sized),
         ylim=limits(trial.score or 0.0 for trial, _ in sized),
         log_x=True,
         percent=True,
+        unit=cost.unit,
     )
     chart.settle()
-    ordered = sorted({(size, trial.score or 0.0) for trial, size in sized if trial in front})
+    ordered = sorted({(cost.scale * value, trial.score or 0.0) for trial, value in sized if trial in front})
     xs = [x for x, _ in ordered for _ in (0, 1)][1:]
     ys = [y for _, y in ordered for _ in (0, 1)][:-1]
     if len(ordered) > 1:
-        chart.line(xs, ys, "best", f"Pareto front: no trial is {'faster' if attribute == LATENCY else 'smaller'} and better")
-    for trial, size in sized:
+        chart.line(xs, ys, "best", "Pareto front: no trial costs less and is better")
+    for trial, value in sized:
         place = "; on the Pareto front" if trial in front else ""
-        amount = format_milliseconds(size) if attribute == LATENCY else f"{format_count(size)} {xlabel}"
-        text = f"{describe(trial, metric)}; {amount}{place}"
-        chart.point(size, trial.score or 0.0, "front" if trial in front else "complete", text)
+        text = f"{describe(trial, metric)}; {cost.show(value)}{place}"
+        chart.point(cost.scale * value, trial.score or 0.0, "front" if trial in front else "complete", text)
     return chart.render()
