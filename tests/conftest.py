@@ -1,9 +1,10 @@
-"""What holds for every test: it reaches no machine but this one."""
+"""What holds for every test: it reaches no machine but this one, and what it starts can be interrupted."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from typing import Any
 
@@ -12,6 +13,10 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A process of tests on every core: threads of torch that wait for one another on busy cores take many times as long as one alone.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell has started the tests in the background. What they start would ignore Ctrl-C as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _resolve = socket.getaddrinfo
 
