@@ -1,8 +1,7 @@
 """The operations of a DARTS cell, each on all edges of a fan at once, forward and backward.
 
 The edges of a fan leave one state; their channels lie side by side. A branch maps its source [N, edges * C, H, W] to
-[N, edges * C, H', W'], up to its last normalisation. It keeps little for the backward pass and computes the rest anew; its last layer is
-a pointwise convolution of the first tensor it keeps.
+[N, edges * C, H', W'], up to its last normalisation. What only the gradients of its kernels need is kept only where these are wanted.
 """
 
 from __future__ import annotations
@@ -65,6 +64,10 @@ class BackwardPass:
     want_mixing: bool
     want_parameters: bool
 
+    @property
+    def want_branches(self) -> bool:
+        return self.want_state or self.want_parameters
+
 
 class Branch:
     """One operation on all edges: ``layers`` are its convolutions, of each the copies on the edges, ``norms`` its last normalisations."""
@@ -93,12 +96,12 @@ class Branch:
         """The gradients of the parameters from those of the packed kernels."""
         return [part for gradient in gradients for part in gradient.to(dtype).chunk(self.edges)]
 
-    def forward(self, source: Tensor, packed: Sequence[Tensor], statistics: Statistics) -> tuple[Tensor, list[Tensor]]:
-        """The output, and the tensors that are kept."""
+    def forward(self, source: Tensor, packed: Sequence[Tensor], statistics: Statistics) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """The output, the tensors that are kept for every backward pass, and those kept for the gradients of the kernels."""
         raise NotImplementedError
 
     def backward(
-        self, gradient: Tensor, source: Tensor | None, packed: Sequence[Tensor], kept: Sequence[Tensor], to: BackwardPass
+        self, gradient: Tensor, source: Tensor | None, packed: Sequence[Tensor], kept: Sequence[Any], to: BackwardPass
     ) -> tuple[Any, list[Any]]:
         """The gradients of the source and of the packed kernels; the source itself is given where the parameters' are wanted."""
         raise NotImplementedError
@@ -115,27 +118,31 @@ class Separable(Branch):
         super().__init__(name, edges, stride, (1, 2, 5, 6), 7)
         self.hidden_norms = [edge[name][3] for edge in edges]
 
-    def forward(self, source: Tensor, packed: Sequence[Tensor], statistics: Statistics) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, source: Tensor, packed: Sequence[Tensor], statistics: Statistics) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         first = kernels.depthwise(source, packed[0], self.stride)
         hidden = kernels.pointwise(first, packed[1])
         mean, rstd = statistics.measure(hidden, self.hidden_norms)
-        second = kernels.depthwise(kernels.scale_centred(hidden, mean, rstd).relu_(), packed[2])
-        return kernels.pointwise(second, packed[3]), [second, first, mean, rstd]
+        normalised = kernels.scale_centred(hidden, mean, rstd)
+        second = kernels.depthwise(normalised.relu(), packed[2])
+        return kernels.pointwise(second, packed[3]), [normalised, rstd], [first, second]
 
     def backward(
-        self, gradient: Tensor, source: Tensor | None, packed: Sequence[Tensor], kept: Sequence[Tensor], to: BackwardPass
+        self, gradient: Tensor, source: Tensor | None, packed: Sequence[Tensor], kept: Sequence[Any], to: BackwardPass
     ) -> tuple[Any, list[Any]]:
-        second, first, mean, rstd = kept
+        normalised, rstd, first, second = kept
         grads: list[Tensor | None] = [None, None, None, None]
-        gradient, grads[3] = kernels.pointwise_gradients(gradient, second, packed[3], (True, to.want_parameters))
-        hidden = kernels.pointwise(first, packed[1])
-        active = kernels.scale_centred(hidden, mean, rstd).relu_()
         if to.want_parameters:
-            grads[2] = kernels.depthwise_kernel_gradient(gradient, active, packed[2].shape[2])
-        gradient = kernels.depthwise_x_gradient(gradient, packed[2], active.shape)
-        gradient = torch.ops.aten.threshold_backward(gradient, active, 0)
-        gradient, _ = kernels.norm_gradients(gradient, hidden, None, mean, rstd, to.of_batch, (True, False))
-        gradient, grads[1] = kernels.pointwise_gradients(gradient, first, packed[1], (True, to.want_parameters))
+            grads[3] = kernels.pointwise_kernel_gradient(gradient, second, packed[3])
+        gradient = kernels.pointwise_x_gradient(gradient, packed[3], self.edges)
+        if to.want_parameters:
+            grads[2] = kernels.depthwise_kernel_gradient(gradient, normalised.relu(), packed[2].shape[2])
+        gradient = kernels.depthwise_x_gradient(gradient, packed[2], normalised.shape)
+        gradient = torch.ops.aten.threshold_backward(gradient, normalised, 0)
+        gradient = kernels.normalised_gradient(gradient, normalised, to.of_batch)
+        # The hidden tensor's gradient is that times rstd, which is cheaper on the kernel.
+        if to.want_parameters:
+            grads[1] = kernels.pointwise_kernel_gradient(gradient, first, packed[1]) * rstd.view(-1, 1, 1, 1)
+        gradient = kernels.pointwise_x_gradient(gradient, (packed[1] * rstd.view(-1, 1, 1, 1)).to(gradient.dtype), self.edges)
         if source is not None:
             grads[0] = kernels.depthwise_kernel_gradient(gradient, source, packed[0].shape[2], self.stride)
         return kernels.depthwise_x_gradient(gradient, packed[0], to.size, self.stride) if to.want_state else None, grads
@@ -152,15 +159,17 @@ class Dilated(Branch):
         super().__init__(name, edges, stride, (1, 2), 3)
         self._dilation = 2 // stride
 
-    def forward(self, source: Tensor, packed: Sequence[Tensor], statistics: Statistics) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, source: Tensor, packed: Sequence[Tensor], statistics: Statistics) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         inner = kernels.depthwise(source, packed[0], 1, self._dilation)
-        return kernels.pointwise(inner, packed[1]), [inner]
+        return kernels.pointwise(inner, packed[1]), [], [inner]
 
     def backward(
-        self, gradient: Tensor, source: Tensor | None, packed: Sequence[Tensor], kept: Sequence[Tensor], to: BackwardPass
+        self, gradient: Tensor, source: Tensor | None, packed: Sequence[Tensor], kept: Sequence[Any], to: BackwardPass
     ) -> tuple[Any, list[Any]]:
         grads: list[Tensor | None] = [None, None]
-        gradient, grads[1] = kernels.pointwise_gradients(gradient, kept[0], packed[1], (True, to.want_parameters))
+        if to.want_parameters:
+            grads[1] = kernels.pointwise_kernel_gradient(gradient, kept[0], packed[1])
+        gradient = kernels.pointwise_x_gradient(gradient, packed[1], self.edges)
         if source is not None:
             grads[0] = kernels.depthwise_kernel_gradient(gradient, source, packed[0].shape[2], 1, self._dilation)
         return kernels.depthwise_x_gradient(gradient, packed[0], gradient.shape, 1, self._dilation) if to.want_state else None, grads
@@ -171,7 +180,7 @@ class Factorized(Branch):
 
     source = "corners"
     number_of_kernels = 1
-    number_kept = 1
+    number_kept = 0
 
     def __init__(self, name: str, edges: Sequence[Any], stride: int) -> None:
         self.name, self.edges, self.stride = name, len(edges), stride
@@ -191,14 +200,14 @@ class Factorized(Branch):
         edges = gradients[0].to(dtype).chunk(self.edges)
         return [edge[:half, :channels] for edge in edges] + [edge[half:, channels:] for edge in edges]
 
-    def forward(self, source: Tensor, packed: Sequence[Tensor], statistics: Statistics) -> tuple[Tensor, list[Tensor]]:
-        return kernels.pointwise(source, packed[0]), [source]
+    def forward(self, source: Tensor, packed: Sequence[Tensor], statistics: Statistics) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        return kernels.pointwise(source, packed[0]), [], []
 
     def backward(
-        self, gradient: Tensor, source: Tensor | None, packed: Sequence[Tensor], kept: Sequence[Tensor], to: BackwardPass
+        self, gradient: Tensor, source: Tensor | None, packed: Sequence[Tensor], kept: Sequence[Any], to: BackwardPass
     ) -> tuple[Any, list[Any]]:
-        source_gradient, kernel = kernels.pointwise_gradients(gradient, kept[0], packed[0], (to.want_state, to.want_parameters))
-        return source_gradient, [kernel]
+        kernel = None if source is None else kernels.pointwise_kernel_gradient(gradient, source, packed[0])
+        return kernels.pointwise_x_gradient(gradient, packed[0], 1) if to.want_state else None, [kernel]
 
 
 class ParameterFree:
@@ -270,5 +279,5 @@ class ParameterFree:
         """Sums over batch and pixels of each edge's gradient times each source: [edges, sources, C]."""
         channels = gradient.shape[1] // edges
         kernel = both.new_empty(gradient.shape[1], both.shape[1], 1, 1)
-        _, products = kernels.pointwise_gradients(gradient, both, kernel, (False, True))
+        products = kernels.pointwise_kernel_gradient(gradient, both, kernel)
         return products.view(edges, channels, -1, channels).diagonal(dim1=1, dim2=3)

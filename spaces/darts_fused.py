@@ -5,8 +5,8 @@ and one grouped pointwise convolution per kernel size for all edges, with the ch
 that convolutions and normalisations run over wide rows. The weight of an operation is the scale of its last batch normalisation, and
 its gradient falls out of that normalisation's backward pass.
 
-A step is bound by memory, not by arithmetic. So a fan keeps for its backward pass the state, its pools and what the depthwise
-convolutions put out, and computes the cheap rest (pointwise convolutions, normalisations, ReLUs, copies) anew.
+A step is bound by memory, not by arithmetic. So a fan keeps for its backward pass what is normalised and, where the gradients of the
+weights are wanted, what the depthwise convolutions put out; it computes the cheap rest (ReLUs, copies) anew.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class MixedFan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, fan: Fan, statistics: Statistics, x: Tensor, mixing: Tensor, *parameters: Tensor) -> Tensor:
         sources = fan.sources(x)
+        learns = any(ctx.needs_input_grad[4:])
         weights = mixing.t().repeat_interleave(x.shape[1], dim=1)  # [operations, edges * C]
         total, saved = fan.parameter_free.forward(x, mixing, statistics)
         offset = torch.zeros_like(weights[0])
@@ -84,7 +85,7 @@ class MixedFan(torch.autograd.Function):
         for branch in fan.branches:
             packed = branch.pack(parameters[first : first + branch.number_of_parameters], x.dtype)
             first += branch.number_of_parameters
-            y, kept = branch.forward(sources[branch.source], packed, statistics)
+            y, kept, kept_to_learn = branch.forward(sources[branch.source], packed, statistics)
             mean, rstd = statistics.measure(y, branch.norms)
             scale = weights[fan.names.index(branch.name)] * rstd
             if y.dtype == scale.dtype:
@@ -92,7 +93,7 @@ class MixedFan(torch.autograd.Function):
                 offset += mean * scale
             else:  # half precision: scale and shift in float32 before rounding
                 total += kernels.scale_centred(y, mean, scale)
-            saved += [mean, rstd, *packed, *kept]
+            saved += [y, mean, rstd, *packed, *kept, *(kept_to_learn if learns else len(kept_to_learn) * [None])]
         if x.dtype == offset.dtype:
             total -= offset.view(1, -1, 1, 1)
         ctx.save_for_backward(x, mixing, *saved)
@@ -114,17 +115,16 @@ class MixedFan(torch.autograd.Function):
         source_gradients: dict[str, Tensor] = {}
         parameter_gradients: list[Tensor] = []
         for branch in fan.branches:
-            kernels_end = 2 + branch.number_of_kernels
-            mean, rstd = saved[:2]
-            packed, kept = saved[2:kernels_end], saved[kernels_end : kernels_end + branch.number_kept]
+            kernels_end = 3 + branch.number_of_kernels
+            y, mean, rstd = saved[:3]
+            packed, kept = saved[3:kernels_end], saved[kernels_end : kernels_end + branch.number_kept]
             saved = saved[kernels_end + branch.number_kept :]
             column = fan.names.index(branch.name)
-            y = kernels.pointwise(kept[0], packed[-1])
-            wanted = (to.want_state or to.want_parameters, to.want_mixing)
+            wanted = (to.want_branches, to.want_mixing)
             branch_gradient, weight_gradient = kernels.norm_gradients(gradient, y, weights[column], mean, rstd, to.of_batch, wanted)
             if to.want_mixing:
                 mixing_gradient[:, column] = weight_gradient.view(len(mixing), -1).sum(1)
-            if not wanted[0]:
+            if not to.want_branches:
                 continue
             source_gradient, kernel_gradients = branch.backward(branch_gradient, sources.get(branch.source), packed, kept, to)
             if to.want_state:

@@ -85,12 +85,15 @@ def pointwise(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     return functional.conv2d(x, kernel, bias, groups=x.shape[1] // kernel.shape[1])
 
 
-def pointwise_gradients(gradient: Tensor, x: Tensor, kernel: Tensor, wanted: tuple[bool, bool]) -> tuple[Tensor, Tensor]:
-    """The gradients of ``pointwise`` for its input and its kernel; what is not wanted is None."""
-    groups = x.shape[1] // kernel.shape[1]
-    return torch.ops.aten.convolution_backward(gradient, x, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, [*wanted, False])[
-        :2
-    ]
+def pointwise_x_gradient(gradient: Tensor, kernel: Tensor, groups: int) -> Tensor:
+    """The gradient of ``pointwise`` for its input."""
+    return pointwise(gradient, kernel.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1))
+
+
+def pointwise_kernel_gradient(gradient: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
+    """The gradient of ``pointwise`` for its kernel."""
+    groups, wanted = x.shape[1] // kernel.shape[1], [False, True, False]
+    return torch.ops.aten.convolution_backward(gradient, x, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, wanted)[1]
 
 
 def spread(x: Tensor, copies: int) -> Tensor:
@@ -146,6 +149,11 @@ def _counts(height: int, width: int, stride: int, dtype: torch.dtype, device: to
 
 
 @lru_cache(maxsize=256)
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.zeros(shape, dtype=dtype, device=device)
+
+
+@lru_cache(maxsize=256)
 def _ones(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.ones(shape, dtype=dtype, device=device)
 
@@ -164,6 +172,18 @@ def batch_statistics(y: Tensor) -> tuple[Tensor, Tensor]:
 def scale_centred(y: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     """(y - mean) * scale, per channel; computed in the precision of ``scale`` and rounded once."""
     return functional.batch_norm(y, mean, _ones(mean.shape, mean.dtype, mean.device), scale, None, False, 0.0, 0.0)
+
+
+def normalised_gradient(gradient: Tensor, normalised: Tensor, batch: bool) -> Tensor:
+    """The gradient of z = (y - mean) * rstd for y, divided by rstd, from that for z.
+
+    It goes through mean and rstd as well where they are the batch's own.
+    """
+    if not batch:
+        return gradient
+    dtype = normalised.dtype if normalised.dtype.itemsize > 2 else torch.float32
+    mean, rstd = (make((normalised.shape[1],), dtype, normalised.device) for make in (_zeros, _ones))
+    return norm_gradients(gradient, normalised, None, mean, rstd, True, (True, False))[0]
 
 
 def norm_gradients(
