@@ -1,9 +1,9 @@
 """The training pass of a frozen cell network on a CPU: the mathematics of the plain modules, by fewer passes over less memory.
 
-A step of such a thin network is bound by memory. So the convolutions of a node, their normalisations, drop-path and their sum are one
-function that keeps one tensor per pair of convolutions and computes the rest anew in the backward pass; what a cell puts out is never
-concatenated, as both cells that read it do so through pointwise convolutions, which run node by node over one common ReLU; and
-normalisations run over rows as wide as the image, in which the channels repeat.
+A step of such a thin network is bound by memory. So the convolutions of an edge, their normalisations and drop-path are one function,
+which keeps nothing normalised but what the next convolution reads; what a cell puts out is never concatenated, as both cells
+that read it do so through pointwise convolutions, which run node by node over one common ReLU; and normalisations run over rows as wide
+as the image, in which the channels repeat.
 
 Depthwise convolutions are fast from ``LANES`` channels on. Where a cell has fewer, several images lie side by side in the channels:
 image ``n`` of ``N`` at ``pack`` images a row is in row ``n % (N / pack)``. Everything else is in channels_last.
@@ -113,9 +113,9 @@ class Layer:
         """The pointwise convolution, as rows."""
         return torch.mm(as_rows(inner), self.pointwise.t())
 
-    def backward(self, gradient: Tensor, x: Tensor, inner: Tensor, mean: Tensor, rstd: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The gradients of x and of the parameters from that of the normalised rows; ``inner`` lies between the convolutions."""
-        gradient, weight, bias = normalise_backward(gradient, self.mix(inner), self.weight, mean, rstd, self.pack)
+    def backward(self, gradient: Tensor, x: Tensor, inner: Tensor, y: Tensor, mean: Tensor, rstd: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The gradients of x and of the parameters from that of the normalised rows; ``y``, as rows, is what ``mix`` makes of ``inner``."""
+        gradient, weight, bias = normalise_backward(gradient, y, self.weight, mean, rstd, self.pack)
         pointwise = sum_of_blocks(torch.mm(gradient.t(), as_rows(inner)), self.pack)
         gradient = as_images(torch.mm(gradient, self.pointwise), inner)
         depthwise = kernels.depthwise_kernel_gradient(gradient, x, self.depthwise.shape[2], self.stride, self.dilation)
@@ -145,7 +145,7 @@ class Edge:
 class Convolved(torch.autograd.Function):
     """An ``Edge`` over a state [N, pack * C, H, W] after its ReLU, times drop-path's factor [N, pack, 1] or None.
 
-    Kept are the inputs of both convolutions of each layer; what comes out of the second is computed anew.
+    Kept are, of each layer, the inputs of both convolutions and what comes out of the second.
     """
 
     @staticmethod
@@ -156,8 +156,9 @@ class Convolved(torch.autograd.Function):
             if kept:  # the second half of a separable convolution
                 x = as_images(rows.relu_(), inner)
             inner = layer.convolve(x)
-            rows, mean, rstd = normalise(layer.mix(inner), norm, layer.weight, layer.bias, pack)
-            kept += [x, inner, mean, rstd]
+            y = layer.mix(inner)
+            rows, mean, rstd = normalise(y, norm, layer.weight, layer.bias, pack)
+            kept += [x, inner, y, mean, rstd]
         ctx.save_for_backward(*parameters, *kept)
         ctx.edge, ctx.pack, ctx.factor = edge, pack, factor
         return as_images(rows if factor is None else _drop_paths(rows, factor), inner)
@@ -173,8 +174,8 @@ class Convolved(torch.autograd.Function):
             rows = _drop_paths(rows, ctx.factor, copy=True)
         gradients: list[Tensor] = []
         for index in reversed(range(len(layers))):
-            x, inner, mean, rstd = kept[4 * index : 4 * index + 4]
-            x_gradient, own = layers[index].backward(rows, x, inner, mean, rstd)
+            x, inner, y, mean, rstd = kept[5 * index : 5 * index + 5]
+            x_gradient, own = layers[index].backward(rows, x, inner, y, mean, rstd)
             gradients = own + gradients
             if index > 0:
                 rows = as_rows(torch.ops.aten.threshold_backward(x_gradient, x, 0))
