@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,6 +29,7 @@ from records.exit_status import explain
 from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
 from records.libraries import quiet_libraries
+from records.lines import EpochLog
 from records.listing import show_list
 from records.log import log_to
 from records.metric import ACCURACY, Metric
@@ -298,6 +299,7 @@ def hold(folder: RunFolder, settings: Settings) -> Iterator[None]:
     try:
         with folder, log_to(folder.log_path):
             yield
+            folder.note_end()
     except KeyboardInterrupt as error:
         where = shlex.quote(str(folder.path))
         how = f"{where} has it; NNI's service begins anew" if settings.portal else f"the same command with --out {where} --resume goes on"
@@ -524,7 +526,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     """Run trials until the strategy or the budget ends; ``best.json`` follows the best one. ``shared`` is what ``join_study`` gives."""
     from nni.nas.space import SimplifiedModelSpace
 
-    from spaces.choices import count_configurations, first_sample
+    from spaces.choices import count_configurations, first_sample, is_fixed
     from strategies.engine import TrialResult
     from strategies.outcome import describe_outcome
     from strategies.pruning import make_pruning, why_idle
@@ -534,13 +536,14 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     architecture, searched = searched_choices(experiment, plan, space)
     fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
     explored = SimplifiedModelSpace(space, architecture, make_trial_evaluator(experiment, searched, fixed))
-    total = min(plan.trials, count_configurations(explored.simplify()))  # a small space may hold fewer
+    offered = explored.simplify()
+    total = min(plan.trials, count_configurations(offered))  # a small space may hold fewer
     # With a table the budget alone may end a search; the number of trials is then an estimate.
     max_trials = None if experiment.table is not None and settings.trials is None and settings.time_budget else total
     reports = len(experiment.reports)
     if idle := why_idle(settings.pruner, epochs=reports, trials=total):
         experiment.screen.warn(idle)
-    keeper = keep_trials(experiment, folder, architecture)
+    keeper = keep_trials(experiment, folder, architecture, [label for label, mutable in offered.items() if not is_fixed(mutable)])
     with (
         keeper.shown(max_trials, settings.strategy or ""),
         experiment.make_engine(
@@ -604,15 +607,15 @@ def make_trial_evaluator(experiment: Experiment, searched: Mapping[str, Any], fi
     return FunctionalEvaluator(evaluator_entry(experiment.settings.evaluator).load(), report=nni.report_intermediate_result, **training)
 
 
-def keep_trials(experiment: Experiment, folder: RunFolder, architecture: Mapping[str, Any]) -> TrialKeeper:
-    """What keeps the trials of a search of ours, and the best of them as ``best.json``."""
+def keep_trials(experiment: Experiment, folder: RunFolder, architecture: Mapping[str, Any], searched: Collection[str]) -> TrialKeeper:
+    """What keeps the trials of a search of ours, and the best of them as ``best.json``, in which the ``searched`` labels are told."""
 
     def save_best(trial: Trial) -> None:
         assert trial.score is not None
         hyperparameters = dict(trial.hyperparameters)
         epochs = hyperparameters.pop("epochs", experiment.epochs)
         score, size = ("validation accuracy", trial.score, epochs), {"parameters": trial.parameters, "flops": trial.flops}
-        experiment.write_best(folder, trial.architecture, hyperparameters, score, size, trial=trial.number)
+        experiment.write_best(folder, trial.architecture, hyperparameters, score, size, trial=trial.number, searched=list(searched))
 
     return TrialKeeper(
         folder.trials_path,
@@ -769,9 +772,13 @@ def retrain(settings: Settings, screen: Screen) -> None:
     counts = f"{format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds"
     screen.say(f"{best.space_name} at the size of --preset {settings.preset} ({words}): {counts}")
     with experiment.open_folder("retrain", architecture=best.architecture) as folder, open_scalars(folder, settings) as scalars:
+        log = EpochLog(folder.path / "epochs.jsonl")
+        noted = log.count()
         with screen.progress(experiment.epochs, "epochs", "retrain") as progress:
 
             def note_epoch(epoch: Any) -> None:
+                if epoch.number > noted:  # else it was noted before an interruption
+                    log.append(asdict(epoch))
                 progress.update(1, detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}")
                 rates = {"training loss": epoch.loss, "training accuracy": epoch.accuracy, "learning rate": epoch.learning_rate}
                 scalars.note(epoch.number, rates)

@@ -28,6 +28,7 @@ GUARD = Path(__file__).with_name("_guard.py")
 SECONDS_TO_OBEY = "2"  # between SIGTERM and SIGKILL
 SECONDS_TO_STOP = 5.0  # more than the guard takes
 TAIL_BYTES, TAIL_LINES, TAIL_CHARACTERS = 4_000, 3, 300
+_FOR_THE_SHELL = set("~$`*?[")  # a word with one of these is another when it runs
 _HEADER = 8  # b"ME" and the length of the line in six digits
 
 
@@ -66,7 +67,7 @@ class TrialCommand:
         except ValueError as error:
             raise EvaluatorError(f"the trial command {self.command!r} is no line for a shell: {error}") from None
         first = next((word for word in words[1:] if not word.startswith("-")), "")
-        if Path(words[0]).name.startswith("python") and first.endswith(".py"):
+        if Path(words[0]).name.startswith("python") and first.endswith(".py") and not set(first) & _FOR_THE_SHELL:
             script = self.directory / first
             if not script.is_file():
                 raise EvaluatorError(f"the trial command {self.command!r} needs {script}, and there is no such file")

@@ -29,6 +29,11 @@ def format_count(number: float | None) -> str:
     return f"{number:.{digits}f} {unit}"
 
 
+def count_of(number: int, noun: str) -> str:
+    """A number and what is counted, in the plural where it is not one: ``1 epoch``, ``1,200 trials``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def format_milliseconds(number: float | None) -> str:
     """A latency in three digits, ``4.53 ms``; ``-`` where there is none."""
     return "-" if number is None or not math.isfinite(number) else f"{number:.3g} ms"

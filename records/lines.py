@@ -62,7 +62,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 class EpochLog:
-    """``epochs.jsonl``: the epochs of a one-shot search, one line each, on the disk as soon as it ends."""
+    """``epochs.jsonl``: the epochs of a one-shot search or of a retraining, one line each, on the disk as soon as it ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -38,14 +38,14 @@ ASSESSORS: dict[str, tuple[str, bool]] = {"medianstop": ("median", True), "curve
 OFFERED_TUNERS = "TPE, Random, GridSearch, Evolution, GP, Hyperband, BOHB"
 
 _GPU = "no GPU is assigned to trials here; --device names the one to train on, and a trial command sees all of them"
-_SERVICE = "there is no manager, portal or service here, the search runs in this program; its results are in --out DIR"
+_SERVICE = "the search runs on this machine alone, and its results are in --out DIR"
 _PRUNED = "pruned trials are told with their results"
 _LOG = "log.txt in the run's folder has it all"
 # Keys that are understood and have nothing to do here, by section: folded -> (key, why).
 _IDLE = {
     "": {
         **dict.fromkeys(("trialGpuNumber", "tunerGpuIndices"), _GPU),
-        **dict.fromkeys(("nniManagerIp", "experimentWorkingDirectory", "logDir", "sharedStorage", "port", "webPort"), _SERVICE),
+        **dict.fromkeys(("nniManagerIp", "experimentWorkingDirectory", "logDir", "sharedStorage"), _SERVICE),
         **dict.fromkeys(("debug", "logLevel", "logCollection", "versionCheck", "multiThread"), _LOG),
     },
     "trial": {"gpuNum": _GPU},
@@ -57,6 +57,14 @@ _IDLE = {
 }
 _SILENT = (None, False, 0, "")  # values that ask for nothing
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line about what does not apply. It holds unless a flag speaks of ``about``, an option of ours, where that is given."""
+
+    text: str
+    about: str = ""
 
 
 @dataclass
@@ -71,7 +79,10 @@ class NniConfig:
         optimize_mode: ``maximize`` or ``minimize``.
         search_space: the content of the search space.
         trial_command, code_dir: what a trial runs, and where.
-        notes: what does not apply, one line each.
+        port: of NNI's portal.
+        algorithms: the names of tuner and assessor, folded.
+        tuner_arguments, assessor_arguments: those ``classArgs`` that have no counterpart here.
+        notes: what does not apply.
     """
 
     experiment: str | None = None
@@ -87,7 +98,15 @@ class NniConfig:
     search_space: Any = None
     trial_command: str | None = None
     code_dir: Path | None = None
-    notes: list[str] = field(default_factory=list)
+    port: int | None = None
+    algorithms: list[str] = field(default_factory=list)
+    tuner_arguments: dict[str, Any] = field(default_factory=dict)
+    assessor_arguments: dict[str, Any] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    def runs_as(self, algorithm: str | None) -> bool:
+        """Whether the file names this very tuner or assessor of NNI's."""
+        return algorithm is not None and fold(algorithm) in self.algorithms
 
 
 class _Section:
@@ -142,12 +161,12 @@ class _Section:
         value = self.take(*names)
         return None if value is None else _Section(self.where, names[-1], value)
 
-    def take_rest(self) -> list[str]:
-        """The keys that are left."""
-        left, self._left = [key for key, _ in self._left.values()], {}
+    def take_rest(self) -> dict[str, Any]:
+        """The keys that are left, with their values."""
+        left, self._left = dict(self._left.values()), {}
         return left
 
-    def finish(self, notes: list[str]) -> None:
+    def finish(self, notes: list[Note]) -> None:
         """Say of the keys that are left that they are idle; raise on one that nobody knows."""
         idle = {fold(key): reason for key, reason in _IDLE.get(self._name, {}).items()}
         for folded, (key, value) in self._left.items():
@@ -158,7 +177,7 @@ class _Section:
             quiet = (*_SILENT, 1) if folded.startswith("maxtrialnum") else _SILENT
             if value not in quiet:
                 prefix = f"{self._name}." if self._name else ""
-                notes.append(f"{prefix}{key} has no effect here: {idle[folded]}")
+                notes.append(Note(f"{prefix}{key} has no effect here: {idle[folded]}"))
 
 
 def load_config(path: Path) -> NniConfig:
@@ -180,8 +199,9 @@ def load_config(path: Path) -> NniConfig:
     config.trials = top.take_whole("maxTrialNum", "maxTrialNumber")
     config.time_budget = top.take_seconds("maxExecDuration", "maxExperimentDuration")
     config.trial_time = top.take_seconds("maxTrialDuration")
+    config.port = top.take_whole("webPort", "port", most=65535)
     if config.trials is None:
-        config.notes.append("there is no maxTrialNumber: --trials N, or the preset, says how many trials there are")
+        config.notes.append(Note("there is no maxTrialNumber: --trials N, or the preset, says how many trials there are", "trials"))
     _read_space(top, path, config)
     _read_trial(top, path.parent, config)
     _read_algorithms(top, config)
@@ -226,12 +246,13 @@ def _read_algorithms(top: _Section, config: NniConfig) -> None:
             raise RecordError(f"{assessor.where}: {show(name)} is not here; known are Medianstop, Curvefitting; or leave it out")
         if config.pruner is not None:
             raise RecordError(f"{assessor.where}: the tuner ends trials by itself ({config.pruner}); leave the assessor out")
+        config.algorithms.append(fold(name))
         config.pruner, is_same = ASSESSORS[fold(name)]
         how = "here ends trials" if is_same else f"is not here; the nearest, --pruner {config.pruner}, ends trials"
-        config.notes.append(f"assessor {name} {how} from the fifth on whose best result is below the median of the others")
+        config.notes.append(Note(f"assessor {name} {how} from the fifth on whose best result is below the median of the others", "pruner"))
         config.start_step = arguments.take_whole("start_step", least=0)
         _check_mode(arguments, config)
-        _say_idle(arguments, "assessor", config)
+        config.assessor_arguments = arguments.take_rest()
         assessor.finish(config.notes)
 
 
@@ -239,14 +260,16 @@ def _read_tuner(tuner: _Section, config: NniConfig) -> None:
     name, arguments = _name_and_arguments(tuner, "builtinTunerName", "builtinAdvisorName")
     if fold(name) not in TUNERS:
         raise RecordError(f"{tuner.where}: {show(name)} is not here; there are {OFFERED_TUNERS}")
+    config.algorithms.append(fold(name))
     config.strategy, config.pruner, is_same = TUNERS[fold(name)]
     if not is_same:
-        config.notes.append(f"tuner {name} is not here; the nearest, --strategy {config.strategy}, takes its place")
+        config.notes.append(Note(f"tuner {name} is not here; the nearest, --strategy {config.strategy}, takes its place", "strategy"))
     _check_mode(arguments, config)
     if config.optimize_mode is None:
-        config.notes.append("the tuner's classArgs have no optimize_mode: results are maximised (some of NNI's tuners would minimise)")
+        text = "the tuner's classArgs have no optimize_mode: results are maximised (some of NNI's tuners would minimise)"
+        config.notes.append(Note(text, "optimize_mode"))
     config.seed = arguments.take_whole("seed", "random_seed", least=0, most=LARGEST_SEED)
-    _say_idle(arguments, "tuner", config)
+    config.tuner_arguments = arguments.take_rest()
     tuner.finish(config.notes)
 
 
@@ -267,11 +290,6 @@ def _check_mode(arguments: _Section, config: NniConfig) -> None:
     if mode is not None and config.optimize_mode not in (None, mode):
         raise RecordError(f"{arguments.where}: optimize_mode is {mode}, and the tuner's is {config.optimize_mode}; they must be the same")
     config.optimize_mode = mode or config.optimize_mode
-
-
-def _say_idle(arguments: _Section, owner: str, config: NniConfig) -> None:
-    for name in arguments.take_rest():
-        config.notes.append(f"{owner}.classArgs.{name} has no effect here: ours has no such argument")
 
 
 def _read_service(top: _Section, config: NniConfig) -> None:

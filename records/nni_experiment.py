@@ -35,12 +35,12 @@ def make_experiment(settings: Settings, trials: int) -> dict[str, Any]:
     mode: dict[str, Any] = {"optimize_mode": settings.optimize_mode}
     seed = {"seed": settings.seed} if settings.strategy in SEEDED else {}
     arguments = {} if settings.strategy in ("random", "grid") else mode
-    tuner = {"name": TUNERS[settings.strategy], "classArgs": {**arguments, **seed}}
+    tuner = {"name": TUNERS[settings.strategy], "classArgs": {**settings.tuner_arguments, **arguments, **seed}}
     experiment: dict[str, Any] = {"experimentName": settings.experiment or "retiarius", "searchSpace": settings.search_space}
     experiment |= {"maxTrialNumber": trials, "tuner": tuner}
     if settings.pruner != "none":
         start = {} if settings.start_step is None else {"start_step": settings.start_step}
-        experiment["assessor"] = {"name": ASSESSORS[settings.pruner], "classArgs": {**mode, **start}}
+        experiment["assessor"] = {"name": ASSESSORS[settings.pruner], "classArgs": {**settings.assessor_arguments, **mode, **start}}
     for key, seconds in (("maxExperimentDuration", settings.time_budget), ("maxTrialDuration", settings.trial_time)):
         if seconds is not None:
             experiment[key] = f"{max(1, round(seconds))}s"

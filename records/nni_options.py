@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from records import RecordError
 from records.nni_config import NniConfig, load_config
+from records.nni_experiment import ASSESSORS, TUNERS
 from records.nni_files import read_search_space
 
 # What a config.yml says is asked for by these flags as well; a flag that is given has the last word.
@@ -42,27 +44,43 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
     if options["search_space"] is not None:
         config.search_space = read_search_space(options["search_space"])
     options["search_space"] = config.search_space
-    given = options["concurrency"]
-    for name in _FROM_CONFIG:
-        if options.get(name) is None:
-            options[name] = getattr(config, name)
+    given = {name: options[name] for name in _FROM_CONFIG if options.get(name) is not None}
+    options |= {name: given.get(name, getattr(config, name)) for name in _FROM_CONFIG}
     if config.search_space is None:
         for name in ("config", "trial_command"):
             if options[name] is not None:
                 raise RecordError(f"--{name.replace('_', '-')} needs a search space: --search-space FILE, or searchSpaceFile in the config")
-        return config.notes
+        return []
     options["strategy"] = options["strategy"] or "tpe"
+    notes = [note.text for note in config.notes if note.about not in given and not (options["portal"] and note.about == "pruner")]
     if options["portal"]:
-        _serve_by_nni(options, config)
-    return config.notes + ([] if options["trial_command"] and options["space"] is None else _train_here(options, config, given))
+        return notes + _serve_by_nni(options, config, given)
+    notes += [f"{argument} has no effect here: ours has no such argument" for argument in _arguments_of(config)]
+    if config.port is not None:
+        notes.append("port has no effect here: it is of NNI's portal, which --portal opens")
+    return (
+        notes if options["trial_command"] and options["space"] is None else notes + _train_here(options, config, given.get("concurrency"))
+    )
 
 
-def _serve_by_nni(options: dict[str, Any], config: NniConfig) -> None:
-    """Let NNI's own service run the trials; what is said of our pruner does not apply to its assessor."""
-    config.notes = [note for note in config.notes if not note.startswith("assessor ")]
+def _arguments_of(config: NniConfig) -> list[str]:
+    owners = {"tuner": config.tuner_arguments, "assessor": config.assessor_arguments}
+    return [f"{owner}.classArgs.{name}" for owner, arguments in owners.items() for name in arguments]
+
+
+def _serve_by_nni(options: dict[str, Any], config: NniConfig, given: Mapping[str, Any]) -> list[str]:
+    """Let NNI's own service run the trials, with tuner and assessor as the file has them unless a flag names others."""
+    notes = []
+    options["port"] = options["port"] or config.port
+    if config.runs_as(TUNERS.get(options["strategy"])) and "strategy" not in given:
+        options["tuner_arguments"], config.tuner_arguments = config.tuner_arguments, {}
+    if config.runs_as(ASSESSORS.get(options["pruner"])) and "pruner" not in given:
+        options["assessor_arguments"], config.assessor_arguments = config.assessor_arguments, {}
+    notes += [f"{argument} has no effect here: another takes the place of the file's" for argument in _arguments_of(config)]
     if (options["concurrency"] or 1) > 1:
-        config.notes.append(f"NNI's service mixes up the results of parallel trials: one runs at a time, not {options['concurrency']}")
+        notes.append(f"NNI's service mixes up the results of parallel trials: one runs at a time, not {options['concurrency']}")
         options["concurrency"] = 1
+    return notes
 
 
 def _train_here(options: dict[str, Any], config: NniConfig, concurrency: int | None) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from records.files import write_json_atomically
+from records.formats import count_of
 from records.metric import result_metric
 from records.provenance import collect_versions
 from records.screen import Screen
@@ -43,4 +44,4 @@ class ParameterRecord:
         assert keeper.best is not None
         rows: list[list[object]] = [["result", self.metric.show(keeper.best.score)], ["trial", keeper.best.number]]
         rows += [list(item) for item in self._parameters(keeper.best.hyperparameters).items()] + [["written to", self.path]]
-        screen.closing_table(f"Best of {len(keeper.trials)} trials by {strategy}, to {self._mode}", rows)
+        screen.closing_table(f"Best of {count_of(len(keeper.trials), 'trial')} by {strategy}, to {self._mode}", rows)

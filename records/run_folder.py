@@ -125,8 +125,9 @@ class RunFolder:
             OSError: the file cannot be written; the one that was there stays.
         """
         occasion: dict[str, Any] = {
-            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "created": _now(),
             "command": get_command(),
+            "directory": os.getcwd(),
             "commit": find_commit(),
             "versions": collect_versions(),
             "settings": dict(settings),
@@ -134,9 +135,14 @@ class RunFolder:
         if self.resumed:
             config = read_config(self.path)
             config["resumed"] = [*config.get("resumed", []), occasion]
+            config.pop("ended", None)
         else:
             config = {"format": FORMAT, "version": VERSION, **occasion, "identity": self.identity, "resumed": []}
         write_json_atomically(self.config_path, config)
+
+    def note_end(self) -> None:
+        """Say in ``config.json`` that the run came to its end. Raises ``OSError`` where the file cannot be written."""
+        write_json_atomically(self.config_path, {**read_config(self.path), "ended": _now()})
 
     def close(self) -> None:
         """Let go of the folder; one that this process made and where nothing was written is removed."""
@@ -176,6 +182,10 @@ def _release_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_release_in_child)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _make_named_folder(root: Path, space: str, strategy: str) -> Path:

@@ -62,6 +62,8 @@ class Settings:
     trial_time: float | None = None
     optimize_mode: str = "maximize"
     experiment: str | None = None
+    tuner_arguments: dict[str, Any] = field(default_factory=dict)  # classArgs of NNI's own, with --portal
+    assessor_arguments: dict[str, Any] = field(default_factory=dict)
     pins: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -141,18 +143,16 @@ def _check_action(settings: Settings) -> None:
             said = "trainings of ours run side by side with --workers, and are maximised"
             raise RecordError(f"--{name.replace('_', '-')} goes with --trial-command; {said}")
     if settings.retrain is not None:
-        for name in ("space", "strategy", "trials", "time_budget", "table", "objectives"):
-            if getattr(settings, name) is not None:
-                raise RecordError(f"--{name.replace('_', '-')} goes with a search, not with --retrain")
-        for flag in {**settings.trial_flags, **settings.one_shot_flags}:
+        names = ("space", "strategy", "trials", "time_budget", "evaluator", "table", "table_columns", "objectives")
+        for flag in {**_given(settings, names), **settings.trial_flags, **settings.one_shot_flags}:
             raise RecordError(f"{flag} goes with a search, not with --retrain")
         return
     if settings.trial_command is not None:
-        ours = {"--recipe": settings.recipe, "--table": settings.table, "--objectives": settings.objectives}
-        for flag, value in {**settings.trial_flags, **settings.one_shot_flags, **ours}.items():
+        names = ("dataset", "data_dir", "device", "precision", "evaluator", "recipe", "table", "table_columns", "objectives")
+        for flag in {**settings.trial_flags, **settings.one_shot_flags, **_given(settings, names)}:
             if flag == "--workers":
                 raise RecordError("--workers is for trainings of ours; --concurrency N runs N trial commands at a time")
-            if flag not in ("--pruner", "--storage", "--study") and value is not None:
+            if flag not in ("--pruner", "--storage", "--study"):
                 raise RecordError(f"{flag} is for trainings of ours; a trial command trains by itself: leave it out")
         return
     if settings.space is None or settings.strategy is None:
@@ -163,6 +163,12 @@ def _check_action(settings: Settings) -> None:
                 f"nothing to do with {backbone}: --retrain {backbone} trains it, --space zoo --strategy hpo --model {backbone} tunes it"
             )
         raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
+
+
+def _given(settings: Settings, names: Sequence[str]) -> dict[str, Any]:
+    """Those of the options that differ from their defaults, by flag."""
+    values = {name: getattr(settings, name) for name in names}
+    return {f"--{name.replace('_', '-')}": value for name, value in values.items() if value != getattr(Settings, name)}
 
 
 def _check_alone(settings: Settings, action: str, takes: str, *also: str) -> None:

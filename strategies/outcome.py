@@ -23,7 +23,8 @@ def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
     if results and pruner != NO_PRUNER:
         yield f"{len(ended['pruned'])} of {len(results)} trials were pruned by {pruner}"
     if rejections:
-        yield f"{len(rejections):,} configurations were too large and were not trained; log.txt lists them"
+        count = "1 configuration was" if len(rejections) == 1 else f"{len(rejections):,} configurations were"
+        yield f"{count} too large and not trained; log.txt lists all that were"
         nearest = min(rejections, key=lambda rejection: rejection.excess).reason
         if not results:
             raise StrategyError(f"no configuration is small enough; the nearest of {len(rejections):,} has {nearest}: raise the limit")
@@ -33,5 +34,5 @@ def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
         raise SearchFailed("the time budget ended before the first trial: give it more")
     if not ended["complete"]:
         first = next((result.error for result in ended["failed"]), None)
-        others = f", {len(ended['pruned'])} were pruned" if ended["pruned"] else ""
-        raise SearchFailed(f"all {len(ended['failed'])} trials failed{others}; the first: {first} (log.txt in the run's folder says more)")
+        counts = f"{len(ended['failed'])} failed, {len(ended['pruned'])} pruned"
+        raise SearchFailed(f"no trial was completed: {counts}; the first failure: {first} (log.txt in the run's folder says more)")

@@ -234,7 +234,7 @@ def test_a_search_in_which_all_trials_fail(capsys: pytest.CaptureFixture[str]) -
     assert main([*ZOO, "--optimizer", "sgd", "--initial_lr", "1e30", "--out", "run"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("WARNING: trial 0 failed: TrainingDiverged")
-    assert lines[1].startswith("error: all 1 trials failed; the first: TrainingDiverged")
+    assert lines[1].startswith("error: no trial was completed: 1 failed, 0 pruned; the first failure: TrainingDiverged")
 
 
 @pytest.mark.parametrize(("layout", "words"), [("missing", "does not exist"), ("empty", "train/"), ("text", "a.png"), ("no test", "test/")])

@@ -210,3 +210,4 @@ def test_a_command_that_can_work_is_not(tmp_path: Path) -> None:
     command(tmp_path, command="python main.py --epochs 3").check()
     command(tmp_path, command="cd sub && ./run.sh").check()
     command(tmp_path, command="python -m package.train").check()
+    command(tmp_path, command="python $HOME/main.py").check()

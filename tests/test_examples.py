@@ -75,6 +75,6 @@ def test_ones_own_data(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_an_unchanged_nni_trial(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_experiment.main(["--config", str(EXAMPLES / "nni_trial/config.yml"), "--trials", "1", "--out", "run"]) == 0
-    assert "Best of 1 trials by tpe, to maximize" in capsys.readouterr().out
+    assert "Best of 1 trial by tpe, to maximize" in capsys.readouterr().out
     best = json.loads(Path("run/best_parameters.json").read_text())
     assert set(best["parameters"]) == {"lr", "hidden", "optimizer"} and 0 < best["result"] <= 1

@@ -76,7 +76,7 @@ def test_both_versions_say_the_same(tmp_path: Path, text: str) -> None:
     assert (config.trials, config.concurrency, config.time_budget, config.optimize_mode) == (20, 2, 7200, "maximize")
     assert config.search_space == SPACE
     assert (config.trial_command, config.code_dir) == ("python main.py", tmp_path / "code"), "relative to the file's folder"
-    assert [note.split()[0:2] for note in config.notes] == [["assessor", "Medianstop"]]
+    assert [note.text.split()[0:2] for note in config.notes] == [["assessor", "Medianstop"]]
 
 
 def test_keys_may_be_written_in_any_case_and_with_underscores(tmp_path: Path) -> None:
@@ -99,7 +99,8 @@ def test_names_lead_to_strategies_and_pruners_that_are_there() -> None:
         ("localConfig: {maxTrialNumPerGpu: 2}", "trainingService.maxTrialNumPerGpu has no effect here"),
         ("experimentWorkingDirectory: here", "its results are in --out DIR"),
         ("logLevel: debug", "log.txt in the run's folder has it all"),
-        ("port: 8080", "there is no manager, portal or service here"),
+        ("port: 8080", "port has no effect here: it is of NNI's portal, which --portal opens"),
+        ("nniManagerIp: 10.0.0.1", "nniManagerIp has no effect here: the search runs on this machine alone"),
         ("tuner: {name: Anneal}", "tuner Anneal is not here; the nearest, --strategy tpe, takes its place"),
         ("tuner: {name: TPE}", "have no optimize_mode: results are maximised"),
         ("tuner: {name: Evolution, classArgs: {population_size: 5}}", "tuner.classArgs.population_size has no effect here"),
@@ -108,7 +109,8 @@ def test_names_lead_to_strategies_and_pruners_that_are_there() -> None:
     ],
 )
 def test_what_does_not_apply_is_said(tmp_path: Path, text: str, note: str) -> None:
-    notes = load(tmp_path, text).notes
+    load(tmp_path, text + "\nsearchSpace: {x: {_type: choice, _value: [1]}}\ntrialCommand: python main.py")
+    notes = parse_settings(["--config", str(tmp_path / "config.yml")], "about").notes
     assert any(note in line for line in notes)
     assert all(line.isprintable() for line in notes)
 
@@ -216,6 +218,15 @@ def test_the_file_fills_in_what_no_flag_says(tmp_path: Path) -> None:
     assert (found.strategy, found.trials, found.concurrency, found.pruner, found.seed) == ("random", 3, 1, "none", 5)
 
 
+def test_what_a_flag_overrides_is_not_said_of_the_file(tmp_path: Path) -> None:
+    text = "searchSpaceFile: search_space.json\ntrialCommand: python main.py\ntuner: {name: Anneal}\nassessor: {name: Medianstop}\n"
+    said = settings(tmp_path, text).notes
+    flags = {"strategy": "random", "pruner": "none", "trials": "3", "optimize-mode": "minimize"}
+    assert len(said) == len(flags)
+    for flag, value in flags.items():
+        assert len(settings(tmp_path, text, f"--{flag}", value).notes) == len(flags) - 1, flag
+
+
 def test_a_space_that_is_named_takes_the_place_of_the_command(tmp_path: Path) -> None:
     found = settings(tmp_path, V2, "--space", "zoo")
     assert (found.space, found.trial_command, found.concurrency, found.workers) == ("zoo", None, 1, 2)
@@ -251,7 +262,7 @@ def test_flags_that_contradict_one_another(arguments: list[str], message: str) -
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("flag", [["--recipe", "lab"], ["--max-params", "1M"]])
+@pytest.mark.parametrize("flag", [["--recipe", "lab"], ["--max-params", "1M"], ["--dataset", "digits"], ["--precision", "float32"]])
 def test_flags_of_trainings_do_not_go_with_a_command(tmp_path: Path, flag: list[str]) -> None:
     with pytest.raises(RecordError, match="a trial command trains by itself"):
         settings(tmp_path, V2, *flag)

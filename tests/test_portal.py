@@ -128,6 +128,21 @@ def test_the_portal_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--portal shows the search of a program: --config FILE" in capsys.readouterr().err
 
 
+def test_what_nnis_own_algorithms_take_reaches_them() -> None:
+    text = "searchSpaceFile: search_space.json\ntrialCommand: python main.py\nmaxTrialNumber: 3\nport: 8123\n"
+    text += "tuner: {name: TPE, classArgs: {optimize_mode: minimize, tpe_args: {n_startup_jobs: 4}}}\n"
+    Path("config.yml").write_text(text)
+    settings: Settings = parse_settings(["--config", "config.yml", "--portal"], "")
+    assert (settings.notes, settings.port) == ((), 8123)
+    arguments = {"tpe_args": {"n_startup_jobs": 4}, "optimize_mode": "minimize", "seed": 0}
+    assert make_experiment(settings, 3)["tuner"] == {"name": "TPE", "classArgs": arguments}
+    settings = parse_settings(["--config", "config.yml", "--portal", "--strategy", "evolution", "--port", "8124"], "")
+    assert settings.notes == ("tuner.classArgs.tpe_args has no effect here: another takes the place of the file's",)
+    assert (settings.port, "tpe_args" in make_experiment(settings, 3)["tuner"]["classArgs"]) == (8124, False)
+    settings = parse_settings(["--config", "config.yml"], "")
+    assert [note.split(" has no effect here")[0] for note in settings.notes] == ["tuner.classArgs.tpe_args", "port"]
+
+
 def test_settings_become_an_experiment() -> None:
     text = (
         "searchSpaceFile: search_space.json\ntrialCommand: python main.py\ntrialConcurrency: 2\nmaxTrialNumber: 3\nmaxTrialDuration: 2m\n"

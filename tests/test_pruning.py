@@ -223,5 +223,5 @@ def test_the_outcome_counts_pruned_trials_and_fails_without_a_complete_one() -> 
     assert list(describe_outcome(engine, "halving")) == [f"{pruned} of 30 trials were pruned by halving"]
     assert list(describe_outcome(engine, "none")) == []
     engine, _ = explore("random", "halving", evaluate=fails_late)
-    with pytest.raises(SearchFailed, match=r"all \d+ trials failed, \d+ were pruned; the first: RuntimeError: out of luck"):
+    with pytest.raises(SearchFailed, match=r"no trial was completed: \d+ failed, \d+ pruned; the first failure: RuntimeError: out of luck"):
         list(describe_outcome(engine, "halving"))

@@ -28,7 +28,7 @@ class Run:
         path: the folder.
         config: ``config.json``.
         trials: of ``trials.jsonl``, in their order.
-        epochs: of ``epochs.jsonl``: the objects that hold a ``number``.
+        epochs: of ``epochs.jsonl`` of a one-shot search or a retraining: the objects that hold a ``number``.
         best: ``best.json``, or None.
         retrained: ``retrained.json``, or an empty object.
         pareto: ``pareto.json``, or an empty object.
@@ -92,8 +92,15 @@ class Run:
         return as_object(self.identity.get("dataset"))
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the run noted that it came to its end."""
+        return self.config.get("ended") is not None
+
+    @property
     def planned(self) -> int | None:
-        """How many trials a search by trials was to run; None where the time of a table alone ends it."""
+        """How many trials a search by trials was to run, or has run where it has ended; None where the time of a table alone ends it."""
+        if self.has_ended and self.trials:
+            return len(self.trials)
         timed = self.settings.get("trials") is None and self.settings.get("time_budget") is not None
         if timed and self.identity.get("evaluator") == "table":
             return None
@@ -163,6 +170,8 @@ def read_run(path: Path) -> Run:
 
 
 def _find_state(run: Run) -> str:
+    if run.has_ended:
+        return "finished"
     if run.is_retraining:
         return "finished" if run.retrained else "unfinished"
     if run.trials:
@@ -224,12 +233,30 @@ def _find_program(run: Run) -> str:
     return script[1] if script else "run_experiment.py"
 
 
+def command_again(run: Run) -> str | None:
+    """The command that does the same in a new folder; None where it was not noted, or cannot be read."""
+    try:
+        words = shlex.split(str(run.config.get("command") or ""))
+    except ValueError:
+        return None
+    kept, names_folder = [], False
+    for word in words:
+        if names_folder or word == "--resume":
+            names_folder = False
+        elif word == "--out":
+            names_folder = True
+        elif not word.startswith("--out="):
+            kept.append(word)
+    return shlex.join(kept) or None
+
+
 def next_command(run: Run) -> str | None:
     """What to type next: go on with an unfinished run, retrain what a search found."""
     if run.state == "unfinished":
-        command = str(run.config.get("command", ""))
-        command += "" if "--out" in command.split() else f" --out {shlex.quote(str(run.path))}"
-        return command + ("" if "--resume" in command.split() else " --resume")
+        again = command_again(run)
+        if run.settings.get("portal"):
+            return again  # NNI's service begins anew
+        return None if again is None else f"{again} --out {shlex.quote(str(run.path))} --resume"
     if run.is_retraining or run.best is None:
         return None
     words = ["python", _find_program(run), "--retrain", str(run.path / "best.json")]

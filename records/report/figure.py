@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from records.formats import format_accuracy, format_number
-from records.report.text import clean, escape
+from records.report.text import bounded, clean, escape
 
 _INK, _GRID = "#010203", "#040506"  # no chart has these colours: they stand for the page's
 _STYLE: dict[str, Any] = {
@@ -92,7 +92,7 @@ class Chart:
                 self.axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             if percent:
                 self.axes.yaxis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.4g}%"))
-            self.axes.set(xlim=xlim, ylim=ylim, xlabel=clean(xlabel), ylabel=clean(ylabel))
+            self.axes.set(xlim=[bounded(x) for x in xlim], ylim=ylim, xlabel=clean(xlabel), ylabel=clean(ylabel))
 
     def settle(self) -> None:
         """Lay the axes out. What is drawn afterwards is placed by them, so set up ``axes`` before."""
@@ -141,7 +141,7 @@ class Chart:
             yield
 
     def _place(self, xs: Sequence[float], ys: Sequence[float]) -> list[tuple[float, float]]:
-        places = self.axes.transData.transform(list(zip(xs, ys, strict=True)))
+        places = self.axes.transData.transform([(bounded(x), bounded(y)) for x, y in zip(xs, ys, strict=True)])
         return [(float(x), self._height - float(y)) for x, y in places]
 
     def _texts(self, title: str, xs: Iterable[float], ys: Iterable[float]) -> list[str]:
@@ -172,7 +172,7 @@ def _strip(element: ElementTree.Element) -> None:
 
 def limits(values: Iterable[float], *, margin: float = 0.05, least: float = 1e-9) -> tuple[float, float]:
     """The range of ``values`` with a margin on both sides; (0, 1) where there are none."""
-    values = list(values)
+    values = [bounded(value) for value in values]
     if not values:
         return (0.0, 1.0)
     low, high = min(values), max(values)
@@ -182,7 +182,7 @@ def limits(values: Iterable[float], *, margin: float = 0.05, least: float = 1e-9
 
 def log_limits(values: Iterable[float]) -> tuple[float, float]:
     """The range of positive ``values`` with a margin on a logarithmic axis."""
-    values = list(values)
+    values = [bounded(value) for value in values]
     factor = max((max(values) / min(values)) ** 0.06, 1.1)
     return (min(values) / factor, max(values) * factor)
 
@@ -195,7 +195,7 @@ def sparkline(
     for css, values in curves:
         step = (width - 6) / max(len(values) - 1, 1)
         places = [
-            f"{3 + step * index:.1f},{height - 3 - (height - 6) * (value - low) / ((high - low) or 1):.1f}"
+            f"{3 + step * index:.1f},{height - 3 - (height - 6) * (bounded(value) - low) / ((high - low) or 1):.1f}"
             for index, value in enumerate(values)
         ]
         drawn.append(f'<path class="{css}" d="M{"L".join(places)}{"h0" if len(places) == 1 else ""}"/>')

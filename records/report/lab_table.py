@@ -48,6 +48,8 @@ _REASONS_ZH = {
     "only hyperparameters differ between its trials": "各次试验只有超参不同",
     "architectures differ between its trials": "各次试验的网络架构不同",
     "the strategy searches hyperparameters alone": "该策略只搜索超参",
+    "its search was of hyperparameters alone": "其搜索只涉及超参",
+    "the parameters of a program were searched": "搜索的是程序的参数",
     "a one-shot search": "one-shot 搜索",
     "a search whose trials do not differ yet": "搜索，各次试验尚无差异",
     "retrains what a search found that is not among the runs": "重新训练搜索结果，但该次搜索不在所给运行之中",
@@ -105,7 +107,7 @@ def _same_file(path: Path, named: str) -> bool:
 
 
 def guess_way(run: Run, search: Run | None) -> tuple[str, str]:
-    """The way of tuning that a run belongs to, and why."""
+    """The way of tuning that a run belongs to, and why, in words of ``_REASONS_ZH``."""
     if search is not None:
         return _guess_search(search)
     if run.is_retraining:
@@ -116,6 +118,8 @@ def guess_way(run: Run, search: Run | None) -> tuple[str, str]:
             found = _try_load(Path(named))
             if found is not None and found.strategy.get("name") == "hpo":
                 return "HPO", "the strategy searches hyperparameters alone"
+            if found is not None and (searched := _searched_labels(found)) and not set(searched) & set(found.architecture):
+                return "HPO", "its search was of hyperparameters alone"
             return "NAS", "retrains what a search found that is not among the runs"
         return _guess_training(run)
     if run.planned == 1 and run.strategy not in ("hpo", "darts") and not run.epochs:
@@ -124,14 +128,15 @@ def guess_way(run: Run, search: Run | None) -> tuple[str, str]:
 
 
 def _guess_training(run: Run) -> tuple[str, str]:
-    recipe = as_object(run.identity.get("recipe"))
-    given = run.settings.get("recipe") == "lab" and not any(label in recipe for label in as_object(run.settings.get("pins")))
+    given = run.settings.get("recipe") == "lab" and set(as_object(run.settings.get("pins"))) <= {"backbone"}
     return ("as given", "recipe lab as it is, nothing set") if given else ("by hand", "one training with settings of one's own")
 
 
 def _guess_search(search: Run) -> tuple[str, str]:
     if search.strategy == "hpo":
         return "HPO", "the strategy searches hyperparameters alone"
+    if search.trial_command is not None:
+        return "HPO", "the parameters of a program were searched"
     varied = varied_labels(search.trials)
     if varied and not any(label in search.trials[0].architecture for label in varied):
         return "HPO", "only hyperparameters differ between its trials"
@@ -142,6 +147,12 @@ def _guess_search(search: Run) -> tuple[str, str]:
     if read_cells(search.architecture):
         return "NAS", "a cell by its labels"
     return "NAS", "a search whose trials do not differ yet"
+
+
+def _searched_labels(best: BestArchitecture) -> list[str]:
+    """What the search varied whose best this is, the hyperparameters last; empty where that was not noted."""
+    labels = best.strategy.get("searched")
+    return [str(label) for label in labels] if isinstance(labels, list) else []
 
 
 def _try_load(path: Path) -> BestArchitecture | None:
@@ -183,11 +194,12 @@ def settings_of(row: Row) -> str:
     if row.way == "HPO":
         source = row.search or run
         hyperparameters = as_object(run.retrained.get("hyperparameters")) or _found(run)
-        varied = varied_labels(source.trials) or list(hyperparameters)
-        chosen = {**chosen, **{label: hyperparameters[label] for label in varied if label in hyperparameters}}
+        best = source.best or _try_load(Path(str(run.settings.get("retrain"))))
+        searched = (_searched_labels(best) if best else []) or varied_labels(source.trials) or list(hyperparameters)
+        chosen = {**chosen, **{label: hyperparameters[label] for label in searched if label in hyperparameters}}
     words += [f"{label} {show_value(value)}" for label, value in chosen.items() if label not in architecture]
     epochs = run.identity.get("epochs")
-    return ", ".join([*words, *([f"{show_value(epochs)} epochs"] if epochs is not None else [])])
+    return ", ".join([*words, *(["1 epoch" if epochs == 1 else f"{show_value(epochs)} epochs"] if epochs is not None else [])])
 
 
 def cells_of(row: Row, language: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from records.report.text import as_number, show_value
+from records.report.text import as_number, bounded, show_value
 from records.trials import Trial
 
 
@@ -46,11 +46,11 @@ class Scale:
         """The scale that fits ``values``."""
         numbers = [as_number(value) for value in values]
         if all(number is not None for number in numbers) and len(set(numbers)) > 4:
-            present = [number for number in numbers if number is not None]
+            present = [bounded(number) for number in numbers if number is not None]
             low, high = min(present), max(present)
             return cls("log" if low > 0 and high / low > 50 else "linear", low, high)
         if all(number is not None for number in numbers):
-            return cls("category", categories=tuple(show_value(value) for value in sorted(set(values))))
+            return cls("category", categories=tuple(dict.fromkeys(show_value(value) for value in sorted(set(values)))))
         return cls("category", categories=tuple(sorted({show_value(value) for value in values})))
 
     def place(self, value: Any) -> float:
@@ -58,6 +58,7 @@ class Scale:
         if self.kind == "category":
             index = self.categories.index(show_value(value))
             return (index + 0.5) / len(self.categories)
+        value = bounded(value)
         if self.kind == "log":
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / ((self.high - self.low) or 1.0)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from records.formats import format_accuracy, format_count, format_seconds
+from records.formats import count_of, format_accuracy, format_count, format_seconds
 from records.report import lab_table
 from records.report.cells import draw_cell, read_cells
-from records.report.collect import Run, next_command
+from records.report.collect import Run, command_again, next_command
 from records.report.importance import EVALUATOR, measure_importance
 from records.report.text import as_number, as_object, definition_list, escape, paragraph
 from records.report.training_plots import plot_alphas, plot_epochs, show_probabilities
@@ -24,7 +24,7 @@ _STATES = {
     "running": "still running: this is how far it was when the report was made",
     "finished": "finished",
     "failed": "failed: no trial was completed",
-    "unfinished": "not finished: it was interrupted, it failed, or its time budget ended",
+    "unfinished": "not finished: it was interrupted, or it failed",
 }
 
 
@@ -78,10 +78,10 @@ def _show_run(run: Run, name: str) -> str:
     sections = [_show_result(run), _show_cells(run)]
     if run.trials:
         sections.append(_show_search(run, name))
-    if run.epochs:
-        sections.append(_show_supernet(run, name))
-    if run.retrained:
+    if run.is_retraining and (run.retrained or run.epochs):
         sections.append(_show_retraining(run, name))
+    elif run.epochs:
+        sections.append(_show_supernet(run, name))
     log = run.log if run.state != "finished" else []
     if log:
         sections.append(_section("The end of log.txt", f"<pre>{escape_block(chr(10).join(log))}</pre>"))
@@ -149,8 +149,9 @@ def _show_cells(run: Run) -> str:
 def _show_search(run: Run, name: str) -> str:
     trials = run.trials
     counts = {status: sum(trial.status == status for trial in trials) for status in ("complete", "pruned", "failed")}
-    planned = f" of {run.planned}" if run.planned else ""
-    words = f"{len(trials)}{planned} trials: " + ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    done = f"{len(trials)} of " if run.planned not in (None, len(trials)) else ""
+    words = f"{done}{count_of(run.planned or len(trials), 'trial')}: "
+    words += ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     key = '<p class="legend marks-key"><span class="complete">complete</span><span class="pruned">pruned (last value)</span>'
     key += '<span class="failed">failed</span><span class="best">best so far, Pareto front</span></p>'
     importance = measure_importance(run.completed)
@@ -188,7 +189,7 @@ def _show_supernet(run: Run, name: str) -> str:
 
 def _show_retraining(run: Run, name: str) -> str:
     curve = run.retrained.get("curve")
-    epochs = [as_object(epoch) for epoch in curve] if isinstance(curve, list) else []
+    epochs = [as_object(epoch) for epoch in curve] if isinstance(curve, list) else run.epochs
     left = plot_epochs(f"{name}-accuracy", epochs, {"accuracy": "training accuracy"}, "accuracy", percent=True)
     right = plot_epochs(f"{name}-loss", epochs, {"loss": "training loss"}, "loss", percent=False)
     note = paragraph("On the training images as they are augmented: the test set is scored once, at the end.")
@@ -200,6 +201,7 @@ def _show_provenance(run: Run) -> str:
     sizes = ", ".join(f"{dataset[part]} {part}" for part in ("train", "validation", "test") if as_number(dataset.get(part)) is not None)
     rows: dict[str, object] = {
         "begun": config.get("created"),
+        "in the folder": config.get("directory"),
         "commit": config.get("commit"),
         "space": as_object(run.identity.get("space")),
         "trial command": run.trial_command,
@@ -208,9 +210,9 @@ def _show_provenance(run: Run) -> str:
         "versions": as_object(config.get("versions")),
     }
     resumed = config.get("resumed")
-    again = [f"<p>again:</p><pre>{escape(config.get('command', '?'), _LONGEST_COMMAND)}</pre>"]
+    again = [f"<p>again, in a new folder:</p><pre>{escape(command_again(run) or '?', _LONGEST_COMMAND)}</pre>"]
     if isinstance(resumed, list) and resumed:
-        again.append(paragraph(f"It was gone on with {len(resumed)} time(s)."))
+        again.append(paragraph(f"It was gone on with {'once' if len(resumed) == 1 else f'{len(resumed)} times'}."))
     follow = next_command(run)
     if follow:
         again.append(f"<p>next:</p><pre>{escape(follow, _LONGEST_COMMAND)}</pre>")

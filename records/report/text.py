@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LONGEST = 120
+_LARGEST = 1e100
 
 
 def clean(value: object, longest: int = LONGEST) -> str:
@@ -39,7 +40,7 @@ def show_value(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "-"}[value]
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
     if isinstance(value, (list, tuple)):
         return ", ".join(show_value(member) for member in value)
     if isinstance(value, dict):
@@ -57,14 +58,20 @@ def as_number(value: object) -> float | None:
         return None
 
 
+def bounded(value: float) -> float:
+    """``value``, or the nearest number with which one can still reckon where it is huge: differences of floats may be infinite."""
+    return min(max(value, -_LARGEST), _LARGEST)
+
+
 def as_object(value: object) -> dict[str, Any]:
     """``value`` if it is an object of JSON, else an empty one."""
     return dict(value) if isinstance(value, Mapping) else {}
 
 
 def definition_list(rows: Mapping[str, object]) -> str:
-    """Names and values, those without a value left out."""
+    """Names and values, those without a value left out; a number has all its digits, so that it can be set again."""
+    shown = {name: repr(value) if isinstance(value, float) and not value.is_integer() else value for name, value in rows.items()}
     items = (
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value, 600)}</dd></div>" for name, value in rows.items() if value not in (None, "", "-")
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value, 600)}</dd></div>" for name, value in shown.items() if value not in (None, "", "-")
     )
     return f"<dl>{''.join(items)}</dl>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from records.formats import count_of
 from records.report.figure import Chart, limits, sparkline
 from records.report.text import as_number, as_object, escape, paragraph
 
@@ -84,7 +85,8 @@ def show_probabilities(epochs: Sequence[Mapping[str, Any]]) -> str:
             caption = f"{escape(short, 24)}<br><b>{escape(last[0][1], 24)}</b> {100 * last[0][0]:.1f}%"
             groups.setdefault(group, []).append(f"<figure>{figure}<figcaption>{caption}</figcaption></figure>")
     parts = [f'<h4>{escape(group, 40)}</h4><div class="small">{"".join(figures)}</div>' for group, figures in groups.items()]
-    scale = f"All on one scale, from {100 * low:.1f}% to {100 * high:.1f}%, over {len(tables)} epochs; named is the likeliest in the end."
+    scale = f"All on one scale, from {100 * low:.1f}% to {100 * high:.1f}%, over {count_of(len(tables), 'epoch')};"
+    scale += " named is the likeliest in the end."
     return _legend(operations) + "".join(parts) + paragraph(scale)
 
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from records.formats import format_count, format_milliseconds, format_seconds
+from records.formats import count_of, format_count, format_milliseconds, format_seconds
 from records.metric import Metric
 from records.pareto import ACCURACY, LATENCY, find_pareto_front
 from records.report.figure import Chart, limits, log_limits
 from records.report.labels import Scale, values_of, varied_labels
-from records.report.text import escape, paragraph, show_value
+from records.report.text import as_number, bounded, clean, escape, paragraph, show_value
 from records.trials import Trial
 
 _MOST_AXES = 9
@@ -28,7 +28,8 @@ def last_value(trial: Trial) -> float | None:
 def describe(trial: Trial, metric: Metric) -> str:
     """A trial in one line."""
     words = [f"trial {trial.number}, {trial.status}: {metric.show(last_value(trial))}"]
-    words += [f"{format_count(trial.parameters)} parameters"] if trial.parameters is not None else []
+    parameters = as_number(trial.parameters)
+    words += [f"{format_count(parameters)} parameters"] if parameters is not None else []
     words += [format_seconds(trial.seconds), *([trial.error] if trial.error else [])]
     return ", ".join(words)
 
@@ -107,10 +108,10 @@ def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, f
     if len(scored) < 2 or not labels:
         return paragraph("Parallel coordinates need two trials that differ in something.")
     scales = {label: Scale.of([values_of(trial).get(label) for trial in scored]) for label in labels}
-    scores = [last_value(trial) or 0.0 for trial in scored]
+    scores = [bounded(last_value(trial) or 0.0) for trial in scored]
     low, high = limits(scores, margin=0.0)
     chart = Chart(name, "parallel coordinates", xlim=(-0.25, len(labels) + 0.6), ylim=(-0.04, 1.04), width=1080, height=300)
-    chart.axes.set_xticks(range(len(labels) + 1), [_short(label) for label in labels] + [metric.short])
+    chart.axes.set_xticks(range(len(labels) + 1), [_short(clean(label)) for label in labels] + [metric.short])
     chart.axes.tick_params(bottom=False, labeltop=True, labelbottom=False)
     chart.axes.grid(visible=True, axis="x")
     chart.axes.grid(visible=False, axis="y")
@@ -148,8 +149,8 @@ def show_importance(importance: Mapping[str, float] | str, evaluator: str, ignor
         f"<b>{100 * share:.1f}%</b></div>"
         for label, share in list(importance.items())[:_MOST_BARS]
     )
-    left = f" {len(importance) - _MOST_BARS} less important labels are not shown." if len(importance) > _MOST_BARS else ""
-    without = f" {ignored} pruned or failed trials are not in it." if ignored else ""
+    left = f" Not shown: {count_of(len(importance) - _MOST_BARS, 'less important label')}." if len(importance) > _MOST_BARS else ""
+    without = f" Not in it: {count_of(ignored, 'pruned or failed trial')}." if ignored else ""
     how = f"By {evaluator}: what sets the best tenth of the completed trials apart.{without}{left}"
     return f'<div class="bars">{rows}</div>' + paragraph(how)
 
@@ -174,7 +175,8 @@ MEASURED_LATENCY = Cost(LATENCY, "latency of an image", "s", 1e-3)
 
 def plot_pareto(name: str, trials: Sequence[Trial], cost: Cost, metric: Metric) -> str:
     """Accuracy against a cost, the trials that no other one beats in both joined by a line."""
-    sized = [(trial, value) for trial in trials if trial.score is not None and (value := getattr(trial, cost.attribute)) and value > 0]
+    known = [(trial, as_number(getattr(trial, cost.attribute))) for trial in trials if trial.score is not None]
+    sized = [(trial, value) for trial, value in known if value is not None and value > 0]
     if not sized:
         return paragraph(f"No completed trial has its {cost.name} noted.")
     front = find_pareto_front([trial for trial, _ in sized], (ACCURACY, cost.attribute))

@@ -83,7 +83,8 @@ def _show_common(trials: Sequence[Trial], kinds: Sequence[str], left_out: int) -
     more = f'<p class="note">{left_out} more labels have no column; trials.jsonl has them.</p>' if left_out else ""
     if not same:
         return more
-    return f"<details><summary>the same in all {len(trials)} trials</summary>{definition_list(same)}</details>{more}"
+    where = f"all {len(trials)} trials" if len(trials) > 1 else "the one trial"
+    return f"<details><summary>the same in {where}</summary>{definition_list(same)}</details>{more}"
 
 
 def _sort_key(value: object) -> str:
