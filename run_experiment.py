@@ -196,7 +196,7 @@ class Experiment:
         ``labels`` are those of the architecture; ``fixed`` are the hyperparameters that are not searched.
         """
         from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
-        from strategies.engine import InProcessEngine
+        from strategies.in_process_engine import InProcessEngine
         from strategies.limits import Limit, SizeLimits
         from strategies.table_engine import TableEngine
 
@@ -395,6 +395,7 @@ def check_search_flags(settings: Settings, table: Any) -> None:
         shares_study=settings.storage is not None,
         trial_flags=settings.trial_flags,
         one_shot_flags=settings.one_shot_flags,
+        computing_flags=settings.computing_flags,
         searches_file=settings.search_space is not None,
     )
 
@@ -453,7 +454,7 @@ def plan_lookups(settings: Settings, screen: Screen, table: Any, choices: Mappin
     table.check_sizes([*costs, *(name for name, limit in limits.items() if limit is not None)])
     epochs = table.check_epochs(settings.epochs or table.fidelities[0])
     if settings.trials is None and settings.time_budget is not None:
-        trials = max(1, int(settings.time_budget / table.mean_seconds(epochs)))
+        trials = table.trials_within(settings.time_budget, epochs)
     size = f"{len(table):,} rows of {settings.table}, {epochs} epochs a trial"
     screen.say(f"{table.name}: {size}; time is the table's, in seconds of training")
     return epochs, trials
@@ -466,8 +467,8 @@ def open_table(settings: Settings) -> Any:
         if settings.table is None:
             raise RecordError(f"--evaluator {settings.evaluator} needs --table FILE")
         return entry.load()(settings.table, settings.table_columns, settings.dataset)
-    if settings.table is not None:
-        raise RecordError("--table goes with --evaluator table")
+    if settings.table is not None or settings.table_columns is not None:
+        raise RecordError("--table and --table-columns go with --evaluator table")
     return None
 
 
@@ -633,9 +634,8 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     """Search NNI's search space by running a program for each trial, as NNI would, and write ``best_parameters.json``."""
     strategy = strategy_entry(settings.strategy or "")
     if strategy.one_shot or strategy.several_objectives:
-        raise StrategyError(
-            f"{settings.strategy} is for networks of ours; a trial command goes with tpe, gp, evolution, local, grid, random"
-        )
+        fitting = [name for name, other in STRATEGIES.items() if not (other.one_shot or other.several_objectives)]
+        raise StrategyError(f"{settings.strategy} is for networks of ours; a trial command goes with {', '.join(fitting)}")
     pruner_entry(settings.pruner)
     quiet_libraries()
     from nni.nas.space import SimplifiedModelSpace

@@ -12,6 +12,7 @@ done is kept in docs/lab_table.json, and the table of docs/results.md is written
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shlex
 import statistics
@@ -93,7 +94,8 @@ def run(arguments: list[str], out: Path, log: Path) -> None:
 
 def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
     """Search and retrain what ``row`` says; the row's figures."""
-    folder = runs / name.replace(" ", "-").replace("+", "and")
+    digest = hashlib.sha256(f"{row.search}\n{row.retrain}".encode()).hexdigest()[:8]  # a row that was changed is run anew
+    folder = runs / f"{name.replace(' ', '-').replace('+', 'and')}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     log, found, searched = folder / "log.txt", folder / "search", 0.0
     if row.search is not None:

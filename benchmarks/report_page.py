@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import statistics
 import sys
 import tempfile
@@ -29,7 +30,7 @@ TIMES = 5
 WIDTH, HEIGHT = 1200, 1050  # of a picture
 
 
-def measure(folder: Path) -> str:
+def measure(folder: Path, machine: str) -> str:
     """The section of docs/results.md."""
     run = write_search(folder / "run", make_trials(200, epochs=12))
     seconds, opened = [], []
@@ -52,7 +53,7 @@ def measure(folder: Path) -> str:
     head = (
         "## The report\n\n    python benchmarks/report_page.py\n\nOf a search of 200 trials of 12 epochs and 8 labels, headless Chromium, "
     )
-    head += f"median of {TIMES} (smallest to largest), one core of an Intel Xeon with other work on the machine.\n\n"
+    head += f"median of {TIMES} (smallest to largest), {machine}.\n\n"
     return head + "| | measured | goal |\n|---|---|---|\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -61,12 +62,13 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="write a picture of the report of RUN ... in place of measuring")
     parser.add_argument("--at", metavar="SELECTOR", help="where on the page: a selector of CSS, such as '#run4'")
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN")
+    parser.add_argument("--machine", default=platform.processor() or platform.machine(), help="what it was measured on, for the text")
     options = parser.parse_args()
     if CHROMIUM is None:
         sys.exit("chromium is not installed (Debian: apt install chromium)")
     with tempfile.TemporaryDirectory() as folder:
         if options.picture is None:
-            write_section(PROJECT / "docs" / "results.md", measure(Path(folder)), BEGIN, END)
+            write_section(PROJECT / "docs" / "results.md", measure(Path(folder), options.machine), BEGIN, END)
             return
         path, _ = write_report(options.runs, Path(folder) / "report.html")
         browser = Browser(Path(folder) / "profile")

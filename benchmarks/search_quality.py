@@ -96,7 +96,7 @@ def search(table: Table, name: str, seed: int, budget: float) -> Run:
     # The labels are those of the full-sized space; no network is built.
     space = SimplifiedModelSpace.from_model(NasBench201Space(width=1, cells=1), FunctionalEvaluator(table.find))
     engine = TableEngine(look_up=partial(table.steps, fidelities=[EPOCHS]), simulated_seconds=budget, on_result=note)
-    strategy = make_strategy(name, seed, max(1, int(SIZED_FOR / table.mean_seconds(EPOCHS))))
+    strategy = make_strategy(name, seed, table.trials_within(SIZED_FOR, EPOCHS))
     start = time.process_time()
     strategy(space, engine)
     overhead = 1000 * (time.process_time() - start) / len(engine.results)

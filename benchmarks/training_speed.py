@@ -13,6 +13,7 @@ of medians. Memory is the peak of the training process beyond where it started, 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -50,6 +51,7 @@ from spaces.genotypes import GENOTYPES, architecture_from_genotype
 SGD = Recipe(initial_lr=0.01, weight_decay=5e-4)
 GOALS = {0.769: 2, 0.87: 4}  # test accuracy of the lab's table -> epochs of convnet32, width 32, by its curves on the validation split
 THREADS = torch.get_num_threads()
+SECONDS_TO_END = 10.0
 LAB_EPOCHS, TRAINING_IMAGES = 30, 50_000
 
 
@@ -144,7 +146,11 @@ class Contender:
         return cast(tuple[float, float], self.pipe.recv())
 
     def close(self) -> None:
-        self.pipe.send(False)
+        """End the process, whatever it does: it is not a daemon, as those may not have workers."""
+        with contextlib.suppress(OSError):
+            self.pipe.send(False)
+        self.process.join(SECONDS_TO_END)
+        self.process.kill()
         self.process.join()
 
 
@@ -153,13 +159,15 @@ def race(name: str, data: Dataset, where: dict[str, Any], steps: int, rounds: in
     runs = {contender: Contender(contender, name, data, where, steps) for contender in CONTENDERS}
     speeds: dict[str, list[float]] = {contender: [] for contender in runs}
     memory: dict[str, float] = {}
-    for number in range(rounds + 1):
-        for contender, run in runs.items():
-            speed, memory[contender] = run.round()
-            if number > 0:
-                speeds[contender].append(speed)
-    for run in runs.values():
-        run.close()
+    try:
+        for number in range(rounds + 1):
+            for contender, run in runs.items():
+                speed, memory[contender] = run.round()
+                if number > 0:
+                    speeds[contender].append(speed)
+    finally:
+        for run in runs.values():
+            run.close()
     return speeds, memory
 
 
@@ -220,8 +228,8 @@ def main() -> None:
 
 
 def choose_precision_apart(name: str, device: torch.device) -> torch.dtype:
-    """In a process of its own: one that has computed with threads cannot be forked."""
-    if name != "auto" or device.type != "cpu":
+    """In a process of its own: one that has computed with threads, or on a GPU, cannot be forked."""
+    if name != "auto":
         return choose_precision(name, device)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
         return pool.submit(choose_precision, name, device).result()

@@ -187,9 +187,13 @@ class _MetricsFile:
         """Kind (``PERIODICAL``, ``FINAL``) and value of each whole report since the last call; what is no such report sets ``problem``."""
         if self.problem is not None:
             return
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            data = file.read()
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            self.problem = "it took away its file of results (NNI_OUTPUT_DIR is the trial's own folder)"
+            return
         position = 0
         while len(data) - position >= _HEADER:
             header = data[position : position + _HEADER]

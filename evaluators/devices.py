@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -19,8 +20,10 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that torch has given up
+            device = torch.device(name)
+            torch.zeros(1, device=device).item()  # a meta tensor has no content
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         usable = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         raise EvaluatorError(f"device {name!r} cannot be used here; usable: auto, {usable}") from error

@@ -22,7 +22,8 @@ class Recipe:
     initial_lr, ending_lr
         Learning rate at its peak and at the end, > 0 and >= 0.
     weight_decay
-        L2 penalty, >= 0; on norms and biases too only where ``decay_norms`` is true.
+        L2 penalty, >= 0; on norms and biases too only where ``decay_norms`` is true. With ``muon``, whose steps have a length of their
+        own, the dense convolutions are without, and what is left is decayed apart from the gradient, as AdamW does.
     optimizer, momentum, nesterov
         ``sgd``, ``rmsprop``, ``adam`` or ``muon``; momentum in [0, 1) (Adam: its first beta); Nesterov's form for ``sgd`` and ``muon``.
     batch_size
@@ -114,9 +115,9 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "momentum": (0.0, 1.0, True, False),
     "batch_size": (2, math.inf, True, False),
     "warmup_epochs": (0.0, math.inf, True, False),
-    "crop_padding": (0, math.inf, True, False),
+    "crop_padding": (0, 1024, True, True),
     "start_size": (0.0, 1.0, False, True),
-    "cutout": (0, math.inf, True, False),
+    "cutout": (0, 1024, True, True),
     "label_smoothing": (0.0, 1.0, True, False),
     "grad_clip": (0.0, math.inf, True, False),
     "drop_path": (0.0, 1.0, True, False),

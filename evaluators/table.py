@@ -117,9 +117,15 @@ class Table:
         """The test accuracy (a fraction) after the longest training, where the table has it: for the end of a search, not for the way."""
         return self.find(sample).facts.get("test_accuracy")
 
-    def mean_seconds(self, epochs: int) -> float:
-        """Seconds of a training for ``epochs``, the mean over all rows."""
-        return sum(row.fidelities[epochs][1] for row in self.rows.values()) / len(self)
+    def trials_within(self, seconds: float, epochs: int) -> int:
+        """How many trainings for ``epochs`` that time is worth, at the mean over all rows, one at least.
+
+        Raises ``EvaluatorError`` where trainings take no time at all.
+        """
+        total = sum(row.fidelities[epochs][1] for row in self.rows.values())
+        if total == 0:
+            raise EvaluatorError("--time-budget: the trainings of this table take no time; give --trials N")
+        return max(1, int(seconds * len(self) / total))
 
 
 def load_table(path: Path, columns: Path | None = None, dataset: str = "auto") -> Table:
@@ -133,7 +139,10 @@ def load_table(path: Path, columns: Path | None = None, dataset: str = "auto") -
     """
     data = _read(path)
     lines = csv.reader(io.StringIO(_decode(path, data), newline=""))
-    header = next(lines, [])
+    try:
+        header = next(lines, [])
+    except csv.Error as error:
+        raise EvaluatorError(f"{path}, line 1: not CSV: {error}") from None
     meaning = _read_columns(columns) if columns is not None else _find_columns(header)
     try:
         datasets = dict(meaning["datasets"])
@@ -164,7 +173,8 @@ class _RowReader:
 
     def __init__(self, path: Path, header: Sequence[str], entry: Mapping[str, Any], key: str | None, pattern: str) -> None:
         self._path, self._header, self.pattern = path, list(header), pattern
-        self._key = [self._place(name) for name in (_labels_of(pattern) if key is None else [key])]
+        labels = _labels_of(pattern)
+        self._key = [self._place(name) for name in (labels if key is None else [key])]
         self._fidelities = {
             int(epochs): (self._column(pair["score"]), self._column(pair["seconds"])) for epochs, pair in entry["fidelities"].items()
         }
@@ -194,6 +204,8 @@ class _RowReader:
             epochs: (self._number(fields, line, score), self._number(fields, line, seconds))
             for epochs, (score, seconds) in self._fidelities.items()
         }
+        if any(seconds < 0 for _, seconds in fidelities.values()):
+            raise EvaluatorError(f"{self._path}, line {line}: seconds of training below 0")
         rows[key] = Row(fidelities, {name: self._number(fields, line, column) for name, column in self._facts.items()})
 
     def _number(self, fields: Sequence[str], line: int, column: tuple[int, float]) -> float:
@@ -208,8 +220,11 @@ class _RowReader:
 
 
 def _labels_of(pattern: str) -> list[str]:
-    """The labels of the choices by which ``pattern`` names a row."""
-    return [field for _, field, _, _ in string.Formatter().parse(pattern) if field]
+    """The labels of the choices by which ``pattern`` names a row. Raises ``ValueError`` where a brace is left open or asks for more."""
+    parts = list(string.Formatter().parse(pattern))
+    if any(form or conversion for _, _, form, conversion in parts):
+        raise ValueError("a label in a pattern stands alone in its braces")
+    return [label for _, label, _, _ in parts if label]
 
 
 def _text(value: Any) -> str:

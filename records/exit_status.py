@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import errno
+import tempfile
+import traceback
+
+from records.log import is_logged
+from records.passwords import hide_passwords
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 Kinds = tuple[type[Exception], ...]
@@ -23,6 +28,19 @@ def explain(error: Exception | KeyboardInterrupt, bad_input: Kinds, failed: Kind
     if isinstance(error, KeyboardInterrupt):
         how = error.args[0] if error.args else "the same command with --out DIR --resume goes on"
         return INTERRUPTED, f"interrupted; what was finished is kept: {how}"
-    # A fault of ours or of a library, such as memory that runs out: log.txt has where.
+    # A fault of ours or of a library, such as memory that runs out.
     message = str(error).strip().splitlines()
-    return FAILED, f"{type(error).__name__}: {message[0] if message else 'no message'} (log.txt in the run's folder says where)"
+    return FAILED, f"{type(error).__name__}: {message[0] if message else 'no message'}{_find_traceback(error)}"
+
+
+def _find_traceback(error: Exception) -> str:
+    """Where it can be read: in the run's log, or in a file that is written for it, where there was no run yet."""
+    if is_logged(error):
+        return " (log.txt in the run's folder says where)"
+    text = hide_passwords("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="retiarius-", suffix=".txt", delete=False, encoding="utf-8", errors="replace") as file:
+            file.write(text)
+    except OSError:
+        return ""
+    return f" ({file.name} says where)"

@@ -11,6 +11,7 @@ from records import RecordError
 from records.passwords import hide_passwords
 
 LOGGER_NAME = "retiarius"
+_LOGGED = "_retiarius_logged"
 
 
 class _SilentFileHandler(logging.FileHandler):
@@ -25,6 +26,11 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return hide_passwords(super().format(record))
+
+
+def is_logged(error: Exception) -> bool:
+    """Whether a log has the traceback of ``error``."""
+    return _LOGGED in error.__dict__
 
 
 @contextlib.contextmanager
@@ -48,8 +54,9 @@ def log_to(path: Path, level: int = logging.INFO) -> Iterator[logging.Logger]:
     logger.addHandler(handler)
     try:
         yield logger
-    except Exception:
+    except Exception as error:
         logger.exception("the run ended by this")
+        error.__dict__[_LOGGED] = True
         raise
     finally:
         logger.removeHandler(handler)

@@ -80,6 +80,11 @@ class Settings:
         return {flag: value for flag, value in flags.items() if value not in (None, Settings.pruner)}
 
     @property
+    def computing_flags(self) -> dict[str, Any]:
+        """Those flags that were given of the ones that say where and how exactly to compute."""
+        return _given(self, ("device", "precision"))
+
+    @property
     def one_shot_flags(self) -> dict[str, Any]:
         """Those flags that were given of the ones that steer a one-shot search."""
         flags = {"--supernet": self.supernet, "--order": self.order, "--collapse-guard": self.collapse_guard}
@@ -148,8 +153,8 @@ def _check_action(settings: Settings) -> None:
             raise RecordError(f"{flag} goes with a search, not with --retrain")
         return
     if settings.trial_command is not None:
-        names = ("dataset", "data_dir", "device", "precision", "evaluator", "recipe", "table", "table_columns", "objectives")
-        for flag in {**settings.trial_flags, **settings.one_shot_flags, **_given(settings, names)}:
+        ours = ("dataset", "data_dir", "device", "precision", "evaluator", "recipe", "table", "table_columns", "objectives")
+        for flag in {**settings.trial_flags, **settings.one_shot_flags, **_given(settings, ours)}:
             if flag == "--workers":
                 raise RecordError("--workers is for trainings of ours; --concurrency N runs N trial commands at a time")
             if flag not in ("--pruner", "--storage", "--study"):

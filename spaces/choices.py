@@ -69,10 +69,14 @@ def first_sample(
 
     A mutable of ``architecture`` that has one value keeps it; one of ``searched`` that does not take the recipe's value gets its default.
     """
-    sample = {label: mutable.values[0] if is_fixed(mutable) else default[label] for label, mutable in architecture.items()}
+    sample = {label: _only_value(mutable) if is_fixed(mutable) else default[label] for label, mutable in architecture.items()}
     for label, mutable in searched.items():
         sample[label] = recipe[label] if mutable.contains({label: recipe[label]}) else mutable.default()
     return sample
+
+
+def _only_value(mutable: Any) -> Any:
+    return list(mutable.values) if isinstance(mutable, CategoricalMultiple) else mutable.values[0]
 
 
 def is_fixed(mutable: Any) -> bool:

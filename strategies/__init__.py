@@ -27,6 +27,12 @@ class SearchFailed(RuntimeError):
     """The search ran and found nothing; the message is one line."""
 
 
+def describe_error(error: Exception) -> str:
+    """What made a trial fail, in one line."""
+    message = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {message[0] if message else 'no message'}"
+
+
 @dataclass(frozen=True)
 class StrategyEntry:
     """One line of ``STRATEGIES``.

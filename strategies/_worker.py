@@ -18,6 +18,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from strategies import describe_error
+
 # run(sample, report, note) -> score: `report` takes intermediate scores, `note` what else is known of the trial.
 RunTrial = Callable[[Mapping[str, Any], Callable[[float], None], Callable[[dict[str, Any]], None]], float]
 
@@ -68,5 +70,4 @@ def _run(connection: multiprocessing.connection.Connection, run: RunTrial, ticke
     except _Stopped:
         return None, "stopped", None
     except Exception as error:  # a failing trial must not end the worker, whatever fails in it
-        message = str(error).strip().splitlines()
-        return None, f"{type(error).__name__}: {message[0] if message else 'no message'}", traceback.format_exc()
+        return None, describe_error(error), traceback.format_exc()

@@ -1,4 +1,4 @@
-"""What our execution engines share, and the one that trains one trial after another in this process.
+"""What our execution engines share.
 
 Engines stand behind NNI's ``ExecutionEngine`` interface. NNI's own sequential engine stops at the first failure or goes on without a
 word, cannot answer a configuration that was already tried, and NNI's training service hands results to the wrong trial as soon as two run
@@ -11,20 +11,14 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import nni
-import torch
-from nni.nas.evaluator import FunctionalEvaluator
-from nni.nas.evaluator.evaluator import FrozenEvaluator
 from nni.nas.execution.engine import ExecutionEngine
 from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
-from nni.runtime.trial_command_channel import TrialCommandChannel, get_default_trial_command_channel, set_default_trial_command_channel
 
 if TYPE_CHECKING:
     from strategies.pruning import Pruning
@@ -66,10 +60,6 @@ class RejectedEvent(TrainingEndEvent):
     excess: float
 
 
-class TrialPruned(BaseException):
-    """Raised out of a report to end the trial. No ``Exception``: an evaluator that catches those must not go on training."""
-
-
 def plain_sample(sample: Sample) -> dict[str, Any]:
     """``sample`` with the numbers that NNI draws by numpy turned into Python's."""
     return {label: value.item() if hasattr(value, "item") else value for label, value in sample.items()}
@@ -78,22 +68,6 @@ def plain_sample(sample: Sample) -> dict[str, Any]:
 def sample_key(sample: Sample) -> str:
     """One text for one sample, whatever the order of its labels."""
     return json.dumps(sample, sort_keys=True)
-
-
-class _Channel(TrialCommandChannel):
-    """Where ``nni.report_intermediate_result`` leads while a trial runs; ``stops`` says of a score whether the trial ends with it."""
-
-    def __init__(self, engine: ExecutionEngine, model: ExecutableModelSpace, stops: Callable[[float], bool] | None) -> None:
-        self._engine, self._model, self._stops = engine, model, stops
-
-    def receive_parameter(self) -> Any:
-        return {"parameter_id": 0, "parameters": self._model}
-
-    def send_metric(self, type: str, parameter_id: int | None, trial_job_id: str, sequence: int, value: Any) -> None:
-        event = FinalMetricEvent if type == "FINAL" else IntermediateMetricEvent
-        self._engine.dispatch_model_event(event(self._model, value))
-        if type != "FINAL" and self._stops is not None and self._stops(float(value)):
-            raise TrialPruned
 
 
 class RecordingEngine(ExecutionEngine):
@@ -156,6 +130,11 @@ class RecordingEngine(ExecutionEngine):
     def found_nothing_allowed(self) -> bool:
         """Whether so many samples were rejected since the last trial that the search has ended."""
         return self._rejected_in_a_row >= MAX_REJECTIONS
+
+    @property
+    def found_nothing_new(self) -> bool:
+        """Whether so many samples in a row had been proposed before that the search has ended."""
+        return self._repeats >= MAX_REPEATS
 
     def facts_of(self, sample: Sample) -> dict[str, Any]:
         """What ``describe`` said of the trial of ``sample``; raises ``KeyError`` where there was none."""
@@ -229,7 +208,7 @@ class RecordingEngine(ExecutionEngine):
         return (
             (self._max_trials is None or self._count_trials() < self._max_trials)
             and (self._deadline is None or time.monotonic() < self._deadline)
-            and self._repeats < MAX_REPEATS
+            and not self.found_nothing_new
             and not self.found_nothing_allowed
         )
 
@@ -238,91 +217,3 @@ class RecordingEngine(ExecutionEngine):
 
     def __exit__(self, *_: object) -> None:
         self.shutdown()
-
-
-class InProcessEngine(RecordingEngine):
-    """Runs each submitted model at once, in this process.
-
-    Parameters
-    ----------
-    describe
-        Called with the network of each trial before its evaluation; what it returns stands in ``TrialResult.facts``.
-    seed
-        Seeds torch's generator before each trial (initial weights, dropout), so that a trial's result does not depend on those before it.
-    options
-        As ``RecordingEngine`` takes them.
-    """
-
-    def __init__(
-        self,
-        *,
-        describe: Callable[[Any], dict[str, Any]] | None = None,
-        seed: int = 0,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self._describe, self._seed = describe, seed
-
-    def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
-        """Answer from the record, reject, or run."""
-        key = sample_key(sample)
-        is_new = self._note_proposal(key)
-        if key in self._known:
-            result = self._known[key]
-            if is_new:
-                self._rejected_in_a_row = 0
-                if self._pruning is not None:
-                    self._pruning.replay(result.curve, result.status, result.score)
-            self._answer(model, result)
-            return
-        if not self._is_rejected(model, key, sample):
-            self._run(model)
-
-    def _run(self, model: ExecutableModelSpace) -> None:
-        assert model.sample is not None
-        number, start, facts, error, score = self._next_number(), time.monotonic(), {}, None, None
-        status = "complete"
-        previous = get_default_trial_command_channel()
-        judged = self._pruning.begin() if self._pruning is not None else None
-        set_default_trial_command_channel(_Channel(self, model, judged.stops if judged is not None else None))
-        try:
-            nni.get_next_parameter()
-            # Torch builds networks and drops paths with its own generator: seeded for this trial, put back as it was afterwards.
-            with torch.random.fork_rng():
-                torch.manual_seed(self._seed)
-                network = model.executable_model()
-                facts = self._describe(network) if self._describe is not None else {}
-                score = self._score(model, network)
-        except TrialPruned:
-            status = "pruned"
-        except Exception as exception:  # a failing trial must not end the search, whatever fails in it
-            logger.warning("trial %d failed", number, exc_info=True)
-            message = str(exception).strip().splitlines()
-            status, error = "failed", f"{type(exception).__name__}: {message[0] if message else 'no message'}"
-        finally:
-            set_default_trial_command_channel(previous)
-        if judged is not None:
-            judged.end(status, score)
-        curve = [float(value) for value in model.metrics.intermediates]
-        self._record(model, TrialResult(number, dict(model.sample), status, score, curve, time.monotonic() - start, error, facts))
-
-    def _record(self, model: ExecutableModelSpace, result: TrialResult) -> None:
-        self._known[sample_key(result.sample)] = result
-        if self._on_result is not None:
-            self._on_result(result)
-        self._end(model, result)
-
-    @staticmethod
-    def _score(model: ExecutableModelSpace, network: Any) -> float:
-        evaluator = model.evaluator.get() if isinstance(model.evaluator, FrozenEvaluator) else model.evaluator
-        assert isinstance(evaluator, FunctionalEvaluator)
-        score = float(evaluator.evaluate(network))
-        if not math.isfinite(score):
-            raise ValueError(f"the evaluator's score is {score}")
-        return score
-
-    def idle_worker_available(self) -> bool:
-        return True
-
-    def shutdown(self) -> None:
-        """Nothing to stop: no trial outlives its submission."""

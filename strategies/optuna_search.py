@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ from nni.nas.execution.engine import ExecutionEngine
 from nni.nas.execution.event import ModelEventType, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
@@ -209,15 +210,22 @@ class OptunaStrategy(Strategy):
         return {label: encoder.decode(parameters) for label, encoder in self._encoders.items()}
 
     def _move_away(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-        """``parameters`` with one choice after another drawn anew until they are a new sample, or until patience ends."""
-        moved = dict(parameters)
-        choices = {name: choice for name, choice in distributions.items() if isinstance(choice, CategoricalDistribution)}
-        for _ in range(MAX_MOVES if choices else 0):
-            name = list(choices)[self._explore.randint(len(choices))]
-            moved[name] = choices[name].choices[self._explore.randint(len(choices[name].choices))]
+        """``parameters`` with one after another drawn anew until they are a new sample, or until patience ends."""
+        moved, names = dict(parameters), list(distributions)
+        for _ in range(MAX_MOVES if names else 0):
+            name = names[self._explore.randint(len(names))]
+            moved[name] = self._draw(distributions[name])
             if sample_key(self._decode(moved)) not in self._asked:
                 break
         return moved
+
+    def _draw(self, distribution: BaseDistribution) -> Any:
+        if isinstance(distribution, CategoricalDistribution):
+            return distribution.choices[self._explore.randint(len(distribution.choices))]
+        assert isinstance(distribution, FloatDistribution), "strategies.optuna_encoders has these two"
+        if distribution.log:
+            return math.exp(self._explore.uniform(math.log(distribution.low), math.log(distribution.high)))
+        return self._explore.uniform(distribution.low, distribution.high)
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         trial = self._running.pop(id(event.model), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from strategies import NO_PRUNER, SearchFailed, StrategyError
-from strategies.engine import RecordingEngine
+from strategies.engine import MAX_REPEATS, RecordingEngine
 
 
 def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
@@ -30,6 +30,8 @@ def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
             raise StrategyError(f"no configuration is small enough; the nearest of {len(rejections):,} has {nearest}: raise the limit")
         if engine.found_nothing_allowed:
             yield f"the search ended early, after many in a row that were too large; the nearest of all has {nearest}"
+    if engine.found_nothing_new:
+        yield f"the search ended early, after {MAX_REPEATS} proposals in a row of what had been tried"
     if not results:
         raise SearchFailed("the time budget ended before the first trial: give it more")
     if not ended["complete"]:

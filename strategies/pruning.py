@@ -25,7 +25,7 @@ def median(*, epochs: int | None, start_step: int | None = None) -> MedianPruner
     Four trials come to their end first, and no trial is judged before ``start_step`` epochs (by default a quarter of all), where scores
     say little.
     """
-    warmup = max(1, (epochs or 0) // 4) if start_step is None else max(0, start_step - 1)
+    warmup = max(1, (epochs or 0) // 4) if start_step is None else max(1, start_step)
     return MedianPruner(n_startup_trials=4, n_warmup_steps=warmup)
 
 

@@ -31,7 +31,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from strategies import SearchFailed, StrategyError
 
-FORMS = "sqlite:///FILE, postgresql://USER@HOST/DATABASE or journal:///FILE"
+FORMS = "sqlite:///FILE, postgresql://HOST/DATABASE or journal:///FILE"
 # In which members of one study may differ.
 OWN_BUSINESS = ("seed", "trials", "precision", "--workers", "--storage", "--study", "concurrency", "code_dir")
 MEMBER, SPACE = "retiarius:member", "retiarius:space"  # user attributes: of a trial, whose it is; of a study, what is searched
@@ -74,12 +74,12 @@ def _open(url: str) -> BaseStorage:
     try:
         return _open_database(address.render_as_string(hide_password=False), options)
     except NoSuchModuleError:
-        raise StrategyError(f"--storage {shown}: no storage of this kind; give {FORMS}") from None
+        raise StrategyError(f"--storage {shown} names no kind of storage that is known; give {FORMS}") from None
     except ImportError:
         hint = "pip install 'retiarius[postgresql]'" if address.get_backend_name() == "postgresql" else "install it"
-        raise StrategyError(f"--storage {shown}: the driver for this database is not installed: {hint}") from None
+        raise StrategyError(f"--storage {shown} needs a driver that is not installed: {hint}") from None
     except (SQLAlchemyError, StorageInternalError, RuntimeError, OSError, ValueError) as error:
-        raise StrategyError(f"--storage {shown}: cannot be used: {_first_line(error)}") from None
+        raise StrategyError(f"--storage {shown} cannot be used: {_first_line(error)}") from None
 
 
 def _open_journal(path: Path) -> BaseStorage:

@@ -8,7 +8,8 @@ from typing import Any
 from nni.nas.execution.event import IntermediateMetricEvent, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
-from strategies.engine import InProcessEngine, Sample, TrialResult
+from strategies.engine import Sample, TrialResult
+from strategies.in_process_engine import InProcessEngine
 
 
 class TableEngine(InProcessEngine):

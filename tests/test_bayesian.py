@@ -18,7 +18,7 @@ from scipy.stats import norm
 
 from spaces.nasbench201 import EDGES, NasBench201Space, edge_label
 from strategies.bayesian import BayesianSearch, log_expected_improvement, warp
-from strategies.engine import InProcessEngine
+from strategies.in_process_engine import InProcessEngine
 
 
 def test_below_the_median_the_rank_alone_counts() -> None:

@@ -108,6 +108,13 @@ def test_what_goes_wrong_is_said_in_one_line(tmp_path: Path, code: str, error: s
     assert len(message) < 400
 
 
+def test_a_program_that_takes_its_folder_away_fails_alone(tmp_path: Path) -> None:
+    code = 'import shutil; shutil.rmtree(os.environ["NNI_OUTPUT_DIR"]); time.sleep(0.5)'
+    score, error, _ = run(tmp_path, code)
+    assert score is None
+    assert "took away its file of results" in str(error)
+
+
 def test_reports_that_are_no_numbers_are_passed_over(tmp_path: Path) -> None:
     score, _, reports = run(
         tmp_path, 'send("PERIODICAL", "x"); send("PERIODICAL", 2); send("FINAL", {"__ndarray__": 0.5, "dtype": "float64", "shape": []})'

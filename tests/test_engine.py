@@ -13,7 +13,8 @@ from nni.nas.execution import ModelEventType
 from nni.nas.space import ModelStatus, SimplifiedModelSpace
 from test_strategies import TinySpace
 
-from strategies.engine import InProcessEngine, TrialResult, sample_key
+from strategies.engine import TrialResult, sample_key
+from strategies.in_process_engine import InProcessEngine
 
 SAMPLE = {"first": "a", "second": "b", "inputs": [0, 1], "n": 1}
 

@@ -19,7 +19,8 @@ from evaluators.complexity import build_without_data, count_multiply_adds, count
 from spaces import SPACES, make_space, preset_arguments
 from spaces.backbones import build_backbone
 from strategies import StrategyError, strategy_entry
-from strategies.engine import MAX_REJECTIONS, InProcessEngine, RejectedEvent, Rejection, TrialResult
+from strategies.engine import MAX_REJECTIONS, RejectedEvent, Rejection, TrialResult
+from strategies.in_process_engine import InProcessEngine
 from strategies.limits import Limit, SizeLimits
 from strategies.outcome import describe_outcome
 

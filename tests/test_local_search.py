@@ -11,7 +11,8 @@ from nni.nas.space import SimplifiedModelSpace
 from test_strategies import TinySpace
 
 from strategies import StrategyError
-from strategies.engine import InProcessEngine, TrialResult
+from strategies.engine import TrialResult
+from strategies.in_process_engine import InProcessEngine
 from strategies.local_search import LocalSearch, neighbour_values
 
 

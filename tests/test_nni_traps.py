@@ -22,7 +22,7 @@ from records import RecordError
 from records.best import check_architecture
 from spaces.choices import legal_choices
 from strategies import strategy_entry
-from strategies.engine import InProcessEngine
+from strategies.in_process_engine import InProcessEngine
 from strategies.supernet_modules import SummedInput
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,8 @@ from test_strategies import MULTI_TRIAL, TinySpace
 from torch import nn
 
 from strategies import PRUNERS, SearchFailed, StrategyError, pruner_entry, strategy_entry
-from strategies.engine import InProcessEngine, TrialResult
+from strategies.engine import TrialResult
+from strategies.in_process_engine import InProcessEngine
 from strategies.outcome import describe_outcome
 from strategies.pruning import Pruning, make_pruning, median, why_idle
 
@@ -96,6 +97,25 @@ def test_pruning_saves_epochs_and_costs_little(pruner: str) -> None:
     assert sum(len(result.curve) for result in pruned) < 0.8 * sum(len(result.curve) for result in without)
     best = [max(result.score or 0 for result in results) for results in (without, pruned)]
     assert best[0] == best[1]
+
+
+@pytest.mark.parametrize("start_step", [1, 2, 5])
+def test_medianstop_judges_from_start_step_on_as_nnis_does(start_step: int) -> None:
+    from nni.algorithms.hpo.medianstop_assessor import MedianstopAssessor
+    from nni.assessor import AssessResult
+
+    pruning, assessor = make_pruning("median", epochs=8, start_step=start_step), MedianstopAssessor("maximize", start_step)
+    assert pruning is not None
+    for number in range(5):
+        judged, scores = pruning.begin(), [1.0 / (1 + number)] * 8
+        stops = [judged.stops(score) for score in scores[:-1]]
+        theirs = [assessor.assess_trial(str(number), scores[:count]) is AssessResult.Bad for count in range(1, 8)]
+        assert (stops.index(True) + 1 if True in stops else None) == (start_step if number == 4 else None)
+        if number < 4:
+            judged.end("complete", scores[-1])
+            assessor.trial_end(str(number), success=True)
+        else:
+            assert theirs.index(True) + 1 == start_step
 
 
 def test_tpe_is_told_of_pruned_trials_with_their_curves() -> None:

@@ -28,7 +28,8 @@ from records.study_note import note_study
 from records.trials import Trial, TrialLog
 from run_experiment import main
 from strategies import STRATEGIES, StrategyError
-from strategies.engine import InProcessEngine, TrialResult
+from strategies.engine import TrialResult
+from strategies.in_process_engine import InProcessEngine
 from strategies.shared_study import SharedStudy, name_study, open_storage
 
 PROGRAM = Path(__file__).parents[1] / "run_experiment.py"
@@ -166,8 +167,8 @@ def test_passwords_are_hidden(text: str, shown: str) -> None:
     ("arguments", "words"),
     [
         ([*SEARCH, "--storage", "nonsense"], "this is no URL of a storage; give sqlite:///FILE, postgresql://"),
-        ([*SEARCH, "--storage", "magic://host/db"], "no storage of this kind"),
-        ([*SEARCH, "--storage", "mysql://me:pass@host/db"], "mysql://me:***@host/db: the driver for this database is not installed"),
+        ([*SEARCH, "--storage", "magic://host/db"], "magic://host/db names no kind of storage that is known; give sqlite:///FILE"),
+        ([*SEARCH, "--storage", "mysql://me:pass@host/db"], "mysql://me:***@host/db needs a driver that is not installed"),
         ([*SEARCH, "--storage", "sqlite:////nowhere/at/all.db"], "unable to open database file"),
         ([*SEARCH, "--storage", "sqlite:///table.csv.gz"], "file is not a database"),
         ([*SEARCH, "--storage", "journal:////nowhere/at/all.log"], "No such file or directory"),

@@ -15,7 +15,7 @@ from nni.mutable import Categorical, CategoricalMultiple, MutableDict, Numerical
 from nni.nas.space import model_context
 
 from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry
-from spaces.choices import count_configurations, is_fixed, legal_choices, require_labels, restrict
+from spaces.choices import count_configurations, first_sample, is_fixed, legal_choices, require_labels, restrict
 
 SEEDS = (0, 1)
 
@@ -147,6 +147,13 @@ def test_choices_as_plain_data() -> None:
     assert all(map(is_fixed, restricted.values()))
     assert not any(map(is_fixed, mutables.values()))
     assert restrict(mutables, {"a": "x"}, {"a": ["y"]})["a"].values == ["x"], "a pin wins over a preset's choices"
+
+
+def test_the_first_sample_keeps_what_is_fixed() -> None:
+    inputs = CategoricalMultiple([0, 1, 2], n_chosen=2, label="inputs")
+    mutables = restrict({"inputs": inputs, "a": Categorical(["x", "y"], label="a")}, {"inputs": [0, 2]}, {})
+    rates = {"lr": Numerical(1e-3, 1.0, label="lr")}
+    assert first_sample(mutables, {"inputs": [1, 2], "a": "y"}, rates, {"lr": 0.5}) == {"inputs": [0, 2], "a": "y", "lr": 0.5}
 
 
 def test_the_number_of_configurations() -> None:

@@ -77,6 +77,7 @@ def test_columns_can_be_described_in_a_file(tmp_path: Path) -> None:
         (["a,4,0.5,10,0.7,30,1000", "a,4,0.6,10,0.7,30,1000"], "line 3: the sample a, 4 stands in the table twice"),
         (["a,4,high,10,0.7,30,1000"], "line 2: score_3 is 'high', expected a number"),
         (["a,4,nan,10,0.7,30,1000"], "line 2: score_3 is 'nan', expected a number"),
+        (["a,4,0.5,-10,0.7,30,1000"], "line 2: seconds of training below 0"),
     ],
 )
 def test_broken_rows(tmp_path: Path, rows: list[str], words: str) -> None:
@@ -100,6 +101,15 @@ def test_broken_files(tmp_path: Path, made_up: Path) -> None:
     (tmp_path / "columns.json").write_text('{"format": "retiarius-table-columns", "version": 1}')
     with pytest.raises(EvaluatorError, match=r"columns\.json: not a description of columns"):
         load_table(made_up, tmp_path / "columns.json")
+    for pattern in ("{edge_0_1", "{edge_0_1:d}", "{edge_0_1!r}"):
+        columns = {"format": "retiarius-table-columns", "version": 1, "key": "arch_str", "pattern": pattern, "datasets": {"a": {}}}
+        (tmp_path / "columns.json").write_text(json.dumps(columns))
+        with pytest.raises(EvaluatorError, match=r"columns\.json: not a description of columns"):
+            load_table(made_up, tmp_path / "columns.json")
+    with pytest.raises(EvaluatorError, match="line 1: not CSV: field larger than field limit"):
+        load_table(small_table(tmp_path, header="x" * 200_000))
+    with pytest.raises(EvaluatorError, match="take no time; give --trials N"):
+        load_table(small_table(tmp_path, "a,4,0.5,0,0.7,0,1000")).trials_within(100.0, 3)
     (tmp_path / "columns.json").write_text("[]")
     with pytest.raises(EvaluatorError, match="not a file of the format 'retiarius-table-columns'"):
         load_table(made_up, tmp_path / "columns.json")
@@ -249,7 +259,9 @@ def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) 
         (["--space", "darts", "--strategy", "tpe", "--evaluator", "table", "--table", "TABLE"], "no column for the choice 'normal/"),
         (["--space", "darts", "--strategy", "darts", "--evaluator", "table", "--table", "TABLE"], "which no table can answer"),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--workers", "2"], "a table answers at once"),
-        (["--space", "nasbench201", "--strategy", "tpe", "--table", "TABLE"], "--table goes with --evaluator table"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--precision", "float32"], "leave out --precision"),
+        (["--space", "nasbench201", "--strategy", "tpe", "--table", "TABLE"], "--table and --table-columns go with --evaluator table"),
+        (["--space", "nasbench201", "--strategy", "tpe", "--table-columns", "x"], "--table and --table-columns go with --evaluator table"),
         (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table goes with a search"),
     ],
 )
