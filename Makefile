@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# A process of tests on every core.
+# A process of tests on every core, at most eight.
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 

@@ -395,7 +395,7 @@ def check_search_flags(settings: Settings, table: Any) -> None:
         shares_study=settings.storage is not None,
         trial_flags=settings.trial_flags,
         one_shot_flags=settings.one_shot_flags,
-        computing_flags=settings.computing_flags,
+        training_flags=settings.training_flags,
         searches_file=settings.search_space is not None,
     )
 

@@ -39,7 +39,7 @@ def draw_folder(folder: Path, *, train: int = 150, test: int = 30, seed: int = 0
 
 
 def main(arguments: list[str]) -> int:
-    """Search two small networks and three optimizers on the folder, then say what to type to train the winner."""
+    """Search the hyperparameters of a small network on the folder, two trials, then say what to type to train the winner."""
     folder = Path(arguments[0]) if arguments else Path(tempfile.mkdtemp(prefix="shapes-")) / "shapes"
     if not arguments:
         draw_folder(folder)

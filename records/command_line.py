@@ -152,7 +152,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     how.add_argument("--recipe", metavar="NAME", help="training recipe: fast, lab, darts (default: the one that suits the space)")
     how.add_argument("--seed", type=_seed, metavar="N", help="seed of every random draw (default: 0)")
     how.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
-    how.add_argument("--precision", default="auto", metavar="NAME", help="float32, bfloat16, or auto: the faster one here (default)")
+    auto = "auto: the faster one here, but for a supernet on a CPU (default)"
+    how.add_argument("--precision", default="auto", metavar="NAME", help=f"float32, bfloat16, or {auto}")
     where = parser.add_argument_group("where")
     where.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<time>-<space>-<strategy>), or file of the report"

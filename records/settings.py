@@ -80,9 +80,9 @@ class Settings:
         return {flag: value for flag, value in flags.items() if value not in (None, Settings.pruner)}
 
     @property
-    def computing_flags(self) -> dict[str, Any]:
-        """Those flags that were given of the ones that say where and how exactly to compute."""
-        return _given(self, ("device", "precision"))
+    def training_flags(self) -> dict[str, Any]:
+        """Those flags that were given of the ones that say on what, where and how exactly to train."""
+        return _given(self, ("data_dir", "device", "precision"))
 
     @property
     def one_shot_flags(self) -> dict[str, Any]:

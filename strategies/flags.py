@@ -19,23 +19,23 @@ def check_flags(
     shares_study: bool,
     trial_flags: Collection[str],
     one_shot_flags: Collection[str],
-    computing_flags: Collection[str],
+    training_flags: Collection[str],
     searches_file: bool,
 ) -> None:
     """Raise ``StrategyError``, one line, where ``strategy`` can do nothing with what else was asked for.
 
     ``looks_up`` says whether ``evaluator`` answers from a table; ``objectives``, ``pruner`` and ``workers`` are what was given, an empty
     sequence, ``none`` and 1 where nothing was; ``measures_latency`` says whether the latency is among the objectives, ``shares_study``
-    whether a storage was named; ``trial_flags``, ``one_shot_flags`` and ``computing_flags`` are those that were given of the flags that
-    steer trials and a supernet, and that say where to compute; ``searches_file`` says whether a search space of NNI's was given.
+    whether a storage was named; ``trial_flags``, ``one_shot_flags`` and ``training_flags`` are those that were given of the flags that
+    steer trials and a supernet, and that say how to train; ``searches_file`` says whether a search space of NNI's was given.
     """
     entry = strategy_entry(strategy)
     if searches_file and (entry.one_shot or looks_up):
         raise StrategyError("a search space of NNI's goes with trials that are trained: no table, and a strategy such as tpe or evolution")
     if looks_up and workers > 1:
         raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
-    if looks_up and computing_flags:
-        raise StrategyError(f"nothing is computed where a table answers: leave out {', '.join(computing_flags)}")
+    if looks_up and training_flags:
+        raise StrategyError(f"nothing is trained where a table answers: leave out {', '.join(training_flags)}")
     if looks_up and entry.one_shot:
         raise StrategyError(f"{strategy} trains a supernet, which no table can answer: leave out --evaluator {evaluator}")
     if objectives and not entry.several_objectives:
