@@ -156,10 +156,11 @@ class Contender:
 
 def race(name: str, data: Dataset, where: dict[str, Any], steps: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Images a second of each contender in each counted round, and each one's peak memory."""
-    runs = {contender: Contender(contender, name, data, where, steps) for contender in CONTENDERS}
-    speeds: dict[str, list[float]] = {contender: [] for contender in runs}
+    runs: dict[str, Contender] = {}
+    speeds: dict[str, list[float]] = {contender: [] for contender in CONTENDERS}
     memory: dict[str, float] = {}
     try:
+        runs |= {contender: Contender(contender, name, data, where, steps) for contender in CONTENDERS}
         for number in range(rounds + 1):
             for contender, run in runs.items():
                 speed, memory[contender] = run.round()
@@ -228,8 +229,8 @@ def main() -> None:
 
 
 def choose_precision_apart(name: str, device: torch.device) -> torch.dtype:
-    """In a process of its own: one that has computed with threads, or on a GPU, cannot be forked."""
-    if name != "auto":
+    """In a process of its own: one that has computed with threads cannot be forked."""
+    if name != "auto" or device.type != "cpu":
         return choose_precision(name, device)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
         return pool.submit(choose_precision, name, device).result()

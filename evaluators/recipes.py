@@ -35,7 +35,7 @@ class Recipe:
         ``cosine_per_batch``: the lab's program as it is given, whose scheduler is stepped per batch with a period counted in epochs, so
         that the rate swings between both ends every ``2 * epochs`` batches.
     crop_padding
-        Images are moved by up to so many pixels, at random, >= 0.
+        Images are moved by up to so many pixels, at random, 0 to 1024.
     crop_fill
         What then comes in from outside: ``black``, or ``reflect``, the image mirrored at its edge.
     flip
@@ -45,7 +45,7 @@ class Recipe:
         Side of the images at the start of training, as a share of the full one, in (0, 1]; it rises in steps of 4 pixels
         (progressive resizing: arXiv 2104.00298, section 4.2, without its change of regularisation).
     cutout
-        Side of the square that is blanked in training images, in pixels, 0 = off (arXiv 1708.04552).
+        Side of the square that is blanked in training images, in pixels, 0 to 1024, 0 = off (arXiv 1708.04552).
     label_smoothing
         In [0, 1).
     grad_clip

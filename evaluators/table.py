@@ -23,6 +23,7 @@ import io
 import json
 import math
 import string
+import sys
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,9 +124,9 @@ class Table:
         Raises ``EvaluatorError`` where trainings take no time at all.
         """
         total = sum(row.fidelities[epochs][1] for row in self.rows.values())
-        if total == 0:
+        if total < 1e-9 * len(self):
             raise EvaluatorError("--time-budget: the trainings of this table take no time; give --trials N")
-        return max(1, int(seconds * len(self) / total))
+        return max(1, int(min(seconds * len(self) / total, sys.maxsize)))
 
 
 def load_table(path: Path, columns: Path | None = None, dataset: str = "auto") -> Table:
@@ -155,7 +156,7 @@ def load_table(path: Path, columns: Path | None = None, dataset: str = "auto") -
     except (KeyError, TypeError, AttributeError, ValueError, StopIteration) as error:
         if isinstance(error, EvaluatorError):
             raise
-        raise EvaluatorError(f"{columns}: not a description of columns as evaluators/table.py has it: {error!r}") from None
+        raise EvaluatorError(f"{columns or path}: not a description of columns as evaluators/table.py has it: {error!r}") from None
     rows: dict[str, Row] = {}
     try:
         for fields in lines:

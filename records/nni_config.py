@@ -199,7 +199,7 @@ def load_config(path: Path) -> NniConfig:
     config.trials = top.take_whole("maxTrialNum", "maxTrialNumber")
     config.time_budget = top.take_seconds("maxExecDuration", "maxExperimentDuration")
     config.trial_time = top.take_seconds("maxTrialDuration")
-    config.port = top.take_whole("webPort", "port", most=65535)
+    config.port = top.take_whole("webPort", "port", least=0, most=65535) or None
     if config.trials is None:
         config.notes.append(Note("there is no maxTrialNumber: --trials N, or the preset, says how many trials there are", "trials"))
     _read_space(top, path, config)

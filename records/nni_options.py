@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from records import RecordError
@@ -40,6 +39,8 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
         return []
     if options["trial_command"] is not None and options["space"] is not None:
         raise RecordError("--space and --trial-command: a search has one or the other; leave one out")
+    if options["portal"] and options["space"] is not None:
+        raise RecordError("--portal shows the search of a program, and --space trains networks of ours; leave one out")
     config = NniConfig() if options["config"] is None else load_config(options["config"])
     if options["search_space"] is not None:
         config.search_space = read_search_space(options["search_space"])
@@ -52,9 +53,10 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
                 raise RecordError(f"--{name.replace('_', '-')} needs a search space: --search-space FILE, or searchSpaceFile in the config")
         return []
     options["strategy"] = options["strategy"] or "tpe"
-    notes = [note.text for note in config.notes if note.about not in given and not (options["portal"] and note.about == "pruner")]
+    served_as_it_is = options["portal"] and config.runs_as(ASSESSORS.get(options["pruner"]))  # what ours does otherwise does not apply
+    notes = [note.text for note in config.notes if note.about not in given and not (served_as_it_is and note.about == "pruner")]
     if options["portal"]:
-        return notes + _serve_by_nni(options, config, given)
+        return notes + _serve_by_nni(options, config)
     notes += [f"{argument} has no effect here: ours has no such argument" for argument in _arguments_of(config)]
     if config.port is not None:
         notes.append("port has no effect here: it is of NNI's portal, which --portal opens")
@@ -68,13 +70,13 @@ def _arguments_of(config: NniConfig) -> list[str]:
     return [f"{owner}.classArgs.{name}" for owner, arguments in owners.items() for name in arguments]
 
 
-def _serve_by_nni(options: dict[str, Any], config: NniConfig, given: Mapping[str, Any]) -> list[str]:
+def _serve_by_nni(options: dict[str, Any], config: NniConfig) -> list[str]:
     """Let NNI's own service run the trials, with tuner and assessor as the file has them unless a flag names others."""
     notes = []
     options["port"] = options["port"] or config.port
-    if config.runs_as(TUNERS.get(options["strategy"])) and "strategy" not in given:
+    if config.runs_as(TUNERS.get(options["strategy"])):
         options["tuner_arguments"], config.tuner_arguments = config.tuner_arguments, {}
-    if config.runs_as(ASSESSORS.get(options["pruner"])) and "pruner" not in given:
+    if config.runs_as(ASSESSORS.get(options["pruner"])):
         options["assessor_arguments"], config.assessor_arguments = config.assessor_arguments, {}
     notes += [f"{argument} has no effect here: another takes the place of the file's" for argument in _arguments_of(config)]
     if (options["concurrency"] or 1) > 1:

@@ -153,8 +153,8 @@ def _check_action(settings: Settings) -> None:
             raise RecordError(f"{flag} goes with a search, not with --retrain")
         return
     if settings.trial_command is not None:
-        ours = ("dataset", "data_dir", "device", "precision", "evaluator", "recipe", "table", "table_columns", "objectives")
-        for flag in {**settings.trial_flags, **settings.one_shot_flags, **_given(settings, ours)}:
+        ours = ("dataset", "evaluator", "recipe", "table", "table_columns", "objectives")
+        for flag in {**settings.training_flags, **settings.trial_flags, **settings.one_shot_flags, **_given(settings, ours)}:
             if flag == "--workers":
                 raise RecordError("--workers is for trainings of ours; --concurrency N runs N trial commands at a time")
             if flag not in ("--pruner", "--storage", "--study"):

@@ -164,7 +164,7 @@ def batch_statistics(y: Tensor) -> tuple[Tensor, Tensor]:
     if y.dtype.itemsize > 2:
         mean, variance = torch.batch_norm_update_stats(y, None, None, 0.0)
     else:
-        unused = torch.zeros(y.shape[1], device=y.device)  # new each time: a batch that is not finite is not without a trace in it
+        unused = torch.zeros(y.shape[1], device=y.device)  # not cached: a NaN of this batch would stay in it
         mean, variance = torch.batch_norm_update_stats(y, unused, unused, 0.0)
     return mean, variance
 

@@ -37,4 +37,5 @@ def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
     if not ended["complete"]:
         first = next((result.error for result in ended["failed"]), None)
         counts = f"{len(ended['failed'])} failed, {len(ended['pruned'])} pruned"
-        raise SearchFailed(f"no trial was completed: {counts}; the first failure: {first} (log.txt in the run's folder says more)")
+        cause = f"the first failure: {first} (log.txt in the run's folder says more)" if first else "--pruner none lets them end"
+        raise SearchFailed(f"no trial was completed: {counts}; {cause}")

@@ -88,7 +88,7 @@ def _open_journal(path: Path) -> BaseStorage:
         storage.get_all_studies()
         return storage
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StrategyError(f"--storage {_JOURNAL}{path}: cannot be used: {_first_line(error)}") from None
+        raise StrategyError(f"--storage {_JOURNAL}{path} cannot be used: {_first_line(error)}") from None
 
 
 def _open_database(url: str, options: dict[str, Any], attempts: int = 10) -> BaseStorage:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,24 @@ def test_a_fault_is_one_line_and_its_traceback_is_in_the_log(capsys: pytest.Capt
     line = fails(capsys, "--retrain", "DARTS_V2", *SMALL, "--epochs", "1", "--out", "run", status=1)
     assert line.startswith("MemoryError: no more")
     assert "in run_out" in Path("run/log.txt").read_text()
+
+
+def test_a_fault_before_there_is_a_log_leaves_its_traceback_in_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from evaluators import data
+
+    def run_out(*arguments: Any, **options: Any) -> Any:
+        raise RuntimeError("no more of postgresql://me:secret@host/db\nand so on")
+
+    monkeypatch.setattr(data, "require_dataset", run_out)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    line = fails(capsys, *ZOO, "--out", "run", status=1)
+    found = re.search(r"RuntimeError: no more of .* \((\S+) says where\)", line)
+    assert found is not None
+    text = Path(found[1]).read_text()
+    assert "in run_out" in text and "secret" not in text
+    assert not Path("run").exists()
 
 
 def test_a_search_in_which_all_trials_fail(capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,6 +102,8 @@ def test_trials(space: str, strategy: str) -> None:
     assert len(trials) == 2
     assert best["score"]["value"] == max(trial.score for trial in trials if trial.score is not None)
     assert best["architecture"] in [trial.architecture for trial in trials]
+    assert {"darts": "normal/edge_0_2", "zoo": "initial_lr"}[space] in best["strategy"]["searched"]
+    assert read("run/config.json")["ended"]
 
 
 @pytest.mark.slow
@@ -129,6 +131,7 @@ def test_pinning_everything_is_one_trial(capsys: pytest.CaptureFixture[str]) -> 
     flags = [flag for name, value in pins.items() for flag in ("--set", f"{name}={value}")]
     assert run("--space", "zoo", "--strategy", "tpe", *SMALL, "--trials", "5", "--epochs", "1", *flags, "--out", "run") == 0
     assert len(TrialLog(Path("run/trials.jsonl")).read()) == 1
+    assert read("run/best.json")["strategy"]["searched"] == []
 
 
 @pytest.mark.slow
@@ -323,9 +326,16 @@ def test_an_interrupted_retraining_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
     assert run(*retraining, "--out", "retrained") == 0
     monkeypatch.setattr(training, "save_checkpoint", interrupt_after_the_first)
     assert run(*retraining, "--out", "cut") == 130
+    assert "ended" not in read("cut/config.json")
     assert run(*retraining, "--out", "cut", "--resume") == 0
     assert read("cut/retrained.json")["test_accuracy"] == read("retrained/retrained.json")["test_accuracy"]
     assert [e["loss"] for e in read("cut/retrained.json")["curve"]] == [e["loss"] for e in read("retrained/retrained.json")["curve"]]
+    assert read("cut/config.json")["ended"]
+    for name in ("cut", "retrained"):
+        epochs = [json.loads(line) for line in Path(name, "epochs.jsonl").read_text().splitlines()]
+        assert [(epoch["number"], epoch["loss"]) for epoch in epochs] == [
+            (e["number"], e["loss"]) for e in read(f"{name}/retrained.json")["curve"]
+        ]
 
 
 def test_global_random_state_is_left_alone() -> None:

@@ -126,6 +126,8 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_portal_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--space", "zoo", "--strategy", "tpe", "--portal"]) == 2
     assert "--portal shows the search of a program: --config FILE" in capsys.readouterr().err
+    assert main([*flags(free_port()), "--space", "zoo"]) == 2
+    assert "--portal shows the search of a program, and --space trains networks of ours" in capsys.readouterr().err
 
 
 def test_what_nnis_own_algorithms_take_reaches_them() -> None:
@@ -139,6 +141,12 @@ def test_what_nnis_own_algorithms_take_reaches_them() -> None:
     settings = parse_settings(["--config", "config.yml", "--portal", "--strategy", "evolution", "--port", "8124"], "")
     assert settings.notes == ("tuner.classArgs.tpe_args has no effect here: another takes the place of the file's",)
     assert (settings.port, "tpe_args" in make_experiment(settings, 3)["tuner"]["classArgs"]) == (8124, False)
+    settings = parse_settings(["--config", "config.yml", "--portal", "--strategy", "tpe"], "")
+    assert (settings.notes, make_experiment(settings, 3)["tuner"]["classArgs"]) == ((), arguments)
+    Path("config.yml").write_text(text + "assessor: {name: Curvefitting}\n")
+    settings = parse_settings(["--config", "config.yml", "--portal"], "")
+    assert [note.split(";")[0] for note in settings.notes] == ["assessor Curvefitting is not here"]
+    Path("config.yml").write_text(text)
     settings = parse_settings(["--config", "config.yml"], "")
     assert [note.split(" has no effect here")[0] for note in settings.notes] == ["tuner.classArgs.tpe_args", "port"]
 

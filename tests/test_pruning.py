@@ -22,7 +22,7 @@ from strategies.outcome import describe_outcome
 from strategies.pruning import Pruning, make_pruning, median, why_idle
 
 EPOCHS, TRIALS = 9, 30
-# A Gaussian process takes minutes for so many trials, most of them repeats here; its pruned trials reach it as TPE's do.
+# A Gaussian process takes minutes for so many trials; its pruned trials reach it as TPE's do.
 STRATEGIES = [name for name in MULTI_TRIAL if name != "gp"]
 
 

@@ -34,8 +34,15 @@ def test_a_search_that_ended_with_fewer_trials_than_were_asked_for(tmp_path: Pat
     assert (run.state, run.planned) == ("finished", 2)
     assert "--retrain" in str(next_command(run))
     assert "2 trials: 2 complete" in page_of(folder)
+
+
+@pytest.mark.parametrize(("searched", "way"), [([], "by hand"), (["initial_lr"], "HPO"), (["backbone"], "NAS")])
+def test_a_search_that_ended_after_one_trial_is_one_unless_all_was_fixed(tmp_path: Path, searched: list[str], way: str) -> None:
     single = change_config(write_search(tmp_path / "one", make_trials(1), planned=6), ended="2026-01-31T13:00:00+00:00")
-    assert lab_table.guess_way(read_run(single), None)[0] == "by hand", "all was fixed, so that there was one training"
+    best = json.loads((single / "best.json").read_text())
+    best["strategy"]["searched"] = searched
+    (single / "best.json").write_text(json.dumps(best))
+    assert lab_table.guess_way(read_run(single), None)[0] == way
 
 
 def test_the_end_is_noted_and_taken_back_by_going_on(tmp_path: Path) -> None:
@@ -108,12 +115,11 @@ def test_a_result_of_hyperparameter_search_is_known_without_its_search(tmp_path:
         assert len(lab_table.cells_of(row, "zh")) == 9
     best["strategy"]["searched"] = ["backbone", "initial_lr"]
     (search / "best.json").write_text(json.dumps(best))
-    assert lab_table.guess_way(run, None)[0] == "NAS"
+    assert [lab_table.guess_way(run, found)[0] for found in (None, read_run(search))] == ["NAS", "NAS"]
 
 
 def test_the_search_of_a_programs_parameters_is_hpo_from_its_first_trial_on(tmp_path: Path) -> None:
-    folder = write_command_search(tmp_path / "run", [1.0])
-    change_config(folder, identity={"strategy": "tpe", "trials": 4})
+    folder = change_config(write_command_search(tmp_path / "run", [1.0]), ended="2026-01-31T13:00:00+00:00")
     (row,) = lab_table.fill([read_run(folder)])
     assert row.way == "HPO"
     assert lab_table.cells_of(row, "zh")[-1] == "搜索的是程序的参数"

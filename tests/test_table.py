@@ -101,10 +101,12 @@ def test_broken_files(tmp_path: Path, made_up: Path) -> None:
     (tmp_path / "columns.json").write_text('{"format": "retiarius-table-columns", "version": 1}')
     with pytest.raises(EvaluatorError, match=r"columns\.json: not a description of columns"):
         load_table(made_up, tmp_path / "columns.json")
-    for pattern in ("{edge_0_1", "{edge_0_1:d}", "{edge_0_1!r}"):
-        columns = {"format": "retiarius-table-columns", "version": 1, "key": "arch_str", "pattern": pattern, "datasets": {"a": {}}}
-        (tmp_path / "columns.json").write_text(json.dumps(columns))
-        with pytest.raises(EvaluatorError, match=r"columns\.json: not a description of columns"):
+    column = {"column": "c10_val12", "scale": 1}
+    columns = {"format": "retiarius-table-columns", "version": 1, "key": "arch_str", "pattern": "{edge_0_1}"}
+    columns["datasets"] = {"cifar10": {"fidelities": {"12": {"score": column, "seconds": column}}}}
+    for pattern, words in (("{edge_0_1", "expected '}'"), ("{edge_0_1:d}", "stands alone"), ("{edge_0_1!r}", "stands alone")):
+        (tmp_path / "columns.json").write_text(json.dumps({**columns, "pattern": pattern}))
+        with pytest.raises(EvaluatorError, match=rf"columns\.json: not a description of columns .*{words}"):
             load_table(made_up, tmp_path / "columns.json")
     with pytest.raises(EvaluatorError, match="line 1: not CSV: field larger than field limit"):
         load_table(small_table(tmp_path, header="x" * 200_000))

@@ -183,7 +183,7 @@ def limits(values: Iterable[float], *, margin: float = 0.05, least: float = 1e-9
 def log_limits(values: Iterable[float]) -> tuple[float, float]:
     """The range of positive ``values`` with a margin on a logarithmic axis."""
     values = [bounded(value) for value in values]
-    factor = max((max(values) / min(values)) ** 0.06, 1.1)
+    factor = min(max((max(values) / min(values)) ** 0.06, 1.1), 1e6)
     return (min(values) / factor, max(values) * factor)
 
 

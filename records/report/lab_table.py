@@ -13,7 +13,7 @@ from typing import Any
 
 from records import RecordError
 from records.best import BestArchitecture, load_best
-from records.formats import format_count, format_seconds
+from records.formats import count_of, format_count, format_seconds
 from records.report.cells import describe_cell, read_cells
 from records.report.collect import Run
 from records.report.labels import varied_labels
@@ -49,6 +49,7 @@ _REASONS_ZH = {
     "architectures differ between its trials": "各次试验的网络架构不同",
     "the strategy searches hyperparameters alone": "该策略只搜索超参",
     "its search was of hyperparameters alone": "其搜索只涉及超参",
+    "architectures were searched": "搜索了网络架构",
     "the parameters of a program were searched": "搜索的是程序的参数",
     "a one-shot search": "one-shot 搜索",
     "a search whose trials do not differ yet": "搜索，各次试验尚无差异",
@@ -122,9 +123,16 @@ def guess_way(run: Run, search: Run | None) -> tuple[str, str]:
                 return "HPO", "its search was of hyperparameters alone"
             return "NAS", "retrains what a search found that is not among the runs"
         return _guess_training(run)
-    if run.planned == 1 and run.strategy not in ("hpo", "darts") and not run.epochs:
-        return _guess_training(run)
-    return _guess_search(run)
+    return _guess_training(run) if _fixed_all(run) else _guess_search(run)
+
+
+def _fixed_all(run: Run) -> bool:
+    """Whether a search had nothing to search: all was set, and there was one training."""
+    if run.trial_command is not None or run.epochs:
+        return False
+    if run.best is not None and isinstance(run.best.strategy.get("searched"), list):
+        return not _searched_labels(run.best)
+    return run.planned == 1 and run.strategy not in ("hpo", "darts")
 
 
 def _guess_training(run: Run) -> tuple[str, str]:
@@ -137,6 +145,9 @@ def _guess_search(search: Run) -> tuple[str, str]:
         return "HPO", "the strategy searches hyperparameters alone"
     if search.trial_command is not None:
         return "HPO", "the parameters of a program were searched"
+    if search.best is not None and (searched := _searched_labels(search.best)):
+        alone = not set(searched) & set(search.best.architecture)
+        return ("HPO", "its search was of hyperparameters alone") if alone else ("NAS", "architectures were searched")
     varied = varied_labels(search.trials)
     if varied and not any(label in search.trials[0].architecture for label in varied):
         return "HPO", "only hyperparameters differ between its trials"
@@ -199,7 +210,12 @@ def settings_of(row: Row) -> str:
         chosen = {**chosen, **{label: hyperparameters[label] for label in searched if label in hyperparameters}}
     words += [f"{label} {show_value(value)}" for label, value in chosen.items() if label not in architecture]
     epochs = run.identity.get("epochs")
-    return ", ".join([*words, *(["1 epoch" if epochs == 1 else f"{show_value(epochs)} epochs"] if epochs is not None else [])])
+    return ", ".join(
+        [
+            *words,
+            *([count_of(epochs, "epoch") if isinstance(epochs, int) else f"{show_value(epochs)} epochs"] if epochs is not None else []),
+        ]
+    )
 
 
 def cells_of(row: Row, language: str) -> list[str]:

@@ -48,7 +48,7 @@ class Scale:
         if all(number is not None for number in numbers) and len(set(numbers)) > 4:
             present = [bounded(number) for number in numbers if number is not None]
             low, high = min(present), max(present)
-            return cls("log" if low > 0 and high / low > 50 else "linear", low, high)
+            return cls("log" if low > 0 and 50 < high / low < math.inf else "linear", low, high)
         if all(number is not None for number in numbers):
             return cls("category", categories=tuple(dict.fromkeys(show_value(value) for value in sorted(set(values)))))
         return cls("category", categories=tuple(sorted({show_value(value) for value in values})))

@@ -69,8 +69,8 @@ def as_object(value: object) -> dict[str, Any]:
 
 
 def definition_list(rows: Mapping[str, object]) -> str:
-    """Names and values, those without a value left out; a number has all its digits, so that it can be set again."""
-    shown = {name: repr(value) if isinstance(value, float) and not value.is_integer() else value for name, value in rows.items()}
+    """Names and values, those without a value left out; a value that is a number has all its digits, so that it can be set again."""
+    shown = {name: repr(value) if isinstance(value, float) else value for name, value in rows.items()}
     items = (
         f"<div><dt>{escape(name)}</dt><dd>{escape(value, 600)}</dd></div>" for name, value in shown.items() if value not in (None, "", "-")
     )
