@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -527,7 +527,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     """Run trials until the strategy or the budget ends; ``best.json`` follows the best one. ``shared`` is what ``join_study`` gives."""
     from nni.nas.space import SimplifiedModelSpace
 
-    from spaces.choices import count_configurations, first_sample, is_fixed
+    from spaces.choices import count_configurations, first_sample
     from strategies.engine import TrialResult
     from strategies.outcome import describe_outcome
     from strategies.pruning import make_pruning, why_idle
@@ -537,14 +537,13 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     architecture, searched = searched_choices(experiment, plan, space)
     fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
     explored = SimplifiedModelSpace(space, architecture, make_trial_evaluator(experiment, searched, fixed))
-    offered = explored.simplify()
-    total = min(plan.trials, count_configurations(offered))  # a small space may hold fewer
+    total = min(plan.trials, count_configurations(explored.simplify()))  # a small space may hold fewer
     # With a table the budget alone may end a search; the number of trials is then an estimate.
     max_trials = None if experiment.table is not None and settings.trials is None and settings.time_budget else total
     reports = len(experiment.reports)
     if idle := why_idle(settings.pruner, epochs=reports, trials=total):
         experiment.screen.warn(idle)
-    keeper = keep_trials(experiment, folder, architecture, [label for label, mutable in offered.items() if not is_fixed(mutable)])
+    keeper = keep_trials(experiment, folder, architecture, searched)
     with (
         keeper.shown(max_trials, settings.strategy or ""),
         experiment.make_engine(
@@ -608,15 +607,18 @@ def make_trial_evaluator(experiment: Experiment, searched: Mapping[str, Any], fi
     return FunctionalEvaluator(evaluator_entry(experiment.settings.evaluator).load(), report=nni.report_intermediate_result, **training)
 
 
-def keep_trials(experiment: Experiment, folder: RunFolder, architecture: Mapping[str, Any], searched: Collection[str]) -> TrialKeeper:
-    """What keeps the trials of a search of ours, and the best of them as ``best.json``, in which the ``searched`` labels are told."""
+def keep_trials(experiment: Experiment, folder: RunFolder, architecture: Mapping[str, Any], searched: Mapping[str, Any]) -> TrialKeeper:
+    """What keeps the trials of a search of ours, and the best of them as ``best.json``, which tells what was searched."""
+    from spaces.choices import effective_labels, is_fixed
 
     def save_best(trial: Trial) -> None:
         assert trial.score is not None
         hyperparameters = dict(trial.hyperparameters)
         epochs = hyperparameters.pop("epochs", experiment.epochs)
         score, size = ("validation accuracy", trial.score, epochs), {"parameters": trial.parameters, "flops": trial.flops}
-        experiment.write_best(folder, trial.architecture, hyperparameters, score, size, trial=trial.number, searched=list(searched))
+        labels = effective_labels(architecture, trial.architecture, experiment.space_class.canonical)
+        labels += [label for label, mutable in searched.items() if not is_fixed(mutable)]
+        experiment.write_best(folder, trial.architecture, hyperparameters, score, size, trial=trial.number, searched=labels)
 
     return TrialKeeper(
         folder.trials_path,

@@ -58,9 +58,9 @@ ROWS: dict[str, Row] = {
         "BEST --epochs 30",
     ),
     "NAS": Row(
-        "first-order DARTS, 8 channels, 8 cells, 1 epoch (a shorter search than the lab's 30); the cell in 20 cells, 6 epochs",
+        "first-order DARTS, 8 channels, 8 cells, 1 epoch (the lab: 30); the cell in 20 cells by recipe fast, 8 epochs",
         "--space darts --strategy darts --epochs 1",
-        "BEST --epochs 6",
+        "BEST --recipe fast --epochs 8",
     ),
     "zoo + TPE": Row(
         "TPE over backbone and hyperparameters, at most 120 M multiply-adds, 12 trials of at most 2 epochs; the winner 12 epochs",

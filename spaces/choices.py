@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from nni.mutable import Categorical, CategoricalMultiple
@@ -73,6 +73,20 @@ def first_sample(
     for label, mutable in searched.items():
         sample[label] = recipe[label] if mutable.contains({label: recipe[label]}) else mutable.default()
     return sample
+
+
+def effective_labels(mutables: Mapping[str, Any], sample: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> list[str]:
+    """Those of the mutables that have a choice, and with which ``sample``, another choice being made, means something else.
+
+    ``sample`` is canonical, and may be of more labels than ``mutables``.
+    """
+    labels = []
+    for label, mutable in mutables.items():
+        others = [value for value in mutable.values if value != sample[label]] if type(mutable) is Categorical else []
+        matters = any(canonical({**sample, label: other}) != sample for other in others)
+        if not is_fixed(mutable) and (matters or type(mutable) is not Categorical):
+            labels.append(label)
+    return labels
 
 
 def _only_value(mutable: Any) -> Any:

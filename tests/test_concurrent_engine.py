@@ -96,6 +96,15 @@ def test_results_belong_to_their_parameters(strategy: str, concurrency: int) -> 
 
 
 @pytest.mark.parametrize("strategy", MULTI_TRIAL)
+def test_whole_numbers_are_tried_until_there_are_no_more(strategy: str) -> None:
+    space = parse_search_space({"x": {"_type": "randint", "_value": [0, 12]}})
+    trials = Trials(score=lambda sample: float(sample["x"]), looks=lambda sample: 0)
+    engine, _ = search(strategy, trials.start, space, total=12)
+    assert sorted(result.sample["x"] for result in engine.results) == list(range(12))
+    assert not engine.found_nothing_new
+
+
+@pytest.mark.parametrize("strategy", MULTI_TRIAL)
 @pytest.mark.parametrize("done", [1, 4, 9])
 def test_a_resumed_search_proposes_what_the_interrupted_one_did(strategy: str, done: int) -> None:
     whole = Trials()

@@ -126,7 +126,8 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_portal_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--space", "zoo", "--strategy", "tpe", "--portal"]) == 2
     assert "--portal shows the search of a program: --config FILE" in capsys.readouterr().err
-    assert main([*flags(free_port()), "--space", "zoo"]) == 2
+    Path("config.yml").write_text("searchSpaceFile: search_space.json\ntrialCommand: python main.py\n")
+    assert main(["--config", "config.yml", "--portal", "--space", "zoo"]) == 2
     assert "--portal shows the search of a program, and --space trains networks of ours" in capsys.readouterr().err
 
 

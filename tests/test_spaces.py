@@ -15,7 +15,7 @@ from nni.mutable import Categorical, CategoricalMultiple, MutableDict, Numerical
 from nni.nas.space import model_context
 
 from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry
-from spaces.choices import count_configurations, first_sample, is_fixed, legal_choices, require_labels, restrict
+from spaces.choices import count_configurations, effective_labels, first_sample, is_fixed, legal_choices, require_labels, restrict
 
 SEEDS = (0, 1)
 
@@ -154,6 +154,18 @@ def test_the_first_sample_keeps_what_is_fixed() -> None:
     mutables = restrict({"inputs": inputs, "a": Categorical(["x", "y"], label="a")}, {"inputs": [0, 2]}, {})
     rates = {"lr": Numerical(1e-3, 1.0, label="lr")}
     assert first_sample(mutables, {"inputs": [1, 2], "a": "y"}, rates, {"lr": 0.5}) == {"inputs": [0, 2], "a": "y", "lr": 0.5}
+
+
+def test_a_choice_that_changes_nothing_is_not_effective() -> None:
+    space, arguments, _ = small_space("zoo")
+    mutables = make_space(space, arguments).simplify()
+    of_resnet = {label: mutables[label] for label in ("backbone", "stem", "width", "depth")}
+    resnet = space.canonical({"backbone": "resnet18", "stem": "own", "width": 64, "depth": 2})
+    assert effective_labels(of_resnet, resnet, space.canonical) == ["backbone", "stem"]
+    convnet = space.canonical({**resnet, "backbone": "convnet32"})
+    assert {"width", "depth"} <= set(effective_labels(of_resnet, convnet, space.canonical))
+    pinned = restrict(of_resnet, {"backbone": "resnet18", "stem": "own"}, {})
+    assert effective_labels(pinned, resnet, space.canonical) == []
 
 
 def test_the_number_of_configurations() -> None:

@@ -18,7 +18,6 @@ from nni.nas.space import SimplifiedModelSpace
 from torch import nn
 
 from spaces import SPACES
-from spaces.nni_space import parse_search_space
 from strategies import STRATEGIES, StrategyError, check_pair, strategy_entry
 from strategies.engine import TrialResult
 from strategies.in_process_engine import InProcessEngine
@@ -178,13 +177,3 @@ def test_bayesian_optimisation_beats_random() -> None:
     best = {name: sum(max(r.score or 0 for r in explore(name, seed=s, trials=40)) for s in range(3)) / 3 for name in ("bo", "random")}
     assert best["bo"] > 1.15, "the optimum is 1.16"
     assert best["bo"] > best["random"]
-
-
-@pytest.mark.parametrize("name", ["tpe", "gp"])
-def test_whole_numbers_are_tried_until_there_are_no_more(name: str) -> None:
-    space = parse_search_space({"n": {"_type": "randint", "_value": [0, 12]}})
-    engine = InProcessEngine(max_trials=12)
-    explored = SimplifiedModelSpace(ModelSpace(), space.mutables, FunctionalEvaluator(lambda model, n: n / 12, **space.mutables))
-    strategy_entry(name).load()(seed=0, trials=12)(explored, engine)
-    assert sorted(result.sample["n"] for result in engine.results) == list(range(12))
-    assert not engine.found_nothing_new
