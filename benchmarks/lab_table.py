@@ -58,9 +58,9 @@ ROWS: dict[str, Row] = {
         "BEST --epochs 30",
     ),
     "NAS": Row(
-        "first-order DARTS, 8 channels, 8 cells, 1 epoch (the lab: 30); the cell in 20 cells by recipe fast, 8 epochs",
+        "first-order DARTS, 8 channels, 8 cells, 1 epoch (the lab: 30); the cell in 20 cells by recipe fast, 4 epochs",
         "--space darts --strategy darts --epochs 1",
-        "BEST --recipe fast --epochs 8",
+        "BEST --recipe fast --epochs 4",
     ),
     "zoo + TPE": Row(
         "TPE over backbone and hyperparameters, at most 120 M multiply-adds, 12 trials of at most 2 epochs; the winner 12 epochs",
