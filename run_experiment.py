@@ -775,12 +775,10 @@ def retrain(settings: Settings, screen: Screen) -> None:
     screen.say(f"{best.space_name} at the size of --preset {settings.preset} ({words}): {counts}")
     with experiment.open_folder("retrain", architecture=best.architecture) as folder, open_scalars(folder, settings) as scalars:
         log = EpochLog(folder.path / "epochs.jsonl")
-        noted = log.count()
         with screen.progress(experiment.epochs, "epochs", "retrain") as progress:
 
             def note_epoch(epoch: Any) -> None:
-                if epoch.number > noted:  # else it was noted before an interruption
-                    log.append(asdict(epoch))
+                log.note(asdict(epoch))
                 progress.update(1, detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}")
                 rates = {"training loss": epoch.loss, "training accuracy": epoch.accuracy, "learning rate": epoch.learning_rate}
                 scalars.note(epoch.number, rates)

@@ -40,8 +40,7 @@ class EpochKeeper:
     ) -> None:
         self._log, self._screen, self._scalars, self._describe = EpochLog(path), screen, scalars, describe
         self._epochs, self._steps = epochs, steps
-        self._noted = self._log.count()
-        self._shown = self._noted * steps
+        self._shown = self._log.noted * steps
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -59,8 +58,7 @@ class EpochKeeper:
 
     def note(self, epoch: Any, warning: str | None = None) -> None:
         """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it; within :meth:`shown`."""
-        if epoch.number > self._noted:  # else it was noted before the interruption
-            self._log.append(asdict(epoch))
+        if self._log.note(asdict(epoch)):
             values = {name: getattr(epoch, name) for name in _CHARTED}
             self._scalars.note(epoch.number, values | {"share of skip connections": epoch.skip_share})
         found = "; ".join(f"{cell}: {text}" for cell, text in self._describe(epoch.sample).items())

@@ -66,12 +66,23 @@ class EpochLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.noted = self.count()  # before this object adds any
 
     def count(self) -> int:
         """How many epochs were noted; a last line that was cut off is none, and :meth:`append` takes it away."""
         if not self._path.exists():
             return 0
         return sum(map(_is_document, self._path.read_bytes().splitlines()))
+
+    def note(self, epoch: Mapping[str, Any]) -> bool:
+        """Add one, unless it was noted before an interruption, after which an epoch may be told again; whether it was added.
+
+        Raises what :meth:`append` raises.
+        """
+        if epoch["number"] <= self.noted:
+            return False
+        self.append(epoch)
+        return True
 
     def append(self, epoch: Mapping[str, Any]) -> None:
         """Add one. Raises what :func:`append_line` raises, and ``RecordError`` where ``epoch`` is not plain data."""

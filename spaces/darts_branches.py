@@ -139,10 +139,10 @@ class Separable(Branch):
         gradient = kernels.depthwise_x_gradient(gradient, packed[2], normalised.shape)
         gradient = torch.ops.aten.threshold_backward(gradient, normalised, 0)
         gradient = kernels.normalised_gradient(gradient, normalised, to.of_batch)
-        # The hidden tensor's gradient is that times rstd, which is cheaper on the kernel.
+        scale = rstd.view(-1, 1, 1, 1)  # of the gradient, which is cheaper on the kernel
         if to.want_parameters:
-            grads[1] = kernels.pointwise_kernel_gradient(gradient, first, packed[1]) * rstd.view(-1, 1, 1, 1)
-        gradient = kernels.pointwise_x_gradient(gradient, (packed[1] * rstd.view(-1, 1, 1, 1)).to(gradient.dtype), self.edges)
+            grads[1] = kernels.pointwise_kernel_gradient(gradient, first, packed[1]) * scale
+        gradient = kernels.pointwise_x_gradient(gradient, (packed[1] * scale).to(gradient.dtype), self.edges)
         if source is not None:
             grads[0] = kernels.depthwise_kernel_gradient(gradient, source, packed[0].shape[2], self.stride)
         return kernels.depthwise_x_gradient(gradient, packed[0], to.size, self.stride) if to.want_state else None, grads

@@ -149,11 +149,6 @@ def _counts(height: int, width: int, stride: int, dtype: torch.dtype, device: to
 
 
 @lru_cache(maxsize=256)
-def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.zeros(shape, dtype=dtype, device=device)
-
-
-@lru_cache(maxsize=256)
 def _ones(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.ones(shape, dtype=dtype, device=device)
 
@@ -182,8 +177,8 @@ def normalised_gradient(gradient: Tensor, normalised: Tensor, batch: bool) -> Te
     if not batch:
         return gradient
     dtype = normalised.dtype if normalised.dtype.itemsize > 2 else torch.float32
-    mean, rstd = (make((normalised.shape[1],), dtype, normalised.device) for make in (_zeros, _ones))
-    return norm_gradients(gradient, normalised, None, mean, rstd, True, (True, False))[0]
+    rstd = _ones((normalised.shape[1],), dtype, normalised.device)
+    return norm_gradients(gradient, normalised, None, torch.zeros_like(rstd), rstd, True, (True, False))[0]
 
 
 def norm_gradients(
