@@ -32,9 +32,15 @@ class Statistics:
 
         ``others`` are further groups of norms that the plain cell would run on the same tensor.
         """
-        if self.of_batch:
-            mean, variance = kernels.batch_statistics(y)
-            count, size = y.numel() // y.shape[1], norms[0].num_features
+        mean, variance = kernels.batch_statistics(y) if self.of_batch else (None, None)
+        return self.settle(mean, variance, y.numel() // y.shape[1], norms, others)
+
+    def settle(
+        self, mean: Tensor | None, variance: Tensor | None, count: int, norms: Sequence[Any], others: Sequence[Sequence[Any]] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """As ``measure``, of ``count`` values whose mean and biased variance [K] are known already; not asked for are those of the batch."""
+        if mean is not None and variance is not None:
+            size = norms[0].num_features
             batch = [*mean.split(size), *(variance * (count / (count - 1))).split(size)]
             for group in (norms, *others):
                 self._running += [norm.running_mean for norm in group]

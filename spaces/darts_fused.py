@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from spaces import darts_kernels as kernels
+from spaces.compiled import kernels_for
 from spaces.darts_branches import BackwardPass, Branch, Dilated, Factorized, ParameterFree, Separable, Statistics
+from spaces.darts_compiled import CompiledCell
 
 if TYPE_CHECKING:
     from spaces.darts import Cell
@@ -167,6 +169,13 @@ class FusedCell(nn.Module):
         statistics = Statistics(self.training)
         sums: Tensor | None = None  # of the edges to the nodes that are not yet complete, side by side
         with torch.autocast(device, enabled=False):
+            if self._runs_compiled(device, dtype):
+                states = [state.to(dtype).contiguous(memory_format=torch.channels_last) for state in states]
+                weights = [torch.stack([mixing[label] for label in labels]) for labels in self.labels]
+                parameters = (parameter for fan in self.fans for branch in fan.branches for parameter in branch.parameters())
+                output: Tensor = CompiledCell.apply(self, statistics, *states, *weights, *parameters)
+                statistics.move_running()
+                return output
             for index, (fan, labels) in enumerate(zip(self.fans, self.labels, strict=True)):
                 x = states[index].to(dtype).contiguous(memory_format=torch.channels_last)
                 leaving = fan(x, torch.stack([mixing[label] for label in labels]), statistics)
@@ -176,3 +185,8 @@ class FusedCell(nn.Module):
                     states.append(node)
             statistics.move_running()
             return torch.cat(states[2:], dim=1)
+
+    def _runs_compiled(self, device: str, dtype: torch.dtype) -> bool:
+        """Whether the compiled kernels can compute the cell: on a CPU, for parameters in the precision that they sum in."""
+        real = torch.float32 if dtype == torch.bfloat16 else dtype
+        return device == "cpu" and kernels_for(dtype) is not None and next(self.preprocess_1.parameters()).dtype == real

@@ -1,0 +1,193 @@
+"""``cell_kernels.c`` as functions of tensors: see there for what each computes.
+
+Images are [N, H, W, edges, C], with channels next to one another, and images, pixels and edges at one distance each: slices of wider tensors, and ``expand`` over
+the edges where all read the same. Kernels, statistics and gradients are in float32 for images in float32 and bfloat16, in float64 for
+those in float64.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spaces.compiled import kernels_for
+
+
+class _Images(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("image", ctypes.c_long), ("pixel", ctypes.c_long), ("edge", ctypes.c_long))
+
+
+class _Shape(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_long)
+        for name in ("edges", "images", "height", "width", "channels_in", "channels_out", "size", "dilation", "stride")
+    )
+
+
+@dataclass
+class Convolution:
+    """ReLU, depthwise convolution and pointwise convolution, of several edges.
+
+    ``taps`` [edges, C_in, k, k], k = 3 or 5, padded by half the kernel's reach; ``None``: no depthwise convolution, stride 1.
+    ``matrix`` [edges, C_out, C_in]; ``dilation`` and ``stride`` 1 or 2.
+    """
+
+    taps: Tensor | None
+    matrix: Tensor
+    dilation: int = 1
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        self.matrix = self.matrix.contiguous()
+        self.taps = None if self.taps is None else self.taps.contiguous()
+
+    def shape(self, x: Tensor) -> _Shape:
+        edges, c_out, c_in = self.matrix.shape
+        return _Shape(edges, *x.shape[:3], c_in, c_out, 0 if self.taps is None else self.taps.shape[-1], self.dilation, self.stride)
+
+
+def convolve(x: Tensor, convolution: Convolution, scale: Tensor | None = None, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """``convolution`` of the ReLU of ``scale * x + shift`` [edges, C_in]: [N, H', W', edges, C_out], and its sums.
+
+    The sums [edges, 2, C_out], in float64, are over batch and pixels: of the values and of their squares.
+    """
+    images, height, width = x.shape[:3]
+    edges, channels, _ = convolution.matrix.shape
+    stride = convolution.stride
+    y = _edge_by_edge(x, images, -(-height // stride), -(-width // stride), edges, channels)
+    sums = torch.empty(edges, 2, channels, dtype=torch.float64)
+    shape = convolution.shape(x)
+    _call("convolve", x.dtype, ctypes.byref(shape), _view(x), scale, shift, convolution.taps, convolution.matrix, _view(y), sums)
+    return y, sums
+
+
+def convolve_back(
+    x: Tensor,
+    convolution: Convolution,
+    gradient: Tensor,
+    y: Tensor,
+    rates: Tensor,
+    *,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    factor: Tensor | None = None,
+    state_gradient: Tensor | None = None,
+    want_x: bool = False,
+    want_kernels: bool = True,
+) -> tuple[Tensor | None, Tensor, Tensor | None, Tensor | None]:
+    """The gradients of ``convolve``, where that of y is ``rates[:, 0] * factor * gradient + rates[:, 1] * y + rates[:, 2]``.
+
+    ``rates`` [edges, 3, C_out], ``factor`` [N] or ``None``. Returned are, where ``want_x``, the gradient of ``scale * x + shift``, with the
+    sums [edges, 2, C_in] of it and of it times x, and, where ``want_kernels``, those of ``taps`` and ``matrix``. The gradient of an x that
+    has one edge or is read by all is added to ``state_gradient`` [N, H, W, 1, C_in] where that is given.
+    """
+    taps, matrix = convolution.taps, convolution.matrix
+    edges, _, c_in = matrix.shape
+    x_gradient = _edge_by_edge(matrix, *x.shape[:3], edges, c_in) if want_x else None
+    sums = torch.zeros(edges, 2, c_in, dtype=torch.float64)
+    taps_gradient = torch.empty_like(taps) if want_kernels and taps is not None else None
+    matrix_gradient = torch.empty_like(matrix) if want_kernels else None
+    shape = convolution.shape(x)
+    _call(
+        *("convolve_back", x.dtype, ctypes.byref(shape), _view(x), scale, shift, taps, matrix, _view(gradient), factor, _view(y), rates),
+        *(_view(x_gradient), _view(state_gradient), sums, taps_gradient, matrix_gradient),
+    )
+    return x_gradient, sums, taps_gradient, matrix_gradient
+
+
+def mix(sources: Sequence[Tensor], scale: Tensor, shift: Tensor, factor: Tensor | None, y: Tensor, *, adds: bool) -> None:
+    """Put into ``y``, or add to it, the sum of ``factor * (scale * source + shift)``: [sources, edges, C] and, or ``None``, [sources, N]."""
+    images, height, width, edges, channels = y.shape
+    sizes = (images, height * width, edges, channels, len(sources))
+    _call("mix", y.dtype, *sizes, _views(sources), scale, shift, factor, _view(y), int(adds))
+
+
+def products(sources: Sequence[Tensor], gradient: Tensor, factor: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Sums over batch and pixels of ``factor * gradient * source`` and of ``factor * gradient``, [sources, edges, C] in float64."""
+    images, height, width, edges, channels = gradient.shape
+    sums = torch.empty(2, len(sources), edges, channels, dtype=torch.float64)
+    sizes = (images, height * width, edges, channels, len(sources))
+    _call("products", sources[0].dtype, *sizes, _views(sources), _view(gradient), factor, sums)
+    return sums[0], sums[1]
+
+
+@dataclass
+class Pools:
+    """What ``pool`` puts out: [N, H', W', 1, C] each, ``index`` where the largest value was, ``sums`` [2, 2, C] of both and their squares."""
+
+    largest: Tensor | None
+    mean: Tensor | None
+    index: Tensor | None
+    sums: Tensor
+
+
+def pool(x: Tensor, stride: int, *, largest: bool = True, mean: bool = True) -> Pools:
+    """The largest value and the mean under a window of three by three, as ``max_pool2d`` and ``avg_pool2d(count_include_pad=False)``."""
+    images, height, width, _, channels = x.shape
+    size = (images, -(-height // stride), -(-width // stride), 1, channels)
+    pools = Pools(
+        x.new_empty(size) if largest else None,
+        x.new_empty(size) if mean else None,
+        torch.empty(size, dtype=torch.uint8) if largest else None,
+        torch.empty(2, 2, channels, dtype=torch.float64),
+    )
+    sizes = (images, height, width, channels, stride)
+    _call("pool", x.dtype, *sizes, _view(x), _view(pools.largest), _view(pools.mean), pools.index, pools.sums)
+    return pools
+
+
+def pool_back(
+    pools: Pools, stride: int, gradient: Tensor, rates: Tensor, of_pools: Tensor, state_gradient: Tensor, dtype: torch.dtype, *,
+    factor: Tensor | None = None, identity: bool = False,
+) -> None:  # fmt: skip
+    """Add to ``state_gradient`` what comes back through the pools and, where ``identity``, the state itself.
+
+    The gradient of each is the sum over edges of ``rates`` [3, edges, C] times ``factor`` [N] times ``gradient``, for the pools plus
+    ``of_pools[:, 0] * pool + of_pools[:, 1]`` [2, 2, C].
+    """
+    images, height, width, _, channels = state_gradient.shape
+    sizes = (images, height, width, channels, stride, gradient.shape[3])
+    views = (_view(pools.largest), _view(pools.mean), pools.index, int(identity), _view(state_gradient))
+    _call("pool_back", dtype, *sizes, _view(gradient), factor, rates, of_pools, *views)
+
+
+def _edge_by_edge(like: Tensor, images: int, height: int, width: int, edges: int, channels: int) -> Tensor:
+    """Room for [images, height, width, edges, channels], an image edge by edge: who works on one edge reads memory in one go."""
+    return like.new_empty(images, edges, height, width, channels).permute(0, 2, 3, 1, 4)
+
+
+def _view(x: Tensor | None) -> Any:
+    if x is None:
+        return ctypes.byref(_Images(None, 0, 0, 0))
+    return ctypes.byref(_images(x))
+
+
+def _views(tensors: Sequence[Tensor]) -> Any:
+    return (_Images * len(tensors))(*map(_images, tensors))
+
+
+def _images(x: Tensor) -> _Images:
+    image, row, pixel, edge, channel = x.stride()
+    height, width = x.shape[1:3]
+    if channel != 1 or (row != width * pixel and height > 1):
+        raise ValueError(f"images of shape {tuple(x.shape)} and strides {x.stride()} have no one distance between pixels")
+    return _Images(x.data_ptr(), image, pixel, edge)
+
+
+def _call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
+    """Tensors that are no images are passed by their address; they have to be contiguous."""
+    library = kernels_for(dtype)
+    assert library is not None, "asked before"
+    passed: list[Any] = [ctypes.c_long(torch.get_num_threads())]
+    for value in arguments:
+        if value is None or isinstance(value, Tensor):
+            assert value is None or value.is_contiguous()
+            passed.append(ctypes.c_void_p(None if value is None else value.data_ptr()))
+        else:
+            passed.append(ctypes.c_long(value) if isinstance(value, int) else value)
+    library[name](*passed)
