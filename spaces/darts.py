@@ -8,7 +8,7 @@ concatenation of its nodes. All normal cells share their labels, and so do both 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import nni.nas.nn.pytorch as nas
@@ -21,10 +21,9 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from spaces import SpaceError
-from spaces.darts_frozen import cell_outputs, runs_fast
+from spaces.darts_frozen import run_cell, runs_fast
 from spaces.darts_fused import FusedCell
 from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm, candidate_names
-from spaces.packed_images import unpack_images
 
 CELL_KINDS = ("normal", "reduce")
 UNREAD = "max_pool_3x3"  # what a canonical sample says of an edge that no node reads
@@ -209,25 +208,19 @@ class DartsSpace(nas.ModelSpace):
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         if not runs_fast(self, images):
-            return self._forward(images, fast=False)
+            return self._forward(images, lambda cell, *states: cell(*states))
         with torch.autocast(images.device.type, enabled=False):  # faster than the plain pass in bfloat16, too
-            return self._forward(images, fast=True)
+            return self._forward(images, run_cell)
 
-    def _forward(self, images: Tensor, *, fast: bool) -> Tensor | tuple[Tensor, Tensor]:
-        stem = self.stem(images)
+    def _forward(self, images: Tensor, run: Callable[[Any, Tensor, Tensor], Tensor]) -> Tensor | tuple[Tensor, Tensor]:
+        before_last = last = self.stem(images)
         auxiliary_logits = None
-        outputs = cell_outputs(self.cells, stem) if fast else self._plain_outputs(stem)
-        for index, (nodes, pack) in enumerate(outputs):
+        for index, cell in enumerate(self.cells):
+            before_last, last = last, run(cell, before_last, last)
             if self.training and self.auxiliary_head is not None and index == self.auxiliary_after:
-                auxiliary_logits = self.auxiliary_head(torch.cat([unpack_images(node, pack) for node in nodes], dim=1))
-        logits = self.classifier(torch.cat([unpack_images(node, pack).mean(dim=(2, 3)) for node in nodes], dim=1))
+                auxiliary_logits = self.auxiliary_head(last)
+        logits = self.classifier(last.mean(dim=(2, 3)))
         return logits if auxiliary_logits is None else (logits, auxiliary_logits)
-
-    def _plain_outputs(self, stem: Tensor) -> Iterator[tuple[list[Tensor], int]]:
-        before_last = last = stem
-        for cell in self.cells:
-            before_last, last = last, cell(before_last, last)
-            yield [last], 1
 
     def input_edges(self) -> dict[str, list[str]]:
         """For each choice of inputs the labels of the edges it chooses from, in order."""

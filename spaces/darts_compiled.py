@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from spaces import darts_kernels
 from spaces.cell_kernels import Convolution, Pools, convolve, convolve_back, mix, pool, pool_back, products
-from spaces.darts_branches import Dilated, Factorized, ParameterFree, Separable, Statistics
+from spaces.darts_branches import Dilated, Factorized, Separable, Statistics
 
 if TYPE_CHECKING:
     from spaces.darts_fused import Fan, FusedCell
@@ -234,7 +234,7 @@ class CompiledCell(torch.autograd.Function):
         kept: list[Tensor] = []
         counts, of_parameters = [], []
         for index, fan in enumerate(fans):
-            x = _state(index, before_last, last, nodes)
+            x = state_of(index, before_last, last, nodes)
             own = parameters[: sum(branch.number_of_parameters for branch in fan.fan.branches)]
             parameters = parameters[len(own) :]
             of_fan = fan.forward(x, mixing[index].to(real).contiguous(), own, nodes[:, :, :, max(0, index - 1) :], index > 0)
@@ -255,7 +255,7 @@ class CompiledCell(torch.autograd.Function):
         nodes = output.permute(0, 2, 3, 1).unflatten(3, (number - 1, -1))
         of_nodes = torch.empty(nodes.shape, dtype=ctx.real).copy_(gradient.permute(0, 2, 3, 1).unflatten(3, (number - 1, -1)))
         of_states: list[Tensor | None] = [
-            torch.zeros(_nhwc(state).shape, dtype=ctx.real) if wanted else None
+            torch.zeros(nhwc(state).shape, dtype=ctx.real) if wanted else None
             for state, wanted in zip((before_last, last), ctx.needs_input_grad[2:4], strict=True)
         ]
         of_mixing, of_parameters = [], []
@@ -263,7 +263,7 @@ class CompiledCell(torch.autograd.Function):
             of_state = of_states[index] if index < 2 else of_nodes[:, :, :, index - 2 : index - 1]
             first = sum(ctx.counts[:index])
             of_fan = kept[first : first + ctx.counts[index]]
-            x = _state(index, before_last, last, nodes)
+            x = state_of(index, before_last, last, nodes)
             of_weights, of_own = fans[index].backward(x, of_nodes[:, :, :, max(0, index - 1) :], of_fan, of_state, learns)
             of_mixing.append(of_weights)
             of_parameters.append(of_own or ctx.of_parameters[index] * [None])
@@ -271,10 +271,11 @@ class CompiledCell(torch.autograd.Function):
         return None, None, *states, *reversed(of_mixing), *(part for own in reversed(of_parameters) for part in own)
 
 
-def _nhwc(x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, H, W, 1, C]."""
+def nhwc(x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, H, W, 1, C], the same memory."""
     return x.permute(0, 2, 3, 1).unsqueeze(3)
 
 
-def _state(index: int, before_last: Tensor, last: Tensor, nodes: Tensor) -> Tensor:
-    return _nhwc((before_last, last)[index]) if index < 2 else nodes[:, :, :, index - 2 : index - 1]
+def state_of(index: int, before_last: Tensor, last: Tensor, nodes: Tensor) -> Tensor:
+    """State ``index`` of a cell [N, H, W, 1, C]: one of its two inputs or, as a slice, one of its nodes [N, H, W, nodes, C]."""
+    return nhwc((before_last, last)[index]) if index < 2 else nodes[:, :, :, index - 2 : index - 1]

@@ -1,247 +1,31 @@
-"""The training pass of a frozen cell network on a CPU: the mathematics of the plain modules, by fewer passes over less memory.
+"""The training pass of a frozen cell network by the compiled kernels: the mathematics of the plain modules, in fewer passes over memory.
 
-A step of such a thin network is bound by memory. So the convolutions of an edge, their normalisations and drop-path are one function,
-which keeps nothing normalised but what the next convolution reads; what a cell puts out is never concatenated, as both cells
-that read it do so through pointwise convolutions, which run node by node over one common ReLU; and normalisations run over rows as wide
-as the image, in which the channels repeat.
-
-Depthwise convolutions are fast from ``LANES`` channels on. Where a cell has fewer, several images lie side by side in the channels:
-image ``n`` of ``N`` at ``pack`` images a row is in row ``n % (N / pack)``. Everything else is in channels_last.
+A step of such a thin network is bound by memory. So a cell is one function, whose nodes are written straight into its output, and whose
+normalisations are carried out by whoever reads what they normalise. Kept for the backward pass is what the pointwise convolutions put out.
+Where there are no compiled kernels the plain modules run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from spaces import darts_kernels as kernels
-from spaces.darts_operations import DilatedConv, ReluConvNorm, SeparableConv
-from spaces.packed_images import (
-    as_images,
-    as_rows,
-    block_diagonal,
-    normalise,
-    normalise_backward,
-    pack_images,
-    sum_of_blocks,
-    unpack_images,
-)
+from spaces.cell_kernels import Convolution, Pools, convolve, convolve_back, mix, pool, pool_back, products
+from spaces.compiled import kernels_for
+from spaces.darts_branches import Statistics
+from spaces.darts_compiled import moments, nhwc, norm_rates, state_of
+from spaces.darts_operations import DilatedConv, FactorizedReduce, ReluConvNorm, SeparableConv
 
 if TYPE_CHECKING:
     from spaces.darts import Cell
 
-LANES = 16
-
-
-class Normalised(torch.autograd.Function):
-    """A batch normalisation in training: [N, pack * C, H, W] -> the same."""
-
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, norm: Any, pack: int, weight: Tensor, bias: Tensor) -> Tensor:
-        result, mean, rstd = normalise(as_rows(y), norm, weight, bias, pack)
-        ctx.save_for_backward(y, weight, mean, rstd)
-        ctx.pack = pack
-        return as_images(result, y)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        y, weight, mean, rstd = ctx.saved_tensors
-        result, *others = normalise_backward(as_rows(gradient), as_rows(y), weight, mean, rstd, ctx.pack)
-        return as_images(result, y), None, None, *others
-
-
-class Projected(torch.autograd.Function):
-    """Pointwise convolutions of the ReLU of nodes side by side, without putting them side by side.
-
-    ``tensors`` are ``count`` nodes [N, pack * C, H, W] and any number of kernels [L, count * C, 1, 1]; the results are
-    [N, pack * L, H, W], one of each kernel.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, pack: int, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        nodes, convolutions = tensors[:count], tensors[count:]
-        parts = [[block_diagonal(part, pack) for part in kernel.chunk(count, dim=1)] for kernel in convolutions]
-        results: list[Tensor] = []
-        for index, node in enumerate(nodes):
-            active = torch.relu(as_rows(node))
-            if index == 0:
-                results = [torch.mm(active, part[0].t()) for part in parts]
-            else:
-                results = [result.addmm_(active, part[index].t()) for result, part in zip(results, parts, strict=True)]
-        ctx.save_for_backward(*nodes, *(part for kernel in parts for part in kernel))
-        ctx.pack, ctx.count = pack, count
-        return tuple(as_images(result, nodes[0]) for result in results)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        nodes, parts = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
-        rows = [as_rows(gradient) for gradient in gradients]
-        node_gradients: list[Tensor] = []
-        part_gradients: list[list[Tensor]] = [[] for _ in rows]
-        for index, node in enumerate(nodes):
-            active, total = torch.relu(as_rows(node)), None
-            for number, gradient in enumerate(rows):
-                part = parts[number * ctx.count + index]
-                part_gradients[number].append(sum_of_blocks(torch.mm(gradient.t(), active), ctx.pack))
-                total = torch.mm(gradient, part) if total is None else total.addmm_(gradient, part)
-            node_gradients.append(as_images(torch.ops.aten.threshold_backward(total, active, 0), node))
-        return None, None, *node_gradients, *(torch.cat(part, dim=1) for part in part_gradients)
-
-
-class Layer:
-    """A depthwise convolution, a pointwise one and a normalisation, at ``pack`` images a row, with the tensors of one pass."""
-
-    TENSORS = 4
-
-    def __init__(self, tensors: Sequence[Tensor], stride: int, dilation: int, pack: int) -> None:
-        depthwise, pointwise, self.weight, self.bias = tensors
-        self.depthwise = depthwise if pack == 1 else depthwise.repeat(pack, 1, 1, 1)
-        self.pointwise = block_diagonal(pointwise, pack)
-        self.stride, self.dilation, self.pack = stride, dilation, pack
-
-    def convolve(self, x: Tensor) -> Tensor:
-        """The depthwise convolution."""
-        return kernels.depthwise(x, self.depthwise, self.stride, self.dilation)
-
-    def mix(self, inner: Tensor) -> Tensor:
-        """The pointwise convolution, as rows."""
-        return torch.mm(as_rows(inner), self.pointwise.t())
-
-    def backward(self, gradient: Tensor, x: Tensor, inner: Tensor, y: Tensor, mean: Tensor, rstd: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The gradients of x and of the parameters from that of the normalised rows; ``y``, as rows, is what ``mix`` makes of ``inner``."""
-        gradient, weight, bias = normalise_backward(gradient, y, self.weight, mean, rstd, self.pack)
-        pointwise = sum_of_blocks(torch.mm(gradient.t(), as_rows(inner)), self.pack)
-        gradient = as_images(torch.mm(gradient, self.pointwise), inner)
-        depthwise = kernels.depthwise_kernel_gradient(gradient, x, self.depthwise.shape[2], self.stride, self.dilation)
-        if self.pack > 1:
-            depthwise = depthwise.unflatten(0, (self.pack, -1)).sum(0)
-        x_gradient = kernels.depthwise_x_gradient(gradient, self.depthwise, x.shape, self.stride, self.dilation)
-        return x_gradient, [depthwise, pointwise, weight, bias]
-
-
-class Edge:
-    """A separable or dilated convolution of a frozen node, as the layers it consists of."""
-
-    def __init__(self, operation: SeparableConv | DilatedConv) -> None:
-        modules: list[Any] = list(operation)
-        layers = [modules[first : first + 3] for first in range(1, len(modules), 4)]
-        self.norms = [norm for _, _, norm in layers]
-        self.parameters = [p for depthwise, pointwise, norm in layers for p in (depthwise.weight, pointwise.weight, norm.weight, norm.bias)]
-        # A strided dilated convolution is a plain one of every second row and column.
-        self.every = modules[1].stride[0] if modules[1].dilation[0] > 1 else 1
-        self._strides = [(1, 1) if self.every > 1 else (layer[0].stride[0], layer[0].dilation[0]) for layer in layers]
-
-    def layers(self, tensors: Sequence[Tensor], pack: int) -> list[Layer]:
-        parts = [tensors[first : first + Layer.TENSORS] for first in range(0, len(tensors), Layer.TENSORS)]
-        return [Layer(part, stride, dilation, pack) for part, (stride, dilation) in zip(parts, self._strides, strict=True)]
-
-
-class Convolved(torch.autograd.Function):
-    """An ``Edge`` over a state [N, pack * C, H, W] after its ReLU, times drop-path's factor [N, pack, 1] or None.
-
-    Kept are, of each layer, the inputs of both convolutions and what comes out of the second.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, edge: Edge, pack: int, factor: Tensor | None, x: Tensor, *parameters: Tensor) -> Tensor:
-        kept: list[Tensor] = []
-        rows, inner = as_rows(x), x
-        for layer, norm in zip(edge.layers(parameters, pack), edge.norms, strict=True):
-            if kept:  # the second half of a separable convolution
-                x = as_images(rows.relu_(), inner)
-            inner = layer.convolve(x)
-            y = layer.mix(inner)
-            rows, mean, rstd = normalise(y, norm, layer.weight, layer.bias, pack)
-            kept += [x, inner, y, mean, rstd]
-        ctx.save_for_backward(*parameters, *kept)
-        ctx.edge, ctx.pack, ctx.factor = edge, pack, factor
-        return as_images(rows if factor is None else _drop_paths(rows, factor), inner)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        count = len(ctx.edge.parameters)
-        parameters, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
-        layers = ctx.edge.layers(parameters, ctx.pack)
-        rows = as_rows(gradient)
-        if ctx.factor is not None:
-            rows = _drop_paths(rows, ctx.factor, copy=True)
-        gradients: list[Tensor] = []
-        for index in reversed(range(len(layers))):
-            x, inner, y, mean, rstd = kept[5 * index : 5 * index + 5]
-            x_gradient, own = layers[index].backward(rows, x, inner, y, mean, rstd)
-            gradients = own + gradients
-            if index > 0:
-                rows = as_rows(torch.ops.aten.threshold_backward(x_gradient, x, 0))
-        return None, None, None, x_gradient, *gradients
-
-
-def _drop_paths(rows: Tensor, factor: Tensor, copy: bool = False) -> Tensor:
-    """[P, pack * C] times [N, pack, 1], in place unless ``copy``."""
-    by_image = rows.view(factor.shape[0], -1, rows.shape[1])
-    factor = factor.expand(-1, -1, rows.shape[1] // factor.shape[1]).flatten(1).unsqueeze(1)
-    return (by_image * factor if copy else by_image.mul_(factor)).view_as(rows)
-
-
-class FrozenCellPass:
-    """One forward pass of a frozen cell over its two preprocessed states at ``pack`` images a row."""
-
-    def __init__(self, cell: Cell, pack: int) -> None:
-        self.cell, self.pack = cell, pack
-        self._active: dict[int, Tensor] = {}
-        self._pools: dict[tuple[Any, ...], Tensor] = {}
-
-    def __call__(self, states: list[Tensor]) -> list[Tensor]:
-        """The nodes, [N / pack, pack * C, H', W'] each."""
-        nodes: Any = self.cell.nodes
-        self._states = states
-        for node in nodes:
-            first, *others = (self._edge(module, source) for source, module in zip(node.sources, node.edges, strict=True))
-            for other in others:
-                first = first + other
-            self._states.append(first)
-        return self._states[2:]
-
-    def _edge(self, module: Any, source: int) -> Tensor:
-        state = self._states[source]
-        if isinstance(module, nn.Identity):
-            return state
-        operation, path = module
-        factor = None
-        if path.training and path.p > 0:  # drawn as the path draws it
-            factor = path(state.new_ones(state.shape[0] * self.pack, 1, 1, 1)).view(self.pack, -1, 1).transpose(0, 1)
-        if isinstance(operation, SeparableConv | DilatedConv):
-            edge = Edge(operation)
-            x = self._relu(source)
-            if edge.every > 1:
-                x = x[:, :, :: edge.every, :: edge.every].contiguous(memory_format=torch.channels_last)
-            return Convolved.apply(edge, self.pack, factor, x, *edge.parameters)
-        x = self._plain(operation, source)
-        return x if factor is None else as_images(_drop_paths(as_rows(x), factor, copy=True), x)
-
-    def _relu(self, source: int) -> Tensor:
-        if source not in self._active:
-            self._active[source] = torch.relu(self._states[source])
-        return self._active[source]
-
-    def _plain(self, operation: nn.Module, source: int) -> Tensor:
-        """An operation without kernels of its own here; a pool of one state that two nodes read is computed once."""
-        if not isinstance(operation, nn.MaxPool2d | nn.AvgPool2d):
-            return operation(self._states[source]).contiguous(memory_format=torch.channels_last)
-        key = (type(operation), source)
-        if key not in self._pools:
-            self._pools[key] = operation(self._states[source])
-        return self._pools[key]
-
 
 def runs_fast(space: Any, images: Tensor) -> bool:
-    """Whether ``cell_outputs`` may stand for the cells: a network in training on a CPU, images in float32 or more, norms with parameters.
+    """Whether compiled kernels may stand for the cells: a network in training on a CPU, images in float32 or more, norms with parameters.
 
     The supernet's norms have none.
     """
@@ -249,6 +33,7 @@ def runs_fast(space: Any, images: Tensor) -> bool:
         space.training
         and images.device.type == "cpu"
         and images.dtype.itemsize > 2
+        and kernels_for(images.dtype) is not None
         and all(
             module.affine and module.track_running_stats and module.momentum is not None and module.training
             for module in space.cells.modules()
@@ -257,46 +42,254 @@ def runs_fast(space: Any, images: Tensor) -> bool:
     )
 
 
-def cell_outputs(cells: Iterable[Any], stem: Tensor) -> Iterator[tuple[list[Tensor], int]]:
-    """Of one cell after the other the nodes [N / pack, pack * C, H, W], which the plain cells put out side by side, and ``pack``."""
-    cells = list(cells)
-    packs = [_images_a_row(cell, len(stem)) for cell in cells]
-    pack = packs[0]
-    nodes = [pack_images(stem, pack)]
-    before_last: Tensor | None = None
-    for index, cell in enumerate(cells):
-        readers: list[tuple[Any, int]] = [(cell.preprocess_1, packs[index])]
-        if index == 0:
-            readers.append((cell.preprocess_0, pack))
-        after: Any = cells[index + 1].preprocess_0 if index + 1 < len(cells) else None
-        if isinstance(after, ReluConvNorm):
-            readers.append((after, packs[index + 1]))
-        last, *others = _read(nodes, pack, readers)
-        if index == 0:
-            before_last, *others = others
-        if after is not None and not others:
-            plain = after(torch.cat([unpack_images(node, pack) for node in nodes], dim=1))
-            others = [pack_images(plain, packs[index + 1])]
-        assert before_last is not None
-        pack = packs[index]
-        nodes = FrozenCellPass(cell, pack)([before_last, last])
-        before_last = others[0] if others else None
-        yield nodes, pack
+class Unit:
+    """ReLU, depthwise convolution where there is one, pointwise convolution and normalisation: three or four parameters.
+
+    Its output is not normalised; ``scale`` and ``shift`` [1, C], which do that, go with it.
+    """
+
+    def __init__(self, depthwise: nn.Conv2d | None, pointwise: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+        self.norm = norm
+        self.parameters = [*([] if depthwise is None else [depthwise.weight]), pointwise.weight, norm.weight, norm.bias]
+        self._sizes = (1, 1) if depthwise is None else (depthwise.dilation[0], depthwise.stride[0])
+
+    def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
+        *depthwise, pointwise = parameters[:-2]
+        taps = depthwise[0].squeeze(1).unsqueeze(0) if depthwise else None
+        return Convolution(taps, pointwise.flatten(1).unsqueeze(0), *self._sizes)
+
+    def forward(
+        self, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics, scale: Tensor | None, shift: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """[N, H, W, 1, C] -> y, its mean and inverse standard deviation [1, C], and the scale and shift that normalise it."""
+        y, sums = convolve(x, self._convolution(parameters), scale, shift)
+        weight, bias = parameters[-2:]
+        count = y[..., 0, 0].numel()
+        mean, rstd = statistics.settle(*(value.to(weight.dtype).flatten() for value in moments(sums, count)), count, [self.norm])
+        slope = rstd * weight
+        return y, mean[None], rstd[None], slope[None], (bias - mean * slope)[None]
+
+    def backward(
+        self,
+        x: Tensor,
+        parameters: Sequence[Tensor],
+        gradient: Tensor,
+        kept: Sequence[Tensor],
+        sums: tuple[Tensor, Tensor],
+        *,
+        scale: Tensor | None = None,
+        shift: Tensor | None = None,
+        factor: Tensor | None = None,
+        state_gradient: Tensor | None = None,
+    ) -> tuple[Tensor | None, tuple[Tensor, Tensor], list[Tensor]]:
+        """From the gradient of what is normalised: that of x, with its sums, unless it is added to ``state_gradient``, and the parameters'.
+
+        ``sums`` [1, C] are those of the gradient times y and of the gradient, as ``products`` gives them.
+        """
+        y, mean, rstd = kept
+        weight = parameters[-2]
+        count = y[..., 0, 0].numel()
+        rates, of_weight = norm_rates(sums[1], sums[0], mean.double(), rstd.double(), weight.double(), count, True)
+        of_x, of_sums, of_taps, of_matrix = convolve_back(
+            *(x, self._convolution(parameters), gradient, y, rates.to(weight.dtype).contiguous()),
+            **{"scale": scale, "shift": shift, "factor": factor, "state_gradient": state_gradient, "want_x": scale is not None},
+        )
+        assert of_matrix is not None
+        own = [*([] if of_taps is None else [of_taps.transpose(0, 1)]), of_matrix[0, :, :, None, None]]
+        own += [of_weight.to(weight.dtype)[0], sums[1].to(weight.dtype)[0]]
+        return of_x, (of_sums[:, 1], of_sums[:, 0]), own
 
 
-def _images_a_row(cell: Cell, images: int) -> int:
-    """One where the cell reduces: its skip connections read images one by one."""
-    pack = 1 if cell.reduces else max(1, LANES // cell.channels)
-    return pack if images % pack == 0 else 1
+class Edge:
+    """An operation of a frozen node and the state it reads; ``units`` where it is a convolution, ``kind`` tells the others apart."""
+
+    def __init__(self, source: int, module: Any) -> None:
+        self.source, self.units = source, []
+        self.path: Any = None
+        operation = module
+        if not isinstance(module, nn.Identity):
+            operation, self.path = module
+        self.operation = operation
+        self.kind = type(operation)
+        if isinstance(operation, SeparableConv | DilatedConv):
+            layers: list[Any] = list(operation)
+            self.units = [Unit(*layers[first : first + 3]) for first in range(1, len(layers), 4)]
+        self.parameters = [parameter for unit in self.units for parameter in unit.parameters]
+
+    def factor(self, images: int, like: Tensor) -> Tensor | None:
+        """Of drop-path, [N], drawn as the path draws it; ``None`` where none is dropped."""
+        if self.path is None or not self.path.training or self.path.p == 0:
+            return None
+        return self.path(like.new_ones(images, 1, 1, 1)).flatten()
 
 
-def _read(nodes: Sequence[Tensor], pack: int, readers: Sequence[tuple[Any, int]]) -> list[Tensor]:
-    """What preprocessing makes of a cell's output, at as many images a row as its cell wants."""
-    results = []
-    for y, (reader, wanted) in zip(
-        Projected.apply(pack, len(nodes), *nodes, *(reader[1].weight for reader, _ in readers)), readers, strict=True
-    ):
-        norm = reader[2]
-        ready = y if wanted == pack else pack_images(unpack_images(y, pack), wanted)
-        results.append(Normalised.apply(ready, norm, wanted, norm.weight, norm.bias))
-    return results
+class EdgePass:
+    """One pass through an edge: forward what the node sums up, ``factor * (scale * source + shift)``, and back."""
+
+    def __init__(self, edge: Edge, factor: Tensor | None) -> None:
+        self.edge, self.factor = edge, factor
+
+    def forward(self, x: Tensor, tensors: Sequence[Tensor], statistics: Statistics) -> tuple[list[Tensor], Tensor | None, Tensor | None]:
+        """What is kept, the source first, and its scale and shift [1, C] where there are any."""
+        edge = self.edge
+        if edge.kind is nn.Identity:
+            return [x], None, None
+        if edge.kind is FactorizedReduce:
+            return [nhwc(tensors[0]).contiguous()], None, None
+        if not edge.units:
+            pools = pool(x, edge.operation.stride, largest=edge.kind is nn.MaxPool2d, mean=edge.kind is nn.AvgPool2d)
+            return [value for value in (pools.largest, pools.mean, pools.index) if value is not None], None, None
+        scale = shift = None
+        kept: list[Tensor] = []
+        first = 0
+        for unit in edge.units:
+            own = tensors[first : first + len(unit.parameters)]
+            first += len(own)
+            y, mean, rstd, scale, shift = unit.forward(x, own, statistics, scale, shift)
+            kept = [y, mean, rstd, scale, shift, *kept]  # the last unit's first
+            x = y
+        return kept, scale, shift
+
+    def backward(
+        self, x: Tensor, gradient: Tensor, tensors: Sequence[Tensor], kept: Sequence[Tensor], state_gradient: Tensor
+    ) -> list[Tensor]:
+        """The gradients of ``tensors``; adds to that of the state."""
+        edge, factor = self.edge, self.factor
+        if edge.kind is nn.Identity:
+            state_gradient += gradient
+            return []
+        if edge.kind is FactorizedReduce:
+            of_given = gradient if factor is None else gradient * factor.view(-1, 1, 1, 1, 1)
+            return [of_given.squeeze(3).permute(0, 3, 1, 2)]
+        if not edge.units:
+            return self._pool_back(gradient, kept, state_gradient)
+        own_factors = None if factor is None else factor[None]
+        of_product, of_gradient = products([kept[0]], gradient, own_factors)
+        sums = (of_product[0], of_gradient[0])
+        gradients: list[Tensor] = []
+        for index in reversed(range(len(edge.units))):
+            unit, before = edge.units[index], index > 0
+            own = tensors[sum(len(other.parameters) for other in edge.units[:index]) :][: len(unit.parameters)]
+            source = kept[5] if before else x
+            how: dict[str, Any] = {"scale": kept[8], "shift": kept[9]} if before else {"state_gradient": state_gradient}
+            of_x, sums, of_own = unit.backward(source, own, gradient, kept[:3], sums, factor=factor, **how)
+            gradients = of_own + gradients
+            if of_x is not None:
+                gradient, kept, factor = of_x, kept[5:], None
+        return gradients
+
+    def _pool_back(self, gradient: Tensor, kept: Sequence[Tensor], state_gradient: Tensor) -> list[Tensor]:
+        is_largest = self.edge.kind is nn.MaxPool2d
+        pools = Pools(kept[0], None, kept[1], kept[0]) if is_largest else Pools(None, kept[0], None, kept[0])
+        rates = gradient.new_zeros(3, 1, gradient.shape[4])
+        rates[0 if is_largest else 1] = 1
+        nothing = gradient.new_zeros(2, 2, gradient.shape[4])
+        dtype, stride = kept[0].dtype, self.edge.operation.stride
+        pool_back(pools, stride, gradient, rates, nothing, state_gradient, dtype, factor=self.factor)
+        return []
+
+
+class FrozenCell(torch.autograd.Function):
+    """A frozen cell from its two preprocessed states [N, C, H, W] on: [N, nodes * C, H', W'].
+
+    ``tensors`` are, edge by edge, the parameters of its convolutions, or what its ``FactorizedReduce`` puts out.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, passes: Sequence[Sequence[EdgePass]], height: int, width: int, before_last: Tensor, last: Tensor, *tensors: Tensor
+    ) -> Tensor:
+        statistics, kept, counts = Statistics(True), [], []
+        images, channels = last.shape[:2]
+        nodes = last.new_empty(images, height, width, len(passes), channels)
+        for index, node in enumerate(passes):
+            sources, scales, shifts = [], [], []
+            for edge in node:
+                own, tensors = tensors[: _tensors_of(edge)], tensors[_tensors_of(edge) :]
+                of_edge, scale, shift = edge.forward(state_of(edge.edge.source, before_last, last, nodes), own, statistics)
+                sources.append(of_edge[0])
+                scales.append(last.new_ones(1, channels) if scale is None else scale)
+                shifts.append(last.new_zeros(1, channels) if shift is None else shift)
+                of_edge = [] if edge.edge.kind is nn.Identity else of_edge
+                kept += of_edge
+                counts.append(len(of_edge))
+            factors = [last.new_ones(images) if edge.factor is None else edge.factor for edge in node]
+            mix(sources, torch.stack(scales), torch.stack(shifts), torch.stack(factors), nodes[:, :, :, index : index + 1], adds=False)
+        statistics.move_running()
+        output = nodes.flatten(3).permute(0, 3, 1, 2)
+        ctx.passes, ctx.counts = passes, counts
+        ctx.save_for_backward(before_last, last, output, *kept)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+        before_last, last, output, *kept = ctx.saved_tensors
+        nodes = output.permute(0, 2, 3, 1).unflatten(3, (len(ctx.passes), -1))
+        of_nodes = torch.empty_like(nodes).copy_(gradient.permute(0, 2, 3, 1).unflatten(3, (len(ctx.passes), -1)))
+        of_inputs = [torch.zeros_like(nhwc(state)) for state in (before_last, last)]
+        of_tensors: list[Tensor] = []
+        counts = list(ctx.counts)
+        for index in reversed(range(len(ctx.passes))):
+            for edge in reversed(ctx.passes[index]):
+                count = counts.pop()
+                of_edge, kept = kept[len(kept) - count :], kept[: len(kept) - count]
+                source = edge.edge.source
+                of_state = of_inputs[source] if source < 2 else of_nodes[:, :, :, source - 2 : source - 1]
+                x = state_of(source, before_last, last, nodes)
+                of_tensors = edge.backward(x, of_nodes[:, :, :, index : index + 1], edge.edge.parameters, of_edge, of_state) + of_tensors
+        return None, None, None, *(state.squeeze(3).permute(0, 3, 1, 2) for state in of_inputs), *of_tensors
+
+
+def _tensors_of(edge: EdgePass) -> int:
+    return 1 if edge.edge.kind is FactorizedReduce else len(edge.edge.parameters)
+
+
+class ReluConvNormed(torch.autograd.Function):
+    """``ReluConvNorm`` of one by one in training: [N, C_in, H, W] -> [N, C, H, W]."""
+
+    @staticmethod
+    def forward(ctx: Any, unit: Unit, x: Tensor, *parameters: Tensor) -> Tensor:
+        statistics = Statistics(True)
+        y, mean, rstd, scale, shift = unit.forward(nhwc(x), parameters, statistics, None, None)
+        statistics.move_running()
+        result = torch.empty_like(y)
+        mix([y], scale[None], shift[None], None, result, adds=False)
+        ctx.unit = unit
+        ctx.save_for_backward(x, y, mean, rstd, *parameters)
+        return result.squeeze(3).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+        x, y, mean, rstd, *parameters = ctx.saved_tensors
+        of_result, of_x = nhwc(gradient.contiguous(memory_format=torch.channels_last)), torch.zeros_like(nhwc(x))
+        of_product, of_gradient = products([y], of_result)
+        sums = (of_product[0], of_gradient[0])
+        _, _, of_own = ctx.unit.backward(nhwc(x), parameters, of_result, (y, mean, rstd), sums, state_gradient=of_x)
+        return None, of_x.squeeze(3).permute(0, 3, 1, 2), *of_own
+
+
+def run_cell(cell: Cell, before_last: Tensor, last: Tensor) -> Tensor:
+    """What the frozen ``cell`` makes of the outputs of the two cells before, in training."""
+    states = [_preprocessed(module, x) for module, x in ((cell.preprocess_0, before_last), (cell.preprocess_1, last))]
+    nodes: Any = cell.nodes
+    passes: list[list[EdgePass]] = []
+    tensors: list[Tensor] = []
+    for node in nodes:
+        passes.append([])
+        for source, module in zip(node.sources, node.edges, strict=True):
+            edge = Edge(source, module)
+            passes[-1].append(EdgePass(edge, edge.factor(len(last), last)))
+            tensors += [edge.operation(states[source])] if edge.kind is FactorizedReduce else edge.parameters
+    stride = 2 if cell.reduces else 1
+    height, width = (-(-side // stride) for side in states[1].shape[2:])
+    return FrozenCell.apply(passes, height, width, *states, *tensors)
+
+
+def _preprocessed(module: Any, x: Tensor) -> Tensor:
+    x = x.contiguous(memory_format=torch.channels_last)
+    if not isinstance(module, ReluConvNorm):
+        return module(x).contiguous(memory_format=torch.channels_last)
+    unit = Unit(None, module[1], module[2])
+    return ReluConvNormed.apply(unit, x, *unit.parameters)

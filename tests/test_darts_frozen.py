@@ -17,7 +17,6 @@ from spaces import darts
 from spaces.darts import DartsSpace
 from spaces.darts_operations import OPERATIONS
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
-from spaces.packed_images import pack_images, unpack_images
 
 
 def make_network(architecture: dict[str, Any], dtype: torch.dtype = torch.float64, drop_path: float = 0.0, **size: Any) -> DartsSpace:
@@ -110,12 +109,3 @@ def test_the_fast_pass_is_in_float32_under_autocast() -> None:
     expected = one_step(copy.deepcopy(network), images)
     network.forward = torch.autocast("cpu", torch.bfloat16)(network.forward)
     assert_same(one_step(network, images), expected, 1e-12)
-
-
-@pytest.mark.parametrize("pack", [1, 2, 4])
-def test_packing_images(pack: int) -> None:
-    x = torch.randn(8, 3, 2, 5)
-    packed = pack_images(x, pack)
-    assert packed.shape == (8 // pack, 3 * pack, 2, 5) and packed.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(unpack_images(packed, pack), x)
-    assert torch.equal(packed[0, 3 * (pack - 1) :], x[(pack - 1) * 8 // pack])
