@@ -1,8 +1,8 @@
 """``cell_kernels.c`` as functions of tensors: see there for what each computes.
 
-Images are [N, H, W, edges, C], with channels next to one another, and images, pixels and edges at one distance each: slices of wider tensors, and ``expand`` over
-the edges where all read the same. Kernels, statistics and gradients are in float32 for images in float32 and bfloat16, in float64 for
-those in float64.
+Images are [N, H, W, edges, C], with channels next to one another, and images, pixels and edges at one distance each: slices of wider
+tensors, and ``expand`` over the edges where all read the same. Kernels, statistics and gradients are in float32 for images in float32 and
+bfloat16, in float64 for those in float64.
 """
 
 from __future__ import annotations
@@ -101,7 +101,10 @@ def convolve_back(
 
 
 def mix(sources: Sequence[Tensor], scale: Tensor, shift: Tensor, factor: Tensor | None, y: Tensor, *, adds: bool) -> None:
-    """Put into ``y``, or add to it, the sum of ``factor * (scale * source + shift)``: [sources, edges, C] and, or ``None``, [sources, N]."""
+    """Put into ``y``, or add to it, the sum of ``factor * (scale * source + shift)`` over the sources.
+
+    ``scale`` and ``shift`` are [sources, edges, C], ``factor`` is [sources, N] or ``None``.
+    """
     images, height, width, edges, channels = y.shape
     sizes = (images, height * width, edges, channels, len(sources))
     _call("mix", y.dtype, *sizes, _views(sources), scale, shift, factor, _view(y), int(adds))
@@ -118,7 +121,7 @@ def products(sources: Sequence[Tensor], gradient: Tensor, factor: Tensor | None 
 
 @dataclass
 class Pools:
-    """What ``pool`` puts out: [N, H', W', 1, C] each, ``index`` where the largest value was, ``sums`` [2, 2, C] of both and their squares."""
+    """What ``pool`` puts out: [N, H', W', 1, C] each, with the place of the largest value and the sums of both and of their squares."""
 
     largest: Tensor | None
     mean: Tensor | None
@@ -156,8 +159,9 @@ def pool_back(
     _call("pool_back", dtype, *sizes, _view(gradient), factor, rates, of_pools, *views)
 
 
-def _edge_by_edge(like: Tensor, images: int, height: int, width: int, edges: int, channels: int) -> Tensor:
+def _edge_by_edge(like: Tensor, *sizes: int) -> Tensor:
     """Room for [images, height, width, edges, channels], an image edge by edge: who works on one edge reads memory in one go."""
+    images, height, width, edges, channels = sizes
     return like.new_empty(images, edges, height, width, channels).permute(0, 2, 3, 1, 4)
 
 

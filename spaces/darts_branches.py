@@ -38,7 +38,7 @@ class Statistics:
     def settle(
         self, mean: Tensor | None, variance: Tensor | None, count: int, norms: Sequence[Any], others: Sequence[Sequence[Any]] = ()
     ) -> tuple[Tensor, Tensor]:
-        """As ``measure``, of ``count`` values whose mean and biased variance [K] are known already; not asked for are those of the batch."""
+        """As ``measure``, of ``count`` values whose mean and biased variance [K] are known; ``None`` outside training."""
         if mean is not None and variance is not None:
             size = norms[0].num_features
             batch = [*mean.split(size), *(variance * (count / (count - 1))).split(size)]

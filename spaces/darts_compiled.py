@@ -56,7 +56,7 @@ class CompiledFan:
         """Put the mixtures of state ``x`` [N, H, W, 1, C] into ``nodes`` [N, H', W', edges, C], or add them; returned is what is kept."""
         fan, edges = self.fan, len(weights)
         kept: list[Tensor] = []
-        sources, means, rstds = [], [], []
+        sources, norms = [], []
         first = 0
         for branch in fan.branches:
             own = parameters[first : first + branch.number_of_parameters]
@@ -65,17 +65,14 @@ class CompiledFan:
             mean, rstd = self._settle(sums, of_branch[0], branch.norms)
             kept += of_branch
             sources.append(of_branch[0])
-            means.append(mean)
-            rstds.append(rstd)
+            norms.append((mean, rstd))
         pools = pool(x, fan.stride)
         assert pools.largest is not None and pools.mean is not None and pools.index is not None
-        mean, rstd = self._settle_pools(pools, edges)
+        norms += zip(*self._settle_pools(pools, edges), strict=True)
+        means, rstds = (torch.stack(values) for values in zip(*norms, strict=True))
         shared = [pools.largest, pools.mean, *([x] if fan.stride == 1 else [])]
-        means = torch.cat([torch.stack(means), mean]) if means else mean
-        rstds = torch.cat([torch.stack(rstds), rstd]) if rstds else rstd
-        scale = weights.t()[self.columns].unsqueeze(2) * torch.cat(
-            [rstds, rstds.new_ones(len(self.columns) - len(rstds), *rstds.shape[1:])]
-        )
+        scale = weights.t()[self.columns].unsqueeze(2).repeat(1, 1, x.shape[4])  # of the identity, which is not normalised, as it is
+        scale[: len(rstds)] *= rstds
         shift = torch.zeros_like(scale)
         shift[: len(means)] = -means * scale[: len(means)]
         mix([*sources, *(_on_edges(source, edges) for source in shared)], scale, shift, None, nodes, adds=adds)
@@ -94,15 +91,12 @@ class CompiledFan:
             of_branches.append(kept[position : position + number])
             position += number
         sources = [*(own[0] for own in of_branches), *(_on_edges(source, edges) for source in shared)]
-        of_product, of_gradient = (sums.to(self.real) for sums in self._centred_products(sources, gradient, means))
+        of_product, of_gradient = products(sources, gradient)
         normed, columns = len(means), weights.t()[self.columns].unsqueeze(2)
-        # ``of_product`` is already of the centred sources, so that no large sums are taken from one another in ``real``.
-        rates, of_weight = norm_rates(
-            of_gradient[:normed], of_product[:normed], torch.zeros_like(means), rstds, columns[:normed], count, of_batch
-        )
-        rates[:, :, 2] -= rates[:, :, 1] * means
+        exact, of_weight = norm_rates(of_gradient[:normed], of_product[:normed], means.double(), rstds, columns[:normed], count, of_batch)
+        rates = exact.to(self.real)
         weights_gradient = torch.zeros_like(weights)
-        weights_gradient[:, self.columns] = torch.cat([of_weight, of_product[normed:]]).sum(2).t()
+        weights_gradient[:, self.columns] = torch.cat([of_weight, of_product[normed:]]).sum(2).t().to(self.real)
         gradients: list[Tensor | None] = []
         for branch, own, rate in zip(fan.branches, of_branches, rates, strict=False):
             gradients += self._convolve_back(branch, x, gradient, own, rate.contiguous(), state_gradient, learns)
@@ -115,11 +109,6 @@ class CompiledFan:
             pools = Pools(largest, average, index, means)
             pool_back(pools, fan.stride, gradient, through, tails, state_gradient, x.dtype, identity=fan.stride == 1)
         return weights_gradient, gradients
-
-    def _centred_products(self, sources: Sequence[Tensor], gradient: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
-        of_product, of_gradient = products(sources, gradient)
-        of_product[: len(means)] -= means.double() * of_gradient[: len(means)]
-        return of_product, of_gradient
 
     def _settle(self, sums: Tensor, y: Tensor, norms: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """Mean and inverse standard deviation [edges, C]."""
@@ -173,7 +162,7 @@ class CompiledFan:
             )
             if state_gradient is not None and of_corners is not None:
                 _add_corners(of_corners, state_gradient)
-            return branch.unpack([of_matrix.flatten(0, 1)[:, :, None, None]], self.real) if of_matrix is not None else []
+            return [] if of_matrix is None else list(branch.unpack([of_matrix.flatten(0, 1)[:, :, None, None]], self.real))
         packed: list[Tensor | None] = []
         y, *kept = kept
         if isinstance(branch, Separable):

@@ -65,7 +65,8 @@ class Unit:
         y, sums = convolve(x, self._convolution(parameters), scale, shift)
         weight, bias = parameters[-2:]
         count = y[..., 0, 0].numel()
-        mean, rstd = statistics.settle(*(value.to(weight.dtype).flatten() for value in moments(sums, count)), count, [self.norm])
+        mean, variance = (value.to(weight.dtype).flatten() for value in moments(sums, count))
+        mean, rstd = statistics.settle(mean, variance, count, [self.norm])
         slope = rstd * weight
         return y, mean[None], rstd[None], slope[None], (bias - mean * slope)[None]
 
@@ -91,9 +92,9 @@ class Unit:
         count = y[..., 0, 0].numel()
         rates, of_weight = norm_rates(sums[1], sums[0], mean.double(), rstd.double(), weight.double(), count, True)
         of_x, of_sums, of_taps, of_matrix = convolve_back(
-            *(x, self._convolution(parameters), gradient, y, rates.to(weight.dtype).contiguous()),
-            **{"scale": scale, "shift": shift, "factor": factor, "state_gradient": state_gradient, "want_x": scale is not None},
-        )
+            x, self._convolution(parameters), gradient, y, rates.to(weight.dtype),
+            scale=scale, shift=shift, factor=factor, state_gradient=state_gradient, want_x=scale is not None,
+        )  # fmt: skip
         assert of_matrix is not None
         own = [*([] if of_taps is None else [of_taps.transpose(0, 1)]), of_matrix[0, :, :, None, None]]
         own += [of_weight.to(weight.dtype)[0], sums[1].to(weight.dtype)[0]]
@@ -291,5 +292,6 @@ def _preprocessed(module: Any, x: Tensor) -> Tensor:
     x = x.contiguous(memory_format=torch.channels_last)
     if not isinstance(module, ReluConvNorm):
         return module(x).contiguous(memory_format=torch.channels_last)
-    unit = Unit(None, module[1], module[2])
+    layers: list[Any] = list(module)
+    unit = Unit(None, *layers[1:])
     return ReluConvNormed.apply(unit, x, *unit.parameters)
