@@ -1,4 +1,4 @@
-"""``cell_kernels.c`` as functions of tensors: see there for what each computes.
+"""The kernels of ``native/`` as functions of tensors: see there for what each computes.
 
 Images are [N, H, W, edges, C], with channels next to one another, and images, pixels and edges at one distance each: slices of wider
 tensors, and ``expand`` over the edges where all read the same. Kernels, statistics and gradients are in float32 for images in float32 and

@@ -1,4 +1,4 @@
-"""The kernels of ``cell_kernels.c``, compiled for this very processor where there is a C compiler with OpenMP: a second or two, once.
+"""The kernels in ``native/``, compiled for this very processor where there is a C compiler with OpenMP: a second or two, once.
 
 What was compiled is kept in the user's cache folder, under a name that tells source, compiler and processor apart. Where it cannot be
 compiled or loaded, nothing else is needed: cells then run on torch's own operations, at the pace that these have.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-SOURCE = Path(__file__).with_name("cell_kernels.c")
+SOURCES = Path(__file__).with_name("native")
 STORED = {torch.float32: "STORE_FLOAT32", torch.bfloat16: "STORE_BFLOAT16", torch.float64: "STORE_FLOAT64"}
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-lm")
 SECONDS = 120  # within which a compiler is done, or stuck
@@ -74,14 +74,18 @@ def _compiled(macro: str) -> Path:
     compiler = _compiler()
     # What the compiler predefines tells its version and, by -march=native, what the processor can do.
     told = _run([*compiler, *FLAGS[:3], "-dM", "-E", "-x", "c", os.devnull])
-    digest = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), told, macro.encode(), repr(FLAGS).encode()])).hexdigest()[:16]
+    digest = hashlib.sha256(b"\0".join([*(path.read_bytes() for path in _sources("*")), told, macro.encode(), repr(FLAGS).encode()])).hexdigest()[:16]
     path = _folder() / f"cell_kernels-{macro.removeprefix('STORE_').lower()}-{digest}.so"
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # several processes may do so at once: the last one's stays
             made = Path(folder) / path.name
-            _run([*compiler, *FLAGS[:5], f"-D{macro}", "-o", str(made), str(SOURCE), *FLAGS[5:]])
+            _run([*compiler, *FLAGS[:5], f"-D{macro}", "-o", str(made), *map(str, _sources("*.c")), *FLAGS[5:]])
             os.replace(made, path)
     return path
+
+
+def _sources(pattern: str) -> list[Path]:
+    return sorted(SOURCES.glob(pattern))
 
 
 def _compiler() -> list[str]:

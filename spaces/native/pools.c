@@ -1,0 +1,92 @@
+/* Pools of three by three pixels, padded by one, and the identity. */
+#include <math.h>
+
+#include "vectors.h"
+
+/* Largest value (`index`: which of the nine) and mean of the pixels inside; `sums` [2, 2, channels]: of both and of their squares. */
+int pool(long threads, long images, long height, long width, long channels, long stride, const tensor *x, const tensor *largest,
+         const tensor *mean, uint8_t *index, double *sums) {
+    long h = (height + stride - 1) / stride, w = (width + stride - 1) / stride, count = 4 * channels;
+    threads = fit(threads, images, 9.0 * images * h * w * channels);
+    double *all = calloc(threads * count, sizeof(double));
+    EACH_THREAD EACH_IMAGE for (long first = 0; first < channels; first += LANES) {
+        long some = lanes(channels, first / LANES);
+        vec sum[4] = {{0}};
+        const store *from = (const store *)x->data + n * x->image + first;
+        for (long r = 0; r < h; r++) for (long c = 0; c < w; c++) {
+            vec best = (vec){0} - INFINITY, all_of = {0};
+            mask at = {0};
+            int inside = 0;
+            for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) {
+                long row = r * stride + i - 1, column = c * stride + j - 1;
+                if (row < 0 || column < 0 || row >= height || column >= width) continue;
+                vec v = get(from + (row * width + column) * x->pixel, some);
+                mask more = (v > best) | (v != v);
+                best = (vec)(((mask)v & more) | ((mask)best & ~more));
+                at = (more & (i * 3 + j)) | (at & ~more);
+                all_of += v, inside++;
+            }
+            all_of /= (real)inside;
+            long p = r * w + c;
+            if (index) {
+                bytes narrow = __builtin_convertvector(at, bytes);
+                memcpy(index + (n * h * w + p) * channels + first, &narrow, some);
+            }
+            if (largest->data) put((store *)largest->data + n * largest->image + p * largest->pixel + first, best, some);
+            if (mean->data) put((store *)mean->data + n * mean->image + p * mean->pixel + first, all_of, some);
+            sum[0] += best, sum[1] += best * best, sum[2] += all_of, sum[3] += all_of * all_of;
+        }
+        for (int i = 0; i < 4; i++) add_sums(all + t * count + i * channels + first, sum[i], some);
+    }
+    total(all, threads, count);
+    memcpy(sums, all, count * sizeof(double));
+    free(all);
+    return 0;
+}
+
+/* Adds to `state_gradient` what comes back through both pools and the identity (stride 1): the gradient of each is
+ * the sum over edges of rate[edge] * factor[image] * g, for the pools plus a * pool + b; `rates` [3, edges, channels], `of_pools` [2, 2, channels]. */
+int pool_back(long threads, long images, long height, long width, long channels, long stride, long edges, const tensor *g, const real *factor,
+              const real *rates, const real *of_pools, const tensor *largest, const tensor *mean, const uint8_t *index, long identity,
+              const tensor *state_gradient) {
+    long h = (height + stride - 1) / stride, w = (width + stride - 1) / stride, row = width + 2, plane = row * (height + 2);
+    threads = fit(threads, images, (double)images * h * w * channels * (9 + edges));
+    EACH_THREAD {
+        vec *back = own(plane);
+        EACH_IMAGE for (long first = 0; first < channels; first += LANES) {
+            long some = lanes(channels, first / LANES);
+            vec tail[4];
+            for (int i = 0; i < 4; i++) tail[i] = get_real(of_pools + i * channels + first, some);
+            memset(back, 0, plane * sizeof(vec));
+            for (long r = 0; r < h; r++) for (long c = 0; c < w; c++) {
+                long p = r * w + c;
+                vec through[3] = {{0}};
+                for (long e = 0; e < edges; e++) {
+                    vec v = get_real((const real *)g->data + n * g->image + p * g->pixel + e * g->edge + first, some);
+                    for (int i = 0; i < 3; i++) through[i] += v * get_real(rates + (i * edges + e) * channels + first, some);
+                }
+                if (factor) for (int i = 0; i < 3; i++) through[i] *= factor[n];
+                vec *at = back + r * stride * row + c * stride;
+                if (identity) at[row + 1] += through[2];
+                if (largest->data) {
+                    through[0] += tail[0] * get((const store *)largest->data + n * largest->image + p * largest->pixel + first, some) + tail[1];
+                    bytes narrow = {0};
+                    memcpy(&narrow, index + (n * h * w + p) * channels + first, some);
+                    mask which = __builtin_convertvector(narrow, mask);
+                    for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) at[i * row + j] += where(which == i * 3 + j, through[0]);
+                }
+                if (mean->data) {
+                    long rows = 3 - (r == 0) - (r * stride + 1 >= height), columns = 3 - (c == 0) - (c * stride + 1 >= width);
+                    through[1] += tail[2] * get((const store *)mean->data + n * mean->image + p * mean->pixel + first, some) + tail[3];
+                    through[1] /= (real)(rows * columns);
+                    for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) at[i * row + j] += through[1];
+                }
+            }
+            for (long r = 0; r < height; r++) for (long c = 0; c < width; c++) {
+                real *to = (real *)state_gradient->data + n * state_gradient->image + (r * width + c) * state_gradient->pixel + first;
+                put_real(to, get_real(to, some) + back[(r + 1) * row + c + 1], some);
+            }
+        }
+    }
+    return 0;
+}

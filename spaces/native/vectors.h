@@ -1,0 +1,121 @@
+#pragma once
+/* What a DARTS cell consists of, each in one pass over memory: compiled by spaces/compiled.py on first use.
+ *
+ * Tensors are [images, height, width, edges, channels] with a distance between images, pixels and edges (0: all edges read the same), so
+ * that a slice of a wider tensor is one too. They are stored as `store`, computed with and summed as `real`. One image at a time is worked
+ * on in a thread's own memory, in planes of LANES channels: what lies between two passes never leaves the cache. Sums over a batch go by
+ * image within a thread and then by thread, so the same number of threads gives the same result.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define LANES 8
+#define TILE 128 /* pixels that are summed at a time */
+#define INLINE static inline __attribute__((always_inline))
+#define EACH_THREAD _Pragma("omp parallel for num_threads(threads) schedule(static, 1)") for (long t = 0; t < threads; t++)
+#define EACH_STRIP for (long r = 0, rows, some_pixels; r < z->out_height && (rows = z->out_height - r < z->rows ? z->out_height - r : z->rows, \
+                        some_pixels = rows * z->out_width); r += rows)
+#define EACH_IMAGE for (long n = t * images / threads; n < (t + 1) * images / threads; n++)
+
+#if defined(STORE_FLOAT64)
+typedef double real;
+typedef double store;
+typedef int64_t mask __attribute__((vector_size(LANES * 8)));
+#else
+typedef float real;
+typedef int32_t mask __attribute__((vector_size(LANES * 4)));
+#if defined(STORE_BFLOAT16)
+typedef uint16_t store;
+#else
+typedef float store;
+#endif
+#endif
+typedef real vec __attribute__((vector_size(LANES * sizeof(real))));
+typedef uint8_t bytes __attribute__((vector_size(LANES)));
+
+/* A tensor as the caller sees it: distances in elements from one image, pixel and edge to the next. */
+typedef struct { void *data; long image, pixel, edge; } tensor;
+
+/* ---- loads and stores: `n` of LANES channels, the others are 0 ---- */
+
+/* The rare last lanes of a tensor are dealt with apart, or the compiler would keep every vector in memory. */
+#define APART static __attribute__((noinline, cold, unused))
+APART vec get_some_real(const real *from, long n) {
+    vec v = {0};
+    for (long i = 0; i < n; i++) v[i] = from[i];
+    return v;
+}
+APART void put_some_real(real *to, vec v, long n) { for (long i = 0; i < n; i++) to[i] = v[i]; }
+INLINE vec get_real(const real *from, long n) {
+    vec v;
+    if (__builtin_expect(n != LANES, 0)) return get_some_real(from, n);
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+INLINE void put_real(real *to, vec v, long n) {
+    if (__builtin_expect(n != LANES, 0)) put_some_real(to, v, n);
+    else memcpy(to, &v, sizeof v);
+}
+#if defined(STORE_BFLOAT16)
+typedef uint16_t halves __attribute__((vector_size(LANES * 2)));
+typedef uint32_t words __attribute__((vector_size(LANES * 4)));
+APART halves get_some(const store *from, long n) {
+    halves h = {0};
+    for (long i = 0; i < n; i++) h[i] = from[i];
+    return h;
+}
+APART void put_some(store *to, halves h, long n) { for (long i = 0; i < n; i++) to[i] = h[i]; }
+INLINE vec get(const store *from, long n) {
+    halves h;
+    if (__builtin_expect(n != LANES, 0)) h = get_some(from, n);
+    else memcpy(&h, from, sizeof h);
+#if defined(__AVX2__) /* gcc widens such a vector in halves */
+    return (vec)((words)_mm256_cvtepu16_epi32((__m128i)h) << 16);
+#else
+    return (vec)(__builtin_convertvector(h, words) << 16);
+#endif
+}
+INLINE void put(store *to, vec v, long n) { /* to the nearest, ties to even; what is no number stays none */
+#if defined(__AVX512BF16__) && defined(__AVX512VL__)
+    halves h = (halves)_mm256_cvtneps_pbh((__m256)v);
+#else
+    words u = (words)v, rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16, none = (words)(v != v);
+    halves h = __builtin_convertvector((rounded & ~none) | (none & 0x7fc0), halves);
+#endif
+    if (__builtin_expect(n != LANES, 0)) put_some(to, h, n);
+    else memcpy(to, &h, sizeof h);
+}
+#else
+INLINE vec get(const store *from, long n) { return get_real(from, n); }
+INLINE void put(store *to, vec v, long n) { put_real(to, v, n); }
+#endif
+INLINE long lanes(long channels, long block) { return channels - block * LANES < LANES ? channels - block * LANES : LANES; }
+INLINE vec where(mask condition, vec v) { return (vec)((mask)v & condition); }
+INLINE vec rectified(vec v) { return where(~(v <= (vec){0}), v); } /* what is no number stays none, as in torch */
+
+/* ---- memory of a thread's own, and sums over threads ---- */
+
+static __thread vec *own_memory;
+static __thread size_t own_size;
+
+static inline vec *own(size_t vectors) {
+    if (vectors > own_size) {
+        free(own_memory);
+        own_memory = aligned_alloc(64, (vectors * sizeof(vec) + 63) / 64 * 64);
+        own_size = own_memory ? vectors : 0;
+    }
+    return own_memory;
+}
+/* As many threads as the work is worth, in multiply-adds: to start one costs as much as some ten thousand of them. */
+static inline long fit(long threads, long images, double work) {
+    long most = work / 500000 < images ? (long)(work / 500000) : images;
+    return threads < most ? threads : most < 1 ? 1 : most;
+}
+static inline void add_sums(double *to, vec v, long n) { for (long i = 0; i < n; i++) to[i] += v[i]; }
+static inline void total(double *all, long threads, long count) {
+    for (long t = 1; t < threads; t++) for (long i = 0; i < count; i++) all[i] += all[t * count + i];
+}
