@@ -74,7 +74,9 @@ def _compiled(macro: str) -> Path:
     compiler = _compiler()
     # What the compiler predefines tells its version and, by -march=native, what the processor can do.
     told = _run([*compiler, *FLAGS[:3], "-dM", "-E", "-x", "c", os.devnull])
-    digest = hashlib.sha256(b"\0".join([*(path.read_bytes() for path in _sources("*")), told, macro.encode(), repr(FLAGS).encode()])).hexdigest()[:16]
+    digest = hashlib.sha256(
+        b"\0".join([*(path.read_bytes() for path in _sources("*")), told, macro.encode(), repr(FLAGS).encode()])
+    ).hexdigest()[:16]
     path = _folder() / f"cell_kernels-{macro.removeprefix('STORE_').lower()}-{digest}.so"
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # several processes may do so at once: the last one's stays

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spaces import darts_kernels as kernels
+from spaces.compiled import kernels_for, why_not, without_compiled_kernels
 from spaces.darts import Cell, DartsSpace
 from spaces.darts_branches import Statistics
+from spaces.darts_compiled import CompiledFan, nhwc
+from spaces.darts_fused import FusedCell
 from strategies import StrategyError
 from strategies.darts import DartsStrategy
 from strategies.supernet_modules import MixedForm
@@ -26,6 +29,18 @@ IMAGES, CHANNELS, MOMENTUM, EPS = 3, 4, 0.1, 1e-5
 def seeded() -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(params=["compiled", "torch"])
+def operations_of(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The fused cell's two ways to compute."""
+    if request.param == "torch":
+        with without_compiled_kernels():
+            yield
+    elif kernels_for(torch.float32) is None:
+        pytest.skip(f"no compiled kernels here: {why_not()}")
+    else:
         yield
 
 
@@ -154,6 +169,7 @@ def group_of(name: str) -> str:
     return "alphas" if "/" in name else name.rpartition(".")[2] if "." in name else name
 
 
+@pytest.mark.usefixtures("operations_of")
 @pytest.mark.parametrize("kind", ["normal", "reduce"])
 @pytest.mark.parametrize(
     ("num_nodes", "none", "size"), [(2, False, (8, 8)), (3, True, (7, 10)), (4, False, (9, 9)), (5, True, (5, 6)), (1, False, (31, 4))]
@@ -163,6 +179,7 @@ def test_the_fused_cell_is_the_papers(kind: str, num_nodes: int, none: bool, siz
     compare(kind, num_nodes, none, size, torch.float32, 1e-4)
 
 
+@pytest.mark.usefixtures("operations_of")
 @pytest.mark.parametrize("kind", ["normal", "reduce"])
 def test_in_evaluation_too(kind: str) -> None:
     compare(kind, 3, False, (7, 8), torch.float64, 1e-9, training=False)
@@ -238,6 +255,7 @@ def search(supernet: str, steps: int) -> tuple[dict[str, Tensor], dict[str, Tens
     return ({label: alpha.detach() for label, alpha in alphas.items()}, {name: weight.detach() for name, weight in weights.items()})
 
 
+@pytest.mark.usefixtures("operations_of")
 def test_a_search_of_twenty_steps_ends_at_the_same_alphas() -> None:
     (fused, fused_weights), (stock, stock_weights) = search("fused", 20), search("stock", 20)
     assert max((alpha.softmax(0) - 1 / len(alpha)).abs().max().item() for alpha in stock.values()) > 0.05, "the search has gone somewhere"
@@ -248,6 +266,7 @@ def test_a_search_of_twenty_steps_ends_at_the_same_alphas() -> None:
         assert torch.allclose(fused_weights[name], weight, rtol=1e-7, atol=1e-9), name
 
 
+@pytest.mark.usefixtures("operations_of")
 def test_half_precision_keeps_statistics_in_float32_and_alphas_apart() -> None:
     outcomes = {}
     for dtype in (torch.float32, torch.bfloat16):
@@ -265,6 +284,7 @@ def test_half_precision_keeps_statistics_in_float32_and_alphas_apart() -> None:
         assert 0 < (exact - rounded).norm() < 0.2 * exact.norm()
 
 
+@pytest.mark.usefixtures("operations_of")
 def test_a_step_of_alpha_below_the_resolution_of_bfloat16_is_felt() -> None:
     x = torch.randn(IMAGES, CHANNELS, 6, 6).to(memory_format=torch.channels_last)
     fused = make_cell("normal", 1, False, torch.float32).differentiable_form()
@@ -273,10 +293,22 @@ def test_a_step_of_alpha_below_the_resolution_of_bfloat16_is_felt() -> None:
         mixing = {label: torch.full((7,), 1 / 7) for label in fused.choices}
         for weights in mixing.values():
             weights[2] += step  # the skip connection
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs.append(fused.fans[0](x.bfloat16(), torch.stack([mixing["normal/edge_0_2"]]), Statistics(training=True)).float())
+        outputs.append(first_fan(fused, x.bfloat16(), mixing["normal/edge_0_2"]).float())
     moved = ((outputs[1] - outputs[0]) * x).sum() / (x * x).sum()
     assert moved.item() == pytest.approx(2e-4, rel=0.5)
+
+
+def first_fan(fused: FusedCell, x: Tensor, weights: Tensor) -> Tensor:
+    """What the first node gets from the first state alone, by whichever operations are in use."""
+    fan, statistics = fused.fans[0], Statistics(training=True)
+    if kernels_for(x.dtype) is None:
+        with torch.autocast("cpu", torch.bfloat16):
+            return fan(x, weights[None], statistics)
+    nodes = nhwc(torch.empty_like(x))
+    parameters = [parameter for branch in fan.branches for parameter in branch.parameters()]
+    with torch.no_grad():
+        CompiledFan(fan, statistics, torch.float32).forward(nhwc(x), weights[None], parameters, nodes, False)
+    return nodes.squeeze(3).permute(0, 3, 1, 2)
 
 
 # --- kernels -----------------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,173 @@
+"""The compiled kernels: when they are made and when not, and what they do at the edges: odd channels, ties, NaN, threads."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from spaces import cell_kernels as kernels
+from spaces.compiled import STORED, VARIABLE, kernels_for, why_not, without_compiled_kernels
+
+ROOT = Path(__file__).parents[1]
+HERE = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
+ASK = "import torch; from spaces.compiled import kernels_for, why_not; print(kernels_for(torch.float32) is not None, why_not())"
+
+
+def ask(**variables: str) -> str:
+    """What a new process says of its kernels."""
+    environment = {**os.environ, **variables}
+    done = subprocess.run([sys.executable, "-c", ASK], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200, check=True)
+    return done.stdout.strip()
+
+
+def program(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+# --- when there are kernels ------------------------------------------------------------------------------------------------------------
+
+
+@HERE
+def test_they_are_compiled_once_and_kept(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    compiler = program(tmp_path / "compiler", f'case "$*" in *-shared*-o*) echo x >> {count};; esac\nexec cc "$@"')
+    for _ in range(2):
+        assert ask(XDG_CACHE_HOME=str(tmp_path / "cache"), CC=compiler) == "True None"
+    assert count.read_text() == "x\n"
+    (kept,) = (tmp_path / "cache" / "retiarius").iterdir()
+    assert kept.suffix == ".so" and kept.parent.stat().st_mode & 0o077 == 0, "nobody else may write what is run"
+
+
+@pytest.mark.parametrize(
+    ("compiler", "complaint"),
+    [
+        ("exit 1", "failed: no word of it"),
+        ("echo 'fatal: no OpenMP' >&2; exit 4", "failed: fatal: no OpenMP"),
+        ('while [ "$1" != -o ] && [ $# -gt 0 ]; do shift; done; [ -z "$2" ] || echo no library > "$2"', "file too short"),
+    ],
+)
+def test_a_compiler_that_fails_is_named_and_nothing_else_is_lost(compiler: str, complaint: str, tmp_path: Path) -> None:
+    path = program(tmp_path / "compiler", compiler)
+    said = ask(CC=path, XDG_CACHE_HOME=str(tmp_path))
+    assert said.startswith("False ") and complaint in said
+
+
+def test_without_a_compiler_they_are_missed_with_a_word(tmp_path: Path) -> None:
+    assert ask(CC="", PATH=str(tmp_path)) == "False no C compiler: cc, gcc and clang not found"
+    assert ask(CC="no-such-cc") == "False no C compiler: no-such-cc not found"
+
+
+def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "torch")
+    assert kernels_for(torch.float32) is None and why_not() == "switched off by RETIARIUS_KERNELS=torch"
+    monkeypatch.delenv(VARIABLE)
+    with without_compiled_kernels():
+        assert kernels_for(torch.float32) is None
+    assert kernels_for(torch.float16) is None and why_not(torch.float16) == "none are made for float16"
+
+
+@HERE
+def test_where_the_cache_may_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert ask(XDG_CACHE_HOME=str(tmp_path / "file")) == "True None"
+
+
+# --- what they compute at the edges ------------------------------------------------------------------------------------------------------
+
+
+def images(*sizes: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*sizes, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
+
+
+def as_torch_has_them(x: Tensor) -> Tensor:
+    """[N, H, W, 1, C] -> [N, C, H, W]."""
+    return x.squeeze(3).permute(0, 3, 1, 2)
+
+
+@HERE
+@pytest.mark.parametrize("channels", [1, 3, 8, 11, 16])
+@pytest.mark.parametrize(("size", "dilation", "stride"), [(3, 1, 1), (5, 1, 2), (3, 2, 2), (5, 2, 1)])
+def test_convolutions_of_any_number_of_channels(channels: int, size: int, dilation: int, stride: int) -> None:
+    x = images(3, 7, 6, 1, channels)
+    taps, matrix = images(2, channels, size, size), images(2, channels + 2, channels)
+    y, sums = kernels.convolve(x.expand(-1, -1, -1, 2, -1), kernels.Convolution(taps, matrix, dilation, stride))
+    for edge in range(2):
+        active = as_torch_has_them(x).relu()
+        inner = functional.conv2d(active, taps[edge, :, None], None, stride, dilation * (size // 2), dilation, groups=channels)
+        expected = functional.conv2d(inner, matrix[edge, :, :, None, None])
+        assert torch.allclose(as_torch_has_them(y[:, :, :, edge : edge + 1]), expected, rtol=1e-12, atol=1e-12)
+        assert torch.allclose(sums[edge], torch.stack([expected.sum((0, 2, 3)), expected.square().sum((0, 2, 3))]), rtol=1e-12, atol=1e-11)
+
+
+@HERE
+@pytest.mark.parametrize("dtype", STORED)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_pools_are_torchs_with_ties_and_nan(dtype: torch.dtype, stride: int) -> None:
+    x = images(2, 7, 5, 1, 9).mul(2).round().to(dtype)  # ties abound
+    x[0, 3, 3, 0, 1] = float("nan")
+    pools = kernels.pool(x, stride)
+    assert pools.largest is not None and pools.mean is not None
+    plain = as_torch_has_them(x).double().requires_grad_()
+    largest = functional.max_pool2d(plain, 3, stride, 1)
+    mean = functional.avg_pool2d(plain, 3, stride, 1, count_include_pad=False)
+    assert torch.equal(as_torch_has_them(pools.largest).double().nan_to_num(99), largest.nan_to_num(99))
+    tolerance = 1e-2 if dtype == torch.bfloat16 else 1e-6
+    assert torch.allclose(as_torch_has_them(pools.mean).double(), mean, rtol=tolerance, atol=1e-6, equal_nan=True)
+
+    gradient = images(*pools.mean.shape).float() if dtype != torch.float64 else images(*pools.mean.shape)
+    of_state, rates = torch.zeros_like(x, dtype=gradient.dtype), torch.ones(3, 1, 9, dtype=gradient.dtype)
+    kernels.pool_back(pools, stride, gradient, rates, torch.zeros(2, 2, 9, dtype=gradient.dtype), of_state, dtype)
+    of_pools = torch.autograd.grad((largest, mean), plain, 2 * [as_torch_has_them(gradient).double()])[0]
+    clean = [0, *range(2, 9)]  # the channel with a NaN has one in its pools, and 0 times that in ``of_pools``
+    assert torch.allclose(as_torch_has_them(of_state)[:, clean].double(), of_pools[:, clean], atol=1e-5)
+
+
+@HERE
+def test_bfloat16_is_rounded_as_torch_rounds() -> None:
+    x = torch.cat([images(4000, dtype=torch.float32), torch.tensor([1 + 2**-8, 1 + 3 * 2**-8, 3e38, float("inf"), float("nan"), -0.0])])
+    x = torch.cat([x, x.new_zeros(-len(x) % 8)]).view(1, 1, -1, 1, 8)
+    y = torch.empty_like(x, dtype=torch.bfloat16)
+    # 1 * high + 1 * low, each a number of bfloat16, is x to 16 bits of its mantissa; put out it is rounded once.
+    high = x.bfloat16()
+    low = (x - high.float()).nan_to_num(0, 0, 0).bfloat16()
+    ones = torch.ones(2, 1, 8)
+    kernels.mix([high, low], ones, torch.zeros_like(ones), None, y, adds=False)
+    assert torch.equal(y.nan_to_num(7), (high.float() + low.float()).bfloat16().nan_to_num(7)) and y.isnan().sum() == 1
+
+
+@HERE
+def test_the_same_again_and_nearly_the_same_on_other_numbers_of_threads() -> None:
+    x, convolution = (
+        images(5, 16, 16, 2, 16, dtype=torch.float32),
+        kernels.Convolution(images(2, 16, 5, 5).float(), images(2, 16, 16).float()),
+    )
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 2, 7):
+            torch.set_num_threads(threads)
+            y, sums = kernels.convolve(x, convolution)
+            rates = torch.tensor([0.5, 0.1, 0.2]).view(1, 3, 1).repeat(2, 1, 16)
+            _, _, taps, matrix = kernels.convolve_back(x, convolution, torch.ones_like(y), y, rates, want_x=True)
+            assert taps is not None and matrix is not None
+            results.append((y, sums, taps, matrix))
+    finally:
+        torch.set_num_threads(before)
+    for one, two, again, seven in zip(*results, strict=True):
+        assert torch.equal(two, again)
+        assert torch.allclose(one, two, rtol=1e-4, atol=1e-4 * one.abs().max().item())
+        assert torch.allclose(one, seven, rtol=1e-4, atol=1e-4 * one.abs().max().item())
+
+
+def test_images_at_no_one_distance_are_refused() -> None:
+    with pytest.raises(ValueError, match="no one distance between pixels"):
+        kernels.products([images(2, 4, 4, 1, 8)[:, :, :3]], images(2, 4, 3, 1, 8))
