@@ -77,6 +77,7 @@ def convolve_back(
     shift: Tensor | None = None,
     factor: Tensor | None = None,
     state_gradient: Tensor | None = None,
+    adds: bool = True,
     want_x: bool = False,
     want_kernels: bool = True,
 ) -> tuple[Tensor | None, Tensor, Tensor | None, Tensor | None]:
@@ -84,7 +85,7 @@ def convolve_back(
 
     ``rates`` [edges, 3, C_out], ``factor`` [N] or ``None``. Returned are, where ``want_x``, the gradient of ``scale * x + shift``, with the
     sums [edges, 2, C_in] of it and of it times x, and, where ``want_kernels``, those of ``taps`` and ``matrix``. The gradient of an x that
-    has one edge or is read by all is added to ``state_gradient`` [N, H, W, 1, C_in] where that is given.
+    has one edge or is read by all is added to ``state_gradient`` [N, H, W, 1, C_in] where that is given; not ``adds``: put there.
     """
     taps, matrix = convolution.taps, convolution.matrix
     edges, _, c_in = matrix.shape
@@ -95,7 +96,7 @@ def convolve_back(
     shape = convolution.shape(x)
     _call(
         *("convolve_back", x.dtype, ctypes.byref(shape), _view(x), scale, shift, taps, matrix, _view(gradient), factor, _view(y), rates),
-        *(_view(x_gradient), _view(state_gradient), sums, taps_gradient, matrix_gradient),
+        *(_view(x_gradient), _view(state_gradient), int(adds), sums, taps_gradient, matrix_gradient),
     )
     return x_gradient, sums, taps_gradient, matrix_gradient
 

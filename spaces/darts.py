@@ -9,6 +9,7 @@ concatenation of its nodes. All normal cells share their labels, and so do both 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import nni.nas.nn.pytorch as nas
@@ -205,6 +206,11 @@ class DartsSpace(nas.ModelSpace):
                 self.auxiliary_head = AuxiliaryHead(c_last, num_classes)
         self.num_nodes, self.auxiliary_after = num_nodes, reductions[1]
         self.classifier = nn.Linear(c_last, num_classes)
+
+    @cached_property
+    def norms(self) -> list[nn.BatchNorm2d]:
+        """Those of the cells, which are asked before every pass."""
+        return [module for module in self.cells.modules() if isinstance(module, nn.BatchNorm2d)]
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         if not runs_fast(self, images):

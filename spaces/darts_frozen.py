@@ -34,11 +34,7 @@ def runs_fast(space: Any, images: Tensor) -> bool:
         and images.device.type == "cpu"
         and images.dtype.itemsize > 2
         and kernels_for(images.dtype) is not None
-        and all(
-            module.affine and module.track_running_stats and module.momentum is not None and module.training
-            for module in space.cells.modules()
-            if isinstance(module, nn.BatchNorm2d)
-        )
+        and all(norm.affine and norm.track_running_stats and norm.momentum is not None and norm.training for norm in space.norms)
     )
 
 
@@ -82,8 +78,9 @@ class Unit:
         shift: Tensor | None = None,
         factor: Tensor | None = None,
         state_gradient: Tensor | None = None,
+        adds: bool = True,
     ) -> tuple[Tensor | None, tuple[Tensor, Tensor], list[Tensor]]:
-        """From the gradient of what is normalised: that of x, with its sums, unless it is added to ``state_gradient``, and the parameters'.
+        """From the gradient of what is normalised: that of x, with its sums, unless it goes to ``state_gradient``, and the parameters'.
 
         ``sums`` [1, C] are those of the gradient times y and of the gradient, as ``products`` gives them.
         """
@@ -93,7 +90,7 @@ class Unit:
         rates, of_weight = norm_rates(sums[1], sums[0], mean.double(), rstd.double(), weight.double(), count, True)
         of_x, of_sums, of_taps, of_matrix = convolve_back(
             x, self._convolution(parameters), gradient, y, rates.to(weight.dtype),
-            scale=scale, shift=shift, factor=factor, state_gradient=state_gradient, want_x=scale is not None,
+            scale=scale, shift=shift, factor=factor, state_gradient=state_gradient, adds=adds, want_x=scale is not None,
         )  # fmt: skip
         assert of_matrix is not None
         own = [*([] if of_taps is None else [of_taps.transpose(0, 1)]), of_matrix[0, :, :, None, None]]
@@ -264,10 +261,10 @@ class ReluConvNormed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         x, y, mean, rstd, *parameters = ctx.saved_tensors
-        of_result, of_x = nhwc(gradient.contiguous(memory_format=torch.channels_last)), torch.zeros_like(nhwc(x))
+        of_result, of_x = nhwc(gradient.contiguous(memory_format=torch.channels_last)), torch.empty_like(nhwc(x))
         of_product, of_gradient = products([y], of_result)
         sums = (of_product[0], of_gradient[0])
-        _, _, of_own = ctx.unit.backward(nhwc(x), parameters, of_result, (y, mean, rstd), sums, state_gradient=of_x)
+        _, _, of_own = ctx.unit.backward(nhwc(x), parameters, of_result, (y, mean, rstd), sums, state_gradient=of_x, adds=False)
         return None, of_x.squeeze(3).permute(0, 3, 1, 2), *of_own
 
 

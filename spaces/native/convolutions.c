@@ -192,11 +192,11 @@ int convolve(long threads, const shape *s, const tensor *x, const real *scale, c
 /* The gradients of `convolve`, given that of y as rate[0] * factor[image] * g + rate[1] * y + rate[2], `rates` [edges, 3, out].
  *
  * Either `x_gradient`, of scale * x + shift on every edge, is put, with `sums` [edges, 2, in] of it and of it times x; or `state_gradient`,
- * which has no edges, is added to. `taps_gradient` and `matrix_gradient` may be NULL: then they are not computed. Gradients are real.
+ * which has no edges, is put or, where `adds`, added to. `taps_gradient` and `matrix_gradient` may be NULL: then they are not computed. Gradients are real.
  */
 int convolve_back(long threads, const shape *s, const tensor *x, const real *scale, const real *shift, const real *taps, const real *matrix,
                   const tensor *g, const real *factor, const tensor *y, const real *rates, const tensor *x_gradient,
-                  const tensor *state_gradient, double *sums, real *taps_gradient, real *matrix_gradient) {
+                  const tensor *state_gradient, long adds, double *sums, real *taps_gradient, real *matrix_gradient) {
     sizes z_ = sizes_of(s), *z = &z_;
     long images = s->images, ins = z->in_blocks, outs = z->out_blocks, area = s->height * s->width, count = s->edges * 2 * s->channels_in;
     threads = fit(threads, images, 2 * work_of(s, z));
@@ -256,7 +256,7 @@ int convolve_back(long threads, const shape *s, const tensor *x, const real *sca
                     if (e < s->edges - 1) continue;
                     real *to = (real *)state_gradient->data + n * state_gradient->image + b * LANES;
                     for (long r = 0; r < s->height; r++) for (long c = 0; c < s->width; c++, to += state_gradient->pixel)
-                        put_real(to, get_real(to, some) + where(active[r * z->row + c] > (vec){0}, sum[r * s->width + c]), some);
+                        put_real(to, (adds ? get_real(to, some) : (vec){0}) + where(active[r * z->row + c] > (vec){0}, sum[r * s->width + c]), some);
                 } else {
                     vec sum = {0}, product = {0};
                     const store *xs = (const store *)x->data + n * x->image + e * x->edge + b * LANES;
