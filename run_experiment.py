@@ -117,6 +117,8 @@ class Experiment:
         if self.table is None:
             self._prepare_training()
         self.space_class = space_entry(self.space_name).load()
+        if self.device is not None and self.device.type == "cpu" and hasattr(self.space_class, "kernels_note"):
+            self.screen.say(self.space_class.kernels_note(self.precision))
         if self.data.num_classes is not None:
             self.space_arguments = {**self.space_arguments, "num_classes": self.data.num_classes}
         self.precision_name = str(self.precision).removeprefix("torch.")

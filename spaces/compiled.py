@@ -61,6 +61,14 @@ def why_not(dtype: torch.dtype = torch.float32) -> str | None:
     return library if isinstance(library, str) else None
 
 
+def kernels_note(dtype: torch.dtype = torch.float32) -> str:
+    """By what cells are computed on a CPU, in one line for people."""
+    reason = why_not(dtype)
+    return (
+        "cells run on kernels compiled for this processor" if reason is None else f"cells run on torch's operations, more slowly: {reason}"
+    )
+
+
 @lru_cache(maxsize=8)
 def _library(dtype: torch.dtype) -> ctypes.CDLL | str:
     try:

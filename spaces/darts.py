@@ -22,6 +22,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from spaces import SpaceError
+from spaces.compiled import kernels_note
 from spaces.darts_frozen import run_cell, runs_fast
 from spaces.darts_fused import FusedCell
 from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm, candidate_names
@@ -258,6 +259,8 @@ class DartsSpace(nas.ModelSpace):
                 node = int(name.removeprefix("inputs_"))
                 texts[kind].append(" + ".join(f"{architecture[edge_label(kind, source, node)]}({source})" for source in sources))
         return {kind: "; ".join(nodes) for kind, nodes in texts.items()}
+
+    kernels_note = staticmethod(kernels_note)
 
     @staticmethod
     def default_architecture() -> dict[str, Any] | None:

@@ -3,6 +3,17 @@
 
 #include "vectors.h"
 
+INLINE bytes get_bytes(const uint8_t *from, long n) {
+    bytes v = {0};
+    if (n == LANES) memcpy(&v, from, sizeof v);
+    else for (long i = 0; i < n; i++) v[i] = from[i];
+    return v;
+}
+INLINE void put_bytes(uint8_t *to, bytes v, long n) {
+    if (n == LANES) memcpy(to, &v, sizeof v);
+    else for (long i = 0; i < n; i++) to[i] = v[i];
+}
+
 /* Largest value (`index`: which of the nine) and mean of the pixels inside; `sums` [2, 2, channels]: of both and of their squares. */
 int pool(long threads, long images, long height, long width, long channels, long stride, const tensor *x, const tensor *largest,
          const tensor *mean, uint8_t *index, double *sums) {
@@ -30,7 +41,7 @@ int pool(long threads, long images, long height, long width, long channels, long
             long p = r * w + c;
             if (index) {
                 bytes narrow = __builtin_convertvector(at, bytes);
-                memcpy(index + (n * h * w + p) * channels + first, &narrow, some);
+                put_bytes(index + (n * h * w + p) * channels + first, narrow, some);
             }
             if (largest->data) put((store *)largest->data + n * largest->image + p * largest->pixel + first, best, some);
             if (mean->data) put((store *)mean->data + n * mean->image + p * mean->pixel + first, all_of, some);
@@ -70,9 +81,7 @@ int pool_back(long threads, long images, long height, long width, long channels,
                 if (identity) at[row + 1] += through[2];
                 if (largest->data) {
                     through[0] += tail[0] * get((const store *)largest->data + n * largest->image + p * largest->pixel + first, some) + tail[1];
-                    bytes narrow = {0};
-                    memcpy(&narrow, index + (n * h * w + p) * channels + first, some);
-                    mask which = __builtin_convertvector(narrow, mask);
+                    mask which = __builtin_convertvector(get_bytes(index + (n * h * w + p) * channels + first, some), mask);
                     for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) at[i * row + j] += where(which == i * 3 + j, through[0]);
                 }
                 if (mean->data) {

@@ -50,15 +50,24 @@ APART vec get_some_real(const real *from, long n) {
     return v;
 }
 APART void put_some_real(real *to, vec v, long n) { for (long i = 0; i < n; i++) to[i] = v[i]; }
+typedef real half __attribute__((vector_size(LANES / 2 * sizeof(real)))); /* four channels are no rare case */
 INLINE vec get_real(const real *from, long n) {
-    vec v;
-    if (__builtin_expect(n != LANES, 0)) return get_some_real(from, n);
-    memcpy(&v, from, sizeof v);
-    return v;
+    if (__builtin_expect(n == LANES, 1)) {
+        vec v;
+        memcpy(&v, from, sizeof v);
+        return v;
+    }
+    if (n != LANES / 2) return get_some_real(from, n);
+    half h;
+    memcpy(&h, from, sizeof h);
+    return (vec){h[0], h[1], h[2], h[3]};
 }
 INLINE void put_real(real *to, vec v, long n) {
-    if (__builtin_expect(n != LANES, 0)) put_some_real(to, v, n);
-    else memcpy(to, &v, sizeof v);
+    if (__builtin_expect(n == LANES, 1)) memcpy(to, &v, sizeof v);
+    else if (n == LANES / 2) {
+        half h = {v[0], v[1], v[2], v[3]};
+        memcpy(to, &h, sizeof h);
+    } else put_some_real(to, v, n);
 }
 #if defined(STORE_BFLOAT16)
 typedef uint16_t halves __attribute__((vector_size(LANES * 2)));
