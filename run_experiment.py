@@ -134,7 +134,7 @@ class Experiment:
         precision = settings.precision
         if precision == "auto":
             # A measurement may come out otherwise the second time; a run that is gone on with keeps its precision. A supernet on a CPU is
-            # bound by memory and by depthwise convolutions: bfloat16 gains a tenth there, where dense convolutions gain several times.
+            # bound by memory and by depthwise convolutions: bfloat16 gains an eighth there, where dense convolutions gain several times.
             is_supernet = settings.strategy is not None and strategy_entry(settings.strategy).one_shot
             precision = stored.get("precision", "float32" if is_supernet and self.device.type == "cpu" else "auto")
         self.precision = choose_precision(precision, self.device)

@@ -5,9 +5,9 @@
     python benchmarks/step_profile.py --quick               # 3 cells, less than 50 s; the last line is one JSON object
 
 One step (architecture and weights) of ``supernet_step.py``'s search is run with a clock around every operation of torch. Bytes are those of
-the tensors that an operation reads and writes; multiply-adds those of convolutions and products. Average pools are depthwise convolutions
-here, and copies of narrow rows pointwise ones. With one thread (``--threads 1``) the clock is the thread's processor time, which other work
-on the machine moves less; with more it is the wall's.
+the tensors that an operation reads and writes; multiply-adds those of convolutions and products. A compiled kernel is a row of its own; its bytes are those of the images that it reads and writes, each
+once. With one thread (``--threads 1``) the clock is the thread's processor time, which other work on the machine moves less; with more it
+is the wall's.
 
 The floor: batch normalisations force passes over memory, since nothing of a normalised tensor can be used before all of it was seen. In a
 forward pass each is written once and read once; backward it is read twice (for the sums, then for the gradient) and its gradient is
@@ -38,6 +38,7 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks.supernet_step import PRECISIONS, QUICK, SIDE, Search, make_batches
 from evaluators.memory import keep_freed_memory
+from spaces import cell_kernels
 
 CONVOLUTION, GRADIENTS = "convolution", "convolution_backward"
 KINDS = {
@@ -87,6 +88,39 @@ class Profile(TorchDispatchMode):
             cost.bytes += moved_bytes(func, args, kwargs or {}, result)
             cost.multiply_adds += multiply_adds(func, args, result)
         return result
+
+    def call(self, name: str, dtype: torch.dtype, *arguments: Any) -> None:
+        """A compiled kernel, in place of ``cell_kernels.call``."""
+        start = self._clock()
+        self._call(name, dtype, *arguments)
+        cost = self.costs[f"compiled: {name}"]
+        cost.seconds += self._clock() - start
+        cost.calls += 1
+        passed = [getattr(argument, "_obj", argument) for argument in arguments]  # what ctypes passes by reference
+        cost.bytes += sum(getattr(argument, "read", 0) for argument in passed)
+        cost.multiply_adds += kernel_multiply_adds(name, passed)
+
+    def __enter__(self) -> Profile:
+        self._call, cell_kernels.call = cell_kernels.call, self.call
+        super().__enter__()
+        return self
+
+    def __exit__(self, *reason: Any) -> None:
+        super().__exit__(*reason)
+        cell_kernels.call = self._call
+
+
+def kernel_multiply_adds(name: str, passed: Sequence[Any]) -> int:
+    """Of a compiled convolution, forward or backward; 0 of other kernels. What is computed a second time counts twice."""
+    if not name.startswith("convolve"):
+        return 0
+    s = passed[0]
+    pixels = s.edges * s.images * -(-s.height // s.stride) * -(-s.width // s.stride)
+    depthwise, pointwise = s.channels_in * s.size**2, s.channels_in * s.channels_out
+    if name == "convolve":
+        return int(pixels * (depthwise + pointwise))
+    learns = passed[-1] is not None  # the depthwise convolution again, and both kernels' gradients
+    return int(pixels * (depthwise * (3 if learns else 1) + pointwise * (2 if learns else 1)))
 
 
 def name_of(func: Any) -> str:

@@ -20,6 +20,7 @@ from spaces.compiled import kernels_for
 
 class _Images(ctypes.Structure):
     _fields_ = (("data", ctypes.c_void_p), ("image", ctypes.c_long), ("pixel", ctypes.c_long), ("edge", ctypes.c_long))
+    read = 0  # bytes, in one pass over them; for who measures what a call costs
 
 
 class _Shape(ctypes.Structure):
@@ -62,7 +63,7 @@ def convolve(x: Tensor, convolution: Convolution, scale: Tensor | None = None, s
     y = _edge_by_edge(x, images, -(-height // stride), -(-width // stride), edges, channels)
     sums = torch.empty(edges, 2, channels, dtype=torch.float64)
     shape = convolution.shape(x)
-    _call("convolve", x.dtype, ctypes.byref(shape), _view(x), scale, shift, convolution.taps, convolution.matrix, _view(y), sums)
+    call("convolve", x.dtype, ctypes.byref(shape), _view(x), scale, shift, convolution.taps, convolution.matrix, _view(y), sums)
     return y, sums
 
 
@@ -94,7 +95,7 @@ def convolve_back(
     taps_gradient = torch.empty_like(taps) if want_kernels and taps is not None else None
     matrix_gradient = torch.empty_like(matrix) if want_kernels else None
     shape = convolution.shape(x)
-    _call(
+    call(
         *("convolve_back", x.dtype, ctypes.byref(shape), _view(x), scale, shift, taps, matrix, _view(gradient), factor, _view(y), rates),
         *(_view(x_gradient), _view(state_gradient), int(adds), sums, taps_gradient, matrix_gradient),
     )
@@ -108,7 +109,7 @@ def mix(sources: Sequence[Tensor], scale: Tensor, shift: Tensor, factor: Tensor 
     """
     images, height, width, edges, channels = y.shape
     sizes = (images, height * width, edges, channels, len(sources))
-    _call("mix", y.dtype, *sizes, _views(sources), scale, shift, factor, _view(y), int(adds))
+    call("mix", y.dtype, *sizes, _views(sources), scale, shift, factor, _view(y), int(adds))
 
 
 def products(sources: Sequence[Tensor], gradient: Tensor, factor: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -116,7 +117,7 @@ def products(sources: Sequence[Tensor], gradient: Tensor, factor: Tensor | None 
     images, height, width, edges, channels = gradient.shape
     sums = torch.empty(2, len(sources), edges, channels, dtype=torch.float64)
     sizes = (images, height * width, edges, channels, len(sources))
-    _call("products", sources[0].dtype, *sizes, _views(sources), _view(gradient), factor, sums)
+    call("products", sources[0].dtype, *sizes, _views(sources), _view(gradient), factor, sums)
     return sums[0], sums[1]
 
 
@@ -141,7 +142,7 @@ def pool(x: Tensor, stride: int, *, largest: bool = True, mean: bool = True) -> 
         torch.empty(2, 2, channels, dtype=torch.float64),
     )
     sizes = (images, height, width, channels, stride)
-    _call("pool", x.dtype, *sizes, _view(x), _view(pools.largest), _view(pools.mean), pools.index, pools.sums)
+    call("pool", x.dtype, *sizes, _view(x), _view(pools.largest), _view(pools.mean), pools.index, pools.sums)
     return pools
 
 
@@ -157,7 +158,7 @@ def pool_back(
     images, height, width, _, channels = state_gradient.shape
     sizes = (images, height, width, channels, stride, gradient.shape[3])
     views = (_view(pools.largest), _view(pools.mean), pools.index, int(identity), _view(state_gradient))
-    _call("pool_back", dtype, *sizes, _view(gradient), factor, rates, of_pools, *views)
+    call("pool_back", dtype, *sizes, _view(gradient), factor, rates, of_pools, *views)
 
 
 def _edge_by_edge(like: Tensor, *sizes: int) -> Tensor:
@@ -173,7 +174,10 @@ def _view(x: Tensor | None) -> Any:
 
 
 def _views(tensors: Sequence[Tensor]) -> Any:
-    return (_Images * len(tensors))(*map(_images, tensors))
+    views = [_images(tensor) for tensor in tensors]
+    array: Any = (_Images * len(tensors))(*views)
+    array.read = sum(view.read for view in views)
+    return array
 
 
 def _images(x: Tensor) -> _Images:
@@ -181,10 +185,12 @@ def _images(x: Tensor) -> _Images:
     height, width = x.shape[1:3]
     if channel != 1 or (row != width * pixel and height > 1):
         raise ValueError(f"images of shape {tuple(x.shape)} and strides {x.stride()} have no one distance between pixels")
-    return _Images(x.data_ptr(), image, pixel, edge)
+    images = _Images(x.data_ptr(), image, pixel, edge)
+    images.read = x.nbytes if edge else x.nbytes // x.shape[3]
+    return images
 
 
-def _call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
+def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
     """Tensors that are no images are passed by their address; they have to be contiguous."""
     library = kernels_for(dtype)
     assert library is not None, "asked before"
