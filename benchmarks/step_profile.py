@@ -4,10 +4,10 @@
     python benchmarks/step_profile.py --precision bfloat16
     python benchmarks/step_profile.py --quick               # 3 cells, less than 50 s; the last line is one JSON object
 
-One step (architecture and weights) of ``supernet_step.py``'s search is run with a clock around every operation of torch. Bytes are those of
-the tensors that an operation reads and writes; multiply-adds those of convolutions and products. A compiled kernel is a row of its own; its bytes are those of the images that it reads and writes, each
-once. With one thread (``--threads 1``) the clock is the thread's processor time, which other work on the machine moves less; with more it
-is the wall's.
+One step (architecture and weights) of ``supernet_step.py``'s search is run with a clock around every operation of torch and every
+compiled kernel. Bytes are those of the tensors that an operation reads and writes, each once; multiply-adds those of convolutions and
+products. With one thread (``--threads 1``) the clock is the thread's processor time, which other work on the machine moves less; with more
+it is the wall's.
 
 The floor: batch normalisations force passes over memory, since nothing of a normalised tensor can be used before all of it was seen. In a
 forward pass each is written once and read once; backward it is read twice (for the sums, then for the gradient) and its gradient is

@@ -201,4 +201,4 @@ def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
             passed.append(ctypes.c_void_p(None if value is None else value.data_ptr()))
         else:
             passed.append(ctypes.c_long(value) if isinstance(value, int) else value)
-    library[name](*passed)
+    getattr(library, name)(*passed)

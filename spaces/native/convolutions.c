@@ -149,7 +149,7 @@ static void read_image(const shape *s, const sizes *z, const tensor *x, long n, 
 }
 
 /* y = pointwise(depthwise(relu(scale * x + shift))); `sums` [edges, 2, out]: of y and of its squares, over batch and pixels. */
-int convolve(long threads, const shape *s, const tensor *x, const real *scale, const real *shift, const real *taps, const real *matrix,
+void convolve(long threads, const shape *s, const tensor *x, const real *scale, const real *shift, const real *taps, const real *matrix,
              const tensor *y, double *sums) {
     sizes z_ = sizes_of(s), *z = &z_;
     long images = s->images, ins = z->in_blocks, outs = z->out_blocks, count = s->edges * 2 * s->channels_out;
@@ -186,7 +186,6 @@ int convolve(long threads, const shape *s, const tensor *x, const real *scale, c
     total(all, threads, count);
     memcpy(sums, all, count * sizeof(double));
     free(all), free(k.memory);
-    return 0;
 }
 
 /* The gradients of `convolve`, given that of y as rate[0] * factor[image] * g + rate[1] * y + rate[2], `rates` [edges, 3, out].
@@ -194,7 +193,7 @@ int convolve(long threads, const shape *s, const tensor *x, const real *scale, c
  * Either `x_gradient`, of scale * x + shift on every edge, is put, with `sums` [edges, 2, in] of it and of it times x; or `state_gradient`,
  * which has no edges, is put or, where `adds`, added to. `taps_gradient` and `matrix_gradient` may be NULL: then they are not computed. Gradients are real.
  */
-int convolve_back(long threads, const shape *s, const tensor *x, const real *scale, const real *shift, const real *taps, const real *matrix,
+void convolve_back(long threads, const shape *s, const tensor *x, const real *scale, const real *shift, const real *taps, const real *matrix,
                   const tensor *g, const real *factor, const tensor *y, const real *rates, const tensor *x_gradient,
                   const tensor *state_gradient, long adds, double *sums, real *taps_gradient, real *matrix_gradient) {
     sizes z_ = sizes_of(s), *z = &z_;
@@ -282,6 +281,5 @@ int convolve_back(long threads, const shape *s, const tensor *x, const real *sca
                 matrix_gradient[(e * s->channels_out + o) * s->channels_in + c] = learnt[of_taps + (e * ins * LANES + c) * outs + o / LANES][o % LANES];
         }
     free(all), free(learnt), free(k.memory);
-    return 0;
 }
 

@@ -15,7 +15,7 @@ INLINE void put_bytes(uint8_t *to, bytes v, long n) {
 }
 
 /* Largest value (`index`: which of the nine) and mean of the pixels inside; `sums` [2, 2, channels]: of both and of their squares. */
-int pool(long threads, long images, long height, long width, long channels, long stride, const tensor *x, const tensor *largest,
+void pool(long threads, long images, long height, long width, long channels, long stride, const tensor *x, const tensor *largest,
          const tensor *mean, uint8_t *index, double *sums) {
     long h = (height + stride - 1) / stride, w = (width + stride - 1) / stride, count = 4 * channels;
     threads = fit(threads, images, 9.0 * images * h * w * channels);
@@ -52,12 +52,11 @@ int pool(long threads, long images, long height, long width, long channels, long
     total(all, threads, count);
     memcpy(sums, all, count * sizeof(double));
     free(all);
-    return 0;
 }
 
 /* Adds to `state_gradient` what comes back through both pools and the identity (stride 1): the gradient of each is
  * the sum over edges of rate[edge] * factor[image] * g, for the pools plus a * pool + b; `rates` [3, edges, channels], `of_pools` [2, 2, channels]. */
-int pool_back(long threads, long images, long height, long width, long channels, long stride, long edges, const tensor *g, const real *factor,
+void pool_back(long threads, long images, long height, long width, long channels, long stride, long edges, const tensor *g, const real *factor,
               const real *rates, const real *of_pools, const tensor *largest, const tensor *mean, const uint8_t *index, long identity,
               const tensor *state_gradient) {
     long h = (height + stride - 1) / stride, w = (width + stride - 1) / stride, row = width + 2, plane = row * (height + 2);
@@ -97,5 +96,4 @@ int pool_back(long threads, long images, long height, long width, long channels,
             }
         }
     }
-    return 0;
 }

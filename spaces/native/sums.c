@@ -2,7 +2,7 @@
 #include "vectors.h"
 
 /* y (+)= sum over sources of factor[source, image] * (scale[source, edge, channel] * x[source] + shift[source, edge, channel]). */
-int mix(long threads, long images, long pixels, long edges, long channels, long sources, const tensor *x, const real *scale, const real *shift,
+void mix(long threads, long images, long pixels, long edges, long channels, long sources, const tensor *x, const real *scale, const real *shift,
         const real *factor, const tensor *y, long adds) {
     threads = fit(threads, images, (double)images * pixels * edges * channels * sources);
     EACH_THREAD EACH_IMAGE for (long e = 0; e < edges; e++) for (long first = 0; first < channels; first += LANES) {
@@ -21,11 +21,10 @@ int mix(long threads, long images, long pixels, long edges, long channels, long 
             for (long p = 0; p < end; p++) put(to + p * y->pixel, sum[p], some);
         }
     }
-    return 0;
 }
 
 /* Sums over batch and pixels of factor * g * x for every source, [sources, edges, channels], and of factor * g, of the same size. */
-int products(long threads, long images, long pixels, long edges, long channels, long sources, const tensor *x, const tensor *g,
+void products(long threads, long images, long pixels, long edges, long channels, long sources, const tensor *x, const tensor *g,
              const real *factor, double *sums) {
     long count = 2 * sources * edges * channels;
     threads = fit(threads, images, (double)images * pixels * edges * channels * sources);
@@ -52,5 +51,4 @@ int products(long threads, long images, long pixels, long edges, long channels, 
     total(all, threads, count);
     memcpy(sums, all, count * sizeof(double));
     free(all);
-    return 0;
 }
