@@ -17,6 +17,7 @@ from torch.optim.adamw import adamw
 
 # Of the quintic iteration; they bring singular values near 1 fast rather than to 1 (Jordan et al. 2024).
 A, B, C = 3.4445, -4.7750, 2.0315
+SMALL = 16384  # weights up to so many numbers are orthogonalised together
 
 
 class Muon(Optimizer):
@@ -51,22 +52,26 @@ class Muon(Optimizer):
         for group in self.param_groups:
             weights = [p for p in group["params"] if p.grad is not None]
             if group["orthogonal"]:
-                for weight in weights:
-                    self._step_orthogonally(weight, group)
+                for alike in _of_one_shape(weights):
+                    self._step_orthogonally(alike, group)
             elif weights:
                 self._step_by_adamw(weights, group)
         return loss
 
-    def _step_orthogonally(self, weight: Tensor, group: dict[str, Any]) -> None:
-        state, gradient = self.state[weight], weight.grad
-        assert gradient is not None
-        if not state:
-            state["momentum_buffer"] = torch.zeros_like(weight)
-        average = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
-        update = gradient.lerp(average, group["momentum"]) if group["nesterov"] else average
-        matrix = orthogonalize(update.flatten(1), group["steps"])
-        weight.mul_(1 - group["lr"] * group["weight_decay"])
-        weight.add_(matrix.view(weight.shape), alpha=-group["lr"] * max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5)
+    def _step_orthogonally(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        """``weights`` are of one shape."""
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        averages = [self.state[weight]["momentum_buffer"] for weight in weights]
+        torch._foreach_lerp_(averages, gradients, 1 - group["momentum"])
+        updates = torch._foreach_lerp(gradients, averages, group["momentum"]) if group["nesterov"] else averages
+        stacked = torch.stack([update.flatten(1) for update in updates]) if len(updates) > 1 else updates[0].flatten(1)
+        steps = orthogonalize(stacked, group["steps"]).view(len(weights), *weights[0].shape)
+        torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        rows, columns = len(weights[0]), weights[0][0].numel()
+        torch._foreach_add_(weights, list(steps), alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
 
     def _step_by_adamw(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         for weight in weights:
@@ -81,21 +86,30 @@ class Muon(Optimizer):
         adamw(weights, gradients, averages, squares, [], counts, fused=True, amsgrad=False, maximize=False, **rates)
 
 
+def _of_one_shape(weights: list[Tensor]) -> list[list[Tensor]]:
+    """Small ones of one shape together, as a cell network has hundreds of them; the others one by one."""
+    groups: dict[Any, list[Tensor]] = {}
+    for number, weight in enumerate(weights):
+        groups.setdefault((weight.shape, None if weight.numel() <= SMALL else number), []).append(weight)
+    return list(groups.values())
+
+
 def orthogonalize(matrix: Tensor, steps: int) -> Tensor:
-    """``matrix`` [m, n] with its singular values brought near 1 by ``steps`` of the quintic Newton-Schulz iteration.
+    """``matrix`` [..., m, n] with its singular values brought near 1 by ``steps`` of the quintic Newton-Schulz iteration.
 
     With X_0 = matrix / |matrix| the iteration is X_(k+1) = (A + B G + C G^2) X_k, G = X_k X_k^T; the product of these polynomials in G_0 is
     gathered and applied once.
     """
-    if matrix.shape[0] > matrix.shape[1]:
-        return orthogonalize(matrix.T, steps).T
+    if matrix.shape[-2] > matrix.shape[-1]:
+        return orthogonalize(matrix.mT, steps).mT
     x = matrix.float()
-    x = x / x.norm().clamp_min(1e-7)
-    gram = x @ x.T
+    x = x / torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    gram = x @ x.mT
+    multiply_add = torch.baddbmm if x.dim() == 3 else torch.addmm
     product: Tensor | None = None
     for step in range(steps):
-        factor = torch.addmm(gram, gram, gram, beta=B, alpha=C)
-        factor.diagonal().add_(A)
+        factor = multiply_add(gram, gram, gram, beta=B, alpha=C)
+        factor.diagonal(dim1=-2, dim2=-1).add_(A)
         product = factor if product is None else factor @ product
         if step < steps - 1:
             gram = factor @ gram @ factor  # all are polynomials in the first one, so they commute

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry
+from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry, muon
 from evaluators.batches import TrainingBatches
 from evaluators.complexity import measure_complexity
 from evaluators.data import Dataset, Split
@@ -354,6 +354,24 @@ def test_orthogonalization_on_the_gram_matrix_is_newton_schulz(shape: tuple[int,
         # The Gram matrix squares the ratio of the singular values, so in float32 the fourth digit is that of the processor's products.
         assert (orthogonalize(matrix, steps) - reference).norm() < 5e-4 * reference.norm()
     assert torch.linalg.svdvals(orthogonalize(matrix, 5)).max() < 1.3
+
+
+def test_weights_of_one_shape_are_orthogonalised_together_as_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [(8, 8, 1, 1), (8, 4, 3, 3), (8, 8, 1, 1), (16, 4, 1, 1), (8, 8, 1, 1), (16, 4, 1, 1)]
+    results = []
+    for limit in (10**6, 0):
+        monkeypatch.setattr(muon, "SMALL", limit)
+        generator = torch.Generator().manual_seed(0)
+        weights = [nn.Parameter(torch.randn(size, generator=generator).to(memory_format=torch.channels_last)) for size in sizes]
+        groups = [{"params": weights, "orthogonal": True, "weight_decay": 0.1}]
+        optimizer = Muon(groups, lr=0.1, momentum=0.8, nesterov=True, beta2=0.95, steps=3)
+        for _ in range(3):
+            for weight in weights:
+                weight.grad = torch.randn(weight.shape, generator=generator)
+            optimizer.step()
+        results.append(weights)
+    for together, apart in zip(*results, strict=True):
+        torch.testing.assert_close(together, apart)
 
 
 def test_muons_other_weights_follow_adamw() -> None:
