@@ -58,8 +58,8 @@ ROWS: dict[str, Row] = {
         "BEST --epochs 30",
     ),
     "NAS": Row(
-        "first-order DARTS, 8 channels, 8 cells, 2 epochs (the lab: 30); the cell in 20 cells by recipe fast with batches of 128 and a learning"
-        " rate of 0.06, 12 epochs",
+        "first-order DARTS, 8 channels, 8 cells, 2 epochs (the lab: 30); the cell in 20 cells by recipe fast with batches of 128 and a"
+        " learning rate of 0.06, 12 epochs",
         "--space darts --strategy darts --epochs 2",
         "BEST --recipe fast --set batch_size=128 --set initial_lr=0.06 --epochs 12",
     ),
