@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spaces.compiled import kernels_for
+from spaces.compiled import library
 
 
 class _Images(ctypes.Structure):
@@ -28,6 +28,11 @@ class _Shape(ctypes.Structure):
         (name, ctypes.c_long)
         for name in ("edges", "images", "height", "width", "channels_in", "channels_out", "size", "dilation", "stride")
     )
+
+
+def real_of(stored: torch.dtype) -> torch.dtype:
+    """In what tensors of dtype ``stored`` are computed with, and their kernels, statistics and gradients are kept."""
+    return torch.float64 if stored == torch.float64 else torch.float32
 
 
 @dataclass
@@ -44,8 +49,16 @@ class Convolution:
     stride: int = 1
 
     def __post_init__(self) -> None:
-        self.matrix = self.matrix.contiguous()
-        self.taps = None if self.taps is None else self.taps.contiguous()
+        taps = self.taps
+        if taps is not None and (taps.shape[2:] not in ((3, 3), (5, 5)) or not {self.dilation, self.stride} <= {1, 2}):
+            raise ValueError(f"no kernel for taps {tuple(taps.shape)}, dilation {self.dilation}, stride {self.stride}")
+        if taps is None and (self.dilation, self.stride) != (1, 1):
+            raise ValueError("a pointwise convolution has neither dilation nor stride here")
+
+    @property
+    def kernels(self) -> tuple[Tensor | None, Tensor]:
+        """As they are passed."""
+        return None if self.taps is None else self.taps.contiguous(), self.matrix.contiguous()
 
     def shape(self, x: Tensor) -> _Shape:
         edges, c_out, c_in = self.matrix.shape
@@ -63,7 +76,7 @@ def convolve(x: Tensor, convolution: Convolution, scale: Tensor | None = None, s
     y = _edge_by_edge(x, images, -(-height // stride), -(-width // stride), edges, channels)
     sums = torch.empty(edges, 2, channels, dtype=torch.float64)
     shape = convolution.shape(x)
-    call("convolve", x.dtype, ctypes.byref(shape), _view(x), scale, shift, convolution.taps, convolution.matrix, _view(y), sums)
+    call("convolve", x.dtype, ctypes.byref(shape), _view(x, x.dtype), scale, shift, *convolution.kernels, _view(y, x.dtype), sums)
     return y, sums
 
 
@@ -88,7 +101,8 @@ def convolve_back(
     sums [edges, 2, C_in] of it and of it times x, and, where ``want_kernels``, those of ``taps`` and ``matrix``. The gradient of an x that
     has one edge or is read by all is added to ``state_gradient`` [N, H, W, 1, C_in] where that is given; not ``adds``: put there.
     """
-    taps, matrix = convolution.taps, convolution.matrix
+    taps, matrix = convolution.kernels
+    real = real_of(x.dtype)
     edges, _, c_in = matrix.shape
     x_gradient = _edge_by_edge(matrix, *x.shape[:3], edges, c_in) if want_x else None
     sums = torch.zeros(edges, 2, c_in, dtype=torch.float64)
@@ -96,8 +110,9 @@ def convolve_back(
     matrix_gradient = torch.empty_like(matrix) if want_kernels else None
     shape = convolution.shape(x)
     call(
-        *("convolve_back", x.dtype, ctypes.byref(shape), _view(x), scale, shift, taps, matrix, _view(gradient), factor, _view(y), rates),
-        *(_view(x_gradient), _view(state_gradient), int(adds), sums, taps_gradient, matrix_gradient),
+        *("convolve_back", x.dtype, ctypes.byref(shape), _view(x, x.dtype), scale, shift, taps, matrix),
+        *(_view(gradient, real), factor, _view(y, x.dtype), rates, _view(x_gradient, real), _view(state_gradient, real), int(adds)),
+        *(sums, taps_gradient, matrix_gradient),
     )
     return x_gradient, sums, taps_gradient, matrix_gradient
 
@@ -109,7 +124,7 @@ def mix(sources: Sequence[Tensor], scale: Tensor, shift: Tensor, factor: Tensor 
     """
     images, height, width, edges, channels = y.shape
     sizes = (images, height * width, edges, channels, len(sources))
-    call("mix", y.dtype, *sizes, _views(sources), scale, shift, factor, _view(y), int(adds))
+    call("mix", y.dtype, *sizes, _views(sources, y.dtype), scale, shift, factor, _view(y, y.dtype), int(adds))
 
 
 def products(sources: Sequence[Tensor], gradient: Tensor, factor: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -117,7 +132,8 @@ def products(sources: Sequence[Tensor], gradient: Tensor, factor: Tensor | None 
     images, height, width, edges, channels = gradient.shape
     sums = torch.empty(2, len(sources), edges, channels, dtype=torch.float64)
     sizes = (images, height * width, edges, channels, len(sources))
-    call("products", sources[0].dtype, *sizes, _views(sources), _view(gradient), factor, sums)
+    dtype = sources[0].dtype
+    call("products", dtype, *sizes, _views(sources, dtype), _view(gradient, real_of(dtype)), factor, sums)
     return sums[0], sums[1]
 
 
@@ -142,7 +158,8 @@ def pool(x: Tensor, stride: int, *, largest: bool = True, mean: bool = True) -> 
         torch.empty(2, 2, channels, dtype=torch.float64),
     )
     sizes = (images, height, width, channels, stride)
-    call("pool", x.dtype, *sizes, _view(x), _view(pools.largest), _view(pools.mean), pools.index, pools.sums)
+    views = (_view(x, x.dtype), _view(pools.largest, x.dtype), _view(pools.mean, x.dtype))
+    call("pool", x.dtype, *sizes, *views, pools.index, pools.sums)
     return pools
 
 
@@ -157,8 +174,9 @@ def pool_back(
     """
     images, height, width, _, channels = state_gradient.shape
     sizes = (images, height, width, channels, stride, gradient.shape[3])
-    views = (_view(pools.largest), _view(pools.mean), pools.index, int(identity), _view(state_gradient))
-    call("pool_back", dtype, *sizes, _view(gradient), factor, rates, of_pools, *views)
+    real = real_of(dtype)
+    views = (_view(pools.largest, dtype), _view(pools.mean, dtype), pools.index, int(identity), _view(state_gradient, real))
+    call("pool_back", dtype, *sizes, _view(gradient, real), factor, rates, of_pools, *views)
 
 
 def _edge_by_edge(like: Tensor, *sizes: int) -> Tensor:
@@ -167,22 +185,22 @@ def _edge_by_edge(like: Tensor, *sizes: int) -> Tensor:
     return like.new_empty(images, edges, height, width, channels).permute(0, 2, 3, 1, 4)
 
 
-def _view(x: Tensor | None) -> Any:
-    if x is None:
-        return ctypes.byref(_Images(None, 0, 0, 0))
-    return ctypes.byref(_images(x))
+def _view(x: Tensor | None, dtype: torch.dtype) -> Any:
+    return ctypes.byref(_Images(None, 0, 0, 0) if x is None else _images(x, dtype))
 
 
-def _views(tensors: Sequence[Tensor]) -> Any:
-    views = [_images(tensor) for tensor in tensors]
+def _views(tensors: Sequence[Tensor], dtype: torch.dtype) -> Any:
+    views = [_images(tensor, dtype) for tensor in tensors]
     array: Any = (_Images * len(tensors))(*views)
     array.read = sum(view.read for view in views)
     return array
 
 
-def _images(x: Tensor) -> _Images:
+def _images(x: Tensor, dtype: torch.dtype) -> _Images:
     image, row, pixel, edge, channel = x.stride()
     height, width = x.shape[1:3]
+    if x.dtype != dtype or x.device.type != "cpu":
+        raise ValueError(f"images in {x.dtype} on {x.device} where {dtype} on the CPU is wanted")
     if channel != 1 or (row != width * pixel and height > 1):
         raise ValueError(f"images of shape {tuple(x.shape)} and strides {x.stride()} have no one distance between pixels")
     images = _Images(x.data_ptr(), image, pixel, edge)
@@ -191,14 +209,13 @@ def _images(x: Tensor) -> _Images:
 
 
 def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
-    """Tensors that are no images are passed by their address; they have to be contiguous."""
-    library = kernels_for(dtype)
-    assert library is not None, "asked before"
+    """Run a kernel. Tensors that are no images are passed by their address: contiguous ones in ``real_of(dtype)``, float64 or uint8."""
     passed: list[Any] = [ctypes.c_long(torch.get_num_threads())]
     for value in arguments:
-        if value is None or isinstance(value, Tensor):
-            assert value is None or value.is_contiguous()
-            passed.append(ctypes.c_void_p(None if value is None else value.data_ptr()))
+        if isinstance(value, Tensor):
+            if not value.is_contiguous() or value.dtype not in (real_of(dtype), torch.float64, torch.uint8):
+                raise ValueError(f"{name}: a tensor in {value.dtype} of strides {value.stride()} cannot be passed with images in {dtype}")
+            passed.append(ctypes.c_void_p(value.data_ptr()))
         else:
             passed.append(ctypes.c_long(value) if isinstance(value, int) else value)
-    getattr(library, name)(*passed)
+    getattr(library(dtype), name)(*passed)

@@ -6,6 +6,7 @@ compiled or loaded, nothing else is needed: cells then run on torch's own operat
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import os
@@ -21,6 +22,7 @@ import torch
 
 SOURCES = Path(__file__).with_name("native")
 STORED = {torch.float32: "STORE_FLOAT32", torch.bfloat16: "STORE_BFLOAT16", torch.float64: "STORE_FLOAT64"}
+COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-lm")
 SECONDS = 120  # within which a compiler is done, or stuck
 VARIABLE = "RETIARIUS_KERNELS"  # "torch": do without
@@ -45,20 +47,22 @@ def without_compiled_kernels() -> Iterator[None]:
 
 def kernels_for(dtype: torch.dtype) -> ctypes.CDLL | None:
     """The library for tensors of ``dtype`` on a CPU; ``None`` where there is none."""
-    if _switched_off or dtype not in STORED or os.environ.get(VARIABLE) == "torch":
-        return None
-    library = _library(dtype)
-    return library if isinstance(library, ctypes.CDLL) else None
+    return library(dtype) if why_not(dtype) is None else None
 
 
 def why_not(dtype: torch.dtype = torch.float32) -> str | None:
     """Why there are no compiled kernels for ``dtype``, in one line; ``None`` where there are."""
     if dtype not in STORED:
         return f"none are made for {str(dtype).removeprefix('torch.')}"
-    if _switched_off or os.environ.get(VARIABLE) == "torch":
+    if os.environ.get(VARIABLE) == "torch":
         return f"switched off by {VARIABLE}=torch"
-    library = _library(dtype)
-    return library if isinstance(library, str) else None
+    if _switched_off:
+        return "switched off"
+    try:
+        library(dtype)
+    except NotCompiled as error:
+        return str(error)
+    return None
 
 
 def kernels_note(dtype: torch.dtype = torch.float32) -> str:
@@ -69,24 +73,37 @@ def kernels_note(dtype: torch.dtype = torch.float32) -> str:
     )
 
 
-@lru_cache(maxsize=8)
-def _library(dtype: torch.dtype) -> ctypes.CDLL | str:
-    try:
-        return ctypes.CDLL(str(_compiled(STORED[dtype])))
-    except (NotCompiled, OSError, subprocess.SubprocessError) as error:
-        return " ".join(str(error).split()) or type(error).__name__
+def library(dtype: torch.dtype) -> ctypes.CDLL:
+    """The compiled kernels for ``dtype``, whether they are switched off or not. Raises ``NotCompiled``."""
+    result = _library(STORED[dtype])
+    if isinstance(result, str):
+        raise NotCompiled(result)
+    return result
 
 
-def _compiled(macro: str) -> Path:
+@lru_cache(maxsize=len(STORED))
+def _library(macro: str) -> ctypes.CDLL | str:
+    """The library or, asked once, why there is none: the complaint about the first compiler."""
+    compilers = [os.environ["CC"].split()] if os.environ.get("CC", "").split() else [[name] for name in COMPILERS]
+    complaints = []
+    for compiler in compilers:
+        if shutil.which(compiler[0]) is None:
+            continue
+        try:
+            return ctypes.CDLL(str(_compiled(compiler, macro)))
+        except (NotCompiled, OSError, subprocess.SubprocessError) as error:
+            complaints.append(" ".join(str(error).split()) or type(error).__name__)
+    return complaints[0] if complaints else f"no C compiler: {', '.join(words[0] for words in compilers)} not found"
+
+
+def _compiled(compiler: list[str], macro: str) -> Path:
     """The compiled library; it is made anew where source, compiler, flags or processor are others than those of the kept one."""
-    compiler = _compiler()
     # What the compiler predefines tells its version and, by -march=native, what the processor can do.
     told = _run([*compiler, *FLAGS[:3], "-dM", "-E", "-x", "c", os.devnull])
-    digest = hashlib.sha256(
-        b"\0".join([*(path.read_bytes() for path in _sources("*")), told, macro.encode(), repr(FLAGS).encode()])
-    ).hexdigest()[:16]
+    parts = [*(path.read_bytes() for path in _sources("*")), told, macro.encode(), repr(FLAGS).encode()]
+    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     path = _folder() / f"cell_kernels-{macro.removeprefix('STORE_').lower()}-{digest}.so"
-    if not path.exists():
+    if not (path.exists() and _is_own(path)):
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # several processes may do so at once: the last one's stays
             made = Path(folder) / path.name
             _run([*compiler, *FLAGS[:5], f"-D{macro}", "-o", str(made), *map(str, _sources("*.c")), *FLAGS[5:]])
@@ -96,14 +113,6 @@ def _compiled(macro: str) -> Path:
 
 def _sources(pattern: str) -> list[Path]:
     return sorted(SOURCES.glob(pattern))
-
-
-def _compiler() -> list[str]:
-    named = os.environ.get("CC", "").split()
-    for words in [named] if named else [["cc"], ["gcc"], ["clang"]]:
-        if shutil.which(words[0]):
-            return words
-    raise NotCompiled(f"no C compiler: {named[0] if named else 'cc, gcc and clang'} not found")
 
 
 def _run(command: list[str]) -> bytes:
@@ -116,16 +125,28 @@ def _run(command: list[str]) -> bytes:
 
 def _folder() -> Path:
     """Where compiled libraries are kept: a folder of the user's own, which nobody else may write, as what lies there is run."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "retiarius"
     try:
+        named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        folder = (named if named.is_absolute() else Path.home() / ".cache") / "retiarius"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except (OSError, RuntimeError):  # a home that is not there or may only be read
-        return _folder_of_process()
+            if _is_own(folder):
+                return folder
+    except (OSError, RuntimeError):  # no home, or one that may only be read
+        pass
+    return _folder_of_process()
+
+
+def _is_own(path: Path) -> bool:
+    """Whether ``path`` belongs to this user and nobody else may write it; true where there are no such permissions."""
+    if not hasattr(os, "getuid"):
+        return True
+    status = path.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
 @lru_cache(maxsize=1)
 def _folder_of_process() -> Path:
-    return Path(tempfile.mkdtemp(prefix="retiarius-"))
+    folder = Path(tempfile.mkdtemp(prefix="retiarius-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -15,17 +15,28 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from spaces import darts_kernels
-from spaces.cell_kernels import Convolution, Pools, convolve, convolve_back, mix, pool, pool_back, products
+from spaces.cell_kernels import Convolution, Pools, convolve, convolve_back, mix, pool, pool_back, products, real_of
 from spaces.darts_branches import Dilated, Factorized, Separable, Statistics
 
 if TYPE_CHECKING:
     from spaces.darts_fused import Fan, FusedCell
 
 
-def moments(sums: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance [edges, C] from the sums [edges, 2, C] of ``count`` values and of their squares."""
-    mean = sums[:, 0] / count
-    return mean, (sums[:, 1] / count - mean.square()).clamp_(min=0)
+def settle(
+    sums: Tensor, y: Tensor, statistics: Statistics, dtype: torch.dtype, norms: Sequence[Any], others: Sequence[Sequence[Any]] = ()
+) -> tuple[Tensor, Tensor]:
+    """Mean and inverse standard deviation [edges, C], in ``dtype``, by which ``norms`` normalise ``y``.
+
+    ``sums`` [edges, 2, C] are those of y and of its squares; ``others`` as in ``Statistics.measure``.
+    """
+    count = y[..., 0, 0].numel()
+    mean = variance = None
+    if statistics.of_batch:
+        exact = sums[:, 0] / count
+        mean = exact.to(dtype).flatten()
+        variance = (sums[:, 1] / count - exact.square()).clamp_(min=0).to(dtype).flatten()
+    mean, rstd = statistics.settle(mean, variance, count, norms, others)
+    return mean.view(len(sums), -1), rstd.view(len(sums), -1)
 
 
 def norm_rates(
@@ -62,7 +73,7 @@ class CompiledFan:
             own = parameters[first : first + branch.number_of_parameters]
             first += branch.number_of_parameters
             of_branch, sums = self._convolve(branch, x, own)
-            mean, rstd = self._settle(sums, of_branch[0], branch.norms)
+            mean, rstd = settle(sums, of_branch[0], self.statistics, self.real, branch.norms)
             kept += of_branch
             sources.append(of_branch[0])
             norms.append((mean, rstd))
@@ -98,6 +109,8 @@ class CompiledFan:
         weights_gradient = torch.zeros_like(weights)
         weights_gradient[:, self.columns] = torch.cat([of_weight, of_product[normed:]]).sum(2).t().to(self.real)
         gradients: list[Tensor | None] = []
+        if state_gradient is None and not learns:
+            return weights_gradient, gradients
         for branch, own, rate in zip(fan.branches, of_branches, rates, strict=False):
             gradients += self._convolve_back(branch, x, gradient, own, rate.contiguous(), state_gradient, learns)
         if state_gradient is not None:
@@ -110,23 +123,16 @@ class CompiledFan:
             pool_back(pools, fan.stride, gradient, through, tails, state_gradient, x.dtype, identity=fan.stride == 1)
         return weights_gradient, gradients
 
-    def _settle(self, sums: Tensor, y: Tensor, norms: Sequence[Any]) -> tuple[Tensor, Tensor]:
-        """Mean and inverse standard deviation [edges, C]."""
-        count = y[..., 0, 0].numel()
-        mean, variance = (value.to(self.real).flatten() for value in moments(sums, count)) if self.statistics.of_batch else (None, None)
-        mean, rstd = self.statistics.settle(mean, variance, count, norms)
-        return mean.view(sums.shape[0], -1), rstd.view(sums.shape[0], -1)
-
     def _settle_pools(self, pools: Pools, edges: int) -> tuple[Tensor, Tensor]:
         """Mean and inverse standard deviation [2, edges, C] of both pools."""
         assert pools.mean is not None
-        norms, count = self.fan.parameter_free.norms, pools.mean[..., 0].numel()
+        norms = self.fan.parameter_free.norms
         if self.statistics.of_batch:
-            mean, variance = (value.to(self.real).flatten() for value in moments(pools.sums, count))
-            mean, rstd = self.statistics.settle(mean, variance, count, norms[0], norms[1:])
-            return mean.view(2, 1, -1).expand(-1, edges, -1), rstd.view(2, 1, -1).expand(-1, edges, -1)
-        measured = [self.statistics.settle(None, None, count, of_edge) for of_edge in norms]  # those of the edges may differ
-        mean, rstd = (torch.stack(values).view(edges, 2, -1).transpose(0, 1) for values in zip(*measured, strict=True))
+            measured = settle(pools.sums, pools.mean, self.statistics, self.real, norms[0], norms[1:])
+            mean, rstd = (value[:, None].expand(-1, edges, -1) for value in measured)
+            return mean, rstd
+        each = [settle(pools.sums, pools.mean, self.statistics, self.real, of_edge) for of_edge in norms]  # those of the edges may differ
+        mean, rstd = (torch.stack(values, dim=1) for values in zip(*each, strict=True))
         return mean, rstd
 
     def _convolve(self, branch: Any, x: Tensor, parameters: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
@@ -143,7 +149,7 @@ class CompiledFan:
         y, sums = convolve(_on_edges(x, edges), first)
         if isinstance(branch, Dilated):
             return [y, *packed], sums
-        mean, rstd = self._settle(sums, y, branch.hidden_norms)
+        mean, rstd = settle(sums, y, self.statistics, self.real, branch.hidden_norms)
         scale, shift = rstd.contiguous(), -mean * rstd
         output, sums = convolve(y, Convolution(packed[2], packed[3]), scale, shift)
         return [output, y, mean, scale, shift, *packed], sums
@@ -214,7 +220,7 @@ class CompiledCell(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, cell: FusedCell, statistics: Statistics, before_last: Tensor, last: Tensor, *tensors: Tensor) -> Tensor:
         number = len(cell.fans)
-        real = torch.float32 if last.dtype == torch.bfloat16 else last.dtype
+        real = real_of(last.dtype)
         fans = [CompiledFan(fan, statistics, real) for fan in cell.fans]
         mixing, parameters = tensors[:number], list(tensors[number:])
         images, channels, height, width = last.shape
@@ -241,8 +247,8 @@ class CompiledCell(torch.autograd.Function):
         fans: list[CompiledFan] = ctx.fans
         before_last, last, output, *kept = ctx.saved_tensors
         number, learns = len(fans), any(ctx.needs_input_grad[4 + len(fans) :])
-        nodes = output.permute(0, 2, 3, 1).unflatten(3, (number - 1, -1))
-        of_nodes = torch.empty(nodes.shape, dtype=ctx.real).copy_(gradient.permute(0, 2, 3, 1).unflatten(3, (number - 1, -1)))
+        nodes = nodes_of(output, number - 1)
+        of_nodes = torch.empty(nodes.shape, dtype=ctx.real).copy_(nodes_of(gradient, number - 1))
         of_states: list[Tensor | None] = [
             torch.zeros(nhwc(state).shape, dtype=ctx.real) if wanted else None
             for state, wanted in zip((before_last, last), ctx.needs_input_grad[2:4], strict=True)
@@ -256,13 +262,23 @@ class CompiledCell(torch.autograd.Function):
             of_weights, of_own = fans[index].backward(x, of_nodes[:, :, :, max(0, index - 1) :], of_fan, of_state, learns)
             of_mixing.append(of_weights)
             of_parameters.append(of_own or ctx.of_parameters[index] * [None])
-        states = [None if state is None else state.squeeze(3).permute(0, 3, 1, 2).to(last.dtype) for state in of_states]
+        states = [None if state is None else nchw(state).to(last.dtype) for state in of_states]
         return None, None, *states, *reversed(of_mixing), *(part for own in reversed(of_parameters) for part in own)
 
 
 def nhwc(x: Tensor) -> Tensor:
     """[N, C, H, W] -> [N, H, W, 1, C], the same memory."""
     return x.permute(0, 2, 3, 1).unsqueeze(3)
+
+
+def nchw(x: Tensor) -> Tensor:
+    """The inverse of ``nhwc``."""
+    return x.squeeze(3).permute(0, 3, 1, 2)
+
+
+def nodes_of(output: Tensor, number: int) -> Tensor:
+    """A cell's output [N, nodes * C, H, W], or its gradient, as [N, H, W, nodes, C]."""
+    return output.permute(0, 2, 3, 1).unflatten(3, (number, -1))
 
 
 def state_of(index: int, before_last: Tensor, last: Tensor, nodes: Tensor) -> Tensor:

@@ -1,14 +1,14 @@
 """The training pass of a frozen cell network by the compiled kernels: the mathematics of the plain modules, in fewer passes over memory.
 
-A step of such a thin network is bound by memory. So a cell is one function, whose nodes are written straight into its output, and whose
-normalisations are carried out by whoever reads what they normalise. Kept for the backward pass is what the pointwise convolutions put out.
-Where there are no compiled kernels the plain modules run.
+A cell is one function, whose nodes are written straight into its output, and whose normalisations are carried out by whoever reads what
+they normalise. Kept for the backward pass is what the pointwise convolutions put out. Where there are no compiled kernels the plain
+modules run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from spaces.cell_kernels import Convolution, Pools, convolve, convolve_back, mix, pool, pool_back, products
 from spaces.compiled import kernels_for
 from spaces.darts_branches import Statistics
-from spaces.darts_compiled import moments, nhwc, norm_rates, state_of
+from spaces.darts_compiled import nchw, nhwc, nodes_of, norm_rates, settle, state_of
 from spaces.darts_operations import DilatedConv, FactorizedReduce, ReluConvNorm, SeparableConv
 
 if TYPE_CHECKING:
@@ -27,22 +27,38 @@ if TYPE_CHECKING:
 def runs_fast(space: Any, images: Tensor) -> bool:
     """Whether compiled kernels may stand for the cells: a network in training on a CPU, images in float32 or more, norms with parameters.
 
-    The supernet's norms have none.
+    The supernet's norms have none. All norms have to forget at one rate.
     """
     return (
         space.training
         and images.device.type == "cpu"
         and images.dtype.itemsize > 2
         and kernels_for(images.dtype) is not None
-        and all(norm.affine and norm.track_running_stats and norm.momentum is not None and norm.training for norm in space.norms)
+        and all(norm.affine and norm.track_running_stats and norm.training for norm in space.norms)
+        and {norm.momentum for norm in space.norms} == {space.norms[0].momentum}
+        and space.norms[0].momentum is not None
     )
 
 
-class Unit:
-    """ReLU, depthwise convolution where there is one, pointwise convolution and normalisation: three or four parameters.
+class Normed(NamedTuple):
+    """What a ``Unit`` puts out: y [N, H, W, 1, C], not normalised, and what normalises it, [1, C] each: ``scale * y + shift``."""
 
-    Its output is not normalised; ``scale`` and ``shift`` [1, C], which do that, go with it.
-    """
+    y: Tensor
+    mean: Tensor
+    rstd: Tensor
+    scale: Tensor
+    shift: Tensor
+
+
+class Sums(NamedTuple):
+    """Sums over batch and pixels, [1, C] in float64: of a gradient times y, and of the gradient."""
+
+    of_product: Tensor
+    of_gradient: Tensor
+
+
+class Unit:
+    """ReLU, depthwise convolution where there is one, pointwise convolution and normalisation: three or four parameters."""
 
     def __init__(self, depthwise: nn.Conv2d | None, pointwise: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         self.norm = norm
@@ -54,193 +70,171 @@ class Unit:
         taps = depthwise[0].squeeze(1).unsqueeze(0) if depthwise else None
         return Convolution(taps, pointwise.flatten(1).unsqueeze(0), *self._sizes)
 
-    def forward(
-        self, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics, scale: Tensor | None, shift: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """[N, H, W, 1, C] -> y, its mean and inverse standard deviation [1, C], and the scale and shift that normalise it."""
+    def forward(self, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics, before: Normed | None = None) -> Normed:
+        """Of ``x`` [N, H, W, 1, C] or, in its place, of what ``before`` stands for."""
+        scale, shift = (None, None) if before is None else (before.scale, before.shift)
         y, sums = convolve(x, self._convolution(parameters), scale, shift)
         weight, bias = parameters[-2:]
-        count = y[..., 0, 0].numel()
-        mean, variance = (value.to(weight.dtype).flatten() for value in moments(sums, count))
-        mean, rstd = statistics.settle(mean, variance, count, [self.norm])
+        mean, rstd = settle(sums, y, statistics, weight.dtype, [self.norm])
         slope = rstd * weight
-        return y, mean[None], rstd[None], slope[None], (bias - mean * slope)[None]
+        return Normed(y, mean, rstd, slope, bias - mean * slope)
 
     def backward(
-        self,
-        x: Tensor,
-        parameters: Sequence[Tensor],
-        gradient: Tensor,
-        kept: Sequence[Tensor],
-        sums: tuple[Tensor, Tensor],
-        *,
-        scale: Tensor | None = None,
-        shift: Tensor | None = None,
-        factor: Tensor | None = None,
-        state_gradient: Tensor | None = None,
-        adds: bool = True,
-    ) -> tuple[Tensor | None, tuple[Tensor, Tensor], list[Tensor]]:
-        """From the gradient of what is normalised: that of x, with its sums, unless it goes to ``state_gradient``, and the parameters'.
+        self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, **how: Any
+    ) -> tuple[Tensor | None, Sums, list[Tensor]]:
+        """From the gradient of what is normalised that of what ``before`` stands for, with its sums, and those of the parameters.
 
-        ``sums`` [1, C] are those of the gradient times y and of the gradient, as ``products`` gives them.
+        Without ``before`` the gradient of x goes to ``state_gradient``; ``how`` is what ``convolve_back`` takes besides.
         """
-        y, mean, rstd = kept
         weight = parameters[-2]
-        count = y[..., 0, 0].numel()
-        rates, of_weight = norm_rates(sums[1], sums[0], mean.double(), rstd.double(), weight.double(), count, True)
+        count = kept.y[..., 0, 0].numel()
+        mean, rstd = kept.mean.double(), kept.rstd.double()
+        rates, of_weight = norm_rates(sums.of_gradient, sums.of_product, mean, rstd, weight.double(), count, True)
+        if before is not None:
+            how |= {"scale": before.scale, "shift": before.shift, "want_x": True}
         of_x, of_sums, of_taps, of_matrix = convolve_back(
-            x, self._convolution(parameters), gradient, y, rates.to(weight.dtype),
-            scale=scale, shift=shift, factor=factor, state_gradient=state_gradient, adds=adds, want_x=scale is not None,
+            x, self._convolution(parameters), gradient, kept.y, rates.to(weight.dtype), **how
         )  # fmt: skip
         assert of_matrix is not None
         own = [*([] if of_taps is None else [of_taps.transpose(0, 1)]), of_matrix[0, :, :, None, None]]
-        own += [of_weight.to(weight.dtype)[0], sums[1].to(weight.dtype)[0]]
-        return of_x, (of_sums[:, 1], of_sums[:, 0]), own
+        own += [value.to(weight.dtype)[0] for value in (of_weight, sums.of_gradient)]
+        return of_x, Sums(of_sums[:, 1], of_sums[:, 0]), own
 
 
 class Edge:
-    """An operation of a frozen node and the state it reads; ``units`` where it is a convolution, ``kind`` tells the others apart."""
+    """One pass through an operation of a frozen node: what the node sums up of it is ``factor * (scale * source + shift)``.
 
-    def __init__(self, source: int, module: Any) -> None:
-        self.source, self.units = source, []
-        self.path: Any = None
-        operation = module
-        if not isinstance(module, nn.Identity):
-            operation, self.path = module
-        self.operation = operation
+    ``tensors`` are its parameters, or what it puts out where it is computed by its own module.
+    """
+
+    def __init__(self, source: int, module: Any, states: Sequence[Tensor]) -> None:
+        self.source = source
+        operation, path = (module, None) if isinstance(module, nn.Identity) else module
+        self.stride = getattr(operation, "stride", 1)
         self.kind = type(operation)
+        self.units: list[Unit] = []
         if isinstance(operation, SeparableConv | DilatedConv):
             layers: list[Any] = list(operation)
             self.units = [Unit(*layers[first : first + 3]) for first in range(1, len(layers), 4)]
-        self.parameters = [parameter for unit in self.units for parameter in unit.parameters]
+        self.tensors = [parameter for unit in self.units for parameter in unit.parameters]
+        if self.kind is FactorizedReduce:
+            self.tensors = [operation(states[source])]
+        self.factor: Tensor | None = None  # of drop-path, [N], drawn as the path draws it
+        if path is not None and path.training and path.p > 0:
+            self.factor = path(states[0].new_ones(len(states[0]), 1, 1, 1)).flatten()
 
-    def factor(self, images: int, like: Tensor) -> Tensor | None:
-        """Of drop-path, [N], drawn as the path draws it; ``None`` where none is dropped."""
-        if self.path is None or not self.path.training or self.path.p == 0:
-            return None
-        return self.path(like.new_ones(images, 1, 1, 1)).flatten()
-
-
-class EdgePass:
-    """One pass through an edge: forward what the node sums up, ``factor * (scale * source + shift)``, and back."""
-
-    def __init__(self, edge: Edge, factor: Tensor | None) -> None:
-        self.edge, self.factor = edge, factor
-
-    def forward(self, x: Tensor, tensors: Sequence[Tensor], statistics: Statistics) -> tuple[list[Tensor], Tensor | None, Tensor | None]:
-        """What is kept, the source first, and its scale and shift [1, C] where there are any."""
-        edge = self.edge
-        if edge.kind is nn.Identity:
-            return [x], None, None
-        if edge.kind is FactorizedReduce:
-            return [nhwc(tensors[0]).contiguous()], None, None
-        if not edge.units:
-            pools = pool(x, edge.operation.stride, largest=edge.kind is nn.MaxPool2d, mean=edge.kind is nn.AvgPool2d)
-            return [value for value in (pools.largest, pools.mean, pools.index) if value is not None], None, None
-        scale = shift = None
-        kept: list[Tensor] = []
-        first = 0
-        for unit in edge.units:
-            own = tensors[first : first + len(unit.parameters)]
-            first += len(own)
-            y, mean, rstd, scale, shift = unit.forward(x, own, statistics, scale, shift)
-            kept = [y, mean, rstd, scale, shift, *kept]  # the last unit's first
-            x = y
-        return kept, scale, shift
+    def forward(self, x: Tensor, tensors: Sequence[Tensor], statistics: Statistics) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+        """What is kept, and the source, its scale and its shift."""
+        ones, zeros = x.new_ones(1, x.shape[4]), x.new_zeros(1, x.shape[4])
+        if self.kind is nn.Identity:
+            return [], x, ones, zeros
+        if self.kind is FactorizedReduce:
+            return [], nhwc(tensors[0]).contiguous(), ones, zeros
+        if not self.units:
+            pools = pool(x, self.stride, largest=self.kind is nn.MaxPool2d, mean=self.kind is nn.AvgPool2d)
+            kept = [value for value in (pools.largest, pools.mean, pools.index) if value is not None]
+            return kept, kept[0], ones, zeros
+        before: Normed | None = None
+        passes: list[Normed] = []
+        for unit, own in self._by_unit(tensors):
+            before = unit.forward(x if before is None else before.y, own, statistics, before)
+            passes.append(before)
+        return [tensor for each in passes for tensor in each], passes[-1].y, passes[-1].scale, passes[-1].shift
 
     def backward(
         self, x: Tensor, gradient: Tensor, tensors: Sequence[Tensor], kept: Sequence[Tensor], state_gradient: Tensor
     ) -> list[Tensor]:
         """The gradients of ``tensors``; adds to that of the state."""
-        edge, factor = self.edge, self.factor
-        if edge.kind is nn.Identity:
+        if self.kind is nn.Identity:
             state_gradient += gradient
             return []
-        if edge.kind is FactorizedReduce:
-            of_given = gradient if factor is None else gradient * factor.view(-1, 1, 1, 1, 1)
-            return [of_given.squeeze(3).permute(0, 3, 1, 2)]
-        if not edge.units:
-            return self._pool_back(gradient, kept, state_gradient)
-        own_factors = None if factor is None else factor[None]
-        of_product, of_gradient = products([kept[0]], gradient, own_factors)
-        sums = (of_product[0], of_gradient[0])
+        if self.kind is FactorizedReduce:
+            return [nchw(gradient if self.factor is None else gradient * self.factor.view(-1, 1, 1, 1, 1))]
+        if not self.units:
+            self._pool_back(gradient, kept, state_gradient)
+            return []
+        passes = [Normed(*kept[first : first + 5]) for first in range(0, len(kept), 5)]
+        sums = Sums(*(value[0] for value in products([passes[-1].y], gradient, None if self.factor is None else self.factor[None])))
         gradients: list[Tensor] = []
-        for index in reversed(range(len(edge.units))):
-            unit, before = edge.units[index], index > 0
-            own = tensors[sum(len(other.parameters) for other in edge.units[:index]) :][: len(unit.parameters)]
-            source = kept[5] if before else x
-            how: dict[str, Any] = {"scale": kept[8], "shift": kept[9]} if before else {"state_gradient": state_gradient}
-            of_x, sums, of_own = unit.backward(source, own, gradient, kept[:3], sums, factor=factor, **how)
+        how: dict[str, Any] = {"factor": self.factor}
+        of_source: Tensor | None = gradient
+        for index, (unit, own) in reversed(list(enumerate(self._by_unit(tensors)))):
+            before = passes[index - 1] if index > 0 else None
+            source = x if before is None else before.y
+            assert of_source is not None
+            of_source, sums, of_own = unit.backward(
+                source, own, passes[index], of_source, sums, before, **how, state_gradient=None if before else state_gradient
+            )
             gradients = of_own + gradients
-            if of_x is not None:
-                gradient, kept, factor = of_x, kept[5:], None
+            how = {}
         return gradients
 
-    def _pool_back(self, gradient: Tensor, kept: Sequence[Tensor], state_gradient: Tensor) -> list[Tensor]:
-        is_largest = self.edge.kind is nn.MaxPool2d
+    def _by_unit(self, tensors: Sequence[Tensor]) -> list[tuple[Unit, Sequence[Tensor]]]:
+        result, first = [], 0
+        for unit in self.units:
+            result.append((unit, tensors[first : first + len(unit.parameters)]))
+            first += len(unit.parameters)
+        return result
+
+    def _pool_back(self, gradient: Tensor, kept: Sequence[Tensor], state_gradient: Tensor) -> None:
+        is_largest, channels = self.kind is nn.MaxPool2d, gradient.shape[4]
         pools = Pools(kept[0], None, kept[1], kept[0]) if is_largest else Pools(None, kept[0], None, kept[0])
-        rates = gradient.new_zeros(3, 1, gradient.shape[4])
+        rates = gradient.new_zeros(3, 1, channels)
         rates[0 if is_largest else 1] = 1
-        nothing = gradient.new_zeros(2, 2, gradient.shape[4])
-        dtype, stride = kept[0].dtype, self.edge.operation.stride
-        pool_back(pools, stride, gradient, rates, nothing, state_gradient, dtype, factor=self.factor)
-        return []
+        nothing = gradient.new_zeros(2, 2, channels)
+        pool_back(pools, self.stride, gradient, rates, nothing, state_gradient, gradient.dtype, factor=self.factor)
 
 
 class FrozenCell(torch.autograd.Function):
     """A frozen cell from its two preprocessed states [N, C, H, W] on: [N, nodes * C, H', W'].
 
-    ``tensors`` are, edge by edge, the parameters of its convolutions, or what its ``FactorizedReduce`` puts out.
+    ``nodes`` are the edges that each node sums up, ``tensors`` those of all edges.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, passes: Sequence[Sequence[EdgePass]], height: int, width: int, before_last: Tensor, last: Tensor, *tensors: Tensor
+        ctx: Any, nodes: Sequence[Sequence[Edge]], size: Sequence[int], before_last: Tensor, last: Tensor, *tensors: Tensor
     ) -> Tensor:
-        statistics, kept, counts = Statistics(True), [], []
-        images, channels = last.shape[:2]
-        nodes = last.new_empty(images, height, width, len(passes), channels)
-        for index, node in enumerate(passes):
-            sources, scales, shifts = [], [], []
-            for edge in node:
-                own, tensors = tensors[: _tensors_of(edge)], tensors[_tensors_of(edge) :]
-                of_edge, scale, shift = edge.forward(state_of(edge.edge.source, before_last, last, nodes), own, statistics)
-                sources.append(of_edge[0])
-                scales.append(last.new_ones(1, channels) if scale is None else scale)
-                shifts.append(last.new_zeros(1, channels) if shift is None else shift)
-                of_edge = [] if edge.edge.kind is nn.Identity else of_edge
-                kept += of_edge
-                counts.append(len(of_edge))
-            factors = [last.new_ones(images) if edge.factor is None else edge.factor for edge in node]
-            mix(sources, torch.stack(scales), torch.stack(shifts), torch.stack(factors), nodes[:, :, :, index : index + 1], adds=False)
+        statistics = Statistics(True)
+        result = last.new_empty(len(last), *size, len(nodes), last.shape[1])
+        ctx.nodes, ctx.counts = nodes, []
+        saved: list[Tensor] = []
+        for index, edges in enumerate(nodes):
+            summands = []
+            for edge in edges:
+                own, tensors = tensors[: len(edge.tensors)], tensors[len(edge.tensors) :]
+                kept, *summand = edge.forward(state_of(edge.source, before_last, last, result), own, statistics)
+                summands.append(summand)
+                own = own if edge.units else ()
+                saved += [*own, *kept]
+                ctx.counts.append((len(own), len(kept)))
+            sources, scales, shifts = zip(*summands, strict=True)
+            factors = torch.stack([last.new_ones(len(last)) if edge.factor is None else edge.factor for edge in edges])
+            mix(sources, torch.stack(scales), torch.stack(shifts), factors, result[:, :, :, index : index + 1], adds=False)
         statistics.move_running()
-        output = nodes.flatten(3).permute(0, 3, 1, 2)
-        ctx.passes, ctx.counts = passes, counts
-        ctx.save_for_backward(before_last, last, output, *kept)
+        output = result.flatten(3).permute(0, 3, 1, 2)
+        ctx.save_for_backward(before_last, last, output, *saved)
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        before_last, last, output, *kept = ctx.saved_tensors
-        nodes = output.permute(0, 2, 3, 1).unflatten(3, (len(ctx.passes), -1))
-        of_nodes = torch.empty_like(nodes).copy_(gradient.permute(0, 2, 3, 1).unflatten(3, (len(ctx.passes), -1)))
+        before_last, last, output, *saved = ctx.saved_tensors
+        result = nodes_of(output, len(ctx.nodes))
+        of_nodes = torch.empty_like(result).copy_(nodes_of(gradient, len(ctx.nodes)))
         of_inputs = [torch.zeros_like(nhwc(state)) for state in (before_last, last)]
         of_tensors: list[Tensor] = []
-        counts = list(ctx.counts)
-        for index in reversed(range(len(ctx.passes))):
-            for edge in reversed(ctx.passes[index]):
-                count = counts.pop()
-                of_edge, kept = kept[len(kept) - count :], kept[: len(kept) - count]
-                source = edge.edge.source
-                of_state = of_inputs[source] if source < 2 else of_nodes[:, :, :, source - 2 : source - 1]
-                x = state_of(source, before_last, last, nodes)
-                of_tensors = edge.backward(x, of_nodes[:, :, :, index : index + 1], edge.edge.parameters, of_edge, of_state) + of_tensors
-        return None, None, None, *(state.squeeze(3).permute(0, 3, 1, 2) for state in of_inputs), *of_tensors
-
-
-def _tensors_of(edge: EdgePass) -> int:
-    return 1 if edge.edge.kind is FactorizedReduce else len(edge.edge.parameters)
+        counts, end = list(ctx.counts), len(saved)
+        for index in reversed(range(len(ctx.nodes))):
+            for edge in reversed(ctx.nodes[index]):
+                own, kept = counts.pop()
+                begin = end - own - kept
+                of_state = of_inputs[edge.source] if edge.source < 2 else of_nodes[:, :, :, edge.source - 2 : edge.source - 1]
+                x = state_of(edge.source, before_last, last, result)
+                of_node = of_nodes[:, :, :, index : index + 1]
+                of_tensors = edge.backward(x, of_node, saved[begin : begin + own], saved[begin + own : end], of_state) + of_tensors
+                end = begin
+        return None, None, *map(nchw, of_inputs), *of_tensors
 
 
 class ReluConvNormed(torch.autograd.Function):
@@ -249,40 +243,33 @@ class ReluConvNormed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, unit: Unit, x: Tensor, *parameters: Tensor) -> Tensor:
         statistics = Statistics(True)
-        y, mean, rstd, scale, shift = unit.forward(nhwc(x), parameters, statistics, None, None)
+        kept = unit.forward(nhwc(x), parameters, statistics)
         statistics.move_running()
-        result = torch.empty_like(y)
-        mix([y], scale[None], shift[None], None, result, adds=False)
+        result = torch.empty_like(kept.y)
+        mix([kept.y], kept.scale[None], kept.shift[None], None, result, adds=False)
         ctx.unit = unit
-        ctx.save_for_backward(x, y, mean, rstd, *parameters)
-        return result.squeeze(3).permute(0, 3, 1, 2)
+        ctx.save_for_backward(x, *kept, *parameters)
+        return nchw(result)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        x, y, mean, rstd, *parameters = ctx.saved_tensors
+        x, *others = ctx.saved_tensors
+        kept, parameters = Normed(*others[:5]), others[5:]
         of_result, of_x = nhwc(gradient.contiguous(memory_format=torch.channels_last)), torch.empty_like(nhwc(x))
-        of_product, of_gradient = products([y], of_result)
-        sums = (of_product[0], of_gradient[0])
-        _, _, of_own = ctx.unit.backward(nhwc(x), parameters, of_result, (y, mean, rstd), sums, state_gradient=of_x, adds=False)
-        return None, of_x.squeeze(3).permute(0, 3, 1, 2), *of_own
+        sums = Sums(*(value[0] for value in products([kept.y], of_result)))
+        _, _, of_own = ctx.unit.backward(nhwc(x), parameters, kept, of_result, sums, state_gradient=of_x, adds=False)
+        return None, nchw(of_x), *of_own
 
 
 def run_cell(cell: Cell, before_last: Tensor, last: Tensor) -> Tensor:
     """What the frozen ``cell`` makes of the outputs of the two cells before, in training."""
     states = [_preprocessed(module, x) for module, x in ((cell.preprocess_0, before_last), (cell.preprocess_1, last))]
     nodes: Any = cell.nodes
-    passes: list[list[EdgePass]] = []
-    tensors: list[Tensor] = []
-    for node in nodes:
-        passes.append([])
-        for source, module in zip(node.sources, node.edges, strict=True):
-            edge = Edge(source, module)
-            passes[-1].append(EdgePass(edge, edge.factor(len(last), last)))
-            tensors += [edge.operation(states[source])] if edge.kind is FactorizedReduce else edge.parameters
+    edges = [[Edge(source, module, states) for source, module in zip(node.sources, node.edges, strict=True)] for node in nodes]
     stride = 2 if cell.reduces else 1
-    height, width = (-(-side // stride) for side in states[1].shape[2:])
-    return FrozenCell.apply(passes, height, width, *states, *tensors)
+    size = [-(-side // stride) for side in states[1].shape[2:]]
+    return FrozenCell.apply(edges, size, *states, *(tensor for node in edges for edge in node for tensor in edge.tensors))
 
 
 def _preprocessed(module: Any, x: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """A DARTS cell as one differentiable function: the mathematics of the plain cell, with everything that edges share computed once.
 
-All edges that leave one state read the same tensor. A ``Fan`` computes them together: one ReLU and one pool per state, one depthwise
+On a CPU the compiled kernels compute it (``darts_compiled``). Elsewhere, and where there are none, torch's operations do, as follows. All
+edges that leave one state read the same tensor. A ``Fan`` computes them together: one ReLU and one pool per state, one depthwise
 and one grouped pointwise convolution per kernel size for all edges, with the channels of the edges side by side in channels_last, so
 that convolutions and normalisations run over wide rows. The weight of an operation is the scale of its last batch normalisation, and
 its gradient falls out of that normalisation's backward pass.
 
-A step is bound by memory, not by arithmetic. So a fan keeps for its backward pass what is normalised and, where the gradients of the
+With torch's operations a step is bound by memory. So a fan keeps for its backward pass what is normalised and, where the gradients of the
 weights are wanted, what the depthwise convolutions put out; it computes the cheap rest (ReLUs, copies) anew.
 """
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from spaces import darts_kernels as kernels
+from spaces.cell_kernels import real_of
 from spaces.compiled import kernels_for
 from spaces.darts_branches import BackwardPass, Branch, Dilated, Factorized, ParameterFree, Separable, Statistics
 from spaces.darts_compiled import CompiledCell
@@ -167,26 +169,25 @@ class FusedCell(nn.Module):
         device = before_last.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else before_last.dtype
         statistics = Statistics(self.training)
-        sums: Tensor | None = None  # of the edges to the nodes that are not yet complete, side by side
         with torch.autocast(device, enabled=False):
-            if self._runs_compiled(device, dtype):
-                states = [state.to(dtype).contiguous(memory_format=torch.channels_last) for state in states]
-                weights = [torch.stack([mixing[label] for label in labels]) for labels in self.labels]
-                parameters = (parameter for fan in self.fans for branch in fan.branches for parameter in branch.parameters())
-                output: Tensor = CompiledCell.apply(self, statistics, *states, *weights, *parameters)
-                statistics.move_running()
-                return output
-            for index, (fan, labels) in enumerate(zip(self.fans, self.labels, strict=True)):
-                x = states[index].to(dtype).contiguous(memory_format=torch.channels_last)
-                leaving = fan(x, torch.stack([mixing[label] for label in labels]), statistics)
-                sums = leaving if sums is None else leaving.add_(sums)
-                if index > 0:
-                    node, sums = sums.split([x.shape[1], sums.shape[1] - x.shape[1]], dim=1)
-                    states.append(node)
+            before, now = (state.to(dtype).contiguous(memory_format=torch.channels_last) for state in states)
+            weights = [torch.stack([mixing[label] for label in labels]) for labels in self.labels]
+            parameters = [parameter for fan in self.fans for branch in fan.branches for parameter in branch.parameters()]
+            if device == "cpu" and kernels_for(dtype) is not None and all(p.dtype == real_of(dtype) for p in parameters):
+                output: Tensor = CompiledCell.apply(self, statistics, before, now, *weights, *parameters)
+            else:
+                output = self._by_fans(before, now, weights, statistics)
             statistics.move_running()
-            return torch.cat(states[2:], dim=1)
+            return output
 
-    def _runs_compiled(self, device: str, dtype: torch.dtype) -> bool:
-        """Whether the compiled kernels can compute the cell: on a CPU, for parameters in the precision that they sum in."""
-        real = torch.float32 if dtype == torch.bfloat16 else dtype
-        return device == "cpu" and kernels_for(dtype) is not None and next(self.preprocess_1.parameters()).dtype == real
+    def _by_fans(self, before_last: Tensor, last: Tensor, weights: Sequence[Tensor], statistics: Statistics) -> Tensor:
+        states = [before_last, last]
+        sums: Tensor | None = None  # of the edges to the nodes that are not yet complete, side by side
+        for index, (fan, mixing) in enumerate(zip(self.fans, weights, strict=True)):
+            x = states[index].contiguous(memory_format=torch.channels_last)
+            leaving = fan(x, mixing, statistics)
+            sums = leaving if sums is None else leaving.add_(sums)
+            if index > 0:
+                node, sums = sums.split([x.shape[1], sums.shape[1] - x.shape[1]], dim=1)
+                states.append(node)
+        return torch.cat(states[2:], dim=1)

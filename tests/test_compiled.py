@@ -63,7 +63,7 @@ def test_a_compiler_that_fails_is_named_and_nothing_else_is_lost(compiler: str, 
 
 
 def test_without_a_compiler_they_are_missed_with_a_word(tmp_path: Path) -> None:
-    assert ask(CC="", PATH=str(tmp_path)) == "False no C compiler: cc, gcc and clang not found"
+    assert ask(CC="", PATH=str(tmp_path)) == "False no C compiler: cc, gcc, clang not found"
     assert ask(CC="no-such-cc") == "False no C compiler: no-such-cc not found"
 
 

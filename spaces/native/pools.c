@@ -14,40 +14,47 @@ INLINE void put_bytes(uint8_t *to, bytes v, long n) {
     else for (long i = 0; i < n; i++) to[i] = v[i];
 }
 
+/* The images that are pooled, and LANES of their channels from `first` on. */
+typedef struct { long height, width, stride, first, some; const tensor *x; } windows;
+
+/* Largest value (`at`: which of the nine) and mean under the window of pixel (r, c) of the output. */
+INLINE void look(const windows *v, long n, long r, long c, vec *largest, mask *at, vec *mean) {
+    const store *from = (const store *)v->x->data + n * v->x->image + v->first;
+    int inside = 0;
+    *largest = (vec){0} - INFINITY, *at = (mask){0}, *mean = (vec){0};
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) {
+            long row = r * v->stride + i - 1, column = c * v->stride + j - 1;
+            if (row < 0 || column < 0 || row >= v->height || column >= v->width) continue;
+            vec x = get(from + (row * v->width + column) * v->x->pixel, v->some);
+            mask more = (x > *largest) | (x != x);
+            *largest = (vec)(((mask)x & more) | ((mask)*largest & ~more));
+            *at = (more & (i * 3 + j)) | (*at & ~more);
+            *mean += x, inside++;
+        }
+    *mean /= (real)inside;
+}
+
 /* Largest value (`index`: which of the nine) and mean of the pixels inside; `sums` [2, 2, channels]: of both and of their squares. */
 void pool(long threads, long images, long height, long width, long channels, long stride, const tensor *x, const tensor *largest,
-         const tensor *mean, uint8_t *index, double *sums) {
+          const tensor *mean, uint8_t *index, double *sums) {
     long h = (height + stride - 1) / stride, w = (width + stride - 1) / stride, count = 4 * channels;
     threads = fit(threads, images, 9.0 * images * h * w * channels);
     double *all = calloc(threads * count, sizeof(double));
     EACH_THREAD EACH_IMAGE for (long first = 0; first < channels; first += LANES) {
-        long some = lanes(channels, first / LANES);
-        vec sum[4] = {{0}};
-        const store *from = (const store *)x->data + n * x->image + first;
-        for (long r = 0; r < h; r++) for (long c = 0; c < w; c++) {
-            vec best = (vec){0} - INFINITY, all_of = {0};
-            mask at = {0};
-            int inside = 0;
-            for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) {
-                long row = r * stride + i - 1, column = c * stride + j - 1;
-                if (row < 0 || column < 0 || row >= height || column >= width) continue;
-                vec v = get(from + (row * width + column) * x->pixel, some);
-                mask more = (v > best) | (v != v);
-                best = (vec)(((mask)v & more) | ((mask)best & ~more));
-                at = (more & (i * 3 + j)) | (at & ~more);
-                all_of += v, inside++;
+        windows v = {height, width, stride, first, lanes(channels, first / LANES), x};
+        for (long r = 0; r < h; r++) {
+            vec sum[4] = {{0}}, best, average;
+            mask at;
+            for (long c = 0, p = r * w; c < w; c++, p++) {
+                look(&v, n, r, c, &best, &at, &average);
+                if (index) put_bytes(index + (n * h * w + p) * channels + first, __builtin_convertvector(at, bytes), v.some);
+                if (largest->data) put((store *)largest->data + n * largest->image + p * largest->pixel + first, best, v.some);
+                if (mean->data) put((store *)mean->data + n * mean->image + p * mean->pixel + first, average, v.some);
+                sum[0] += best, sum[1] += best * best, sum[2] += average, sum[3] += average * average;
             }
-            all_of /= (real)inside;
-            long p = r * w + c;
-            if (index) {
-                bytes narrow = __builtin_convertvector(at, bytes);
-                put_bytes(index + (n * h * w + p) * channels + first, narrow, some);
-            }
-            if (largest->data) put((store *)largest->data + n * largest->image + p * largest->pixel + first, best, some);
-            if (mean->data) put((store *)mean->data + n * mean->image + p * mean->pixel + first, all_of, some);
-            sum[0] += best, sum[1] += best * best, sum[2] += all_of, sum[3] += all_of * all_of;
+            for (int i = 0; i < 4; i++) add_sums(all + t * count + i * channels + first, sum[i], v.some);
         }
-        for (int i = 0; i < 4; i++) add_sums(all + t * count + i * channels + first, sum[i], some);
     }
     total(all, threads, count);
     memcpy(sums, all, count * sizeof(double));
@@ -55,7 +62,8 @@ void pool(long threads, long images, long height, long width, long channels, lon
 }
 
 /* Adds to `state_gradient` what comes back through both pools and the identity (stride 1): the gradient of each is
- * the sum over edges of rate[edge] * factor[image] * g, for the pools plus a * pool + b; `rates` [3, edges, channels], `of_pools` [2, 2, channels]. */
+ * the sum over edges of rate[edge] * factor[image] * g, for the pools plus a * pool + b; `rates` [3, edges, channels], `of_pools`
+ * [2, 2, channels]. */
 void pool_back(long threads, long images, long height, long width, long channels, long stride, long edges, const tensor *g, const real *factor,
               const real *rates, const real *of_pools, const tensor *largest, const tensor *mean, const uint8_t *index, long identity,
               const tensor *state_gradient) {

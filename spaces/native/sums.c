@@ -41,7 +41,10 @@ void products(long threads, long images, long pixels, long edges, long channels,
                 const store *from = (const store *)x[i].data + n * x[i].image + begin * x[i].pixel + e * x[i].edge + first;
                 vec sum = {0}, other = {0};
                 long p = 0;
-                for (; p + 2 <= end; p += 2) sum += tile[p] * get(from + p * x[i].pixel, some), other += tile[p + 1] * get(from + (p + 1) * x[i].pixel, some);
+                for (; p + 2 <= end; p += 2) {
+                    sum += tile[p] * get(from + p * x[i].pixel, some);
+                    other += tile[p + 1] * get(from + (p + 1) * x[i].pixel, some);
+                }
                 if (p < end) sum += tile[p] * get(from + p * x[i].pixel, some);
                 real f = factor ? factor[i * images + n] : 1;
                 add_sums(mine + i * edges * channels, (sum + other) * f, some), add_sums(mine + count / 2 + i * edges * channels, plain * f, some);

@@ -3,7 +3,8 @@
  *
  * Tensors are [images, height, width, edges, channels] with a distance between images, pixels and edges (0: all edges read the same), so
  * that a slice of a wider tensor is one too. They are stored as `store`, computed with and summed as `real`. One image at a time is worked
- * on in a thread's own memory, in planes of LANES channels: what lies between two passes never leaves the cache. Sums over a batch go by
+ * on in a thread's own memory, in planes of LANES channels: what lies between two passes stays in the cache, where maps
+ * are as small as those of CIFAR-10. Sums over a batch go by
  * image within a thread and then by thread, so the same number of threads gives the same result.
  */
 #include <stdint.h>
@@ -17,8 +18,6 @@
 #define TILE 128 /* pixels that are summed at a time */
 #define INLINE static inline __attribute__((always_inline))
 #define EACH_THREAD _Pragma("omp parallel for num_threads(threads) schedule(static, 1)") for (long t = 0; t < threads; t++)
-#define EACH_STRIP for (long r = 0, rows, some_pixels; r < z->out_height && (rows = z->out_height - r < z->rows ? z->out_height - r : z->rows, \
-                        some_pixels = rows * z->out_width); r += rows)
 #define EACH_IMAGE for (long n = t * images / threads; n < (t + 1) * images / threads; n++)
 
 #if defined(STORE_FLOAT64)
@@ -88,7 +87,7 @@ INLINE vec get(const store *from, long n) {
     return (vec)(__builtin_convertvector(h, words) << 16);
 #endif
 }
-INLINE void put(store *to, vec v, long n) { /* to the nearest, ties to even; what is no number stays none */
+INLINE void put(store *to, vec v, long n) { /* to the nearest, ties to even; what is no number stays none, and what is below 1e-38 may count as 0 */
 #if defined(__AVX512BF16__) && defined(__AVX512VL__)
     halves h = (halves)_mm256_cvtneps_pbh((__m256)v);
 #else
@@ -119,7 +118,8 @@ static inline vec *own(size_t vectors) {
     }
     return own_memory;
 }
-/* As many threads as the work is worth, in multiply-adds: to start one costs as much as some ten thousand of them. */
+/* As many threads as the work is worth, in multiply-adds. Half a million of them take some 10 us, as long as it takes to wake a thread; on a
+ * machine that other work shares a thread that is waited for takes a thousand times as long. */
 static inline long fit(long threads, long images, double work) {
     long most = work / 500000 < images ? (long)(work / 500000) : images;
     return threads < most ? threads : most < 1 ? 1 : most;
