@@ -117,11 +117,20 @@ class Experiment:
         if self.table is None:
             self._prepare_training()
         self.space_class = space_entry(self.space_name).load()
-        if self.device is not None and self.device.type == "cpu" and hasattr(self.space_class, "kernels_note"):
-            self.screen.say(self.space_class.kernels_note(self.precision))
+        if (
+            self.device is not None
+            and self.device.type == "cpu"
+            and self.settings.supernet != "stock"
+            and hasattr(self.space_class, "kernels_note")
+        ):
+            self.screen.say(self.space_class.kernels_note(self.precision if self._is_supernet else None))
         if self.data.num_classes is not None:
             self.space_arguments = {**self.space_arguments, "num_classes": self.data.num_classes}
         self.precision_name = str(self.precision).removeprefix("torch.")
+
+    @property
+    def _is_supernet(self) -> bool:
+        return self.settings.strategy is not None and strategy_entry(self.settings.strategy).one_shot
 
     def _prepare_training(self) -> None:
         """Load the images, choose where and how exactly to compute."""
@@ -134,9 +143,8 @@ class Experiment:
         precision = settings.precision
         if precision == "auto":
             # A measurement may come out otherwise the second time; a run that is gone on with keeps its precision. A supernet on a CPU is
-            # bound by memory and by depthwise convolutions: bfloat16 gains an eighth there, where dense convolutions gain several times.
-            is_supernet = settings.strategy is not None and strategy_entry(settings.strategy).one_shot
-            precision = stored.get("precision", "float32" if is_supernet and self.device.type == "cpu" else "auto")
+            # bound by depthwise convolutions and memory: bfloat16 gains an eighth there, where dense convolutions gain several times.
+            precision = stored.get("precision", "float32" if self._is_supernet and self.device.type == "cpu" else "auto")
         self.precision = choose_precision(precision, self.device)
         limit = PRESETS[settings.preset].images
         self.data = load_dataset(settings.dataset, data_dir=settings.data_dir, seed=settings.seed, limit=limit, announce=say, warn=warn)

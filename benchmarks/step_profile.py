@@ -251,7 +251,7 @@ def main() -> None:
     total = sum(cost.seconds for _, cost in costs)
     size_in_words = f"{arguments.width} channels, {arguments.cells} cells, batches of {arguments.batch}"
     print(f"{size_in_words}, {arguments.precision}, {arguments.threads} threads, torch {torch.__version__}")
-    print(f"a step takes {plain:.2f} s; the operations of torch in another one, with a clock around each, {total:.2f} s:")
+    print(f"a step takes {plain:.2f} s; operations and kernels in another one, with a clock around each, {total:.2f} s:")
     print(f"  {'operation':52} {'calls':>6} {'seconds':>8} {'share':>6} {'GB':>7} {'GB/s':>6} {'G mult-adds':>12}")
     for kind, cost in [*costs, ("all", Cost(*(sum(getattr(cost, name) for _, cost in costs) for name in Cost.__dataclass_fields__)))]:
         row = f"  {kind:52} {cost.calls:6} {cost.seconds:8.3f} {cost.seconds / total:6.1%} {cost.bytes / 1e9:7.2f}"

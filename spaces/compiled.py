@@ -65,9 +65,9 @@ def why_not(dtype: torch.dtype = torch.float32) -> str | None:
     return None
 
 
-def kernels_note(dtype: torch.dtype = torch.float32) -> str:
-    """By what cells are computed on a CPU, in one line for people."""
-    reason = why_not(dtype)
+def kernels_note(of_supernet: torch.dtype | None = None) -> str:
+    """By what cells are computed on a CPU, in one line for people: those of a supernet in this precision, or of a found network."""
+    reason = why_not(of_supernet or torch.float32)  # found networks are trained in float32
     return (
         "cells run on kernels compiled for this processor" if reason is None else f"cells run on torch's operations, more slowly: {reason}"
     )

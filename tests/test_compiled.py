@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spaces import cell_kernels as kernels
-from spaces.compiled import STORED, VARIABLE, kernels_for, why_not, without_compiled_kernels
+from spaces.compiled import STORED, VARIABLE, kernels_for, kernels_note, why_not, without_compiled_kernels
 
 ROOT = Path(__file__).parents[1]
 HERE = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
@@ -53,7 +53,7 @@ def test_they_are_compiled_once_and_kept(tmp_path: Path) -> None:
     [
         ("exit 1", "failed: no word of it"),
         ("echo 'fatal: no OpenMP' >&2; exit 4", "failed: fatal: no OpenMP"),
-        ('while [ "$1" != -o ] && [ $# -gt 0 ]; do shift; done; [ -z "$2" ] || echo no library > "$2"', "file too short"),
+        ('while [ "$1" != -o ] && [ $# -gt 0 ]; do shift; done; [ -z "$2" ] || echo no library > "$2"', "/cell_kernels-"),
     ],
 )
 def test_a_compiler_that_fails_is_named_and_nothing_else_is_lost(compiler: str, complaint: str, tmp_path: Path) -> None:
@@ -67,6 +67,7 @@ def test_without_a_compiler_they_are_missed_with_a_word(tmp_path: Path) -> None:
     assert ask(CC="no-such-cc") == "False no C compiler: no-such-cc not found"
 
 
+@HERE
 def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "torch")
     assert kernels_for(torch.float32) is None and why_not() == "switched off by RETIARIUS_KERNELS=torch"
@@ -74,6 +75,31 @@ def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     with without_compiled_kernels():
         assert kernels_for(torch.float32) is None
     assert kernels_for(torch.float16) is None and why_not(torch.float16) == "none are made for float16"
+
+
+@HERE
+def test_a_cache_that_others_may_write_is_not_used(tmp_path: Path) -> None:
+    folder = tmp_path / "retiarius"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    assert ask(XDG_CACHE_HOME=str(tmp_path)) == "True None"
+    assert list(folder.iterdir()) == [], "what lies there might be anybody's"
+
+
+@HERE
+def test_the_first_compiler_that_works_is_taken(tmp_path: Path) -> None:
+    program(tmp_path / "cc", "echo 'no -fopenmp here' >&2; exit 1")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache"), "CC": ""}
+    assert ask(**environment) == "True None", "gcc or clang"
+
+
+@HERE
+def test_without_a_home_and_cleaned_up(tmp_path: Path) -> None:
+    code = "import os; del os.environ['HOME']; import pathlib\n"
+    code += "def home(): raise RuntimeError('no home')\npathlib.Path.home = home\n" + ASK
+    environment = {**os.environ, "XDG_CACHE_HOME": "relative/is/ignored", "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200, check=True)
+    assert done.stdout.strip() == "True None" and list(tmp_path.iterdir()) == []
 
 
 @HERE
@@ -166,6 +192,14 @@ def test_the_same_again_and_nearly_the_same_on_other_numbers_of_threads() -> Non
         assert torch.equal(two, again)
         assert torch.allclose(one, two, rtol=1e-4, atol=1e-4 * one.abs().max().item())
         assert torch.allclose(one, seven, rtol=1e-4, atol=1e-4 * one.abs().max().item())
+
+
+def test_the_note_says_which_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "torch")
+    assert kernels_note() == "cells run on torch's operations, more slowly: switched off by RETIARIUS_KERNELS=torch"
+    monkeypatch.delenv(VARIABLE)
+    if kernels_for(torch.float32) is not None:
+        assert kernels_note() == kernels_note(torch.bfloat16) == "cells run on kernels compiled for this processor"
 
 
 def test_images_at_no_one_distance_are_refused() -> None:

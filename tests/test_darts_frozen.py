@@ -14,9 +14,12 @@ from torchvision.ops import StochasticDepth
 
 from benchmarks.authors_network import AuthorsNetwork
 from spaces import darts
+from spaces.compiled import kernels_for, why_not
 from spaces.darts import DartsSpace
 from spaces.darts_operations import OPERATIONS
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
+
+HERE = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
 
 
 def make_network(architecture: dict[str, Any], dtype: torch.dtype = torch.float64, drop_path: float = 0.0, **size: Any) -> DartsSpace:
@@ -62,6 +65,7 @@ def compare(network: DartsSpace, images: Tensor, tolerance: float, monkeypatch: 
     assert_same(fast, one_step(plain, images), tolerance)
 
 
+@HERE
 @pytest.mark.parametrize("genotype", GENOTYPES)
 @pytest.mark.parametrize(("width", "images", "side"), [(8, 4, 16), (8, 3, 16), (4, 4, 10), (6, 4, 13), (16, 3, 8)])
 def test_every_tensor_is_that_of_the_plain_modules(
@@ -71,6 +75,7 @@ def test_every_tensor_is_that_of_the_plain_modules(
     compare(network, torch.randn(images, 3, side, side, generator=torch.Generator().manual_seed(0)).double(), 1e-9, monkeypatch)
 
 
+@HERE
 @pytest.mark.parametrize("operation", [name for name in OPERATIONS if name != "none"])
 def test_cells_of_one_operation(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with_edges = DartsSpace(width=4, num_cells=3, num_nodes=2)
@@ -79,6 +84,7 @@ def test_cells_of_one_operation(operation: str, monkeypatch: pytest.MonkeyPatch)
     compare(network, torch.randn(4, 3, 9, 12, generator=torch.Generator().manual_seed(0)).double(), 1e-9, monkeypatch)
 
 
+@HERE
 def test_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=8, num_cells=4)
     compare(network, torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0)), 1e-3, monkeypatch)
@@ -94,6 +100,24 @@ def test_the_authors_network_trains_the_same() -> None:
     assert_same(one_step(network, images), one_step(authors, images), 1e-9)
 
 
+@HERE
+def test_parameters_that_change_before_the_backward_pass_are_noticed() -> None:
+    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)
+    logits, _ = network(torch.randn(2, 3, 8, 8))
+    with torch.no_grad():
+        for parameter in network.cells[0].nodes.parameters():
+            parameter.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        logits.sum().backward()
+
+
+def test_norms_that_forget_at_different_rates_run_as_plain_modules() -> None:
+    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)
+    next(module for module in network.cells.modules() if isinstance(module, nn.BatchNorm2d)).momentum = 0.5
+    assert not darts.runs_fast(network, torch.zeros(2, 3, 8, 8))
+
+
+@HERE
 def test_where_the_fast_pass_is_not_taken() -> None:
     images = torch.zeros(2, 3, 8, 8)
     network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)

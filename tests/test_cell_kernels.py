@@ -1,0 +1,164 @@
+"""The compiled kernels one by one against torch's own operations, in float64: many edges, odd sizes, numbers of channels of every kind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from spaces import cell_kernels as kernels
+from spaces.compiled import kernels_for, why_not
+
+pytestmark = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
+
+IMAGES = 3
+
+
+class Draw:
+    """Normally distributed numbers in float64, always the same."""
+
+    def __init__(self) -> None:
+        self._generator = torch.Generator().manual_seed(0)
+
+    def __call__(self, *size: int) -> Tensor:
+        return torch.randn(*size, generator=self._generator, dtype=torch.float64)
+
+
+def plain(x: Tensor, taps: Tensor | None, matrix: Tensor, dilation: int, stride: int) -> Tensor:
+    """What the kernel computes, of [N, H, W, edges, C], edge by edge."""
+    results = []
+    for edge in range(len(matrix)):
+        y = x[:, :, :, edge].permute(0, 3, 1, 2).relu()
+        if taps is not None:
+            padding = dilation * (taps.shape[-1] // 2)
+            y = functional.conv2d(y, taps[edge].unsqueeze(1), None, stride, padding, dilation, groups=y.shape[1])
+        results.append(functional.conv2d(y, matrix[edge, :, :, None, None]).permute(0, 2, 3, 1))
+    return torch.stack(results, dim=3)
+
+
+def close(ours: Tensor | None, theirs: Tensor | None) -> bool:
+    assert ours is not None and theirs is not None
+    return torch.allclose(ours, theirs, rtol=1e-9, atol=1e-9 * max(1.0, theirs.abs().max().item()))
+
+
+@pytest.mark.parametrize("goes_to", ["state, added", "state, put", "input", "nowhere"])
+@pytest.mark.parametrize(("size", "dilation", "stride"), [(0, 1, 1), (3, 1, 1), (3, 2, 1), (3, 2, 2), (5, 1, 1), (5, 1, 2), (5, 2, 2)])
+@pytest.mark.parametrize(("c_in", "c_out", "height", "width"), [(3, 11, 1, 1), (16, 24, 7, 5), (9, 2, 9, 67), (12, 12, 4, 6)])
+def test_convolutions_and_their_gradients(
+    c_in: int, c_out: int, height: int, width: int, size: int, dilation: int, stride: int, goes_to: str
+) -> None:
+    draw, edges = Draw(), 3
+    shared = goes_to != "input"
+    own = draw(IMAGES, height, width, 1 if shared else edges, c_in).requires_grad_()
+    x = own.expand(-1, -1, -1, edges, -1)
+    taps = draw(edges, c_in, size, size).requires_grad_() if size else None
+    matrix = draw(edges, c_out, c_in).requires_grad_()
+    scale, shift = (None, None) if shared else (draw(edges, c_in), draw(edges, c_in))
+    read = x if scale is None else own * scale + shift
+    read.retain_grad()
+    expected = plain(read, taps, matrix, dilation, stride)
+
+    detached = [None if value is None else value.detach() for value in (taps, matrix)]
+    convolution = kernels.Convolution(detached[0], matrix.detach(), dilation, stride)
+    y, sums = kernels.convolve(x.detach(), convolution, scale, shift)
+    assert close(y, expected.detach())
+    assert close(sums, torch.stack([expected.sum((0, 1, 2)), expected.square().sum((0, 1, 2))], dim=1).detach())
+
+    gradient, rates, factor = draw(*y.shape), draw(edges, 3, c_out), draw(IMAGES)
+    expected.backward(rates[:, 0] * factor.view(-1, 1, 1, 1, 1) * gradient + rates[:, 1] * y + rates[:, 2])
+    state = draw(*own.shape) if goes_to.startswith("state") else None
+    before = None if state is None else state.clone()
+    of_x, sums, of_taps, of_matrix = kernels.convolve_back(
+        *(x.detach(), convolution, gradient, y, rates),
+        scale=scale,
+        shift=shift,
+        factor=factor,
+        state_gradient=state,
+        adds=goes_to == "state, added",
+        want_x=goes_to == "input",
+    )
+    assert close(of_matrix, matrix.grad)
+    if taps is not None:
+        assert close(of_taps, taps.grad)
+    if before is not None and own.grad is not None:
+        assert close(state, own.grad + (before if goes_to == "state, added" else 0))
+    if goes_to == "input" and read.grad is not None:
+        assert close(of_x, read.grad)
+        assert close(sums, torch.stack([read.grad.sum((0, 1, 2)), (read.grad * own).sum((0, 1, 2))], dim=1).detach())
+    without = kernels.convolve_back(x.detach(), convolution, gradient, y, rates, factor=factor, want_kernels=False)
+    assert without[0] is None and without[2:] == (None, None)
+
+
+@pytest.mark.parametrize("adds", [True, False])
+def test_sums_of_sources_and_products_with_a_gradient(adds: bool) -> None:
+    draw, edges, channels = Draw(), 3, 11
+    wide = draw(IMAGES, 5, 30, edges + 2, channels)
+    y = wide[:, :, :, 1 : 1 + edges]
+    sources = [draw(IMAGES, 5, 30, 1, channels).expand(-1, -1, -1, edges, -1), draw(IMAGES, 5, 30, edges, channels)]
+    scale, shift, factor = draw(2, edges, channels), draw(2, edges, channels), draw(2, IMAGES)
+    expected = sum(
+        (f.view(-1, 1, 1, 1, 1) * (a * source + b) for source, a, b, f in zip(sources, scale, shift, factor, strict=True)),
+        start=y * adds,
+    )
+    outside = wide[:, :, :, [0, -1]].clone()
+    kernels.mix(sources, scale, shift, factor, y, adds=adds)
+    assert close(y, expected) and torch.equal(wide[:, :, :, [0, -1]], outside)
+
+    gradient = draw(*y.shape)
+    of_product, of_gradient = kernels.products(sources, gradient, factor)
+    for number, source in enumerate(sources):
+        weighted = factor[number].view(-1, 1, 1, 1, 1) * gradient
+        assert close(of_product[number], (weighted * source).sum((0, 1, 2)))
+        assert close(of_gradient[number], weighted.sum((0, 1, 2)))
+
+
+@pytest.mark.parametrize("channels", [1, 4, 9, 16])
+@pytest.mark.parametrize(("height", "width", "stride"), [(1, 1, 1), (7, 5, 1), (7, 5, 2), (30, 31, 2), (2, 4, 2)])
+def test_pools_of_several_edges(channels: int, height: int, width: int, stride: int) -> None:
+    draw, edges = Draw(), 3
+    x = draw(IMAGES, height, width, 1, channels)
+    pools = kernels.pool(x, stride)
+    leaf = x.squeeze(3).permute(0, 3, 1, 2).requires_grad_()
+    plain_pools = [functional.max_pool2d(leaf, 3, stride, 1), functional.avg_pool2d(leaf, 3, stride, 1, count_include_pad=False)]
+    for number, (ours, theirs) in enumerate(zip((pools.largest, pools.mean), plain_pools, strict=True)):
+        assert ours is not None and close(ours.squeeze(3).permute(0, 3, 1, 2), theirs)
+        assert close(pools.sums[number], torch.stack([theirs.sum((0, 2, 3)), theirs.square().sum((0, 2, 3))]).detach())
+
+    assert pools.mean is not None
+    gradient, rates, tails = draw(*pools.mean.shape[:3], edges, channels), draw(3, edges, channels), draw(2, 2, channels)
+    factor, identity = draw(IMAGES), stride == 1
+    of_state = draw(*x.shape)
+    before = of_state.clone()
+    kernels.pool_back(pools, stride, gradient, rates, tails, of_state, x.dtype, factor=factor, identity=identity)
+    through = [(factor.view(-1, 1, 1, 1, 1) * gradient * rate).sum(3).permute(0, 3, 1, 2) for rate in rates]
+    for number, value in enumerate(plain_pools):
+        slope, rest = (tail.view(1, -1, 1, 1) for tail in tails[number])
+        through[number] = through[number] + slope * value.detach() + rest
+    (expected,) = torch.autograd.grad(plain_pools, leaf, through[:2])
+    expected = expected + through[2] if identity else expected
+    assert close(of_state - before, expected.permute(0, 2, 3, 1).unsqueeze(3))
+
+
+def test_the_variance_of_values_far_from_zero() -> None:
+    """The sums of squares are taken in float64: what a float32 sum over an image loses would be the variance itself."""
+    draw = Draw()
+    x = (100 + draw(8, 32, 32, 1, 8)).float()
+    pools, count = kernels.pool(x, 1), 8 * 32 * 32
+    y, sums = kernels.convolve(x, kernels.Convolution(None, torch.eye(8)[None]))
+    for values, (first, second) in ((pools.largest, pools.sums[0]), (pools.mean, pools.sums[1]), (y, sums[0])):
+        assert values is not None
+        variance = second / count - (first / count).square()
+        assert torch.allclose(variance, values.double().var((0, 1, 2, 3), correction=0), rtol=0.02)
+
+
+def test_what_there_is_no_kernel_for_is_refused() -> None:
+    matrix = torch.ones(1, 8, 8)
+    for taps, dilation, stride in ((torch.ones(1, 8, 7, 7), 1, 1), (torch.ones(1, 8, 3, 3), 3, 1), (None, 1, 2)):
+        with pytest.raises(ValueError, match=r"no kernel for taps|neither dilation nor stride"):
+            kernels.Convolution(taps, matrix, dilation, stride)
+    images = torch.ones(1, 4, 4, 1, 8)
+    with pytest.raises(ValueError, match="cannot be passed"):
+        kernels.mix([images], torch.ones(1, 1, 8, dtype=torch.float16), torch.ones(1, 1, 8), None, images.clone(), adds=False)
+    with pytest.raises(ValueError, match=r"images in torch.float64 on cpu where torch.float32 on the CPU is wanted"):
+        kernels.products([images], images.double())
