@@ -20,12 +20,14 @@ from pathlib import Path
 
 import torch
 
+from spaces import SpaceError
+
 SOURCES = Path(__file__).with_name("native")
 STORED = {torch.float32: "STORE_FLOAT32", torch.bfloat16: "STORE_BFLOAT16", torch.float64: "STORE_FLOAT64"}
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-lm")
-SECONDS = 120  # within which a compiler is done, or stuck
-VARIABLE = "RETIARIUS_KERNELS"  # "torch": do without
+SECONDS = 60  # within which a compiler is done, or stuck
+VARIABLE, CHOICES = "RETIARIUS_KERNELS", ("compiled", "torch")  # "torch": do without
 
 _switched_off = False
 
@@ -51,10 +53,16 @@ def kernels_for(dtype: torch.dtype) -> ctypes.CDLL | None:
 
 
 def why_not(dtype: torch.dtype = torch.float32) -> str | None:
-    """Why there are no compiled kernels for ``dtype``, in one line; ``None`` where there are."""
+    """Why there are no compiled kernels for ``dtype``, in one line; ``None`` where there are.
+
+    Raises ``SpaceError`` where the environment asks for an unknown choice.
+    """
+    choice = os.environ.get(VARIABLE) or CHOICES[0]
+    if choice not in CHOICES:
+        raise SpaceError(f"{VARIABLE}={choice!r} is not known; known: {', '.join(CHOICES)}")
     if dtype not in STORED:
         return f"none are made for {str(dtype).removeprefix('torch.')}"
-    if os.environ.get(VARIABLE) == "torch":
+    if choice == "torch":
         return f"switched off by {VARIABLE}=torch"
     if _switched_off:
         return "switched off"
@@ -68,9 +76,9 @@ def why_not(dtype: torch.dtype = torch.float32) -> str | None:
 def kernels_note(of_supernet: torch.dtype | None = None) -> str:
     """By what cells are computed on a CPU, in one line for people: those of a supernet in this precision, or of a found network."""
     reason = why_not(of_supernet or torch.float32)  # found networks are trained in float32
-    return (
-        "cells run on kernels compiled for this processor" if reason is None else f"cells run on torch's operations, more slowly: {reason}"
-    )
+    if reason is not None:
+        return f"cells run on torch's operations: {reason}"
+    return f"cells run on kernels compiled for this processor{'' if of_supernet else ', in float32'}"
 
 
 def library(dtype: torch.dtype) -> ctypes.CDLL:
@@ -90,7 +98,7 @@ def _library(macro: str) -> ctypes.CDLL | str:
         if shutil.which(compiler[0]) is None:
             continue
         try:
-            return ctypes.CDLL(str(_compiled(compiler, macro)))
+            return _loaded(_compiled(compiler, macro))
         except (NotCompiled, OSError, subprocess.SubprocessError) as error:
             complaints.append(" ".join(str(error).split()) or type(error).__name__)
     return complaints[0] if complaints else f"no C compiler: {', '.join(words[0] for words in compilers)} not found"
@@ -103,12 +111,34 @@ def _compiled(compiler: list[str], macro: str) -> Path:
     parts = [*(path.read_bytes() for path in _sources("*")), told, macro.encode(), repr(FLAGS).encode()]
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     path = _folder() / f"cell_kernels-{macro.removeprefix('STORE_').lower()}-{digest}.so"
-    if not (path.exists() and _is_own(path)):
+    if not _is_whole(path):
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # several processes may do so at once: the last one's stays
             made = Path(folder) / path.name
             _run([*compiler, *FLAGS[:5], f"-D{macro}", "-o", str(made), *map(str, _sources("*.c")), *FLAGS[5:]])
+            _record(path).write_text(_digest(made))
             os.replace(made, path)
     return path
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError:  # a compiler that makes something else
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _record(path: Path) -> Path:
+    """Where the digest of a library is kept: to load one that was cut off, by a full disk or a power cut, would end the process."""
+    return path.with_suffix(".sha256")
+
+
+def _is_whole(path: Path) -> bool:
+    return path.exists() and _is_own(path) and _record(path).exists() and _record(path).read_text() == _digest(path)
 
 
 def _sources(pattern: str) -> list[Path]:
@@ -118,7 +148,7 @@ def _sources(pattern: str) -> list[Path]:
 def _run(command: list[str]) -> bytes:
     done = subprocess.run(command, capture_output=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        complaint = done.stderr.decode(errors="replace").strip().splitlines() or ["no word of it"]
+        complaint = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}, and no word of why"]
         raise NotCompiled(f"{command[0]} failed: {complaint[0]}")
     return done.stdout
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spaces import SpaceError
 from spaces import cell_kernels as kernels
 from spaces.compiled import STORED, VARIABLE, kernels_for, kernels_note, why_not, without_compiled_kernels
 
@@ -44,14 +45,14 @@ def test_they_are_compiled_once_and_kept(tmp_path: Path) -> None:
     for _ in range(2):
         assert ask(XDG_CACHE_HOME=str(tmp_path / "cache"), CC=compiler) == "True None"
     assert count.read_text() == "x\n"
-    (kept,) = (tmp_path / "cache" / "retiarius").iterdir()
-    assert kept.suffix == ".so" and kept.parent.stat().st_mode & 0o077 == 0, "nobody else may write what is run"
+    (kept,) = (tmp_path / "cache" / "retiarius").glob("*.so")
+    assert kept.parent.stat().st_mode & 0o077 == 0, "nobody else may write what is run"
 
 
 @pytest.mark.parametrize(
     ("compiler", "complaint"),
     [
-        ("exit 1", "failed: no word of it"),
+        ("exit 1", "failed: exit status 1, and no word of why"),
         ("echo 'fatal: no OpenMP' >&2; exit 4", "failed: fatal: no OpenMP"),
         ('while [ "$1" != -o ] && [ $# -gt 0 ]; do shift; done; [ -z "$2" ] || echo no library > "$2"', "/cell_kernels-"),
     ],
@@ -71,10 +72,24 @@ def test_without_a_compiler_they_are_missed_with_a_word(tmp_path: Path) -> None:
 def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "torch")
     assert kernels_for(torch.float32) is None and why_not() == "switched off by RETIARIUS_KERNELS=torch"
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setenv(VARIABLE, "Torch")
+    with pytest.raises(SpaceError, match="RETIARIUS_KERNELS='Torch' is not known; known: compiled, torch"):
+        kernels_for(torch.float32)
+    monkeypatch.setenv(VARIABLE, "compiled")
+    assert kernels_for(torch.float32) is not None
     with without_compiled_kernels():
-        assert kernels_for(torch.float32) is None
+        assert kernels_for(torch.float32) is None and why_not() == "switched off"
     assert kernels_for(torch.float16) is None and why_not(torch.float16) == "none are made for float16"
+
+
+@HERE
+def test_a_library_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    for content in (b"junk", None):
+        assert ask(XDG_CACHE_HOME=str(tmp_path)) == "True None"
+        (kept,) = (tmp_path / "retiarius").glob("*.so")
+        kept.write_bytes(kept.read_bytes()[:40_000] if content is None else content)
+    assert ask(XDG_CACHE_HOME=str(tmp_path)) == "True None"
+    assert kept.stat().st_size > 40_000
 
 
 @HERE
@@ -196,10 +211,11 @@ def test_the_same_again_and_nearly_the_same_on_other_numbers_of_threads() -> Non
 
 def test_the_note_says_which_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "torch")
-    assert kernels_note() == "cells run on torch's operations, more slowly: switched off by RETIARIUS_KERNELS=torch"
+    assert kernels_note() == "cells run on torch's operations: switched off by RETIARIUS_KERNELS=torch"
     monkeypatch.delenv(VARIABLE)
     if kernels_for(torch.float32) is not None:
-        assert kernels_note() == kernels_note(torch.bfloat16) == "cells run on kernels compiled for this processor"
+        assert kernels_note(torch.bfloat16) == "cells run on kernels compiled for this processor"
+        assert kernels_note() == "cells run on kernels compiled for this processor, in float32"
 
 
 def test_images_at_no_one_distance_are_refused() -> None:

@@ -77,10 +77,15 @@ APART halves get_some(const store *from, long n) {
     return h;
 }
 APART void put_some(store *to, halves h, long n) { for (long i = 0; i < n; i++) to[i] = h[i]; }
+typedef uint64_t quarters __attribute__((vector_size(16)));
 INLINE vec get(const store *from, long n) {
     halves h;
-    if (__builtin_expect(n != LANES, 0)) h = get_some(from, n);
-    else memcpy(&h, from, sizeof h);
+    if (__builtin_expect(n == LANES, 1)) memcpy(&h, from, sizeof h);
+    else if (n == LANES / 2) {
+        uint64_t low;
+        memcpy(&low, from, sizeof low);
+        h = (halves)(quarters){low, 0};
+    } else h = get_some(from, n);
 #if defined(__AVX2__) /* gcc widens such a vector in halves */
     return (vec)((words)_mm256_cvtepu16_epi32((__m128i)h) << 16);
 #else
@@ -94,8 +99,11 @@ INLINE void put(store *to, vec v, long n) { /* to the nearest, ties to even; wha
     words u = (words)v, rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16, none = (words)(v != v);
     halves h = __builtin_convertvector((rounded & ~none) | (none & 0x7fc0), halves);
 #endif
-    if (__builtin_expect(n != LANES, 0)) put_some(to, h, n);
-    else memcpy(to, &h, sizeof h);
+    if (__builtin_expect(n == LANES, 1)) memcpy(to, &h, sizeof h);
+    else if (n == LANES / 2) {
+        uint64_t low = ((quarters)h)[0];
+        memcpy(to, &low, sizeof low);
+    } else put_some(to, h, n);
 }
 #else
 INLINE vec get(const store *from, long n) { return get_real(from, n); }
