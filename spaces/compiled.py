@@ -1,7 +1,8 @@
-"""The kernels in ``native/``, compiled for this very processor where there is a C compiler with OpenMP: a second or two, once.
+"""The kernels in ``native/``, compiled for this very processor where there is a C compiler with OpenMP: a few seconds, once.
 
-What was compiled is kept in the user's cache folder, under a name that tells source, compiler and processor apart. Where it cannot be
-compiled or loaded, nothing else is needed: cells then run on torch's own operations, at the pace that these have.
+What was compiled is kept where Python keeps what it compiles or, where that may not be written, in the user's cache folder, under a name
+that tells source, compiler and processor apart. Where it cannot be compiled or loaded, nothing else is needed: cells then run on torch's
+own operations, at the pace that these have.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import torch
@@ -108,7 +110,7 @@ def _compiled(compiler: list[str], macro: str) -> Path:
     """The compiled library; it is made anew where source, compiler, flags or processor are others than those of the kept one."""
     # What the compiler predefines tells its version and, by -march=native, what the processor can do.
     told = _run([*compiler, *FLAGS[:3], "-dM", "-E", "-x", "c", os.devnull])
-    parts = [*(path.read_bytes() for path in _sources("*")), told, macro.encode(), repr(FLAGS).encode()]
+    parts = [*(path.read_bytes() for path in _sources("*.[ch]")), told, macro.encode(), repr(FLAGS).encode()]
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     path = _folder() / f"cell_kernels-{macro.removeprefix('STORE_').lower()}-{digest}.so"
     if not _is_whole(path):
@@ -155,16 +157,26 @@ def _run(command: list[str]) -> bytes:
 
 def _folder() -> Path:
     """Where compiled libraries are kept: a folder of the user's own, which nobody else may write, as what lies there is run."""
-    try:
-        named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        folder = (named if named.is_absolute() else Path.home() / ".cache") / "retiarius"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            if _is_own(folder):
-                return folder
-    except (OSError, RuntimeError):  # no home, or one that may only be read
-        pass
+    for choose in (_folder_beside_sources, _folder_at_home):
+        try:
+            folder = choose()
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                if _is_own(folder):
+                    return folder
+        except (OSError, RuntimeError):  # may only be read; no home
+            continue
     return _folder_of_process()
+
+
+def _folder_beside_sources() -> Path:
+    """Where Python keeps what it compiles: ``__pycache__``, or as ``PYTHONPYCACHEPREFIX`` says."""
+    return Path(cache_from_source(str(SOURCES / "kernels.py"))).parent
+
+
+def _folder_at_home() -> Path:
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".cache") / "retiarius"
 
 
 def _is_own(path: Path) -> bool:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from spaces import SpaceError
 from spaces import cell_kernels as kernels
-from spaces.compiled import STORED, VARIABLE, kernels_for, kernels_note, why_not, without_compiled_kernels
+from spaces.compiled import SOURCES, STORED, VARIABLE, kernels_for, kernels_note, why_not, without_compiled_kernels
 
 ROOT = Path(__file__).parents[1]
 HERE = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
@@ -43,10 +43,15 @@ def test_they_are_compiled_once_and_kept(tmp_path: Path) -> None:
     count = tmp_path / "count"
     compiler = program(tmp_path / "compiler", f'case "$*" in *-shared*-o*) echo x >> {count};; esac\nexec cc "$@"')
     for _ in range(2):
-        assert ask(XDG_CACHE_HOME=str(tmp_path / "cache"), CC=compiler) == "True None"
+        assert ask(PYTHONPYCACHEPREFIX=str(tmp_path / "cache"), CC=compiler) == "True None"
     assert count.read_text() == "x\n"
-    (kept,) = (tmp_path / "cache" / "retiarius").glob("*.so")
-    assert kept.parent.stat().st_mode & 0o077 == 0, "nobody else may write what is run"
+    (kept,) = (tmp_path / "cache").rglob("*.so")
+    assert kept.parent == in_cache(tmp_path / "cache") and kept.parent.stat().st_mode & 0o022 == 0, "nobody else may write what is run"
+
+
+def in_cache(prefix: Path) -> Path:
+    """Where Python keeps what it compiles of the folder of the kernels."""
+    return prefix / SOURCES.relative_to(SOURCES.anchor)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +64,7 @@ def test_they_are_compiled_once_and_kept(tmp_path: Path) -> None:
 )
 def test_a_compiler_that_fails_is_named_and_nothing_else_is_lost(compiler: str, complaint: str, tmp_path: Path) -> None:
     path = program(tmp_path / "compiler", compiler)
-    said = ask(CC=path, XDG_CACHE_HOME=str(tmp_path))
+    said = ask(CC=path, PYTHONPYCACHEPREFIX=str(tmp_path))
     assert said.startswith("False ") and complaint in said
 
 
@@ -85,42 +90,42 @@ def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
 @HERE
 def test_a_library_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
     for content in (b"junk", None):
-        assert ask(XDG_CACHE_HOME=str(tmp_path)) == "True None"
-        (kept,) = (tmp_path / "retiarius").glob("*.so")
+        assert ask(PYTHONPYCACHEPREFIX=str(tmp_path)) == "True None"
+        (kept,) = tmp_path.rglob("*.so")
         kept.write_bytes(kept.read_bytes()[:40_000] if content is None else content)
-    assert ask(XDG_CACHE_HOME=str(tmp_path)) == "True None"
+    assert ask(PYTHONPYCACHEPREFIX=str(tmp_path)) == "True None"
     assert kept.stat().st_size > 40_000
 
 
 @HERE
 def test_a_cache_that_others_may_write_is_not_used(tmp_path: Path) -> None:
-    folder = tmp_path / "retiarius"
-    folder.mkdir(mode=0o777)
+    folder = in_cache(tmp_path / "open")
+    folder.mkdir(parents=True)
     folder.chmod(0o777)
-    assert ask(XDG_CACHE_HOME=str(tmp_path)) == "True None"
-    assert list(folder.iterdir()) == [], "what lies there might be anybody's"
+    assert ask(PYTHONPYCACHEPREFIX=str(tmp_path / "open"), XDG_CACHE_HOME=str(tmp_path / "home")) == "True None"
+    assert list(folder.glob("*.so")) == [], "what lies there might be anybody's"
+    assert len(list((tmp_path / "home" / "retiarius").glob("*.so"))) == 1
 
 
 @HERE
 def test_the_first_compiler_that_works_is_taken(tmp_path: Path) -> None:
     program(tmp_path / "cc", "echo 'no -fopenmp here' >&2; exit 1")
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache"), "CC": ""}
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPYCACHEPREFIX": str(tmp_path / "cache"), "CC": ""}
     assert ask(**environment) == "True None", "gcc or clang"
 
 
 @HERE
-def test_without_a_home_and_cleaned_up(tmp_path: Path) -> None:
-    code = "import os; del os.environ['HOME']; import pathlib\n"
-    code += "def home(): raise RuntimeError('no home')\npathlib.Path.home = home\n" + ASK
-    environment = {**os.environ, "XDG_CACHE_HOME": "relative/is/ignored", "TMPDIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200, check=True)
-    assert done.stdout.strip() == "True None" and list(tmp_path.iterdir()) == []
-
-
-@HERE
-def test_where_the_cache_may_not_be_written(tmp_path: Path) -> None:
+def test_where_nothing_may_be_kept_it_is_cleaned_up(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    assert ask(XDG_CACHE_HOME=str(tmp_path / "file")) == "True None"
+    (tmp_path / "temporary").mkdir()
+    code = "import pathlib\ndef home(): raise RuntimeError('no home')\npathlib.Path.home = home\n" + ASK
+    for cache in (str(tmp_path / "file"), "relative/is/ignored"):
+        variables = {"PYTHONPYCACHEPREFIX": str(tmp_path / "file"), "XDG_CACHE_HOME": cache, "TMPDIR": str(tmp_path / "temporary")}
+        environment = {**os.environ, **variables}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200, check=True
+        )
+        assert done.stdout.strip() == "True None" and list((tmp_path / "temporary").iterdir()) == []
 
 
 # --- what they compute at the edges ------------------------------------------------------------------------------------------------------
