@@ -112,7 +112,7 @@ class CompiledFan:
         if state_gradient is None and not learns:
             return weights_gradient, gradients
         for branch, own, rate in zip(fan.branches, of_branches, rates, strict=False):
-            gradients += self._convolve_back(branch, x, gradient, own, rate.contiguous(), state_gradient, learns)
+            gradients += self._convolve_back(branch, x, gradient, own, rate, state_gradient, learns)
         if state_gradient is not None:
             of_pools = rates[len(of_branches) :]
             through = torch.cat([of_pools[:, :, 0], columns[normed:].expand(-1, -1, x.shape[4])])
@@ -145,8 +145,7 @@ class CompiledFan:
             return [y, corners, matrix], sums
         packed = [torch.stack(list(parameters[first : first + edges])).squeeze(2) for first in range(0, len(parameters), edges)]
         packed[1::2] = [matrix.flatten(2) for matrix in packed[1::2]]
-        first = Convolution(packed[0], packed[1], 2 if isinstance(branch, Dilated) else 1, branch.stride)
-        y, sums = convolve(_on_edges(x, edges), first)
+        y, sums = convolve(_on_edges(x, edges), _first_convolution(branch, packed))
         if isinstance(branch, Dilated):
             return [y, *packed], sums
         mean, rstd = settle(sums, y, self.statistics, self.real, branch.hidden_norms)
@@ -161,10 +160,10 @@ class CompiledFan:
         edges = branch.edges
         if isinstance(branch, Factorized):
             y, corners, matrix = kept
-            of_corners = None if state_gradient is None else torch.zeros_like(corners, dtype=self.real)
+            of_corners = None if state_gradient is None else torch.empty_like(corners, dtype=self.real)
             convolution = Convolution(None, matrix)
             _, _, _, of_matrix = convolve_back(
-                *(_on_edges(corners, edges), convolution, gradient, y, rates), state_gradient=of_corners, want_kernels=learns
+                *(_on_edges(corners, edges), convolution, gradient, y, rates), state_gradient=of_corners, adds=False, want_kernels=learns
             )
             if state_gradient is not None and of_corners is not None:
                 _add_corners(of_corners, state_gradient)
@@ -181,12 +180,17 @@ class CompiledFan:
             count = hidden[..., 0, 0].numel()
             rates, _ = norm_rates(sums[:, 0], sums[:, 1], mean.double(), scale.double(), 1.0, count, self.statistics.of_batch)
             gradient, y, rates = of_hidden, hidden, rates.to(self.real)
-        first = Convolution(kept[0], kept[1], 2 if isinstance(branch, Dilated) else 1, branch.stride)
+        first = _first_convolution(branch, kept)
         _, _, *others = convolve_back(_on_edges(x, edges), first, gradient, y, rates, state_gradient=state_gradient, want_kernels=learns)
         return [part for of_kernel in (*others, *packed) if of_kernel is not None for part in _as_torch_has_it(of_kernel)]
 
 
 _KEPT = {Separable: 9, Dilated: 3, Factorized: 3}  # tensors
+
+
+def _first_convolution(branch: Any, packed: Sequence[Tensor]) -> Convolution:
+    """What a separable or dilated branch does with the state itself."""
+    return Convolution(packed[0], packed[1], 2 if isinstance(branch, Dilated) else 1, branch.stride)
 
 
 def _as_torch_has_it(of_kernels: Tensor) -> list[Tensor]:
@@ -200,7 +204,7 @@ def _on_edges(x: Tensor, edges: int) -> Tensor:
 
 def _corners(x: Tensor) -> Tensor:
     """[N, H, W, 1, C] -> [N, ceil(H / 2), ceil(W / 2), 1, 2 * C]: pixels of even rows and columns, and of odd ones, side by side."""
-    parities = darts_kernels.split_parities(x.squeeze(3).permute(0, 3, 1, 2))
+    parities = darts_kernels.split_parities(nchw(x))
     return torch.cat([parities[0], parities[3]], dim=1).permute(0, 2, 3, 1).contiguous().unsqueeze(3)
 
 
