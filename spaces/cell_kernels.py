@@ -17,6 +17,8 @@ from torch import Tensor
 
 from spaces.compiled import library
 
+_C_TYPES: dict[type, Any] = {int: ctypes.c_long, float: ctypes.c_double}
+
 
 class _Images(ctypes.Structure):
     _fields_ = (("data", ctypes.c_void_p), ("image", ctypes.c_long), ("pixel", ctypes.c_long), ("edge", ctypes.c_long))
@@ -65,15 +67,18 @@ class Convolution:
         return _Shape(edges, *x.shape[:3], c_in, c_out, 0 if self.taps is None else self.taps.shape[-1], self.dilation, self.stride)
 
 
-def convolve(x: Tensor, convolution: Convolution, scale: Tensor | None = None, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """``convolution`` of the ReLU of ``scale * x + shift`` [edges, C_in]: [N, H', W', edges, C_out], and its sums.
+def convolve(
+    x: Tensor, convolution: Convolution, scale: Tensor | None = None, shift: Tensor | None = None, y: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """``convolution`` of the ReLU of ``scale * x + shift`` [edges, C_in]: ``y`` [N, H', W', edges, C_out], made here or given, and sums.
 
     The sums [edges, 2, C_out], in float64, are over batch and pixels: of the values and of their squares.
     """
     images, height, width = x.shape[:3]
     edges, channels, _ = convolution.matrix.shape
     stride = convolution.stride
-    y = _edge_by_edge(x, images, -(-height // stride), -(-width // stride), edges, channels)
+    if y is None:
+        y = _edge_by_edge(x, images, -(-height // stride), -(-width // stride), edges, channels)
     sums = torch.empty(edges, 2, channels, dtype=torch.float64)
     shape = convolution.shape(x)
     call("convolve", x.dtype, ctypes.byref(shape), _view(x, x.dtype), scale, shift, *convolution.kernels, _view(y, x.dtype), sums)
@@ -115,6 +120,31 @@ def convolve_back(
         *(sums, taps_gradient, matrix_gradient),
     )
     return x_gradient, sums, taps_gradient, matrix_gradient
+
+
+def settle(sums: Tensor, count: int, weight: Tensor, bias: Tensor, running: tuple[Tensor, Tensor], eps: float, momentum: float) -> Tensor:
+    """What normalises ``count`` values of these ``sums`` [edges, 2, C'], as ``BatchNorm2d`` of all C = edges * C' channels in training.
+
+    Returned are [4, C]: mean, inverse standard deviation, and by what a value is multiplied and what is added to it. Moves ``running``,
+    mean and variance.
+    """
+    if count < 2:
+        raise ValueError(f"a batch's variance wants more than one value per channel, not {count}")
+    normed = weight.new_empty(4, len(weight))
+    edges, _, channels = sums.shape
+    call("settle", weight.dtype, edges, channels, count, eps, momentum, sums, weight, bias, *running, normed)
+    return normed
+
+
+def settle_back(normed: Tensor, count: int, edges: int, weight: Tensor, of_gradient: Tensor, of_product: Tensor) -> tuple[Tensor, Tensor]:
+    """The ``rates`` [edges, 3, C'] that ``convolve_back`` wants, and the gradient of ``weight`` [C].
+
+    ``of_gradient`` and ``of_product`` are the sums, of C numbers in float64, of the gradient of what was normalised and of that times what
+    was put in.
+    """
+    rates, of_weight = weight.new_empty(edges, 3, len(weight) // edges), torch.empty_like(weight)
+    call("settle_back", weight.dtype, edges, len(weight) // edges, count, normed, weight, of_gradient, of_product, rates, of_weight)
+    return rates, of_weight
 
 
 def mix(sources: Sequence[Tensor], scale: Tensor, shift: Tensor, factor: Tensor | None, y: Tensor, *, adds: bool) -> None:
@@ -217,5 +247,5 @@ def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
                 raise ValueError(f"{name}: a tensor in {value.dtype} of strides {value.stride()} cannot be passed with images in {dtype}")
             passed.append(ctypes.c_void_p(value.data_ptr()))
         else:
-            passed.append(ctypes.c_long(value) if isinstance(value, int) else value)
+            passed.append(_C_TYPES[type(value)](value) if type(value) in _C_TYPES else value)
     getattr(library(dtype), name)(*passed)

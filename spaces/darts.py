@@ -8,7 +8,7 @@ concatenation of its nodes. All normal cells share their labels, and so do both 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from torchvision.ops import StochasticDepth
 
 from spaces import SpaceError
 from spaces.compiled import kernels_note
-from spaces.darts_frozen import run_cell, runs_fast
+from spaces.darts_frozen import run_cells, runs_fast
 from spaces.darts_fused import FusedCell
 from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm, candidate_names
 
@@ -215,15 +215,19 @@ class DartsSpace(nas.ModelSpace):
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         if not runs_fast(self, images):
-            return self._forward(images, lambda cell, *states: cell(*states))
+            return self._forward(images, self._run_cells)
         with torch.autocast(images.device.type, enabled=False):  # faster than the plain pass in bfloat16, too
-            return self._forward(images, run_cell)
+            return self._forward(images, lambda stem: run_cells(self, stem))
 
-    def _forward(self, images: Tensor, run: Callable[[Any, Tensor, Tensor], Tensor]) -> Tensor | tuple[Tensor, Tensor]:
-        before_last = last = self.stem(images)
+    def _run_cells(self, stem: Tensor) -> Iterator[Tensor]:
+        before_last = last = stem
+        for cell in self.cells:
+            before_last, last = last, cell(before_last, last)
+            yield last
+
+    def _forward(self, images: Tensor, run: Callable[[Tensor], Iterator[Tensor]]) -> Tensor | tuple[Tensor, Tensor]:
         auxiliary_logits = None
-        for index, cell in enumerate(self.cells):
-            before_last, last = last, run(cell, before_last, last)
+        for index, last in enumerate(run(self.stem(images))):
             if self.training and self.auxiliary_head is not None and index == self.auxiliary_after:
                 auxiliary_logits = self.auxiliary_head(last)
         logits = self.classifier(last.mean(dim=(2, 3)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from spaces import cell_kernels as kernels
@@ -138,6 +138,49 @@ def test_pools_of_several_edges(channels: int, height: int, width: int, stride: 
     (expected,) = torch.autograd.grad(plain_pools, leaf, through[:2])
     expected = expected + through[2] if identity else expected
     assert close(of_state - before, expected.permute(0, 2, 3, 1).unsqueeze(3))
+
+
+@pytest.mark.parametrize("edges", [1, 2])
+def test_a_normalisation_and_its_gradients(edges: int) -> None:
+    draw, channels = Draw(), 6
+    y = (3 * draw(IMAGES, 5, 4, channels) + 7).requires_grad_()
+    norm = nn.BatchNorm2d(channels, momentum=0.3, dtype=torch.float64)
+    with torch.no_grad():
+        norm.weight.copy_(draw(channels))
+        norm.bias.copy_(draw(channels))
+    running = norm.running_mean.clone(), norm.running_var.clone()
+    expected = norm(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+    values, count = y.detach(), IMAGES * 5 * 4
+    sums = torch.stack([values.sum((0, 1, 2)), values.square().sum((0, 1, 2))]).view(2, edges, -1).transpose(0, 1).contiguous()
+    weight, bias = norm.weight.detach(), norm.bias.detach()
+    normed = kernels.settle(sums, count, weight, bias, running, norm.eps, norm.momentum)
+    assert close(normed[0], values.mean((0, 1, 2)))
+    assert close(normed[1], (values.var((0, 1, 2), correction=0) + norm.eps).rsqrt())
+    assert close(normed[2] * values + normed[3], expected.detach())
+    assert close(running[0], norm.running_mean) and close(running[1], norm.running_var)
+
+    gradient = draw(*y.shape)
+    expected.backward(gradient)
+    of_gradient, of_product = gradient.sum((0, 1, 2)), (gradient * values).sum((0, 1, 2))
+    rates, of_weight = kernels.settle_back(normed, count, edges, weight, of_gradient, of_product)
+    by_channel = rates.transpose(0, 1).reshape(3, channels)
+    assert close(by_channel[0] * gradient + by_channel[1] * values + by_channel[2], y.grad)
+    assert close(of_weight, norm.weight.grad)
+
+
+def test_a_batch_of_one_value_per_channel_has_no_variance() -> None:
+    ones = torch.ones(4, dtype=torch.float64)
+    with pytest.raises(ValueError, match="more than one value per channel, not 1"):
+        kernels.settle(torch.ones(1, 2, 4, dtype=torch.float64), 1, ones, ones, (ones.clone(), ones.clone()), 1e-5, 0.1)
+
+
+def test_a_convolution_may_be_put_where_one_wants_it() -> None:
+    draw = Draw()
+    x, convolution = draw(IMAGES, 4, 5, 2, 3), kernels.Convolution(None, draw(2, 7, 3))
+    side_by_side = torch.full((IMAGES, 4, 5, 2, 7), torch.nan, dtype=torch.float64)
+    y, _ = kernels.convolve(x, convolution, y=side_by_side)
+    assert y is side_by_side and y.equal(kernels.convolve(x, convolution)[0])
 
 
 def test_the_variance_of_values_far_from_zero() -> None:
