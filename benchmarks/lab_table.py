@@ -36,14 +36,19 @@ SEARCH = "--preset lab --dataset cifar10"
 
 @dataclass(frozen=True)
 class Row:
-    """One way of tuning: what is said of it, the search if there is one, what is retrained and how, and with how many seeds."""
+    """One way of tuning: what is said of it, the search if there is one, what is retrained and how.
+
+    There are as many runs as ``searches`` times ``seeds``: of each search, which is seeded by its number, so many trainings.
+    """
 
     note: str
     search: str | None
     retrain: str
     seeds: int = 1
+    searches: int = 1
 
 
+CELLS = "BEST --recipe fast --set batch_size=128 --set initial_lr=0.06 --epochs 30"
 ROWS: dict[str, Row] = {
     "as given": Row("lab recipe, its slip included, resnet18, 30 epochs", None, "resnet18 --recipe lab --epochs 30"),
     "by hand": Row(
@@ -61,7 +66,13 @@ ROWS: dict[str, Row] = {
         "first-order DARTS, 8 channels, 8 cells, 5 epochs (the lab: 30); the cell in 20 cells by recipe fast with batches of 128 and a"
         " learning rate of 0.06, 30 epochs",
         "--space darts --strategy darts --epochs 5",
-        "BEST --recipe fast --set batch_size=128 --set initial_lr=0.06 --epochs 30",
+        CELLS,
+    ),
+    "random cells": Row(
+        "three cells drawn at random from the space of NAS, each trained as that of NAS",
+        "--space darts --strategy random --trials 1 --epochs 1",
+        CELLS,
+        searches=3,
     ),
     "zoo + TPE": Row(
         "TPE over backbone and hyperparameters, at most 120 M multiply-adds, 12 trials of at most 2 epochs; the winner 12 epochs",
@@ -93,31 +104,38 @@ def run(arguments: list[str], out: Path, log: Path) -> None:
         raise SystemExit(f"{out}: exit status {status}; see {log}")
 
 
+def search(command: str, seed: int, found: Path, log: Path, data: list[str]) -> float:
+    """Search, unless that is done, with what is found in the folder ``found``; how many seconds it took, the last sitting's."""
+    if not (found / "done").exists():
+        start = time.perf_counter()
+        run([*shlex.split(command), "--seed", str(seed), *data], found, log)
+        (found / "done").write_text(f"{time.perf_counter() - start:.0f}\n")
+    return float((found / "done").read_text())
+
+
 def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
     """Search and retrain what ``row`` says; the row's figures."""
     digest = hashlib.sha256(f"{row.search}\n{row.retrain}".encode()).hexdigest()[:8]  # a row that was changed is run anew
     folder = runs / f"{name.replace(' ', '-').replace('+', 'and')}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
-    log, found, searched = folder / "log.txt", folder / "search", 0.0
-    if row.search is not None:
-        if not (found / "done").exists():
-            start = time.perf_counter()
-            run([*shlex.split(row.search), *data], found, log)
-            (found / "done").write_text(f"{time.perf_counter() - start:.0f}\n")  # of the last sitting, where it was interrupted
-        searched = float((found / "done").read_text())
-    results = []
-    for seed in range(row.seeds):
-        out = folder / f"retrain-{seed}"
-        if not (out / "retrained.json").exists():
-            words = [str(found / "best.json") if word == "BEST" else word for word in shlex.split(row.retrain)]
-            run(["--retrain", *words, "--seed", str(seed), *data], out, log)
-        results.append(json.loads((out / "retrained.json").read_text()))
+    results, searched = [], []
+    for number in range(row.searches):
+        found = folder / ("search" if number == 0 else f"search-{number}")
+        if row.search is not None:
+            searched.append(search(row.search, number, found, folder / "log.txt", data))
+        for seed in range(row.seeds):
+            run_number = number * row.seeds + seed
+            out = folder / f"retrain-{run_number}"
+            if not (out / "retrained.json").exists():
+                words = [str(found / "best.json") if word == "BEST" else word for word in shlex.split(row.retrain)]
+                run(["--retrain", *words, "--seed", str(run_number), *data], out, folder / "log.txt")
+            results.append(json.loads((out / "retrained.json").read_text()))
     return {
         "note": row.note,
         "test_accuracies": [result["test_accuracy"] for result in results],
         "seconds": round(statistics.mean(result["seconds"] for result in results)),
-        "search_seconds": round(searched),
-        "parameters": results[0]["parameters"],
+        "search_seconds": round(statistics.mean(searched)) if searched else 0,
+        "parameters": round(statistics.mean(result["parameters"] for result in results)),
         "flip_averaging": results[0].get("flip_averaging", False),
         "search": row.search,
         "retrain": row.retrain,
@@ -151,7 +169,7 @@ def is_done(result: dict[str, Any] | None, row: Row) -> bool:
     """Whether ``result`` is of this row as it now reads, with all its seeds."""
     if result is None or (result["search"], result["retrain"]) != (row.search, row.retrain):
         return False
-    return len(result["test_accuracies"]) >= row.seeds
+    return len(result["test_accuracies"]) >= row.seeds * row.searches
 
 
 def main() -> None:
