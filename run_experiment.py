@@ -38,7 +38,7 @@ from records.pareto import DEFAULT_OBJECTIVES, LATENCY, save_pareto
 from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.report import write_report
-from records.run_folder import RunFolder, stored_identity
+from records.run_folder import RunFolder, check_out, stored_identity
 from records.scalars import Scalars
 from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
@@ -111,12 +111,13 @@ class Experiment:
     table: Any = None
 
     def __post_init__(self) -> None:
+        check_out(self.settings.out, resume=self.settings.resume)  # before the images are loaded, which takes long
         self.data: Any = self.table
         self.device: Any = None
         self.precision: Any = None
+        self.space_class = space_entry(self.space_name).load()
         if self.table is None:
             self._prepare_training()
-        self.space_class = space_entry(self.space_name).load()
         if (
             self.device is not None
             and self.device.type == "cpu"
@@ -146,6 +147,8 @@ class Experiment:
             # bound by depthwise convolutions and memory: bfloat16 gains an eighth there, where dense convolutions gain several times.
             precision = stored.get("precision", "float32" if self._is_supernet and self.device.type == "cpu" else "auto")
         self.precision = choose_precision(precision, self.device)
+        if not self._is_supernet and hasattr(self.space_class, "network_precision"):
+            self.precision = self.space_class.network_precision(self.precision, self.device)
         limit = PRESETS[settings.preset].images
         self.data = load_dataset(settings.dataset, data_dir=settings.data_dir, seed=settings.seed, limit=limit, announce=say, warn=warn)
         sizes = self.data.describe()
@@ -785,11 +788,11 @@ def retrain(settings: Settings, screen: Screen) -> None:
     screen.say(f"{best.space_name} at the size of --preset {settings.preset} ({words}): {counts}")
     with experiment.open_folder("retrain", architecture=best.architecture) as folder, open_scalars(folder, settings) as scalars:
         log = EpochLog(folder.path / "epochs.jsonl")
-        with screen.progress(experiment.epochs, "epochs", "retrain") as progress:
+        with screen.progress(experiment.epochs, "epochs", "retrain", completed=log.noted) as progress:
 
             def note_epoch(epoch: Any) -> None:
-                log.note(asdict(epoch))
-                progress.update(1, detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}")
+                is_new = log.note(asdict(epoch))
+                progress.update(int(is_new), detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}")
                 rates = {"training loss": epoch.loss, "training accuracy": epoch.accuracy, "learning rate": epoch.learning_rate}
                 scalars.note(epoch.number, rates)
 

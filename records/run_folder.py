@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -81,26 +81,14 @@ class RunFolder:
                 differs; another process holds the folder; no permission to write.
             OSError: the disk is full.
         """
-        if resume and out is None:
-            raise RecordError("--resume needs --out DIR, the folder of the run to go on with")
-        target = out if out is not None else root
+        check_out(out, resume=resume)
         plain = json.loads(to_json(dict(identity or {})))
-        try:
+        with _told_of(out if out is not None else root):
             if out is None:
                 return cls._open(_make_named_folder(root, space, strategy), plain, resume=False, is_new=True)
             is_new = not out.exists()
-            _check_content(out, resume=resume)
             out.mkdir(parents=True, exist_ok=True)
             return cls._open(out, plain, resume=resume, is_new=is_new)
-        except OSError as error:
-            if error.errno in _DISK_FULL:
-                raise
-            place = error.filename or target
-            raise RecordError(f"cannot write to {place}: {error.strerror}; name a folder that you may write to with --out DIR") from None
-        except ValueError as error:
-            if isinstance(error, RecordError):
-                raise
-            raise RecordError(f"{show(str(target))} cannot be a folder's name: {error}") from None
 
     @classmethod
     def _open(cls, path: Path, identity: Mapping[str, Any], *, resume: bool, is_new: bool) -> RunFolder:
@@ -169,6 +157,34 @@ class RunFolder:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
+
+
+def check_out(out: Path | None, *, resume: bool) -> None:
+    """Refuse, before anything that takes long, what :meth:`RunFolder.create` would: a folder that is not free or, to ``resume``, no run.
+
+    Raises ``RecordError``.
+    """
+    if resume and out is None:
+        raise RecordError("--resume needs --out DIR, the folder of the run to go on with")
+    if out is not None:
+        with _told_of(out):
+            _check_content(out, resume=resume)
+
+
+@contextlib.contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """What the system says of ``path`` as one line that says what would be right; that the disk is full is told as it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise
+        place = error.filename or path
+        raise RecordError(f"cannot write to {place}: {error.strerror}; name a folder that you may write to with --out DIR") from None
+    except ValueError as error:
+        if isinstance(error, RecordError):
+            raise
+        raise RecordError(f"{show(str(path))} cannot be a folder's name: {error}") from None
 
 
 # A forked worker inherits the descriptor, and a lock lives as long as any copy of its descriptor: without this, workers

@@ -113,7 +113,9 @@ class CornersUnit(Unit):
         rates, *of_norm = self.settle_back(parameters, kept, sums)
         state_gradient, adds = how.pop("state_gradient"), how.pop("adds", True)
         of_halves, halves = (tensor.squeeze(3).unflatten(3, (2, -1)) for tensor in (gradient, kept.y))
-        of_corners, _, _, of_matrix = convolve_back(_corners(x), self._convolution(parameters), of_halves, halves, rates, want_x=True, **how)
+        of_corners, _, _, of_matrix = convolve_back(
+            _corners(x), self._convolution(parameters), of_halves, halves, rates, want_x=True, **how
+        )
         assert of_corners is not None and of_matrix is not None
         if not adds:
             state_gradient.zero_()

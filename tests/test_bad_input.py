@@ -9,6 +9,7 @@ import re
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -145,7 +146,9 @@ def test_out_that_holds_another_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*ZOO, "--out", "run"]) == 0
     capsys.readouterr()
     kept = Path("run/best.json").read_bytes()
-    assert "--resume" in fails(capsys, *ZOO, "--out", "run")
+    with mock.patch("evaluators.data.load_dataset", side_effect=AssertionError("the images are not loaded for this")):
+        assert "--resume" in fails(capsys, *ZOO, "--out", "run")
+        assert "no run to go on with" in fails(capsys, "--retrain", "DARTS_V2", *SMALL, "--out", "elsewhere", "--resume")
     assert "cannot go on with this run" in fails(capsys, *ZOO, "--seed", "5", "--out", "run", "--resume")
     assert "no run to go on with" in fails(capsys, *ZOO, "--out", "elsewhere", "--resume")
     assert Path("run/best.json").read_bytes() == kept

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from spaces import SpaceError
 from spaces import cell_kernels as kernels
-from spaces.compiled import SOURCES, STORED, VARIABLE, kernels_for, kernels_note, why_not, without_compiled_kernels
+from spaces.compiled import SOURCES, STORED, VARIABLE, kernels_for, kernels_note, network_precision, why_not, without_compiled_kernels
 
 ROOT = Path(__file__).parents[1]
 HERE = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
@@ -221,6 +221,15 @@ def test_the_note_says_which_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     if kernels_for(torch.float32) is not None:
         assert kernels_note(torch.bfloat16) == "cells run on kernels compiled for this processor"
         assert kernels_note() == "cells run on kernels compiled for this processor, in float32"
+
+
+def test_found_networks_are_trained_in_the_precision_of_their_kernels() -> None:
+    cpu, half = torch.device("cpu"), torch.bfloat16
+    with without_compiled_kernels():
+        assert network_precision(half, cpu) == half
+    assert network_precision(half, torch.device("cuda")) == half
+    if kernels_for(torch.float32) is not None:
+        assert network_precision(half, cpu) == torch.float32
 
 
 def test_images_at_no_one_distance_are_refused() -> None:

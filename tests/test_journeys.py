@@ -20,6 +20,7 @@ from report_runs import read_scalars
 from evaluators.recipes import RECIPES
 from records.trials import TrialLog
 from run_experiment import main
+from spaces.compiled import kernels_for
 
 PROGRAM = Path(__file__).parents[1] / "run_experiment.py"
 SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
@@ -222,7 +223,9 @@ def test_ctrl_c_in_a_one_shot_search_is_130_and_the_search_goes_on() -> None:
 
 @pytest.mark.slow
 def test_a_published_genotype_is_trained_by_its_name() -> None:
-    assert run("--retrain", "DARTS_V2", *SMALL, "--epochs", "1", "--out", "run") == 0
+    assert run("--retrain", "DARTS_V2", *SMALL, "--epochs", "1", "--precision", "bfloat16", "--out", "run") == 0
+    precision = "bfloat16" if kernels_for(torch.float32) is None else "float32"  # in which the kernels compute, whatever is asked for
+    assert read("run/retrained.json")["precision"] == precision
     assert read("run/retrained.json")["space"]["arguments"] == {"width": 8, "num_cells": 5, "auxiliary": True, "num_classes": 10}
 
 
@@ -311,23 +314,28 @@ def test_networks_that_are_too_large_are_not_trained(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-def test_an_interrupted_retraining_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("moment", ["with a checkpoint that no line tells of", "in the second epoch"])
+def test_an_interrupted_retraining_goes_on(moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     import evaluators.training as training
 
     original, calls = training.save_checkpoint, []
 
-    def interrupt_after_the_first(*arguments: Any) -> None:
-        original(*arguments)
+    def interrupt(*arguments: Any) -> None:
         calls.append(1)
-        if len(calls) == 1:
+        if len(calls) == 1 or moment != "in the second epoch":
+            original(*arguments)
+        if len(calls) == (2 if moment == "in the second epoch" else 1):
             raise KeyboardInterrupt
 
     retraining = ["--retrain", "DARTS_V2", *SMALL, "--epochs", "2"]
     assert run(*retraining, "--out", "retrained") == 0
-    monkeypatch.setattr(training, "save_checkpoint", interrupt_after_the_first)
+    monkeypatch.setattr(training, "save_checkpoint", interrupt)
     assert run(*retraining, "--out", "cut") == 130
     assert "ended" not in read("cut/config.json")
+    capsys.readouterr()
     assert run(*retraining, "--out", "cut", "--resume") == 0
+    if moment == "in the second epoch":
+        assert "retrain: 1/2" not in capsys.readouterr().out, "what was done before is no progress, by which to foretell the rest"
     assert read("cut/retrained.json")["test_accuracy"] == read("retrained/retrained.json")["test_accuracy"]
     assert [e["loss"] for e in read("cut/retrained.json")["curve"]] == [e["loss"] for e in read("retrained/retrained.json")["curve"]]
     assert read("cut/config.json")["ended"]
