@@ -38,7 +38,7 @@ from records.pareto import DEFAULT_OBJECTIVES, LATENCY, save_pareto
 from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.report import write_report
-from records.run_folder import RunFolder, check_out, stored_identity
+from records.run_folder import RunFolder, require_usable_out, stored_identity
 from records.scalars import Scalars
 from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
@@ -111,7 +111,6 @@ class Experiment:
     table: Any = None
 
     def __post_init__(self) -> None:
-        check_out(self.settings.out, resume=self.settings.resume)  # before the images are loaded, which takes long
         self.data: Any = self.table
         self.device: Any = None
         self.precision: Any = None
@@ -142,13 +141,16 @@ class Experiment:
         self.device = choose_device(settings.device)
         stored = stored_identity(settings.out) if settings.resume else {}
         precision = settings.precision
-        if precision == "auto":
-            # A measurement may come out otherwise the second time; a run that is gone on with keeps its precision. A supernet on a CPU is
-            # bound by depthwise convolutions and memory: bfloat16 gains an eighth there, where dense convolutions gain several times.
-            precision = stored.get("precision", "float32" if self._is_supernet and self.device.type == "cpu" else "auto")
+        offers_one = not self._is_supernet and hasattr(self.space_class, "only_precision")
+        only = self.space_class.only_precision(self.device) if offers_one else None
+        if "precision" in stored and precision in ("auto", stored["precision"]):
+            precision = stored["precision"]  # a measurement may come out otherwise the second time, and other kernels be there
+        elif only is not None:
+            precision = str(only).removeprefix("torch.")
+        elif precision == "auto" and self._is_supernet and self.device.type == "cpu":
+            # It is bound by depthwise convolutions and memory: bfloat16 gains an eighth there, where dense ones gain several times.
+            precision = "float32"
         self.precision = choose_precision(precision, self.device)
-        if not self._is_supernet and hasattr(self.space_class, "network_precision"):
-            self.precision = self.space_class.network_precision(self.precision, self.device)
         limit = PRESETS[settings.preset].images
         self.data = load_dataset(settings.dataset, data_dir=settings.data_dir, seed=settings.seed, limit=limit, announce=say, warn=warn)
         sizes = self.data.describe()
@@ -370,6 +372,7 @@ class SearchPlan:
 def search(settings: Settings, screen: Screen) -> None:
     """Search a space with a strategy and write ``best.json``."""
     assert settings.space is not None and settings.strategy is not None
+    require_usable_out(settings.out, resume=settings.resume)  # before the images are loaded, which takes long
     strategy, plan = strategy_entry(settings.strategy), plan_search(settings, screen)
     with open_study_storage(settings) as storage:  # before the images are loaded, which takes long: it may not be there
         experiment = Experiment(settings, screen, settings.space, plan.arguments, plan.recipe, plan.epochs, plan.table)
@@ -774,6 +777,7 @@ def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment)
 
 def retrain(settings: Settings, screen: Screen) -> None:
     """Train a found or a published architecture anew, score the test set once, write ``retrained.json`` and the weights."""
+    require_usable_out(settings.out, resume=settings.resume)
     quiet_libraries()
     from evaluators.training import retrain as train_anew
 

@@ -120,7 +120,7 @@ def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     results, searched = [], []
     for number in range(row.searches):
-        found = folder / ("search" if number == 0 else f"search-{number}")
+        found = folder / ("search" if number == 0 else f"search-{number}")  # most rows have one
         if row.search is not None:
             searched.append(search(row.search, number, found, folder / "log.txt", data))
         for seed in range(row.seeds):
@@ -135,7 +135,7 @@ def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
         "test_accuracies": [result["test_accuracy"] for result in results],
         "seconds": round(statistics.mean(result["seconds"] for result in results)),
         "search_seconds": round(statistics.mean(searched)) if searched else 0,
-        "parameters": round(statistics.mean(result["parameters"] for result in results)),
+        "parameters": sorted({result["parameters"] for result in results}),
         "flip_averaging": results[0].get("flip_averaging", False),
         "search": row.search,
         "retrain": row.retrain,
@@ -154,9 +154,10 @@ def as_markdown(done: dict[str, Any]) -> str:
         accuracies = [100 * accuracy for accuracy in result["test_accuracies"]]
         spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
         flips = " (image and mirror image averaged)" if result["flip_averaging"] else ""
+        sizes = [result["parameters"][index] for index in (0, -1)][: len(result["parameters"])]
         search = f"{result['search_seconds'] / 60:.0f} min" if result["search"] else "-"
         cells = [name, result["note"], f"{statistics.mean(accuracies):.2f}%{spread}{flips}", str(len(accuracies))]
-        cells += [f"{result['seconds'] / 60:.1f} min", search, f"{result['parameters']:,}", result["machine"]]
+        cells += [f"{result['seconds'] / 60:.1f} min", search, " to ".join(f"{size:,}" for size in sizes), result["machine"]]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -166,7 +167,7 @@ def rows_done(kept: Path) -> dict[str, Any]:
 
 
 def is_done(result: dict[str, Any] | None, row: Row) -> bool:
-    """Whether ``result`` is of this row as it now reads, with all its seeds."""
+    """Whether ``result`` is of this row as it now reads, with all its searches and seeds."""
     if result is None or (result["search"], result["retrain"]) != (row.search, row.retrain):
         return False
     return len(result["test_accuracies"]) >= row.seeds * row.searches

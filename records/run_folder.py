@@ -81,7 +81,7 @@ class RunFolder:
                 differs; another process holds the folder; no permission to write.
             OSError: the disk is full.
         """
-        check_out(out, resume=resume)
+        require_usable_out(out, resume=resume)
         plain = json.loads(to_json(dict(identity or {})))
         with _told_of(out if out is not None else root):
             if out is None:
@@ -159,7 +159,7 @@ class RunFolder:
         self.close()
 
 
-def check_out(out: Path | None, *, resume: bool) -> None:
+def require_usable_out(out: Path | None, *, resume: bool) -> None:
     """Refuse, before anything that takes long, what :meth:`RunFolder.create` would: a folder that is not free or, to ``resume``, no run.
 
     Raises ``RecordError``.

@@ -9,6 +9,8 @@ interface (``simplify``, ``freeze``), what its strategies and records need to kn
 - ``hyperparameters()``: the hyperparameters that are searched together with the architecture, as NNI mutables by label;
 - ``SIZES`` and ``NARROWED``, where networks or choices depend on the preset: see ``preset_arguments`` and ``preset_choices``;
 - ``surrogate_features(architecture)``, where it can: what the network computes, as numbers by name that predict its accuracy;
+- ``kernels_note(precision)``, where it computes by kernels of its own: which, in words; and ``only_precision(device)``: the precision in
+  which its networks are trained there whatever is asked for, or ``None``;
 - ``input_edges()``, where cells are searched one-shot: by ``InputChoice`` label the ``LayerChoice`` labels of its candidates, in order.
 
 To add one: write one file, then one line in ``SPACES``. The contract tests run over the dict.

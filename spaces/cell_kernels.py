@@ -17,8 +17,6 @@ from torch import Tensor
 
 from spaces.compiled import library
 
-_C_TYPES: dict[type, Any] = {int: ctypes.c_long, float: ctypes.c_double}
-
 
 class _Images(ctypes.Structure):
     _fields_ = (("data", ctypes.c_void_p), ("image", ctypes.c_long), ("pixel", ctypes.c_long), ("edge", ctypes.c_long))
@@ -77,8 +75,11 @@ def convolve(
     images, height, width = x.shape[:3]
     edges, channels, _ = convolution.matrix.shape
     stride = convolution.stride
+    size = (images, -(-height // stride), -(-width // stride), edges, channels)
     if y is None:
-        y = _edge_by_edge(x, images, -(-height // stride), -(-width // stride), edges, channels)
+        y = _edge_by_edge(x, *size)
+    elif y.shape != size:
+        raise ValueError(f"a result of {size} has no room in {tuple(y.shape)}")
     sums = torch.empty(edges, 2, channels, dtype=torch.float64)
     shape = convolution.shape(x)
     call("convolve", x.dtype, ctypes.byref(shape), _view(x, x.dtype), scale, shift, *convolution.kernels, _view(y, x.dtype), sums)
@@ -122,7 +123,9 @@ def convolve_back(
     return x_gradient, sums, taps_gradient, matrix_gradient
 
 
-def settle(sums: Tensor, count: int, weight: Tensor, bias: Tensor, running: tuple[Tensor, Tensor], eps: float, momentum: float) -> Tensor:
+def batch_norm(
+    sums: Tensor, count: int, weight: Tensor, bias: Tensor, running: tuple[Tensor, Tensor], eps: float, momentum: float
+) -> Tensor:
     """What normalises ``count`` values of these ``sums`` [edges, 2, C'], as ``BatchNorm2d`` of all C = edges * C' channels in training.
 
     Returned are [4, C]: mean, inverse standard deviation, and by what a value is multiplied and what is added to it. Moves ``running``,
@@ -132,18 +135,20 @@ def settle(sums: Tensor, count: int, weight: Tensor, bias: Tensor, running: tupl
         raise ValueError(f"a batch's variance wants more than one value per channel, not {count}")
     normed = weight.new_empty(4, len(weight))
     edges, _, channels = sums.shape
-    call("settle", weight.dtype, edges, channels, count, eps, momentum, sums, weight, bias, *running, normed)
+    call("batch_norm", weight.dtype, edges, channels, count, float(eps), float(momentum), sums, weight, bias, *running, normed)
     return normed
 
 
-def settle_back(normed: Tensor, count: int, edges: int, weight: Tensor, of_gradient: Tensor, of_product: Tensor) -> tuple[Tensor, Tensor]:
+def batch_norm_back(
+    normed: Tensor, count: int, edges: int, weight: Tensor, of_gradient: Tensor, of_product: Tensor
+) -> tuple[Tensor, Tensor]:
     """The ``rates`` [edges, 3, C'] that ``convolve_back`` wants, and the gradient of ``weight`` [C].
 
     ``of_gradient`` and ``of_product`` are the sums, of C numbers in float64, of the gradient of what was normalised and of that times what
     was put in.
     """
     rates, of_weight = weight.new_empty(edges, 3, len(weight) // edges), torch.empty_like(weight)
-    call("settle_back", weight.dtype, edges, len(weight) // edges, count, normed, weight, of_gradient, of_product, rates, of_weight)
+    call("batch_norm_back", weight.dtype, edges, len(weight) // edges, count, normed, weight, of_gradient, of_product, rates, of_weight)
     return rates, of_weight
 
 
@@ -247,5 +252,5 @@ def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
                 raise ValueError(f"{name}: a tensor in {value.dtype} of strides {value.stride()} cannot be passed with images in {dtype}")
             passed.append(ctypes.c_void_p(value.data_ptr()))
         else:
-            passed.append(_C_TYPES[type(value)](value) if type(value) in _C_TYPES else value)
+            passed.append(ctypes.c_long(value) if isinstance(value, int) else ctypes.c_double(value) if isinstance(value, float) else value)
     getattr(library(dtype), name)(*passed)

@@ -83,9 +83,9 @@ def kernels_note(of_supernet: torch.dtype | None = None) -> str:
     return f"cells run on kernels compiled for this processor{'' if of_supernet else ', in float32'}"
 
 
-def network_precision(asked: torch.dtype, device: torch.device) -> torch.dtype:
-    """In which precision found networks are trained where ``asked`` is: float32 on a CPU whose kernels do it, which is faster than both."""
-    return torch.float32 if device.type == "cpu" and kernels_for(torch.float32) is not None else asked
+def only_precision(device: torch.device) -> torch.dtype | None:
+    """The one precision in which found networks are trained on ``device``: float32 where the kernels compute them, else ``None``."""
+    return torch.float32 if device.type == "cpu" and kernels_for(torch.float32) is not None else None
 
 
 def library(dtype: torch.dtype) -> ctypes.CDLL:

@@ -22,7 +22,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from spaces import SpaceError
-from spaces.compiled import kernels_note, network_precision
+from spaces.compiled import kernels_note, only_precision
 from spaces.darts_frozen import run_cells, runs_fast
 from spaces.darts_fused import FusedCell
 from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm, candidate_names
@@ -265,7 +265,7 @@ class DartsSpace(nas.ModelSpace):
         return {kind: "; ".join(nodes) for kind, nodes in texts.items()}
 
     kernels_note = staticmethod(kernels_note)
-    network_precision = staticmethod(network_precision)
+    only_precision = staticmethod(only_precision)
 
     @staticmethod
     def default_architecture() -> dict[str, Any] | None:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from spaces import darts_kernels
 from spaces.cell_kernels import Convolution, Pools, convolve, convolve_back, mix, pool, pool_back, products, real_of
 from spaces.darts_branches import Dilated, Factorized, Separable, Statistics
 
@@ -140,7 +139,7 @@ class CompiledFan:
         edges = branch.edges
         if isinstance(branch, Factorized):
             matrix = branch.pack(parameters, self.real)[0].view(edges, -1, 2 * x.shape[4])
-            corners = _corners(x)
+            corners = corners_of(x).flatten(3).unsqueeze(3)
             y, sums = convolve(_on_edges(corners, edges), Convolution(None, matrix))
             return [y, corners, matrix], sums
         packed = [torch.stack(list(parameters[first : first + edges])).squeeze(2) for first in range(0, len(parameters), edges)]
@@ -166,7 +165,7 @@ class CompiledFan:
                 *(_on_edges(corners, edges), convolution, gradient, y, rates), state_gradient=of_corners, adds=False, want_kernels=learns
             )
             if state_gradient is not None and of_corners is not None:
-                _add_corners(of_corners, state_gradient)
+                add_corners(of_corners.squeeze(3).unflatten(3, (2, -1)), state_gradient)
             return [] if of_matrix is None else list(branch.unpack([of_matrix.flatten(0, 1)[:, :, None, None]], self.real))
         packed: list[Tensor | None] = []
         y, *kept = kept
@@ -202,17 +201,22 @@ def _on_edges(x: Tensor, edges: int) -> Tensor:
     return x.expand(-1, -1, -1, edges, -1)
 
 
-def _corners(x: Tensor) -> Tensor:
-    """[N, H, W, 1, C] -> [N, ceil(H / 2), ceil(W / 2), 1, 2 * C]: pixels of even rows and columns, and of odd ones, side by side."""
-    parities = darts_kernels.split_parities(nchw(x))
-    return torch.cat([parities[0], parities[3]], dim=1).permute(0, 2, 3, 1).contiguous().unsqueeze(3)
+def corners_of(x: Tensor) -> Tensor:
+    """[N, H, W, 1, C] -> [N, ceil(H / 2), ceil(W / 2), 2, C]: pixels of even rows and columns, and of odd ones, or zeros."""
+    images, height, width, _, channels = x.shape
+    result = x.new_empty(images, -(-height // 2), -(-width // 2), 2, channels)
+    result[..., 0, :] = x[:, ::2, ::2, 0]
+    if height % 2 or width % 2:
+        result[..., 1, :].zero_()
+    result[:, : height // 2, : width // 2, 1] = x[:, 1::2, 1::2, 0]
+    return result
 
 
-def _add_corners(of_corners: Tensor, state_gradient: Tensor) -> None:
-    even, odd = of_corners.squeeze(3).chunk(2, dim=3)
-    state = state_gradient.squeeze(3)
-    state[:, ::2, ::2] += even
-    state[:, 1::2, 1::2] += odd[:, : state.shape[1] // 2, : state.shape[2] // 2]
+def add_corners(of_corners: Tensor, state_gradient: Tensor) -> None:
+    """Add to the gradient of a state [N, H, W, 1, C] that of its ``corners_of``."""
+    state = state_gradient[..., 0, :]
+    state[:, ::2, ::2] += of_corners[..., 0, :]
+    state[:, 1::2, 1::2] += of_corners[:, : state.shape[1] // 2, : state.shape[2] // 2, 1]
 
 
 class CompiledCell(torch.autograd.Function):

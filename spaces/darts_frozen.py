@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from spaces.cell_kernels import Pools, mix, pool, pool_back
 from spaces.compiled import kernels_for
 from spaces.darts_compiled import nchw, nhwc, nodes_of, state_of
-from spaces.darts_operations import DilatedConv, FactorizedReduce, SeparableConv
+from spaces.darts_operations import DilatedConv, FactorizedReduce, SeparableConv, Zero
 from spaces.darts_readings import read
 from spaces.darts_units import CornersUnit, Normed, Unit, sums_of
 
@@ -28,16 +28,14 @@ if TYPE_CHECKING:
 def runs_fast(space: Any, images: Tensor) -> bool:
     """Whether compiled kernels may stand for the cells: a network in training on a CPU, images in float32 or more, norms with parameters.
 
-    The supernet's norms have none. All norms have to forget at one rate.
+    The supernet's norms have none.
     """
     return (
         space.training
         and images.device.type == "cpu"
         and images.dtype.itemsize > 2
         and kernels_for(images.dtype) is not None
-        and all(norm.affine and norm.track_running_stats and norm.training for norm in space.norms)
-        and {norm.momentum for norm in space.norms} == {space.norms[0].momentum}
-        and space.norms[0].momentum is not None
+        and all(norm.affine and norm.track_running_stats and norm.training and norm.momentum is not None for norm in space.norms)
     )
 
 
@@ -71,6 +69,8 @@ class Edge:
         ones, zeros = x.new_ones(1, x.shape[4]), x.new_zeros(1, x.shape[4])
         if self.kind is nn.Identity:
             return [], x, ones, zeros
+        if self.kind is Zero:
+            return [], torch.zeros_like(x[:, :: self.stride, :: self.stride]), ones, zeros
         pools = pool(x, self.stride, largest=self.kind is nn.MaxPool2d, mean=self.kind is nn.AvgPool2d)
         kept = [value for value in (pools.largest, pools.mean, pools.index) if value is not None]
         return kept, kept[0], ones, zeros
@@ -84,7 +84,7 @@ class Edge:
         if self.kind is nn.Identity:
             channels = gradient.shape[4]
             mix([gradient], gradient.new_ones(1, 1, channels), gradient.new_zeros(1, 1, channels), None, state_gradient, adds=True)
-        else:
+        elif self.kind is not Zero:
             self._pool_back(gradient, kept, state_gradient)
         return []
 
@@ -94,17 +94,16 @@ class Edge:
         passes = [Normed(*kept[first : first + 2]) for first in range(0, len(kept), 2)]
         sums = sums_of(passes[-1], gradient, self.factor)
         gradients: list[Tensor] = []
-        how: dict[str, Any] = {"factor": self.factor}
         of_source: Tensor | None = gradient
         for index, (unit, own) in reversed(list(enumerate(self._by_unit(parameters)))):
             before = passes[index - 1] if index > 0 else None
-            source = x if before is None else before.y
+            source, state = (x, state_gradient) if before is None else (before.y, None)
             assert of_source is not None
+            factor = self.factor if index == len(passes) - 1 else None
             of_source, sums, of_own = unit.backward(
-                source, own, passes[index], of_source, sums, before, **how, state_gradient=None if before else state_gradient
+                source, own, passes[index], of_source, sums, before, factor=factor, state_gradient=state
             )
             gradients = of_own + gradients
-            how = {}
         return gradients
 
     def _by_unit(self, parameters: Sequence[Tensor]) -> list[tuple[Unit, Sequence[Tensor]]]:

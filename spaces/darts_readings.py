@@ -15,7 +15,7 @@ from spaces.darts_operations import FactorizedReduce
 from spaces.darts_units import CornersUnit, Normed, Sums, Unit, sums_of
 
 
-class Readers:
+class JointReader:
     """``ReluConvNorm``s of one by one and of one width that read the same state: one convolution, on as many edges."""
 
     def __init__(self, modules: Sequence[Any]) -> None:
@@ -23,27 +23,22 @@ class Readers:
         self.parameters = [parameter for unit in self.units for parameter in unit.parameters]
 
     def forward(self, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Of ``x`` [N, H, W, 1, C_in]: y [N, H, W, edges, C], not normalised, and of each edge the ``values`` of ``Normed``."""
+        """Of ``x`` [N, H, W, 1, C_in]: y [N, H, W, edges, C], not normalised, and of each edge what normalises it, as in ``Normed``."""
         y, sums = convolve(self._on_edges(x), self._convolution(parameters))
-        settled = zip(self.units, sums.split(1), self._by_unit(parameters), strict=True)
-        return y, [unit.settle(y, of_edge, own) for unit, of_edge, own in settled]
+        parts = zip(self.units, sums.split(1), self._by_unit(parameters), strict=True)
+        return y, [unit.normalisation(of_edge, y[..., 0, 0].numel(), own) for unit, of_edge, own in parts]
 
     def backward(
-        self,
-        x: Tensor,
-        parameters: Sequence[Tensor],
-        y: Tensor,
-        values: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        of_x: Tensor,
+        self, x: Tensor, parameters: Sequence[Tensor], y: Tensor, norms: Sequence[Tensor], gradients: Sequence[Tensor], of_x: Tensor, *,
         adds: bool,
     ) -> list[Tensor]:  # fmt: skip
         """From the ``gradients`` [N, H, W, 1, C] of what is normalised those of the parameters; that of x is put into ``of_x`` or added."""
-        gradient = torch.stack([each.squeeze(3) for each in gradients]).permute(1, 2, 3, 0, 4)
+        gradient = torch.stack([each.squeeze(3) for each in gradients]).permute(1, 2, 3, 0, 4) if len(gradients) > 1 else gradients[0]
         of_product, of_gradient = products([y], gradient)
         all_rates, of_norms = [], []
         for edge, (unit, own) in enumerate(zip(self.units, self._by_unit(parameters), strict=True)):
-            rates, *of_norm = unit.settle_back(own, Normed(y, values[edge]), Sums(of_gradient[0, edge], of_product[0, edge]))
+            sums = Sums(of_gradient[0, edge], of_product[0, edge])
+            rates, *of_norm = unit.normalisation_back(own, norms[edge], y[..., 0, 0].numel(), sums)
             all_rates.append(rates)
             of_norms.append(of_norm)
         convolution = self._convolution(parameters)
@@ -62,49 +57,44 @@ class Readers:
 
 
 class CornersReader:
-    """A ``FactorizedReduce`` that reads a state, as ``Readers`` do."""
+    """A ``FactorizedReduce`` that reads a state, as a ``JointReader`` of one."""
 
     def __init__(self, module: FactorizedReduce) -> None:
-        self.unit = CornersUnit(module)
-        self.units, self.parameters = [self.unit], self.unit.parameters
+        self.units = [CornersUnit(module)]
+        self.parameters = self.units[0].parameters
 
     def forward(self, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        normed = self.unit.forward(x, parameters)
-        return normed.y, [normed.values]
+        normed = self.units[0].forward(x, parameters)
+        return normed.y, [normed.norm]
 
     def backward(
-        self,
-        x: Tensor,
-        parameters: Sequence[Tensor],
-        y: Tensor,
-        values: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        of_x: Tensor,
+        self, x: Tensor, parameters: Sequence[Tensor], y: Tensor, norms: Sequence[Tensor], gradients: Sequence[Tensor], of_x: Tensor, *,
         adds: bool,
     ) -> list[Tensor]:  # fmt: skip
-        normed = Normed(y, values[0])
+        normed = Normed(y, norms[0])
         sums = sums_of(normed, gradients[0])
-        *_, of_parameters = self.unit.backward(x, parameters, normed, gradients[0], sums, state_gradient=of_x, adds=adds)
+        *_, of_parameters = self.units[0].backward(x, parameters, normed, gradients[0], sums, state_gradient=of_x, adds=adds)
         return of_parameters
 
 
-class Readings(torch.autograd.Function):
+class ReadState(torch.autograd.Function):
     """What cells make of a state [N, C_in, H, W] before they use it: for all units of the ``readers``, normalised, [N, C, H', W'].
 
-    One function for all, as the state and its gradient are the widest tensors there are: the gradient is summed up in place.
+    One function for all, as the state and its gradient are the widest tensors there are: readers of one width share a pass over them, and
+    further ones add to the gradient in place.
     """
 
     @staticmethod
-    def forward(ctx: Any, readers: Sequence[Readers | CornersReader], x: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, readers: Sequence[JointReader | CornersReader], x: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
         ctx.readers, saved, results = readers, [], []
         for reader, own in _parts(readers, parameters):
-            y, values = reader.forward(nhwc(x), own)
-            for edge, each in enumerate(values):
-                of_edge = y[:, :, :, edge : edge + 1]
-                result = of_edge.new_empty(of_edge.shape)
-                mix([of_edge], each[None, 2:3], each[None, 3:4], None, result, adds=False)
+            y, norms = reader.forward(nhwc(x), own)
+            for edge, norm in enumerate(norms):
+                normed = Normed(y[:, :, :, edge : edge + 1], norm)
+                result = y.new_empty(normed.y.shape)
+                mix([normed.y], normed.scale[None], normed.shift[None], None, result, adds=False)
                 results.append(nchw(result))
-            saved += [y, *values]
+            saved += [y, *norms]
         ctx.save_for_backward(x, *parameters, *saved)
         return tuple(results)
 
@@ -118,8 +108,8 @@ class Readings(torch.autograd.Function):
         of_parameters: list[Tensor] = []
         for index, (reader, own) in enumerate(_parts(ctx.readers, tensors[:number])):
             edges = len(reader.units)
-            y, *values = kept[: edges + 1]
-            of_parameters += reader.backward(nhwc(x), own, y, values, remaining[:edges], of_x, index > 0)
+            y, *norms = kept[: edges + 1]
+            of_parameters += reader.backward(nhwc(x), own, y, norms, remaining[:edges], of_x, adds=index > 0)
             kept, remaining = kept[edges + 1 :], remaining[edges:]
         return None, nchw(of_x), *of_parameters
 
@@ -137,8 +127,8 @@ def read(x: Tensor, modules: Sequence[Any]) -> list[Tensor]:
     for number, module in enumerate(modules):
         groups.setdefault(number if isinstance(module, FactorizedReduce) else module[1].weight.shape, []).append(number)
     chosen = [[modules[number] for number in group] for group in groups.values()]
-    readers = [CornersReader(group[0]) if isinstance(group[0], FactorizedReduce) else Readers(group) for group in chosen]
+    readers = [CornersReader(group[0]) if isinstance(group[0], FactorizedReduce) else JointReader(group) for group in chosen]
     parameters = [parameter for reader in readers for parameter in reader.parameters]
-    results = Readings.apply(readers, x.contiguous(memory_format=torch.channels_last), *parameters)
-    order = [number for group in groups.values() for number in group]
-    return [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
+    results = ReadState.apply(readers, x.contiguous(memory_format=torch.channels_last), *parameters)
+    by_number = dict(zip((number for group in groups.values() for number in group), results, strict=True))
+    return [by_number[number] for number in range(len(modules))]

@@ -1,6 +1,7 @@
 """Convolutions with their normalisations by the compiled kernels, forward and backward, as the training pass of a frozen cell runs them.
 
-What a unit puts out is not normalised: whoever reads it multiplies and adds, ``scale`` and ``shift``.
+What a unit puts out is not normalised: whoever reads it multiplies and adds, ``scale`` and ``shift``. Parameters are passed in beside the
+unit that has them, as autograd gives them back in the backward pass: it notices where they were changed in between.
 """
 
 from __future__ import annotations
@@ -11,42 +12,43 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spaces import cell_kernels
-from spaces.cell_kernels import Convolution, convolve, convolve_back, products
+from spaces.cell_kernels import Convolution, batch_norm, batch_norm_back, convolve, convolve_back, products
+from spaces.darts_compiled import add_corners, corners_of
 from spaces.darts_operations import FactorizedReduce
 
 
 class Normed(NamedTuple):
-    """What a ``Unit`` puts out: y [N, H, W, 1, C], not normalised, and ``values`` [4, C], as ``settle`` gives them."""
+    """What a ``Unit`` puts out: y [N, H, W, 1, C], not normalised, and what normalises it, [4, C], as ``batch_norm`` gives it."""
 
     y: Tensor
-    values: Tensor
+    norm: Tensor
 
     @property
     def scale(self) -> Tensor:
-        return self.values[2:3]
+        return self.norm[2:3]
 
     @property
     def shift(self) -> Tensor:
-        return self.values[3:4]
+        return self.norm[3:4]
 
 
 class Sums(NamedTuple):
-    """Sums over batch and pixels, C numbers in float64: of a gradient, and of a gradient times y."""
+    """Sums over batch and pixels, [C] in float64: of a gradient, and of a gradient times y."""
 
     of_gradient: Tensor
     of_product: Tensor
 
 
 def sums_of(normed: Normed, gradient: Tensor, factor: Tensor | None = None) -> Sums:
+    """Of ``factor * gradient``, where ``factor`` [N] is that of drop-path."""
     of_product, of_gradient = products([normed.y], gradient, None if factor is None else factor[None])
-    return Sums(of_gradient, of_product)
+    return Sums(of_gradient[0, 0], of_product[0, 0])
 
 
 class Unit:
     """ReLU, depthwise convolution where there is one, pointwise convolution and normalisation: three or four parameters."""
 
-    edges = 1  # of the kernels: into so many groups of channels a pointwise convolution is divided, each with an input of its own
+    edges = 1  # of the kernels: into so many groups of channels the pointwise convolution is divided, each with an input of its own
 
     def __init__(self, depthwise: nn.Conv2d | None, pointwise: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         self.norm = norm
@@ -57,43 +59,47 @@ class Unit:
         """Of ``x`` [N, H, W, 1, C_in] or, in its place, of what ``before`` stands for."""
         scale, shift = (None, None) if before is None else (before.scale, before.shift)
         y, sums = convolve(x, self._convolution(parameters), scale, shift)
-        return Normed(y, self.settle(y, sums, parameters))
+        return Normed(y, self.normalisation(sums, _count(y), parameters))
 
     def backward(
-        self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, **how: Any
-    ) -> tuple[Tensor | None, Sums, list[Tensor]]:
-        """From the gradient of what is normalised that of what ``before`` stands for, with its sums, and those of the parameters.
+        self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, *,
+        factor: Tensor | None = None, state_gradient: Tensor | None = None, adds: bool = True,
+    ) -> tuple[Tensor | None, Sums, list[Tensor]]:  # fmt: skip
+        """From the gradient of what is normalised, and its sums, those of what ``before`` stands for, and those of the parameters.
 
-        Without ``before`` the gradient of x goes to ``state_gradient``; ``how`` is what ``convolve_back`` takes besides.
+        Without ``before`` the gradient of x is added to ``state_gradient`` or, not ``adds``, put there; the first two results then say
+        nothing. The gradient of what is normalised is ``factor`` [N] times ``gradient``.
         """
-        rates, *of_norm = self.settle_back(parameters, kept, sums)
-        if before is not None:
-            how |= {"scale": before.scale, "shift": before.shift, "want_x": True}
-        of_x, of_sums, of_taps, of_matrix = convolve_back(x, self._convolution(parameters), gradient, kept.y, rates, **how)
+        rates, *of_norm = self.normalisation_back(parameters, kept.norm, _count(kept.y), sums)
+        scale, shift = (None, None) if before is None else (before.scale, before.shift)
+        how: dict[str, Any] = {"scale": scale, "shift": shift, "factor": factor, "state_gradient": state_gradient, "adds": adds}
+        of_x, of_sums, of_taps, of_matrix = convolve_back(
+            x, self._convolution(parameters), gradient, kept.y, rates, want_x=before is not None, **how
+        )
         assert of_matrix is not None
         own = [*([] if of_taps is None else [of_taps.transpose(0, 1)]), of_matrix[0, :, :, None, None]]
         return of_x, Sums(of_sums[0, 0], of_sums[0, 1]), [*own, *of_norm]
+
+    def normalisation(self, sums: Tensor, count: int, parameters: Sequence[Tensor]) -> Tensor:
+        """What normalises ``count`` values of these ``sums``, as ``batch_norm`` gives it; moves the running statistics."""
+        norm: Any = self.norm
+        weight, bias = parameters[-2:]
+        return batch_norm(sums, count, weight, bias, (norm.running_mean, norm.running_var), norm.eps, norm.momentum)
+
+    def normalisation_back(self, parameters: Sequence[Tensor], norm: Tensor, count: int, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
+        """The rates that ``convolve_back`` wants, and the gradients of the norm's weight and bias."""
+        weight = parameters[-2]
+        rates, of_weight = batch_norm_back(norm, count, self.edges, weight, *sums)
+        return rates, of_weight, sums.of_gradient.to(weight.dtype)
 
     def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
         *depthwise, pointwise = parameters[:-2]
         taps = depthwise[0].squeeze(1).unsqueeze(0) if depthwise else None
         return Convolution(taps, pointwise.flatten(1).unsqueeze(0), *self._sizes)
 
-    def settle(self, y: Tensor, sums: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-        """The ``values`` of ``Normed`` from the ``sums`` that ``convolve`` gives; moves the running statistics."""
-        norm: Any = self.norm
-        running, (weight, bias) = (norm.running_mean, norm.running_var), parameters[-2:]
-        return cell_kernels.settle(sums, y[..., 0, 0].numel(), weight, bias, running, norm.eps, norm.momentum)
-
-    def settle_back(self, parameters: Sequence[Tensor], kept: Normed, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
-        """The rates that ``convolve_back`` wants, and the gradients of the norm's weight and bias."""
-        count, weight = kept.y[..., 0, 0].numel(), parameters[-2]
-        rates, of_weight = cell_kernels.settle_back(kept.values, count, self.edges, weight, *sums)
-        return rates, of_weight, sums.of_gradient.to(weight.dtype)
-
 
 class CornersUnit(Unit):
-    """``FactorizedReduce``: of an image two smaller ones, its even pixels and its odd ones, half of the channels from each."""
+    """``FactorizedReduce``, which reads a state: half of its channels from the even pixels, half from the odd ones, side by side."""
 
     edges = 2
 
@@ -102,42 +108,32 @@ class CornersUnit(Unit):
         self.parameters = [module.conv_1.weight, module.conv_2.weight, module.norm.weight, module.norm.bias]
 
     def forward(self, x: Tensor, parameters: Sequence[Tensor], before: Normed | None = None) -> Normed:
-        corners = _corners(x)
+        assert before is None
+        corners = corners_of(x)
         y = x.new_empty(*corners.shape[:3], 2, len(parameters[0]))
         _, sums = convolve(corners, self._convolution(parameters), y=y)
-        return Normed(y.flatten(3).unsqueeze(3), self.settle(y, sums, parameters))
+        return Normed(y.flatten(3).unsqueeze(3), self.normalisation(sums, _count(y), parameters))
 
     def backward(
-        self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, **how: Any
-    ) -> tuple[Tensor | None, Sums, list[Tensor]]:
-        rates, *of_norm = self.settle_back(parameters, kept, sums)
-        state_gradient, adds = how.pop("state_gradient"), how.pop("adds", True)
+        self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, *,
+        factor: Tensor | None = None, state_gradient: Tensor | None = None, adds: bool = True,
+    ) -> tuple[Tensor | None, Sums, list[Tensor]]:  # fmt: skip
+        assert before is None and state_gradient is not None
+        rates, *of_norm = self.normalisation_back(parameters, kept.norm, _count(kept.y), sums)
         of_halves, halves = (tensor.squeeze(3).unflatten(3, (2, -1)) for tensor in (gradient, kept.y))
         of_corners, _, _, of_matrix = convolve_back(
-            _corners(x), self._convolution(parameters), of_halves, halves, rates, want_x=True, **how
+            corners_of(x), self._convolution(parameters), of_halves, halves, rates, factor=factor, want_x=True
         )
         assert of_corners is not None and of_matrix is not None
         if not adds:
             state_gradient.zero_()
-        _add_corners(of_corners, state_gradient)
+        add_corners(of_corners, state_gradient)
         return None, sums, [*of_matrix[..., None, None], *of_norm]
 
     def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
         return Convolution(None, torch.stack(list(parameters[:2])).flatten(2))
 
 
-def _corners(x: Tensor) -> Tensor:
-    """[N, H, W, 1, C] -> [N, ceil(H / 2), ceil(W / 2), 2, C]: pixels of even rows and columns, and of odd ones, or zeros."""
-    images, height, width, _, channels = x.shape
-    result = x.new_empty(images, 2, -(-height // 2), -(-width // 2), channels)
-    result[:, 0] = x[:, ::2, ::2, 0]
-    if height % 2 or width % 2:
-        result[:, 1].zero_()
-    result[:, 1, : height // 2, : width // 2] = x[:, 1::2, 1::2, 0]
-    return result.permute(0, 2, 3, 1, 4)
-
-
-def _add_corners(of_corners: Tensor, state_gradient: Tensor) -> None:
-    state = state_gradient[..., 0, :]
-    state[:, ::2, ::2] += of_corners[..., 0, :]
-    state[:, 1::2, 1::2] += of_corners[:, : state.shape[1] // 2, : state.shape[2] // 2, 1]
+def _count(y: Tensor) -> int:
+    """How many values a channel of y [N, H, W, edges, C] has."""
+    return y[..., 0, 0].numel()

@@ -148,6 +148,8 @@ def test_out_that_holds_another_run(capsys: pytest.CaptureFixture[str]) -> None:
     kept = Path("run/best.json").read_bytes()
     with mock.patch("evaluators.data.load_dataset", side_effect=AssertionError("the images are not loaded for this")):
         assert "--resume" in fails(capsys, *ZOO, "--out", "run")
+        assert "--resume" in fails(capsys, *ZOO, "--strategy", "tpe", "--storage", "sqlite:///study.db", "--out", "run")
+        assert not Path("study.db").exists()
         assert "no run to go on with" in fails(capsys, "--retrain", "DARTS_V2", *SMALL, "--out", "elsewhere", "--resume")
     assert "cannot go on with this run" in fails(capsys, *ZOO, "--seed", "5", "--out", "run", "--resume")
     assert "no run to go on with" in fails(capsys, *ZOO, "--out", "elsewhere", "--resume")

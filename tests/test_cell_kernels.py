@@ -154,7 +154,7 @@ def test_a_normalisation_and_its_gradients(edges: int) -> None:
     values, count = y.detach(), IMAGES * 5 * 4
     sums = torch.stack([values.sum((0, 1, 2)), values.square().sum((0, 1, 2))]).view(2, edges, -1).transpose(0, 1).contiguous()
     weight, bias = norm.weight.detach(), norm.bias.detach()
-    normed = kernels.settle(sums, count, weight, bias, running, norm.eps, norm.momentum)
+    normed = kernels.batch_norm(sums, count, weight, bias, running, norm.eps, norm.momentum)
     assert close(normed[0], values.mean((0, 1, 2)))
     assert close(normed[1], (values.var((0, 1, 2), correction=0) + norm.eps).rsqrt())
     assert close(normed[2] * values + normed[3], expected.detach())
@@ -163,7 +163,7 @@ def test_a_normalisation_and_its_gradients(edges: int) -> None:
     gradient = draw(*y.shape)
     expected.backward(gradient)
     of_gradient, of_product = gradient.sum((0, 1, 2)), (gradient * values).sum((0, 1, 2))
-    rates, of_weight = kernels.settle_back(normed, count, edges, weight, of_gradient, of_product)
+    rates, of_weight = kernels.batch_norm_back(normed, count, edges, weight, of_gradient, of_product)
     by_channel = rates.transpose(0, 1).reshape(3, channels)
     assert close(by_channel[0] * gradient + by_channel[1] * values + by_channel[2], y.grad)
     assert close(of_weight, norm.weight.grad)
@@ -172,7 +172,7 @@ def test_a_normalisation_and_its_gradients(edges: int) -> None:
 def test_a_batch_of_one_value_per_channel_has_no_variance() -> None:
     ones = torch.ones(4, dtype=torch.float64)
     with pytest.raises(ValueError, match="more than one value per channel, not 1"):
-        kernels.settle(torch.ones(1, 2, 4, dtype=torch.float64), 1, ones, ones, (ones.clone(), ones.clone()), 1e-5, 0.1)
+        kernels.batch_norm(torch.ones(1, 2, 4, dtype=torch.float64), 1, ones, ones, (ones.clone(), ones.clone()), 1e-5, 0.1)
 
 
 def test_a_convolution_may_be_put_where_one_wants_it() -> None:
@@ -181,6 +181,8 @@ def test_a_convolution_may_be_put_where_one_wants_it() -> None:
     side_by_side = torch.full((IMAGES, 4, 5, 2, 7), torch.nan, dtype=torch.float64)
     y, _ = kernels.convolve(x, convolution, y=side_by_side)
     assert y is side_by_side and y.equal(kernels.convolve(x, convolution)[0])
+    with pytest.raises(ValueError, match=r"a result of \(3, 4, 5, 2, 7\) has no room in \(3, 4, 5, 2, 6\)"):
+        kernels.convolve(x, convolution, y=side_by_side[..., :6])
 
 
 def test_the_variance_of_values_far_from_zero() -> None:

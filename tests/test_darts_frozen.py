@@ -16,7 +16,8 @@ from benchmarks.authors_network import AuthorsNetwork
 from spaces import darts
 from spaces.compiled import kernels_for, why_not
 from spaces.darts import DartsSpace
-from spaces.darts_operations import OPERATIONS
+from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm
+from spaces.darts_readings import read
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
 
 HERE = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
@@ -76,12 +77,39 @@ def test_every_tensor_is_that_of_the_plain_modules(
 
 
 @HERE
-@pytest.mark.parametrize("operation", [name for name in OPERATIONS if name != "none"])
+@pytest.mark.parametrize("num_cells", [3, 8, 9])  # with eight there are outputs that two cells read alike
+def test_outputs_that_cells_share(num_cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V1"]), drop_path=0.3, width=4, num_cells=num_cells)
+    compare(network, torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0)).double(), 1e-9, monkeypatch)
+
+
+@HERE
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_cells_of_one_operation(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with_edges = DartsSpace(width=4, num_cells=3, num_nodes=2)
     architecture = {label: operation if "edge" in label else [0, 1] for label in with_edges.simplify()}
+    if operation == "none":  # on some edges: a network of nothing else has no gradients
+        architecture |= {label: "sep_conv_3x3" for label in architecture if label.endswith("edge_0_2") or label.endswith("edge_1_3")}
     network = make_network(architecture, drop_path=0.2, width=4, num_cells=4, num_nodes=2)
     compare(network, torch.randn(4, 3, 9, 12, generator=torch.Generator().manual_seed(0)).double(), 1e-9, monkeypatch)
+
+
+@HERE
+@pytest.mark.parametrize("order", ["corners", "corners, wide, narrow, corners", "narrow, wide, narrow"])
+def test_readers_of_one_state(order: str) -> None:
+    torch.manual_seed(0)
+    make = {"corners": lambda: FactorizedReduce(6, 4, affine=True), "wide": lambda: ReluConvNorm(6, 8, 1, 1, 0, affine=True)}
+    make["narrow"] = lambda: ReluConvNorm(6, 4, 1, 1, 0, affine=True)
+    modules = nn.ModuleList(make[name]() for name in order.split(", ")).double().to(memory_format=torch.channels_last)
+    plain, x = copy.deepcopy(modules), torch.randn(3, 6, 5, 8, dtype=torch.float64)
+    results = []
+    for outputs_of, network in ((read, modules), (lambda state, all_of_it: [module(state) for module in all_of_it], plain)):
+        state = x.clone(memory_format=torch.channels_last).requires_grad_()
+        outputs = outputs_of(state, network)
+        sum((number + 1) * output.sin().sum() for number, output in enumerate(outputs)).backward()
+        results.append([*outputs, state.grad, *(parameter.grad for parameter in network.parameters())])
+    for ours, theirs in zip(*results, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
 @HERE
@@ -101,20 +129,25 @@ def test_the_authors_network_trains_the_same() -> None:
 
 
 @HERE
-def test_parameters_that_change_before_the_backward_pass_are_noticed() -> None:
+@pytest.mark.parametrize("part", ["nodes", "preprocess_1"])
+def test_parameters_that_change_before_the_backward_pass_are_noticed(part: str) -> None:
     network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)
     logits, _ = network(torch.randn(2, 3, 8, 8))
     with torch.no_grad():
-        for parameter in network.cells[0].nodes.parameters():
+        for parameter in getattr(network.cells[0], part).parameters():
             parameter.add_(1.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         logits.sum().backward()
 
 
-def test_norms_that_forget_at_different_rates_run_as_plain_modules() -> None:
-    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)
-    next(module for module in network.cells.modules() if isinstance(module, nn.BatchNorm2d)).momentum = 0.5
-    assert not darts.runs_fast(network, torch.zeros(2, 3, 8, 8))
+@HERE
+def test_norms_that_forget_at_different_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), width=4, num_cells=3)
+    for number, norm in enumerate(network.norms):
+        norm.momentum = 1 / (1 + number)
+    compare(network, torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0)).double(), 1e-9, monkeypatch)
+    network.norms[0].momentum = None  # an average of all batches
+    assert not darts.runs_fast(network, torch.zeros(3, 3, 8, 8).double())
 
 
 @HERE

@@ -6,7 +6,7 @@
  * deviation, and by what a value is multiplied, and what is added, to normalise it. Moves the running statistics as torch's norms do, with
  * an unbiased variance.
  */
-void settle(long threads, long edges, long channels, long count, double eps, double momentum, const double *sums, const real *weight,
+void batch_norm(long threads, long edges, long channels, long count, double eps, double momentum, const double *sums, const real *weight,
             const real *bias, real *running_mean, real *running_variance, real *normed) {
     (void)threads;
     long all = edges * channels;
@@ -24,7 +24,7 @@ void settle(long threads, long edges, long channels, long count, double eps, dou
 /* Backward: how the gradient of a value follows from that of what it was normalised to, `rates` [edges, 3, channels] as `convolve_back` takes
  * them, from the sums of the latter, g, and of g times the value; and the gradient of the weight. That of the bias is the sum of g.
  */
-void settle_back(long threads, long edges, long channels, long count, const real *normed, const real *weight, const double *of_gradient,
+void batch_norm_back(long threads, long edges, long channels, long count, const real *normed, const real *weight, const double *of_gradient,
                  const double *of_product, real *rates, real *weight_gradient) {
     (void)threads;
     long all = edges * channels;
