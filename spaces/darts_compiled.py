@@ -44,7 +44,8 @@ def norm_rates(
     """How the gradient of y follows from that, g, of z = (y - mean) * rstd * weight, as ``convolve_back`` wants it; all [..., C].
 
     Given are the sums of g and of g * y over ``count`` values. Returned are rates [..., 3, C], so that it is rate 0 times g plus rate 1
-    times y plus rate 2, and the sums of g times z / weight: the gradient of the weight.
+    times y plus rate 2, and the sums of g times z / weight: the gradient of the weight. As the kernel ``batch_norm_back``, but of many
+    operations at once, with the weights that the search gives them.
     """
     of_weight = (of_product - mean * of_gradient) * rstd
     slope = rstd * weight
