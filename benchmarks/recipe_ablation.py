@@ -39,6 +39,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "crops of 4 pixels for 2": {"crop_padding": 4},
     "random flips for alternating ones": {"flip": "random"},
     "cutout 8": {"cutout": 8},
+    "cutmix 1": {"cutmix": 1.0},
+    "mixup 0.2": {"mixup": 0.2},
+    "averaged weights, decay 0.99": {"ema_decay": 0.99},
     "no flip averaging": {"flip_averaging": False},
 }
 QUICK = ("the recipe", "SGD 0.1, warm-up, decay 5e-4, for Muon")

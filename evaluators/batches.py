@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.transforms.v2 import CutMix, MixUp, RandomChoice
 
 from evaluators.augmentation import Normalizer, augment, random_flip, shrink
 from evaluators.data import Dataset, Split, iterate_batches
@@ -18,8 +19,8 @@ class TrainingBatches:
     """The batches of a whole training over ``split``, normalised as ``data`` says.
 
     The images are moved to ``device`` once, as bytes, and stay there; each batch is augmented there as a whole. Order and augmentation
-    are drawn from ``generator`` alone. A last batch that is not full is left out, unless the recipe keeps it and it has the two images
-    that batch normalisation needs.
+    are drawn from ``generator`` alone, but for the mixing of images, which draws from torch's own, as dropout does. A last batch that is
+    not full is left out, unless the recipe keeps it and it has the two images that batch normalisation needs.
     """
 
     def __init__(self, split: Split, data: Dataset, recipe: Recipe, epochs: int, generator: torch.Generator, device: torch.device) -> None:
@@ -33,6 +34,7 @@ class TrainingBatches:
         self.images = len(split) - len(split) % self.size if self.drop_last else len(split)
         self.steps = math.ceil(self.images / self.size)
         self.augmentation: dict[str, Any] = {"padding": recipe.crop_padding, "fill": recipe.crop_fill, "flip": not self.alternating}
+        self.mixing = _mixing(recipe, data.num_classes)
         self.augmentation |= {"cutout_size": recipe.cutout, "cutout_value": [255 * mean for mean in data.mean]}
 
     def first(self, count: int) -> Tensor:
@@ -40,11 +42,20 @@ class TrainingBatches:
         return self.normalize(self.split.images[:count])
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of epoch ``number`` (0, 1, ...): inputs [N, 3, H, W], labels [N]."""
+        """The batches of epoch ``number`` (0, 1, ...): inputs [N, 3, H, W], labels [N] or, of mixed images, [N, classes]."""
         batches = iterate_batches(self.split, self.size, generator=self.generator, drop_last=self.drop_last)
         for step, (images, labels) in enumerate(batches, start=number * self.steps):
             if self.alternating and number % 2 == 1:
                 images = images.flip(3)
             images = augment(images, **self.augmentation, generator=self.generator)
             inputs = shrink(self.normalize(images), self.recipe.start_size, step / (self.epochs * self.steps))
+            if self.mixing is not None:
+                inputs, labels = self.mixing(inputs, labels)
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
             yield inputs, labels
+
+
+def _mixing(recipe: Recipe, num_classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+    ways: list[Any] = [MixUp(alpha=recipe.mixup, num_classes=num_classes)] if recipe.mixup else []
+    ways += [CutMix(alpha=recipe.cutmix, num_classes=num_classes)] if recipe.cutmix else []
+    return RandomChoice(ways) if ways else None

@@ -46,10 +46,15 @@ class Recipe:
         (progressive resizing: arXiv 2104.00298, section 4.2, without its change of regularisation).
     cutout
         Side of the square that is blanked in training images, in pixels, 0 to 1024, 0 = off (arXiv 1708.04552).
+    mixup, cutmix
+        Of the Beta distribution that says how two images of a batch, and their labels, are mixed, >= 0, 0 = off: pixel by pixel (arXiv
+        1710.09412), or a rectangle of one in the other (arXiv 1905.04899). Where both are on, each batch gets one of them by a coin.
     label_smoothing
         In [0, 1).
     grad_clip
         Largest norm of the gradient, 0 = off.
+    ema_decay
+        Share that an average of the weights keeps of itself in each step, in [0, 1), 0 = off; the average is then scored and kept.
     drop_path
         Probability to drop a path at the end of training, in [0, 1), risen to linearly (arXiv 1605.07648).
     auxiliary_weight
@@ -74,8 +79,11 @@ class Recipe:
     flip: str = "random"
     start_size: float = 1.0
     cutout: int = 0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     label_smoothing: float = 0.0
     grad_clip: float = 0.0
+    ema_decay: float = 0.0
     drop_path: float = 0.0
     auxiliary_weight: float = 0.4
     flip_averaging: bool = False
@@ -118,8 +126,11 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "crop_padding": (0, 1024, True, True),
     "start_size": (0.0, 1.0, False, True),
     "cutout": (0, 1024, True, True),
+    "mixup": (0.0, math.inf, True, False),
+    "cutmix": (0.0, math.inf, True, False),
     "label_smoothing": (0.0, 1.0, True, False),
     "grad_clip": (0.0, math.inf, True, False),
+    "ema_decay": (0.0, 1.0, True, False),
     "drop_path": (0.0, 1.0, True, False),
     "auxiliary_weight": (0.0, math.inf, True, False),
 }
@@ -136,7 +147,10 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
 HYPERPARAMETERS = tuple(field.name for field in fields(Recipe))
 # A supernet is trained on the paper's images and in whole batches; it has no paths to drop, no auxiliary head, and no test. Whatever the
 # recipe, these stay as they are in `darts_search`.
-NOT_OF_SUPERNETS = ("drop_last", "crop_padding", "crop_fill", "flip", "start_size", "drop_path", "auxiliary_weight", "flip_averaging")
+NOT_OF_SUPERNETS = (
+    *("drop_last", "crop_padding", "crop_fill", "flip", "start_size", "mixup", "cutmix", "ema_decay"),
+    *("drop_path", "auxiliary_weight", "flip_averaging"),
+)
 
 
 def check_hyperparameter(name: str, value: Any) -> Any:

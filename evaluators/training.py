@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from torchvision.ops import StochasticDepth
 
 from evaluators import TrainingDiverged
 from evaluators.augmentation import Normalizer
+from evaluators.averaging import AveragedWeights
 from evaluators.batches import TrainingBatches
 from evaluators.checkpoints import Stateful, load_checkpoint, replace_atomically, save_checkpoint
 from evaluators.data import Dataset, Split, iterate_batches
@@ -98,7 +100,8 @@ def train(
 
     Order and augmentation come from a generator of their own, seeded by ``seed``; dropout and drop-path draw from torch's generator,
     which the caller seeds. With ``checkpoint`` the state is kept in that file after every epoch, and an existing file is gone on from:
-    on the same machine the result is the same, bit for bit, as without the interruption.
+    on the same machine the result is the same, bit for bit, as without the interruption. Where the recipe averages weights, ``network`` has
+    the average while an epoch is yielded and at the end.
     """
     keep_freed_memory()
     device = torch.device(device)
@@ -113,6 +116,9 @@ def train(
     factor = learning_rate_factor(recipe, epochs, batches.steps)
     scheduler = LambdaLR(optimizer, factor)
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "scheduler": scheduler}
+    average = AveragedWeights(network, recipe.ema_decay) if recipe.ema_decay else None
+    if average is not None:
+        state["average"] = average
     history = load_checkpoint(checkpoint, state, generator) if checkpoint is not None else []
     yield from (Epoch(**epoch) for epoch in history)
     paths = [module for module in network.modules() if isinstance(module, StochasticDepth)] if recipe.drop_path else []
@@ -123,16 +129,21 @@ def train(
             path.p = recipe.drop_path * number / epochs
         totals = torch.zeros(2, device=device)
         with denormals_as_zero():
-            for inputs, labels in batches.epoch(number):
+            for step, (inputs, labels) in enumerate(batches.epoch(number), start=number * batches.steps + 1):
                 totals += _step(network, optimizer, inputs, labels, recipe, precision)
                 scheduler.step()
+                if average is not None:
+                    average.update(network, step)
         loss, correct = totals.tolist()
         rate = recipe.initial_lr * factor(number * batches.steps)
         epoch = Epoch(number + 1, loss / batches.steps, correct / batches.images, time.perf_counter() - start, rate)
         if checkpoint is not None:
             history.append(asdict(epoch))
             save_checkpoint(checkpoint, state, generator, history)
-        yield epoch
+        with nullcontext() if average is None else average.instead_of_weights(network):
+            yield epoch
+    if average is not None:
+        average.put_into(network)
 
 
 def _initialize_from(network: nn.Module, batches: TrainingBatches) -> None:
@@ -145,7 +156,7 @@ def _initialize_from(network: nn.Module, batches: TrainingBatches) -> None:
 
 
 def _step(network: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, recipe: Recipe, precision: torch.dtype) -> Tensor:
-    """One gradient step; returns (loss, number of correct answers)."""
+    """One gradient step; returns (loss, number of correct answers; of mixed images the larger part is what is right)."""
     with autocast(images.device, precision):
         output = network(images)
     logits, auxiliary = output if isinstance(output, tuple) else (output, None)
@@ -160,7 +171,8 @@ def _step(network: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tens
     if recipe.grad_clip > 0:
         nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
     optimizer.step()
-    return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).sum()])
+    answers = labels if labels.dim() == 1 else labels.argmax(1)
+    return torch.stack([loss.detach(), (logits.detach().argmax(1) == answers).sum()])
 
 
 @torch.no_grad()
