@@ -135,7 +135,7 @@ class Experiment:
     def _prepare_training(self) -> None:
         """Load the images, choose where and how exactly to compute."""
         from evaluators.data import load_dataset
-        from evaluators.devices import choose_device, choose_precision
+        from evaluators.devices import check_precision, choose_device, choose_precision
 
         settings, say, warn = self.settings, self.screen.say, self.screen.warn
         self.device = choose_device(settings.device)
@@ -143,10 +143,11 @@ class Experiment:
         precision = settings.precision
         offers_one = not self._is_supernet and hasattr(self.space_class, "only_precision")
         only = self.space_class.only_precision(self.device) if offers_one else None
-        if "precision" in stored and precision in ("auto", stored["precision"]):
-            precision = stored["precision"]  # a measurement may come out otherwise the second time, and other kernels be there
-        elif only is not None:
+        check_precision(precision)
+        if only is not None:
             precision = str(only).removeprefix("torch.")
+        elif precision == "auto" and "precision" in stored:
+            precision = stored["precision"]  # a measurement may come out otherwise the second time
         elif precision == "auto" and self._is_supernet and self.device.type == "cpu":
             # It is bound by depthwise convolutions and memory: bfloat16 gains an eighth there, where dense ones gain several times.
             precision = "float32"
@@ -175,13 +176,23 @@ class Experiment:
             **identity,
             "space": {"name": self.space_name, "arguments": self.space_arguments},
             "dataset": self.data.describe(),
-            "recipe": self.recipe,
+            "recipe": self._told_recipe,
         }
         same |= {"epochs": self.epochs, "preset": settings.preset, "pins": settings.pins, "seed": settings.seed}
         same |= {"precision": self.precision_name}
         folder = RunFolder.create(settings.out, space=self.space_name, strategy=name, resume=settings.resume, identity=same)
         with hold(folder, settings):
             yield folder
+
+    @property
+    def _told_recipe(self) -> dict[str, Any]:
+        """The hyperparameters; of a run that is gone on with and began before there were some of them, without those, if they are off."""
+        from evaluators.recipes import Recipe
+
+        told = stored_identity(self.settings.out).get("recipe") if self.settings.resume else None
+        if not isinstance(told, dict):
+            return self.recipe
+        return {name: value for name, value in self.recipe.items() if name in told or value != getattr(Recipe, name)}
 
     def build(self, architecture: Mapping[str, Any] | None) -> Any:
         """The network of ``architecture``, or the unfrozen space for ``None``; the first weights drawn with the run's seed."""

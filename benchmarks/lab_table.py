@@ -105,16 +105,16 @@ def run(arguments: list[str], out: Path, log: Path) -> None:
 
 
 def search(command: str, seed: int, found: Path, log: Path, data: list[str]) -> float:
-    """Search, unless that is done, with what is found in the folder ``found``; how many seconds it took, in all its sittings."""
+    """Search, unless that is done, with what is found in the folder ``found``; how many seconds it took, killed sittings left out."""
     sittings = found.with_name(f"{found.name}-sittings.txt")
     if not (found / "done").exists():
         start = time.perf_counter()
         try:
             run([*shlex.split(command), "--seed", str(seed), *data], found, log)
-            (found / "done").touch()
         finally:
             with sittings.open("a", encoding="utf-8") as file:
                 file.write(f"{time.perf_counter() - start:.0f}\n")
+        (found / "done").touch()
     return sum(map(float, sittings.read_text().split()))
 
 

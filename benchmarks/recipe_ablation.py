@@ -3,8 +3,8 @@
     python benchmarks/recipe_ablation.py            # convnet32, width 16, 3 epochs of CIFAR-10, 3 seeds each
     python benchmarks/recipe_ablation.py --quick    # two variants, 2,000 images, 1 seed; less than 50 s
 
-One thing differs from the recipe in each row. All rows of one seed have the same initial weights and order; the last line is one JSON
-object of mean validation accuracies.
+One thing differs from the recipe in each row, which is told against the recipe with the same seed: the same initial weights and, where
+augmentation draws nothing else, the same order of images. The last line is one JSON object of mean validation accuracies.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cutout 8": {"cutout": 8},
     "cutmix 1": {"cutmix": 1.0},
     "mixup 0.2": {"mixup": 0.2},
-    "averaged weights, decay 0.99": {"ema_decay": 0.99},
+    "averaged weights (ema_decay 0.99)": {"ema_decay": 0.99},
     "no flip averaging": {"flip_averaging": False},
 }
 QUICK = ("the recipe", "SGD 0.1, warm-up, decay 5e-4, for Muon")
@@ -63,26 +63,29 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--from-row", type=int, default=0, help="leave out the rows before this one")
+    parser.add_argument("--from-row", type=int, default=0, help="leave out the rows before this one, but for the recipe's")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     limit = 2_000 if arguments.quick else None
     data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, limit=limit, warn=lambda line: print(line, file=sys.stderr))
-    names, seeds = (QUICK, 1) if arguments.quick else (tuple(VARIANTS)[arguments.from_row :], arguments.seeds)
+    recipe, *others = VARIANTS
+    names, seeds = (QUICK, 1) if arguments.quick else ((recipe, *others[max(0, arguments.from_row - 1) :]), arguments.seeds)
     precision = choose_precision(arguments.precision, torch.device("cpu"))
     size = f"convnet32 of width {arguments.width}, {arguments.epochs} epochs"
     print(f"{data.name}, {size}, {torch.get_num_threads()} threads, {str(precision).removeprefix('torch.')}")
-    print("| variant | validation accuracy | n | seconds |\n|---|---|---|---|")
-    means = {}
+    print("| variant | validation accuracy | against the recipe, by seed | n | seconds |\n|---|---|---|---|---|")
+    means, by_recipe = {}, []
     for name in names:
         results = [measure(VARIANTS[name], data, arguments.width, arguments.epochs, seed, precision) for seed in range(seeds)]
         accuracies = [100 * accuracy for accuracy, _ in results]
+        by_recipe = by_recipe or accuracies
+        differences = ", ".join(f"{ours - recipes:+.2f}" for ours, recipes in zip(accuracies, by_recipe, strict=True))
         spread = f" ± {statistics.stdev(accuracies):.2f}" if seeds > 1 else ""
         means[name] = round(statistics.mean(accuracies) / 100, 4)
         seconds = statistics.mean(seconds for _, seconds in results)
-        print(f"| {name} | {statistics.mean(accuracies):.2f}%{spread} | {seeds} | {seconds:.0f} |", flush=True)
+        print(f"| {name} | {statistics.mean(accuracies):.2f}%{spread} | {differences} | {seeds} | {seconds:.0f} |", flush=True)
     print(json.dumps(means))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
@@ -43,5 +42,4 @@ class AveragedWeights:
         try:
             yield
         finally:
-            with torch.no_grad():
-                network.load_state_dict(own)
+            network.load_state_dict(own)

@@ -14,13 +14,15 @@ from evaluators.augmentation import Normalizer, augment, random_flip, shrink
 from evaluators.data import Dataset, Split, iterate_batches
 from evaluators.recipes import Recipe
 
+LEAST_MIXING = 0.001  # below, one of two images has next to all of the share
+
 
 class TrainingBatches:
     """The batches of a whole training over ``split``, normalised as ``data`` says.
 
     The images are moved to ``device`` once, as bytes, and stay there; each batch is augmented there as a whole. Order and augmentation
-    are drawn from ``generator`` alone, but for the mixing of images, which draws from torch's own, as dropout does. A last batch that is
-    not full is left out, unless the recipe keeps it and it has the two images that batch normalisation needs.
+    are drawn from ``generator`` alone. A last batch that is not full is left out, unless the recipe keeps it and it has the two images
+    that batch normalisation needs.
     """
 
     def __init__(self, split: Split, data: Dataset, recipe: Recipe, epochs: int, generator: torch.Generator, device: torch.device) -> None:
@@ -34,8 +36,8 @@ class TrainingBatches:
         self.images = len(split) - len(split) % self.size if self.drop_last else len(split)
         self.steps = math.ceil(self.images / self.size)
         self.augmentation: dict[str, Any] = {"padding": recipe.crop_padding, "fill": recipe.crop_fill, "flip": not self.alternating}
-        self.mixing = _mixing(recipe, data.num_classes)
         self.augmentation |= {"cutout_size": recipe.cutout, "cutout_value": [255 * mean for mean in data.mean]}
+        self.mixing = _mixing(recipe, data.num_classes, generator)
 
     def first(self, count: int) -> Tensor:
         """The first images, normalised but not augmented: [count, 3, H, W] or fewer."""
@@ -51,11 +53,21 @@ class TrainingBatches:
             inputs = shrink(self.normalize(images), self.recipe.start_size, step / (self.epochs * self.steps))
             if self.mixing is not None:
                 inputs, labels = self.mixing(inputs, labels)
-                inputs = inputs.contiguous(memory_format=torch.channels_last)
             yield inputs, labels
 
 
-def _mixing(recipe: Recipe, num_classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    ways: list[Any] = [MixUp(alpha=recipe.mixup, num_classes=num_classes)] if recipe.mixup else []
-    ways += [CutMix(alpha=recipe.cutmix, num_classes=num_classes)] if recipe.cutmix else []
-    return RandomChoice(ways) if ways else None
+def _mixing(recipe: Recipe, num_classes: int, generator: torch.Generator) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+    """What mixes the images and labels of a batch, if anything does: torchvision's, which draw from torch's generator, lent to them."""
+    ways: list[Any] = [MixUp(alpha=recipe.mixup, num_classes=num_classes)] if recipe.mixup >= LEAST_MIXING else []
+    ways += [CutMix(alpha=recipe.cutmix, num_classes=num_classes)] if recipe.cutmix >= LEAST_MIXING else []
+    if not ways:
+        return None
+    choice = RandomChoice(ways)
+
+    def mix(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+            inputs, labels = choice(inputs, labels)
+        return inputs.contiguous(memory_format=torch.channels_last), labels
+
+    return mix

@@ -19,7 +19,7 @@ from spaces.compiled import kernels_for
 from spaces.darts_compiled import nchw, nhwc, nodes_of, state_of
 from spaces.darts_operations import DilatedConv, FactorizedReduce, SeparableConv, Zero
 from spaces.darts_readings import read
-from spaces.darts_units import CornersUnit, Normed, Unit, sums_of
+from spaces.darts_units import CornersUnit, Normed, Unit, sums_of, with_their_own
 
 if TYPE_CHECKING:
     from spaces.darts import Cell
@@ -62,7 +62,7 @@ class Edge:
         """What is kept, and the source, its scale and its shift [1, C]."""
         if self.units:
             passes: list[Normed] = []
-            for unit, own in self._by_unit(parameters):
+            for unit, own in with_their_own(self.units, parameters):
                 before = passes[-1] if passes else None
                 passes.append(unit.forward(x if before is None else before.y, own, before))
             return [tensor for each in passes for tensor in each], passes[-1].y, passes[-1].scale, passes[-1].shift
@@ -95,7 +95,7 @@ class Edge:
         sums = sums_of(passes[-1], gradient, self.factor)
         gradients: list[Tensor] = []
         of_source: Tensor | None = gradient
-        for index, (unit, own) in reversed(list(enumerate(self._by_unit(parameters)))):
+        for index, (unit, own) in reversed(list(enumerate(with_their_own(self.units, parameters)))):
             before = passes[index - 1] if index > 0 else None
             source, state = (x, state_gradient) if before is None else (before.y, None)
             assert of_source is not None
@@ -105,13 +105,6 @@ class Edge:
             )
             gradients = of_own + gradients
         return gradients
-
-    def _by_unit(self, parameters: Sequence[Tensor]) -> list[tuple[Unit, Sequence[Tensor]]]:
-        result, first = [], 0
-        for unit in self.units:
-            result.append((unit, parameters[first : first + len(unit.parameters)]))
-            first += len(unit.parameters)
-        return result
 
     def _pool_back(self, gradient: Tensor, kept: Sequence[Tensor], state_gradient: Tensor) -> None:
         is_largest, channels = self.kind is nn.MaxPool2d, gradient.shape[4]

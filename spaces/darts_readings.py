@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from spaces.cell_kernels import Convolution, convolve, convolve_back, mix, products
 from spaces.darts_compiled import nchw, nhwc
 from spaces.darts_operations import FactorizedReduce
-from spaces.darts_units import CornersUnit, Normed, Sums, Unit, sums_of
+from spaces.darts_units import CornersUnit, Normed, Sums, Unit, sums_of, with_their_own
 
 
 class JointReader:
@@ -25,8 +25,8 @@ class JointReader:
     def forward(self, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Of ``x`` [N, H, W, 1, C_in]: y [N, H, W, edges, C], not normalised, and of each edge what normalises it, as in ``Normed``."""
         y, sums = convolve(self._on_edges(x), self._convolution(parameters))
-        parts = zip(self.units, sums.split(1), self._by_unit(parameters), strict=True)
-        return y, [unit.normalisation(of_edge, y[..., 0, 0].numel(), own) for unit, of_edge, own in parts]
+        parts = zip(with_their_own(self.units, parameters), sums.split(1), strict=True)
+        return y, [unit.normalisation(of_edge, y[..., 0, 0].numel(), own) for (unit, own), of_edge in parts]
 
     def backward(
         self, x: Tensor, parameters: Sequence[Tensor], y: Tensor, norms: Sequence[Tensor], gradients: Sequence[Tensor], of_x: Tensor, *,
@@ -36,7 +36,7 @@ class JointReader:
         gradient = torch.stack([each.squeeze(3) for each in gradients]).permute(1, 2, 3, 0, 4) if len(gradients) > 1 else gradients[0]
         of_product, of_gradient = products([y], gradient)
         all_rates, of_norms = [], []
-        for edge, (unit, own) in enumerate(zip(self.units, self._by_unit(parameters), strict=True)):
+        for edge, (unit, own) in enumerate(with_their_own(self.units, parameters)):
             sums = Sums(of_gradient[0, edge], of_product[0, edge])
             rates, *of_norm = unit.normalisation_back(own, norms[edge], y[..., 0, 0].numel(), sums)
             all_rates.append(rates)
@@ -48,9 +48,6 @@ class JointReader:
 
     def _on_edges(self, x: Tensor) -> Tensor:
         return x.expand(-1, -1, -1, len(self.units), -1)
-
-    def _by_unit(self, parameters: Sequence[Tensor]) -> list[Sequence[Tensor]]:
-        return [parameters[first : first + 3] for first in range(0, len(parameters), 3)]
 
     def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
         return Convolution(None, torch.stack(list(parameters[::3])).flatten(2))
@@ -87,7 +84,7 @@ class ReadState(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, readers: Sequence[JointReader | CornersReader], x: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
         ctx.readers, saved, results = readers, [], []
-        for reader, own in _parts(readers, parameters):
+        for reader, own in with_their_own(readers, parameters):
             y, norms = reader.forward(nhwc(x), own)
             for edge, norm in enumerate(norms):
                 normed = Normed(y[:, :, :, edge : edge + 1], norm)
@@ -106,19 +103,12 @@ class ReadState(torch.autograd.Function):
         kept, remaining = tensors[number:], [nhwc(gradient.contiguous(memory_format=torch.channels_last)) for gradient in gradients]
         of_x = torch.empty_like(nhwc(x))
         of_parameters: list[Tensor] = []
-        for index, (reader, own) in enumerate(_parts(ctx.readers, tensors[:number])):
+        for index, (reader, own) in enumerate(with_their_own(ctx.readers, tensors[:number])):
             edges = len(reader.units)
             y, *norms = kept[: edges + 1]
             of_parameters += reader.backward(nhwc(x), own, y, norms, remaining[:edges], of_x, adds=index > 0)
             kept, remaining = kept[edges + 1 :], remaining[edges:]
         return None, nchw(of_x), *of_parameters
-
-
-def _parts(readers: Sequence[Any], parameters: Sequence[Tensor]) -> Iterator[tuple[Any, Sequence[Tensor]]]:
-    """Each of the ``readers`` with its own of all ``parameters``."""
-    for reader in readers:
-        yield reader, parameters[: len(reader.parameters)]
-        parameters = parameters[len(reader.parameters) :]
 
 
 def read(x: Tensor, modules: Sequence[Any]) -> list[Tensor]:

@@ -6,7 +6,7 @@ unit that has them, as autograd gives them back in the backward pass: it notices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -43,6 +43,13 @@ def sums_of(normed: Normed, gradient: Tensor, factor: Tensor | None = None) -> S
     """Of ``factor * gradient``, where ``factor`` [N] is that of drop-path."""
     of_product, of_gradient = products([normed.y], gradient, None if factor is None else factor[None])
     return Sums(of_gradient[0, 0], of_product[0, 0])
+
+
+def with_their_own(owners: Sequence[Any], parameters: Sequence[Tensor]) -> Iterator[tuple[Any, Sequence[Tensor]]]:
+    """Each of the ``owners`` with as many of the ``parameters`` as it has."""
+    for owner in owners:
+        yield owner, parameters[: len(owner.parameters)]
+        parameters = parameters[len(owner.parameters) :]
 
 
 class Unit:

@@ -333,6 +333,12 @@ def test_an_interrupted_retraining_goes_on(moment: str, monkeypatch: pytest.Monk
     assert run(*retraining, "--out", "cut") == 130
     assert "ended" not in read("cut/config.json")
     capsys.readouterr()
+    if moment == "in the second epoch":  # as if it had begun before there were these
+        config = read("cut/config.json")
+        for name in ("mixup", "cutmix", "ema_decay"):
+            del config["identity"]["recipe"][name]
+        Path("cut/config.json").write_text(json.dumps(config))
+        assert run(*retraining, "--out", "cut", "--resume", "--set", "mixup=0.2") == 2
     assert run(*retraining, "--out", "cut", "--resume") == 0
     if moment == "in the second epoch":
         assert "retrain: 1/2" not in capsys.readouterr().out, "what was done before is no progress, by which to foretell the rest"
