@@ -114,6 +114,8 @@ class Experiment:
         self.data: Any = self.table
         self.device: Any = None
         self.precision: Any = None
+        # What the run that is gone on with noted of itself.
+        self.stored = stored_identity(self.settings.out) if self.settings.resume else {}
         self.space_class = space_entry(self.space_name).load()
         if self.table is None:
             self._prepare_training()
@@ -139,15 +141,14 @@ class Experiment:
 
         settings, say, warn = self.settings, self.screen.say, self.screen.warn
         self.device = choose_device(settings.device)
-        stored = stored_identity(settings.out) if settings.resume else {}
         precision = settings.precision
         offers_one = not self._is_supernet and hasattr(self.space_class, "only_precision")
         only = self.space_class.only_precision(self.device) if offers_one else None
         check_precision(precision)
         if only is not None:
             precision = str(only).removeprefix("torch.")
-        elif precision == "auto" and "precision" in stored:
-            precision = stored["precision"]  # a measurement may come out otherwise the second time
+        elif precision == "auto" and "precision" in self.stored:
+            precision = self.stored["precision"]  # a measurement may come out otherwise the second time
         elif precision == "auto" and self._is_supernet and self.device.type == "cpu":
             # It is bound by depthwise convolutions and memory: bfloat16 gains an eighth there, where dense ones gain several times.
             precision = "float32"
@@ -189,7 +190,7 @@ class Experiment:
         """The hyperparameters; of a run that is gone on with and began before there were some of them, without those, if they are off."""
         from evaluators.recipes import Recipe
 
-        told = stored_identity(self.settings.out).get("recipe") if self.settings.resume else None
+        told = self.stored.get("recipe")
         if not isinstance(told, dict):
             return self.recipe
         return {name: value for name, value in self.recipe.items() if name in told or value != getattr(Recipe, name)}

@@ -159,7 +159,7 @@ def as_markdown(done: dict[str, Any]) -> str:
         accuracies = [100 * accuracy for accuracy in result["test_accuracies"]]
         spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
         flips = " (image and mirror image averaged)" if result["flip_averaging"] else ""
-        sizes = [result["parameters"][index] for index in (0, -1)][: len(result["parameters"])]
+        sizes = sorted({min(result["parameters"]), max(result["parameters"])})
         search = f"{result['search_seconds'] / 60:.0f} min" if result["search"] else "-"
         cells = [name, result["note"], f"{statistics.mean(accuracies):.2f}%{spread}{flips}", str(len(accuracies))]
         cells += [f"{result['seconds'] / 60:.1f} min", search, " to ".join(f"{size:,}" for size in sizes), result["machine"]]

@@ -28,7 +28,7 @@ def settle(
 
     ``sums`` [edges, 2, C] are those of y and of its squares; ``others`` as in ``Statistics.measure``.
     """
-    count = y[..., 0, 0].numel()
+    count = count_of(y)
     mean = variance = None
     if statistics.of_batch:
         exact = sums[:, 0] / count
@@ -86,7 +86,7 @@ class CompiledFan:
         scale[: len(rstds)] *= rstds
         shift = torch.zeros_like(scale)
         shift[: len(means)] = -means * scale[: len(means)]
-        mix([*sources, *(_on_edges(source, edges) for source in shared)], scale, shift, None, nodes, adds=adds)
+        mix([*sources, *(on_edges(source, edges) for source in shared)], scale, shift, None, nodes, adds=adds)
         return [weights, means, rstds, pools.largest, pools.mean, pools.index, *kept]
 
     def backward(
@@ -96,12 +96,12 @@ class CompiledFan:
         fan, of_batch = self.fan, self.statistics.of_batch
         weights, means, rstds, largest, average, index, *kept = kept
         shared = [largest, average, *([x] if fan.stride == 1 else [])]
-        edges, count = len(weights), gradient[..., 0, 0].numel()
+        edges, count = len(weights), count_of(gradient)
         of_branches, position = [], 0
         for number in self.kept_of_branch:
             of_branches.append(kept[position : position + number])
             position += number
-        sources = [*(own[0] for own in of_branches), *(_on_edges(source, edges) for source in shared)]
+        sources = [*(own[0] for own in of_branches), *(on_edges(source, edges) for source in shared)]
         of_product, of_gradient = products(sources, gradient)
         normed, columns = len(means), weights.t()[self.columns].unsqueeze(2)
         exact, of_weight = norm_rates(of_gradient[:normed], of_product[:normed], means.double(), rstds, columns[:normed], count, of_batch)
@@ -141,11 +141,11 @@ class CompiledFan:
         if isinstance(branch, Factorized):
             matrix = branch.pack(parameters, self.real)[0].view(edges, -1, 2 * x.shape[4])
             corners = corners_of(x).flatten(3).unsqueeze(3)
-            y, sums = convolve(_on_edges(corners, edges), Convolution(None, matrix))
+            y, sums = convolve(on_edges(corners, edges), Convolution(None, matrix))
             return [y, corners, matrix], sums
         packed = [torch.stack(list(parameters[first : first + edges])).squeeze(2) for first in range(0, len(parameters), edges)]
         packed[1::2] = [matrix.flatten(2) for matrix in packed[1::2]]
-        y, sums = convolve(_on_edges(x, edges), _first_convolution(branch, packed))
+        y, sums = convolve(on_edges(x, edges), _first_convolution(branch, packed))
         if isinstance(branch, Dilated):
             return [y, *packed], sums
         mean, rstd = settle(sums, y, self.statistics, self.real, branch.hidden_norms)
@@ -163,7 +163,7 @@ class CompiledFan:
             of_corners = None if state_gradient is None else torch.empty_like(corners, dtype=self.real)
             convolution = Convolution(None, matrix)
             _, _, _, of_matrix = convolve_back(
-                *(_on_edges(corners, edges), convolution, gradient, y, rates), state_gradient=of_corners, adds=False, want_kernels=learns
+                *(on_edges(corners, edges), convolution, gradient, y, rates), state_gradient=of_corners, adds=False, want_kernels=learns
             )
             if state_gradient is not None and of_corners is not None:
                 add_corners(of_corners.squeeze(3).unflatten(3, (2, -1)), state_gradient)
@@ -177,11 +177,11 @@ class CompiledFan:
                 hidden, second, gradient, y, rates, scale=scale, shift=shift, want_x=True, want_kernels=learns
             )
             assert of_hidden is not None
-            count = hidden[..., 0, 0].numel()
+            count = count_of(hidden)
             rates, _ = norm_rates(sums[:, 0], sums[:, 1], mean.double(), scale.double(), 1.0, count, self.statistics.of_batch)
             gradient, y, rates = of_hidden, hidden, rates.to(self.real)
         first = _first_convolution(branch, kept)
-        _, _, *others = convolve_back(_on_edges(x, edges), first, gradient, y, rates, state_gradient=state_gradient, want_kernels=learns)
+        _, _, *others = convolve_back(on_edges(x, edges), first, gradient, y, rates, state_gradient=state_gradient, want_kernels=learns)
         return [part for of_kernel in (*others, *packed) if of_kernel is not None for part in _as_torch_has_it(of_kernel)]
 
 
@@ -198,7 +198,8 @@ def _as_torch_has_it(of_kernels: Tensor) -> list[Tensor]:
     return list(of_kernels.unsqueeze(2) if of_kernels.dim() == 4 else of_kernels[..., None, None])
 
 
-def _on_edges(x: Tensor, edges: int) -> Tensor:
+def on_edges(x: Tensor, edges: int) -> Tensor:
+    """[N, H, W, 1, C] -> [N, H, W, edges, C], the same memory."""
     return x.expand(-1, -1, -1, edges, -1)
 
 
@@ -273,6 +274,11 @@ class CompiledCell(torch.autograd.Function):
             of_parameters.append(of_own or ctx.of_parameters[index] * [None])
         states = [None if state is None else nchw(state).to(last.dtype) for state in of_states]
         return None, None, *states, *reversed(of_mixing), *(part for own in reversed(of_parameters) for part in own)
+
+
+def count_of(y: Tensor) -> int:
+    """How many values a channel of y [N, H, W, edges, C] has."""
+    return y[..., 0, 0].numel()
 
 
 def nhwc(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ modules run.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -128,10 +129,10 @@ class FrozenCell(torch.autograd.Function):
         result = last.new_empty(len(last), *size, len(nodes), last.shape[1])
         ctx.nodes, ctx.counts = nodes, []
         saved: list[Tensor] = []
+        remaining = with_their_own([edge for edges in nodes for edge in edges], parameters)
         for index, edges in enumerate(nodes):
             summands = []
-            for edge in edges:
-                own, parameters = parameters[: len(edge.parameters)], parameters[len(edge.parameters) :]
+            for edge, own in islice(remaining, len(edges)):
                 kept, *summand = edge.forward(state_of(edge.source, before_last, last, result), own)
                 summands.append(summand)
                 saved += [*own, *kept]

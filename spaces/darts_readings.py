@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from spaces.cell_kernels import Convolution, convolve, convolve_back, mix, products
-from spaces.darts_compiled import nchw, nhwc
+from spaces.darts_compiled import count_of, nchw, nhwc, on_edges
 from spaces.darts_operations import FactorizedReduce
 from spaces.darts_units import CornersUnit, Normed, Sums, Unit, sums_of, with_their_own
 
@@ -24,9 +24,9 @@ class JointReader:
 
     def forward(self, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Of ``x`` [N, H, W, 1, C_in]: y [N, H, W, edges, C], not normalised, and of each edge what normalises it, as in ``Normed``."""
-        y, sums = convolve(self._on_edges(x), self._convolution(parameters))
+        y, sums = convolve(on_edges(x, len(self.units)), self._convolution(parameters))
         parts = zip(with_their_own(self.units, parameters), sums.split(1), strict=True)
-        return y, [unit.normalisation(of_edge, y[..., 0, 0].numel(), own) for (unit, own), of_edge in parts]
+        return y, [unit.normalisation(of_edge, count_of(y), own) for (unit, own), of_edge in parts]
 
     def backward(
         self, x: Tensor, parameters: Sequence[Tensor], y: Tensor, norms: Sequence[Tensor], gradients: Sequence[Tensor], of_x: Tensor, *,
@@ -38,16 +38,13 @@ class JointReader:
         all_rates, of_norms = [], []
         for edge, (unit, own) in enumerate(with_their_own(self.units, parameters)):
             sums = Sums(of_gradient[0, edge], of_product[0, edge])
-            rates, *of_norm = unit.normalisation_back(own, norms[edge], y[..., 0, 0].numel(), sums)
+            rates, *of_norm = unit.normalisation_back(own, norms[edge], count_of(y), sums)
             all_rates.append(rates)
             of_norms.append(of_norm)
-        convolution = self._convolution(parameters)
-        *_, of_matrix = convolve_back(self._on_edges(x), convolution, gradient, y, torch.cat(all_rates), state_gradient=of_x, adds=adds)
+        source, rates = on_edges(x, len(self.units)), torch.cat(all_rates)
+        *_, of_matrix = convolve_back(source, self._convolution(parameters), gradient, y, rates, state_gradient=of_x, adds=adds)
         assert of_matrix is not None
         return [part for of_edge, of_norm in zip(of_matrix, of_norms, strict=True) for part in (of_edge[:, :, None, None], *of_norm)]
-
-    def _on_edges(self, x: Tensor) -> Tensor:
-        return x.expand(-1, -1, -1, len(self.units), -1)
 
     def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
         return Convolution(None, torch.stack(list(parameters[::3])).flatten(2))

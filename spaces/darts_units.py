@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces.cell_kernels import Convolution, batch_norm, batch_norm_back, convolve, convolve_back, products
-from spaces.darts_compiled import add_corners, corners_of
+from spaces.darts_compiled import add_corners, corners_of, count_of
 from spaces.darts_operations import FactorizedReduce
 
 
@@ -66,7 +66,7 @@ class Unit:
         """Of ``x`` [N, H, W, 1, C_in] or, in its place, of what ``before`` stands for."""
         scale, shift = (None, None) if before is None else (before.scale, before.shift)
         y, sums = convolve(x, self._convolution(parameters), scale, shift)
-        return Normed(y, self.normalisation(sums, _count(y), parameters))
+        return Normed(y, self.normalisation(sums, count_of(y), parameters))
 
     def backward(
         self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, *,
@@ -77,7 +77,7 @@ class Unit:
         Without ``before`` the gradient of x is added to ``state_gradient`` or, not ``adds``, put there; the first two results then say
         nothing. The gradient of what is normalised is ``factor`` [N] times ``gradient``.
         """
-        rates, *of_norm = self.normalisation_back(parameters, kept.norm, _count(kept.y), sums)
+        rates, *of_norm = self.normalisation_back(parameters, kept.norm, count_of(kept.y), sums)
         scale, shift = (None, None) if before is None else (before.scale, before.shift)
         how: dict[str, Any] = {"scale": scale, "shift": shift, "factor": factor, "state_gradient": state_gradient, "adds": adds}
         of_x, of_sums, of_taps, of_matrix = convolve_back(
@@ -119,14 +119,14 @@ class CornersUnit(Unit):
         corners = corners_of(x)
         y = x.new_empty(*corners.shape[:3], 2, len(parameters[0]))
         _, sums = convolve(corners, self._convolution(parameters), y=y)
-        return Normed(y.flatten(3).unsqueeze(3), self.normalisation(sums, _count(y), parameters))
+        return Normed(y.flatten(3).unsqueeze(3), self.normalisation(sums, count_of(y), parameters))
 
     def backward(
         self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, *,
         factor: Tensor | None = None, state_gradient: Tensor | None = None, adds: bool = True,
     ) -> tuple[Tensor | None, Sums, list[Tensor]]:  # fmt: skip
         assert before is None and state_gradient is not None
-        rates, *of_norm = self.normalisation_back(parameters, kept.norm, _count(kept.y), sums)
+        rates, *of_norm = self.normalisation_back(parameters, kept.norm, count_of(kept.y), sums)
         of_halves, halves = (tensor.squeeze(3).unflatten(3, (2, -1)) for tensor in (gradient, kept.y))
         of_corners, _, _, of_matrix = convolve_back(
             corners_of(x), self._convolution(parameters), of_halves, halves, rates, factor=factor, want_x=True
@@ -139,8 +139,3 @@ class CornersUnit(Unit):
 
     def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
         return Convolution(None, torch.stack(list(parameters[:2])).flatten(2))
-
-
-def _count(y: Tensor) -> int:
-    """How many values a channel of y [N, H, W, edges, C] has."""
-    return y[..., 0, 0].numel()
