@@ -25,7 +25,7 @@ from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
 from records.command_line import LAB_OPTIONS
 from records.epoch_keeper import EpochKeeper
-from records.exit_status import explain
+from records.exit_status import end_on_sigterm, explain
 from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count, format_seconds
 from records.libraries import quiet_libraries
@@ -57,31 +57,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line asks for. Exit status: 0 done, 2 bad usage or input, 1 the run failed, 130 interrupted."""
     screen = Screen()
     try:
-        settings = parse_settings(sys.argv[1:] if argv is None else argv, (__doc__ or "").split("\n")[0])
-        for note in settings.notes:
-            screen.warn(note)
-        if settings.list:
-            show_list(screen, spaces=SPACES, strategies=STRATEGIES, evaluators=EVALUATORS, pruners=PRUNERS)
-        elif settings.report:
-            report(settings, screen)
-        elif settings.dashboard is not None:
-            from records.dashboard import open_dashboard
-
-            open_dashboard(settings.dashboard, settings.port, screen.say)
-        elif settings.retrain is not None:
-            retrain(settings, screen)
-        elif settings.portal:
-            search_under_portal(settings, screen)
-        elif settings.trial_command is not None:
-            with open_study_storage(settings) as storage:
-                search_by_command(settings, screen, storage)
-        else:
-            search(settings, screen)
+        with end_on_sigterm():
+            follow(sys.argv[1:] if argv is None else argv, screen)
         return 0
     except (Exception, KeyboardInterrupt) as error:
         status, line = explain(error, INPUT_ERRORS, RUN_ERRORS)
         screen.error(line)
         return status
+
+
+def follow(argv: Sequence[str], screen: Screen) -> None:
+    """Do it, or raise what is wrong."""
+    settings = parse_settings(argv, (__doc__ or "").split("\n")[0])
+    for note in settings.notes:
+        screen.warn(note)
+    if settings.list:
+        show_list(screen, spaces=SPACES, strategies=STRATEGIES, evaluators=EVALUATORS, pruners=PRUNERS)
+    elif settings.report:
+        report(settings, screen)
+    elif settings.dashboard is not None:
+        from records.dashboard import open_dashboard
+
+        open_dashboard(settings.dashboard, settings.port, screen.say)
+    elif settings.retrain is not None:
+        retrain(settings, screen)
+    elif settings.portal:
+        search_under_portal(settings, screen)
+    elif settings.trial_command is not None:
+        with open_study_storage(settings) as storage:
+            search_by_command(settings, screen, storage)
+    else:
+        search(settings, screen)
 
 
 def report(settings: Settings, screen: Screen) -> None:

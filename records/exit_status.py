@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import errno
+import signal
 import tempfile
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from records.log import is_logged
 from records.passwords import hide_passwords
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 Kinds = tuple[type[Exception], ...]
+
+
+@contextmanager
+def end_on_sigterm() -> Iterator[None]:
+    """Within it SIGTERM (``kill``, ``docker stop``, a batch system at its limit) ends the program as Ctrl-C does.
+
+    What somebody else has set for SIGTERM is left alone, and so are threads, which Python lets set nothing.
+    """
+    is_free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread()
+    if is_free:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if is_free:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def explain(error: Exception | KeyboardInterrupt, bad_input: Kinds, failed: Kinds) -> tuple[int, str]:

@@ -192,10 +192,8 @@ def test_a_lost_best_json_comes_back_with_the_resumed_run() -> None:
     assert {**before, "created": ""} == {**after, "created": ""}
 
 
-@pytest.mark.slow
-def test_ctrl_c_in_a_one_shot_search_is_130_and_the_search_goes_on() -> None:
-    write_images(Path("few"), train=250)  # of 8x8 pixels: three searches, and enough epochs that one can be interrupted
-    search = ["--space", "darts", "--strategy", "darts", "--dataset", "few", *SMALL[2:], "--epochs", "5"]
+def interrupt_search(search: list[str], how: signal.Signals) -> None:
+    """Send the signal ``how`` to a one-shot search into the folder ``run`` once that has a checkpoint, and look at how it ends."""
     process = subprocess.Popen(
         [sys.executable, str(PROGRAM), *search, "--out", "run"],
         stdout=subprocess.DEVNULL,
@@ -208,10 +206,17 @@ def test_ctrl_c_in_a_one_shot_search_is_130_and_the_search_goes_on() -> None:
         assert process.poll() is None, "the search ended before it could be interrupted"
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, error = process.communicate()
     assert process.returncode == 130, error
     assert error.startswith("error: interrupted")
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_one_shot_search_is_130_and_the_search_goes_on() -> None:
+    write_images(Path("few"), train=250)  # of 8x8 pixels: three searches, and enough epochs that one can be interrupted
+    search = ["--space", "darts", "--strategy", "darts", "--dataset", "few", *SMALL[2:], "--epochs", "5"]
+    interrupt_search(search, signal.SIGINT)
     assert run(*search, "--out", "run", "--resume") == 0
     assert run(*search, "--out", "whole") == 0
     assert read("run/best.json")["score"] == read("whole/best.json")["score"]
@@ -219,6 +224,12 @@ def test_ctrl_c_in_a_one_shot_search_is_130_and_the_search_goes_on() -> None:
     found = read("whole/best.json")["architecture"]
     assert run(*search, "--out", "whole", "--resume") == 0, "a finished search can be gone on with"
     assert read("whole/best.json")["architecture"] == found
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_one_shot_search_as_ctrl_c_does() -> None:
+    write_images(Path("few"), train=250)
+    interrupt_search(["--space", "darts", "--strategy", "darts", "--dataset", "few", *SMALL[2:], "--epochs", "5"], signal.SIGTERM)
 
 
 @pytest.mark.slow
