@@ -45,7 +45,17 @@ from records.settings import Settings, parse_settings, repeat_data_flags
 from records.study_note import note_study
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
-from spaces import SPACES, SpaceError, build_network, make_space, preset_arguments, preset_choices, space_entry
+from spaces import (
+    SPACES,
+    SpaceError,
+    build_network,
+    make_space,
+    preset_arguments,
+    preset_choices,
+    set_arguments,
+    settable_arguments,
+    space_entry,
+)
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, check_storage, pruner_entry, strategy_entry
 from strategies.flags import check_flags
 
@@ -451,10 +461,12 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
 
     values = recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe))
     recipe = override(supernet_values(values) if strategy.one_shot else values, settings.pins)
-    # A preset shrinks networks that are trained; a table is of the networks as they were published.
-    arguments = {} if table is not None else preset_arguments(entry.load(), settings.preset, "search")
-    choices = legal_choices(make_space(entry.load(), arguments).simplify())
-    require_labels(settings.pins, [*choices, *recipe, *(ALPHA_SETTINGS if strategy.one_shot else ())])
+    arguments, settable, space_class = {}, {}, entry.load()
+    if table is None:  # which is of the networks as they were published
+        settable = settable_arguments(space_class)
+        arguments = set_arguments(space_class, preset_arguments(space_class, settings.preset, "search"), settings.pins)
+    choices = legal_choices(make_space(space_class, arguments).simplify())
+    require_labels(settings.pins, [*choices, *settable, *recipe, *(ALPHA_SETTINGS if strategy.one_shot else ())])
     pinned = {label: value for label, value in settings.pins.items() if label in choices}
     check_architecture(pinned, {label: choices[label] for label in pinned})
     if strategy.one_shot and pinned:
@@ -801,7 +813,9 @@ def retrain(settings: Settings, screen: Screen) -> None:
 
     best = load_architecture(settings.retrain or "", settings.pins)
     recipe, preset = retraining_recipe(best, settings), PRESETS[settings.preset]
-    arguments = {**best.space_arguments, **preset_arguments(space_entry(best.space_name).load(), settings.preset, "retrain")}
+    space_class = space_entry(best.space_name).load()
+    sizes = {**best.space_arguments, **preset_arguments(space_class, settings.preset, "retrain")}
+    arguments = set_arguments(space_class, sizes, settings.pins)
     experiment = Experiment(settings, screen, best.space_name, arguments, asdict(recipe), settings.epochs or preset.retrain_epochs)
     network = experiment.build(best.architecture)
     size = experiment.measure(network)
@@ -841,13 +855,16 @@ def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
     from spaces.choices import legal_choices
 
     entry = space_entry(best.space_name)
+    space_class = entry.load()
+    arguments = set_arguments(space_class, best.space_arguments, settings.pins)
     try:
-        check_architecture(best.architecture, legal_choices(make_space(entry.load(), best.space_arguments).simplify()))
+        check_architecture(best.architecture, legal_choices(make_space(space_class, arguments).simplify()))
     except (RecordError, SpaceError) as error:
         raise RecordError(f"{settings.retrain}: {error}") from None
+    can_be_set = (*settable_arguments(space_class), *HYPERPARAMETERS)
     for label, value in settings.pins.items():
-        if label not in HYPERPARAMETERS and best.architecture.get(label) != value:
-            raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(HYPERPARAMETERS)}")
+        if label not in can_be_set and best.architecture.get(label) != value:
+            raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(can_be_set)}")
     try:
         make_recipe(best.hyperparameters)  # what is wrong in the file, before what is set beside it
     except EvaluatorError as error:

@@ -120,7 +120,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     )
     data.add_argument("--data-dir", type=Path, default=Path("data"), metavar="DIR", help="where data sets lie (default: data)")
     how = parser.add_argument_group("how")
-    how.add_argument("--set", action="append", default=[], metavar="LABEL=VALUE", help="fix a choice or a hyperparameter; may be repeated")
+    how.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="LABEL=VALUE",
+        help="fix a choice, a hyperparameter or a size of the space; may be repeated",
+    )
     how.add_argument("--pruner", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)")
     how.add_argument("--workers", type=_count, metavar="N", help="trainings side by side, each in a process of its own (default: 1)")
     how.add_argument(

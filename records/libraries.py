@@ -14,7 +14,8 @@ def quiet_libraries() -> None:
     """Import NNI without what people can do nothing about: it was made for an older torch, and Lightning asks for loader processes."""
     warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module", category=RuntimeWarning)
     warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning")
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.ERROR)
+    for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
+        logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.ERROR)
     # Lightning's metrics import matplotlib, which would begin a cache in the home folder.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"matplotlib-{getpass.getuser()}"))
     import nni.runtime.log

@@ -153,7 +153,7 @@ class DartsSpace(nas.ModelSpace):
     num_classes
         Number of classes, at least 2.
     width
-        Channels of a node in the first cells (the paper: 16 to search, 36 to train); doubled by each of the two reduction cells.
+        Channels of a node in the first cells, at least 2 (the paper: 16 to search, 36 to train); doubled by each reduction cell.
     num_cells
         Cells in all, at least 3 (the paper: 8 to search, 20 to train); those at 1/3 and 2/3 of the depth reduce.
     num_nodes
@@ -174,6 +174,13 @@ class DartsSpace(nas.ModelSpace):
         "quick": {"search": {"width": 4, "num_cells": 5}, "retrain": {"width": 8, "num_cells": 5, "auxiliary": True}},
         "lab": {"search": {"width": 8, "num_cells": 8}, "retrain": {"width": 8, "num_cells": 20, "auxiliary": True}},
         "paper": {"search": {"width": 16, "num_cells": 8, "none": True}, "retrain": {"width": 36, "num_cells": 20, "auxiliary": True}},
+    }
+
+    SETTABLE: ClassVar[dict[str, Sequence[Any]]] = {
+        "width": range(2, 1025),
+        "num_cells": range(3, 1025),
+        "num_nodes": range(1, 33),
+        "none": (False, True),
     }
 
     def __init__(

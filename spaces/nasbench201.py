@@ -7,7 +7,7 @@ operations of the paper, and a node is the sum of the edges that lead to it. All
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import nni.nas.nn.pytorch as nas
@@ -87,7 +87,7 @@ class NasBench201Space(nas.ModelSpace):
     num_classes
         Number of classes, at least 2.
     width
-        Channels of the first stage (the paper: 16); doubled in each of the two others.
+        Channels of the first stage, at least 1 (the paper: 16); doubled in each of the two others.
     cells
         Cells of each of the three stages, at least 1 (the paper: 5).
 
@@ -99,6 +99,7 @@ class NasBench201Space(nas.ModelSpace):
 
     # By preset: the networks of trials, and the network that is trained in the end. The defaults are the paper's.
     SIZES: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {"quick": {"search": {"width": 8, "cells": 1}, "retrain": {"cells": 2}}}
+    SETTABLE: ClassVar[dict[str, Sequence[Any]]] = {"width": range(1, 1025), "cells": range(1, 1025)}
 
     def __init__(self, *, num_classes: int = 10, width: int = 16, cells: int = 5) -> None:
         super().__init__()

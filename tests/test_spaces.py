@@ -14,7 +14,7 @@ import torch
 from nni.mutable import Categorical, CategoricalMultiple, MutableDict, Numerical
 from nni.nas.space import model_context
 
-from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, space_entry
+from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, set_arguments, settable_arguments, space_entry
 from spaces.choices import count_configurations, effective_labels, first_sample, is_fixed, legal_choices, require_labels, restrict
 
 SEEDS = (0, 1)
@@ -82,6 +82,20 @@ def test_canonical_samples_are_legal_idempotent_and_the_same_network(name: str) 
     first, second = build(name, sample).state_dict(), build(name, canonical).state_dict()
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_what_a_person_may_set_is_an_argument_of_the_space(name: str) -> None:
+    space, arguments, _ = small_space(name)
+    for argument, legal in settable_arguments(space).items():
+        for value in legal[0], legal[1]:
+            make_space(space, set_arguments(space, arguments, {argument: value, "initial_lr": 0.1}))
+        illegal = legal[0] - 1 if isinstance(legal, range) else "maybe"
+        with pytest.raises(SpaceError, match=f"{argument}: "):
+            set_arguments(space, arguments, {argument: illegal})
+        if isinstance(legal, range):
+            with pytest.raises(SpaceError, match=argument):
+                make_space(space, {**arguments, argument: illegal})
 
 
 @pytest.mark.parametrize("name", SPACES)
