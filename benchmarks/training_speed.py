@@ -4,9 +4,10 @@
     python benchmarks/training_speed.py --quick   # less than 50 s; the last line is one JSON object
 
 The lab's loop is a DataLoader with two workers and PIL transforms (crop, flip), float32 in torch's own memory layout; ours is
-``evaluators.training.train``. Both take the same images in batches of the same size and do the same SGD steps. They take turns, round by
-round, each in a process of its own, so that whatever else the machine does hits both alike; the first round is not counted. Ratios are
-of medians. Memory is the peak of the training process beyond where it started, the lab's two workers left out.
+``evaluators.training.train``. Both take the same images in batches of the same size and do the same SGD steps, on the same network; that of
+DARTS cells is for the lab in the DARTS authors' form, which is what there was to train one with. They take turns, round by round, each in
+a process of its own, so that whatever else the machine does hits both alike; the first round is not counted. Ratios are of medians. Memory
+is the peak of the training process beyond where it started, the lab's two workers left out.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -32,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
 
 import torch
+from nni.nas.space import model_context
 from PIL import Image
 from torch import nn
 from torch.nn import functional
@@ -39,6 +41,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
+from benchmarks.authors_network import AuthorsNetwork
 from benchmarks.process_memory import mebibytes
 from evaluators.data import Dataset, Split, load_dataset
 from evaluators.devices import choose_device, choose_precision
@@ -55,9 +58,12 @@ SECONDS_TO_END = 10.0
 LAB_EPOCHS, TRAINING_IMAGES = 30, 50_000
 
 
+DARTS_V2, WIDTH, CELLS = architecture_from_genotype(GENOTYPES["DARTS_V2"]), 8, 20
+
+
 def darts_v2() -> nn.Module:
-    space = DartsSpace(num_classes=10, width=8, num_cells=20, auxiliary=True)
-    return space.freeze(architecture_from_genotype(GENOTYPES["DARTS_V2"]))
+    with model_context(DARTS_V2):
+        return DartsSpace(width=WIDTH, num_cells=CELLS, auxiliary=True)
 
 
 # name -> (how to build it, images a batch)
@@ -67,6 +73,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "convnet32": (lambda: build_backbone("convnet32"), 128),
     "darts_v2": (darts_v2, 64),
 }
+# name -> the same network as the lab has it, where that is another module
+LABS_NETWORKS: dict[str, Callable[[], nn.Module]] = {"darts_v2": lambda: AuthorsNetwork(DARTS_V2, WIDTH, CELLS)}
 
 
 class PilImages(TorchDataset[Any]):
@@ -134,7 +142,8 @@ class Contender:
         build, batch = NETWORKS[name]
         split = Split(data.train.images[: steps * batch], data.train.labels[: steps * batch])
         torch.manual_seed(0)
-        rounds = CONTENDERS[contender](build(), split, data, batch, where)
+        network = LABS_NETWORKS.get(name, build)() if contender == "lab" else build()
+        rounds = CONTENDERS[contender](network, split, data, batch, where)
         before = mebibytes("VmRSS")
         while pipe.recv():
             pipe.send((steps * batch / next(rounds), mebibytes("VmHWM") - before))
