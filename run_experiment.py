@@ -50,10 +50,9 @@ from spaces import (
     SpaceError,
     build_network,
     make_space,
-    preset_arguments,
     preset_choices,
-    set_arguments,
     settable_arguments,
+    sized_arguments,
     space_entry,
 )
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, check_storage, pruner_entry, strategy_entry
@@ -68,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     screen = Screen()
     try:
         with end_on_sigterm():
-            follow(sys.argv[1:] if argv is None else argv, screen)
+            dispatch(sys.argv[1:] if argv is None else argv, screen)
         return 0
     except (Exception, KeyboardInterrupt) as error:
         status, line = explain(error, INPUT_ERRORS, RUN_ERRORS)
@@ -76,8 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
 
 
-def follow(argv: Sequence[str], screen: Screen) -> None:
-    """Do it, or raise what is wrong."""
+def dispatch(argv: Sequence[str], screen: Screen) -> None:
+    """Do what ``argv`` asks for; raises what ``main`` explains."""
     settings = parse_settings(argv, (__doc__ or "").split("\n")[0])
     for note in settings.notes:
         screen.warn(note)
@@ -461,10 +460,11 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
 
     values = recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe))
     recipe = override(supernet_values(values) if strategy.one_shot else values, settings.pins)
-    arguments, settable, space_class = {}, {}, entry.load()
-    if table is None:  # which is of the networks as they were published
-        settable = settable_arguments(space_class)
-        arguments = set_arguments(space_class, preset_arguments(space_class, settings.preset, "search"), settings.pins)
+    space_class = entry.load()
+    settable = settable_arguments(space_class, "search")
+    if table is not None and (sizes := [label for label in settings.pins if label in settable]):
+        raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(sizes)}")
+    arguments = {} if table is not None else sized_arguments(space_class, settings.preset, "search", settings.pins)
     choices = legal_choices(make_space(space_class, arguments).simplify())
     require_labels(settings.pins, [*choices, *settable, *recipe, *(ALPHA_SETTINGS if strategy.one_shot else ())])
     pinned = {label: value for label, value in settings.pins.items() if label in choices}
@@ -814,14 +814,14 @@ def retrain(settings: Settings, screen: Screen) -> None:
     best = load_architecture(settings.retrain or "", settings.pins)
     recipe, preset = retraining_recipe(best, settings), PRESETS[settings.preset]
     space_class = space_entry(best.space_name).load()
-    sizes = {**best.space_arguments, **preset_arguments(space_class, settings.preset, "retrain")}
-    arguments = set_arguments(space_class, sizes, settings.pins)
+    arguments = {**best.space_arguments, **sized_arguments(space_class, settings.preset, "retrain", settings.pins)}
     experiment = Experiment(settings, screen, best.space_name, arguments, asdict(recipe), settings.epochs or preset.retrain_epochs)
     network = experiment.build(best.architecture)
     size = experiment.measure(network)
     words = ", ".join(f"{name} {value}" for name, value in experiment.space_arguments.items())
     counts = f"{format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds"
-    screen.say(f"{best.space_name} at the size of --preset {settings.preset} ({words}): {counts}")
+    by_whom = "and --set " if any(label in arguments for label in settings.pins) else ""
+    screen.say(f"{best.space_name} at the size of --preset {settings.preset} {by_whom}({words}): {counts}")
     with experiment.open_folder("retrain", architecture=best.architecture) as folder, open_scalars(folder, settings) as scalars:
         log = EpochLog(folder.path / "epochs.jsonl")
         with screen.progress(experiment.epochs, "epochs", "retrain", completed=log.noted) as progress:
@@ -850,18 +850,16 @@ def retrain(settings: Settings, screen: Screen) -> None:
 
 
 def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
-    """The recipe by which ``best`` is trained anew; refuses an illegal architecture, and ``--set`` of what is not a hyperparameter."""
+    """The recipe by which ``best`` is trained anew; refuses an illegal architecture, and ``--set`` of what cannot be set then."""
     from evaluators.recipes import HYPERPARAMETERS, make_recipe, override, recipe_values
     from spaces.choices import legal_choices
 
     entry = space_entry(best.space_name)
-    space_class = entry.load()
-    arguments = set_arguments(space_class, best.space_arguments, settings.pins)
     try:
-        check_architecture(best.architecture, legal_choices(make_space(space_class, arguments).simplify()))
+        check_architecture(best.architecture, legal_choices(make_space(entry.load(), best.space_arguments).simplify()))
     except (RecordError, SpaceError) as error:
         raise RecordError(f"{settings.retrain}: {error}") from None
-    can_be_set = (*settable_arguments(space_class), *HYPERPARAMETERS)
+    can_be_set = (*settable_arguments(entry.load(), "retrain"), *HYPERPARAMETERS)
     for label, value in settings.pins.items():
         if label not in can_be_set and best.architecture.get(label) != value:
             raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(can_be_set)}")

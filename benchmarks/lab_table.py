@@ -48,7 +48,7 @@ class Row:
     searches: int = 1
 
 
-SHORT_DARTS = "first-order DARTS, 8 channels, 8 cells, 2 epochs (the lab: 30)"
+DARTS = "--space darts --strategy darts --epochs 2"
 CELLS = "BEST --recipe fast --set batch_size=128 --set initial_lr=0.06"
 ROWS: dict[str, Row] = {
     "as given": Row("lab recipe, its slip included, resnet18, 30 epochs", None, "resnet18 --recipe lab --epochs 30"),
@@ -64,11 +64,12 @@ ROWS: dict[str, Row] = {
         "BEST --epochs 30",
     ),
     "NAS": Row(
-        f"{SHORT_DARTS}; the cell in 20 cells by recipe fast with batches of 128 and a learning rate of 0.06, 30 epochs",
-        "--space darts --strategy darts --epochs 2",
+        "first-order DARTS, 8 channels, 8 cells, 2 epochs (the lab: 30); the cell in 20 cells by recipe fast with batches of 128 and a"
+        " learning rate of 0.06, 30 epochs",
+        DARTS,
         f"{CELLS} --epochs 30",
     ),
-    "short NAS": Row("the same, with 12 epochs", "--space darts --strategy darts --epochs 2", f"{CELLS} --epochs 12"),
+    "short NAS": Row("as NAS, with 12 epochs", DARTS, f"{CELLS} --epochs 12"),
     "random cells": Row(
         "three cells drawn at random from the space of NAS, each trained as that of short NAS",
         "--space darts --strategy random --trials 1 --epochs 1",

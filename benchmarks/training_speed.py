@@ -4,10 +4,10 @@
     python benchmarks/training_speed.py --quick   # less than 50 s; the last line is one JSON object
 
 The lab's loop is a DataLoader with two workers and PIL transforms (crop, flip), float32 in torch's own memory layout; ours is
-``evaluators.training.train``. Both take the same images in batches of the same size and do the same SGD steps, on the same network; that of
-DARTS cells is for the lab in the DARTS authors' form, which is what there was to train one with. They take turns, round by round, each in
-a process of its own, so that whatever else the machine does hits both alike; the first round is not counted. Ratios are of medians. Memory
-is the peak of the training process beyond where it started, the lab's two workers left out.
+``evaluators.training.train``. Both take the same images in batches of the same size and do the same SGD steps, on the same network
+(for the lab, DARTS_V2 has the form of the DARTS authors' code). They take turns, round by round, each in a process of its own, so that
+whatever else the machine does hits both alike; the first round is not counted. Ratios are of medians. Memory is the peak of the training
+process beyond where it started, the lab's two workers left out.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -56,9 +56,7 @@ GOALS = {0.769: 2, 0.87: 4}  # test accuracy of the lab's table -> epochs of con
 THREADS = torch.get_num_threads()
 SECONDS_TO_END = 10.0
 LAB_EPOCHS, TRAINING_IMAGES = 30, 50_000
-
-
-DARTS_V2, WIDTH, CELLS = architecture_from_genotype(GENOTYPES["DARTS_V2"]), 8, 20
+DARTS_V2, WIDTH, CELLS = architecture_from_genotype(GENOTYPES["DARTS_V2"]), 8, 20  # the cell, and the size of the network of it
 
 
 def darts_v2() -> nn.Module:

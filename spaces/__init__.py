@@ -8,7 +8,8 @@ interface (``simplify``, ``freeze``), what its strategies and records need to kn
 - ``default_architecture()``: the architecture a search starts from and ``hpo`` keeps, or ``None``;
 - ``hyperparameters()``: the hyperparameters that are searched together with the architecture, as NNI mutables by label;
 - ``SIZES`` and ``NARROWED``, where networks or choices depend on the preset: see ``preset_arguments`` and ``preset_choices``;
-- ``SETTABLE``, where a person may set arguments of the constructor: by name the legal values, a ``range`` or a tuple;
+- ``SETTABLE``, where a person may set arguments of the constructor: by name the legal values, a ``range`` or a tuple; and ``OF_CHOICES``,
+  the names of those of them that say what there is to choose, so that a found architecture has settled them;
 - ``surrogate_features(architecture)``, where it can: what the network computes, as numbers by name that predict its accuracy;
 - ``kernels_note(precision)``, where it computes by kernels of its own: which, in words; and ``only_precision(device)``: the precision in
   which its networks are trained there whatever is asked for, or ``None``;
@@ -79,20 +80,31 @@ def preset_arguments(space: type, preset: str, phase: str) -> dict[str, Any]:
     return dict(getattr(space, "SIZES", {}).get(preset, {}).get(phase, {}))
 
 
-def settable_arguments(space: type) -> dict[str, Sequence[Any]]:
-    """The constructor arguments of ``space`` that a person may set, with their legal values; none without ``SETTABLE``."""
-    return dict(getattr(space, "SETTABLE", {}))
+def settable_arguments(space: type, phase: str) -> dict[str, Sequence[Any]]:
+    """The constructor arguments of ``space`` that a person may set in ``phase``, ``"search"`` or ``"retrain"``, with their legal values."""
+    settled = getattr(space, "OF_CHOICES", ()) if phase == "retrain" else ()
+    return {name: legal for name, legal in getattr(space, "SETTABLE", {}).items() if name not in settled}
 
 
-def set_arguments(space: type, arguments: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
-    """``arguments`` with those that ``pins`` sets, which may hold other labels, too; raises ``SpaceError`` that says what is legal."""
-    chosen = {name: value for name, value in pins.items() if name in settable_arguments(space)}
-    for name, value in chosen.items():
-        legal = settable_arguments(space)[name]
-        if type(value) is not type(legal[0]) or value not in legal:
-            words = f"a whole number from {legal[0]} to {legal[-1]}" if isinstance(legal, range) else f"one of {', '.join(map(str, legal))}"
-            raise SpaceError(f"{name}: {value!r} is not {words}")
-    return {**arguments, **chosen}
+def sized_arguments(space: type, preset: str, phase: str, pins: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the preset, and in their place those that ``pins`` sets (which may hold other labels, too).
+
+    Raises ``SpaceError`` that says what is legal.
+    """
+    arguments = preset_arguments(space, preset, phase)
+    for name, legal in settable_arguments(space, phase).items():
+        if name in pins:
+            arguments[name] = _check_argument(name, pins[name], legal)
+    return arguments
+
+
+def _check_argument(name: str, value: Any, legal: Sequence[Any]) -> Any:
+    if isinstance(legal, range) and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not type(legal[0]) or value not in legal:
+        words = f"a whole number from {legal[0]} to {legal[-1]}" if isinstance(legal, range) else f"one of {', '.join(map(str, legal))}"
+        raise SpaceError(f"{name}: {value!r} is not {words}")
+    return value
 
 
 def preset_choices(space: type, preset: str) -> dict[str, list[Any]]:

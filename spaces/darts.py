@@ -177,11 +177,12 @@ class DartsSpace(nas.ModelSpace):
     }
 
     SETTABLE: ClassVar[dict[str, Sequence[Any]]] = {
-        "width": range(2, 1025),
-        "num_cells": range(3, 1025),
-        "num_nodes": range(1, 33),
+        "width": range(2, 257),
+        "num_cells": range(3, 101),
+        "num_nodes": range(1, 17),
         "none": (False, True),
     }
+    OF_CHOICES: ClassVar[frozenset[str]] = frozenset({"num_nodes", "none"})
 
     def __init__(
         self, *, num_classes: int = 10, width: int = 16, num_cells: int = 8, num_nodes: int = 4, none: bool = False, auxiliary: bool = False

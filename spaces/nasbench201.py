@@ -99,7 +99,7 @@ class NasBench201Space(nas.ModelSpace):
 
     # By preset: the networks of trials, and the network that is trained in the end. The defaults are the paper's.
     SIZES: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {"quick": {"search": {"width": 8, "cells": 1}, "retrain": {"cells": 2}}}
-    SETTABLE: ClassVar[dict[str, Sequence[Any]]] = {"width": range(1, 1025), "cells": range(1, 1025)}
+    SETTABLE: ClassVar[dict[str, Sequence[Any]]] = {"width": range(1, 257), "cells": range(1, 34)}
 
     def __init__(self, *, num_classes: int = 10, width: int = 16, cells: int = 5) -> None:
         super().__init__()

@@ -100,7 +100,8 @@ def count_skips(sample: Mapping[str, Any], input_edges: Mapping[str, list[str]])
 class CollapseGuard:
     """Watches for epochs whose normal cell has more than ``MOST_SKIPS`` skip connections, after one whose had not.
 
-    The first epochs' cells are a draw, so a search that has had no good epoch yet has nothing to collapse from and goes on.
+    DARTS+ counts so in cells of four nodes; cells of more or fewer are held to the same number. The first epochs' cells are a draw, so
+    a search that has had no good epoch yet has nothing to collapse from and goes on.
     ``mode`` is one of ``GUARDS``; ``collapsed_at`` is the number of the epoch that set it off, or None.
     """
 

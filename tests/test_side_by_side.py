@@ -19,6 +19,7 @@ from trial_scripts import wait_until_gone
 
 from records.trials import Trial, TrialLog
 from run_experiment import main
+from spaces import SPACES, build_network
 
 PROGRAM = Path(__file__).parents[1] / "run_experiment.py"
 SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32", "--epochs", "1", "--model", "squeezenet1_1"]
@@ -64,6 +65,18 @@ def test_strategies_that_learn_hear_of_every_trial(strategy: str) -> None:
     trials = trials_of("run")
     assert sorted(trial.number for trial in trials) == [0, 1, 2, 3]
     assert json.loads(Path("run/best.json").read_text())["score"]["value"] == max(trial.score or 0 for trial in trials)
+
+
+@pytest.mark.slow
+def test_workers_build_networks_of_the_size_that_was_set() -> None:
+    search = ["--space", "nasbench201", "--strategy", "random", *SMALL[:-2], "--trials", "2", "--workers", "2"]
+    assert main([*search, "--set", "width=4", "--set", "cells=2", "--out", "run"]) == 0
+    best = json.loads(Path("run/best.json").read_text())
+    assert best["space"]["arguments"] == {"width": 4, "cells": 2, "num_classes": 10}
+    space = SPACES["nasbench201"].load()
+    for trial in trials_of("run"):
+        network = build_network(space, best["space"]["arguments"], trial.architecture)
+        assert trial.parameters == sum(parameter.numel() for parameter in network.parameters())
 
 
 @pytest.mark.slow

@@ -14,8 +14,10 @@ import torch
 from nni.mutable import Categorical, CategoricalMultiple, MutableDict, Numerical
 from nni.nas.space import model_context
 
-from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, set_arguments, settable_arguments, space_entry
+from evaluators.recipes import HYPERPARAMETERS
+from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, settable_arguments, sized_arguments, space_entry
 from spaces.choices import count_configurations, effective_labels, first_sample, is_fixed, legal_choices, require_labels, restrict
+from strategies.supernet_search import ALPHA_SETTINGS
 
 SEEDS = (0, 1)
 
@@ -87,15 +89,21 @@ def test_canonical_samples_are_legal_idempotent_and_the_same_network(name: str) 
 @pytest.mark.parametrize("name", SPACES)
 def test_what_a_person_may_set_is_an_argument_of_the_space(name: str) -> None:
     space, arguments, _ = small_space(name)
-    for argument, legal in settable_arguments(space).items():
+    settable, choices = settable_arguments(space, "search"), legal_choices(make_space(space, arguments).simplify())
+    assert not settable.keys() & {*choices, *space.hyperparameters(), *HYPERPARAMETERS, *ALPHA_SETTINGS}, "a name would be of two things"
+    for argument, legal in settable.items():
         for value in legal[0], legal[1]:
-            make_space(space, set_arguments(space, arguments, {argument: value, "initial_lr": 0.1}))
+            sized = sized_arguments(space, "quick", "search", {argument: value, "initial_lr": 0.1})
+            assert sized == {**arguments, argument: value}
+            same = legal_choices(make_space(space, sized).simplify()) == choices
+            assert same or argument not in settable_arguments(space, "retrain"), "it says what there is to choose"
         illegal = legal[0] - 1 if isinstance(legal, range) else "maybe"
         with pytest.raises(SpaceError, match=f"{argument}: "):
-            set_arguments(space, arguments, {argument: illegal})
+            sized_arguments(space, "quick", "search", {argument: illegal})
         if isinstance(legal, range):
             with pytest.raises(SpaceError, match=argument):
                 make_space(space, {**arguments, argument: illegal})
+            assert sized_arguments(space, "quick", "search", {argument: float(legal[1])})[argument] == legal[1]
 
 
 @pytest.mark.parametrize("name", SPACES)

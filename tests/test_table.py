@@ -255,6 +255,7 @@ def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) 
     [
         ([*SEARCH, "--strategy", "tpe"], "--evaluator table needs --table FILE"),
         ([*SEARCH, "--strategy", "tpe", "--table", "none.csv"], "none.csv: No such file"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "width=8"], "as they were published: leave out --set width"),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--epochs", "50"], "scores after 12, 200 epochs"),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--dataset", "digits"], "has scores for cifar10, cifar100"),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--table-columns", "none.json"], "none.json: No such file"),
