@@ -45,16 +45,7 @@ from records.settings import Settings, parse_settings, repeat_data_flags
 from records.study_note import note_study
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
-from spaces import (
-    SPACES,
-    SpaceError,
-    build_network,
-    make_space,
-    preset_choices,
-    settable_arguments,
-    sized_arguments,
-    space_entry,
-)
+from spaces import SPACES, SpaceError, build_network, make_space, preset_choices, settable_arguments, sized_arguments, space_entry
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, check_storage, pruner_entry, strategy_entry
 from strategies.flags import check_flags
 
@@ -813,15 +804,15 @@ def retrain(settings: Settings, screen: Screen) -> None:
 
     best = load_architecture(settings.retrain or "", settings.pins)
     recipe, preset = retraining_recipe(best, settings), PRESETS[settings.preset]
-    space_class = space_entry(best.space_name).load()
-    arguments = {**best.space_arguments, **sized_arguments(space_class, settings.preset, "retrain", settings.pins)}
+    sizes = sized_arguments(space_entry(best.space_name).load(), settings.preset, "retrain", settings.pins)
+    arguments = {**best.space_arguments, **sizes}
     experiment = Experiment(settings, screen, best.space_name, arguments, asdict(recipe), settings.epochs or preset.retrain_epochs)
     network = experiment.build(best.architecture)
     size = experiment.measure(network)
     words = ", ".join(f"{name} {value}" for name, value in experiment.space_arguments.items())
     counts = f"{format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds"
-    by_whom = "and --set " if any(label in arguments for label in settings.pins) else ""
-    screen.say(f"{best.space_name} at the size of --preset {settings.preset} {by_whom}({words}): {counts}")
+    said_by = f"--preset {settings.preset}{' and --set' if settings.pins.keys() & arguments.keys() else ''}"
+    screen.say(f"{best.space_name} at the size of {said_by} ({words}): {counts}")
     with experiment.open_folder("retrain", architecture=best.architecture) as folder, open_scalars(folder, settings) as scalars:
         log = EpochLog(folder.path / "epochs.jsonl")
         with screen.progress(experiment.epochs, "epochs", "retrain", completed=log.noted) as progress:

@@ -175,7 +175,7 @@ class DartsSpace(nas.ModelSpace):
         "lab": {"search": {"width": 8, "num_cells": 8}, "retrain": {"width": 8, "num_cells": 20, "auxiliary": True}},
         "paper": {"search": {"width": 16, "num_cells": 8, "none": True}, "retrain": {"width": 36, "num_cells": 20, "auxiliary": True}},
     }
-
+    # The upper ends keep a slip of the keyboard from filling the memory.
     SETTABLE: ClassVar[dict[str, Sequence[Any]]] = {
         "width": range(2, 257),
         "num_cells": range(3, 101),
