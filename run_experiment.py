@@ -372,7 +372,8 @@ class SearchPlan:
     Attributes:
         arguments: those of the space.
         recipe: values of all hyperparameters, those that are set on the command line among them.
-        pinned: the choices of the space that are set on the command line.
+        architecture: the mutables of the architecture, those that are not searched being fixed.
+        starts: what ``--start-with`` names, legal in this search.
         chosen: what NNI's file says is searched (a ``ChosenSpace``); the rest of the space is then at its default. ``None`` without one.
         epochs, trials: of a trial, and how many; those of the supernet, and 1.
         table: where scores are looked up; ``None`` where networks are trained.
@@ -380,7 +381,8 @@ class SearchPlan:
 
     arguments: dict[str, Any]
     recipe: dict[str, Any]
-    pinned: dict[str, Any]
+    architecture: dict[str, Any]
+    starts: Sequence[BestArchitecture]
     chosen: Any
     epochs: int
     trials: int
@@ -456,7 +458,8 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     if table is not None and (sizes := [label for label in settings.pins if label in settable]):
         raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(sizes)}")
     arguments = {} if table is not None else sized_arguments(space_class, settings.preset, "search", settings.pins)
-    choices = legal_choices(make_space(space_class, arguments).simplify())
+    mutables = make_space(space_class, arguments).simplify()
+    choices = legal_choices(mutables)
     require_labels(settings.pins, [*choices, *settable, *recipe, *(ALPHA_SETTINGS if strategy.one_shot else ())])
     pinned = {label: value for label, value in settings.pins.items() if label in choices}
     check_architecture(pinned, {label: choices[label] for label in pinned})
@@ -472,6 +475,9 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
         epochs = chosen.epochs
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
+    architecture = searched_architecture(settings, space_class.default_architecture() or {}, mutables, pinned, chosen)
+    has_default = space_class.default_architecture() is not None and chosen is None
+    starts = load_starts(settings, legal_choices(architecture), trials - has_default)
     if table is None:
         require_dataset(settings.dataset)
         choose_device(settings.device)
@@ -479,7 +485,37 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     else:
         epochs, trials = plan_lookups(settings, screen, table, choices, trials)
     epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
-    return SearchPlan(arguments, recipe, pinned, chosen, epochs, trials, table)
+    return SearchPlan(arguments, recipe, architecture, starts, chosen, epochs, trials, table)
+
+
+def searched_architecture(
+    settings: Settings, default: Mapping[str, Any], mutables: Mapping[str, Any], pinned: Mapping[str, Any], chosen: Any
+) -> dict[str, Any]:
+    """The mutables of the architecture, cut down to what is searched by preset or file (``chosen``), ``pinned`` and strategy."""
+    from spaces.choices import restrict
+
+    narrowed = preset_choices(space_entry(settings.space or "").load(), settings.preset) if chosen is None else chosen.narrowed
+    kept: dict[str, Any] = {}
+    if strategy_entry(settings.strategy or "").fixes_architecture or chosen is not None:
+        kept = {label: value for label, value in default.items() if chosen is None or label not in narrowed}
+    return restrict(mutables, {**kept, **pinned}, narrowed)
+
+
+def load_starts(settings: Settings, choices: Mapping[str, Any], room: int) -> list[BestArchitecture]:
+    """The architectures of ``--start-with``; refuses those that a search of ``choices`` does not hold, and more than ``room``."""
+    starts = []
+    for name in settings.start_with:
+        best = load_architecture(name, settings.pins, "--start-with")
+        if best.space_name != settings.space:
+            raise RecordError(f"--start-with {name}: this is a network of {best.space_name}, and {settings.space} is searched")
+        try:
+            check_architecture(best.architecture, choices)
+        except RecordError as error:
+            raise RecordError(f"--start-with {name}: not among what is searched: {error}") from None
+        starts.append(best)
+    if len(starts) > room:
+        raise StrategyError(f"--start-with names {len(starts)} of the first trials, and there is room for {room}: more --trials")
+    return starts
 
 
 def plan_lookups(settings: Settings, screen: Screen, table: Any, choices: Mapping[str, Any], trials: int) -> tuple[int, int]:
@@ -571,7 +607,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
 
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
     space = make_space(space_class, experiment.space_arguments)
-    architecture, searched = searched_choices(experiment, plan, space)
+    architecture, searched = plan.architecture, searched_hyperparameters(experiment, plan)
     fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
     explored = SimplifiedModelSpace(space, architecture, make_trial_evaluator(experiment, searched, fixed))
     total = min(plan.trials, count_configurations(explored.simplify()))  # a small space may hold fewer
@@ -594,12 +630,13 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
         ) as engine,
     ):
         follow_epochs(engine, keeper)
-        default = space_class.default_architecture()
-        if default is not None and plan.chosen is None:
-            # The default configuration comes first: no such search ends worse than what its person began with.
-            engine.submit_models(explored.freeze(first_sample(architecture, default, searched, experiment.recipe)))
-            for rejection in engine.rejections:
-                experiment.screen.warn(f"the search begins without the default configuration: {rejection.reason}")
+        for name, begin, recipe in starting_points(experiment, plan):
+            if not engine.budget_available():
+                break
+            rejected = len(engine.rejections)
+            engine.submit_models(explored.freeze(first_sample(architecture, begin, searched, recipe)))
+            for rejection in engine.rejections[rejected:]:
+                experiment.screen.warn(f"the search begins without {name}: {rejection.reason}")
         more: dict[str, Any] = {"open_trials": settings.workers, **shared} if strategy.is_optunas else {}
         more |= {"costs": experiment.objectives[1:]} if strategy.several_objectives else {}
         if strategy.takes_features and hasattr(space_class, "surrogate_features"):
@@ -615,22 +652,21 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
         experiment.screen.say(line)
 
 
-def searched_choices(experiment: Experiment, plan: SearchPlan, space: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The mutables of the architecture, those that are not searched being fixed, and those of the hyperparameters that are searched."""
-    from spaces.choices import restrict
+def starting_points(experiment: Experiment, plan: SearchPlan) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """With what a search begins: a name, an architecture, and hyperparameters for those that are searched."""
+    default = experiment.space_class.default_architecture()
+    if default is not None and plan.chosen is None:
+        # No such search ends worse than what its person began with.
+        yield "the default configuration", default, experiment.recipe
+    for name, best in zip(experiment.settings.start_with, plan.starts, strict=True):
+        yield name, best.architecture, {**experiment.recipe, **best.hyperparameters}
 
-    settings, space_class = experiment.settings, experiment.space_class
-    narrowed, offered, pinned = preset_choices(space_class, settings.preset), space_class.hyperparameters(), plan.pinned
-    if plan.chosen is not None:
-        narrowed, offered = plan.chosen.narrowed, plan.chosen.searched
-    if strategy_entry(settings.strategy or "").fixes_architecture or plan.chosen is not None:
-        default = space_class.default_architecture() or {}
-        kept = {label: value for label, value in default.items() if plan.chosen is None or label not in narrowed}
-        pinned = {**kept, **pinned}
-    searched = {label: mutable for label, mutable in offered.items() if label not in settings.pins}
-    if experiment.table is not None:
-        searched = {label: mutable for label, mutable in searched.items() if label in experiment.table.labels}
-    return restrict(space.simplify(), pinned, narrowed), searched
+
+def searched_hyperparameters(experiment: Experiment, plan: SearchPlan) -> dict[str, Any]:
+    """The mutables of the hyperparameters that are searched."""
+    offered = experiment.space_class.hyperparameters() if plan.chosen is None else plan.chosen.searched
+    searched = {label: mutable for label, mutable in offered.items() if label not in experiment.settings.pins}
+    return {label: mutable for label, mutable in searched.items() if experiment.table is None or label in experiment.table.labels}
 
 
 def make_trial_evaluator(experiment: Experiment, searched: Mapping[str, Any], fixed: Mapping[str, Any]) -> Any:
@@ -870,17 +906,17 @@ def retrained_rows(document: Mapping[str, Any], path: Path) -> list[list[object]
     return [*rows, ["training took", format_seconds(document["seconds"])], ["written to", path]]
 
 
-def load_architecture(name: str, pins: Mapping[str, Any]) -> BestArchitecture:
-    """What ``--retrain`` names: a best.json, a published genotype, or a backbone of the zoo, whose other choices ``pins`` may make."""
+def load_architecture(name: str, pins: Mapping[str, Any], flag: str = "--retrain") -> BestArchitecture:
+    """What ``flag`` names: a best.json, a published genotype, or a backbone of the zoo, whose other choices ``pins`` may make."""
     from spaces.named import NAMES, named_architecture
 
     if name in NAMES:
         space, architecture = named_architecture(name, pins)
         return BestArchitecture(space, {}, architecture, {}, None, {}, {}, None, None, None, "", {})
     if not Path(name).exists():
-        raise RecordError(f"--retrain {name}: no such file, and no network of that name ({', '.join(NAMES)})")
+        raise RecordError(f"{flag} {name}: no such file, and no network of that name ({', '.join(NAMES)})")
     if Path(name).is_dir():
-        raise RecordError(f"--retrain {name}: this is a folder; name the file in it: {Path(name) / 'best.json'}")
+        raise RecordError(f"{flag} {name}: this is a folder; name the file in it: {Path(name) / 'best.json'}")
     return load_best(Path(name))
 
 

@@ -127,6 +127,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         metavar="LABEL=VALUE",
         help="fix a choice, a hyperparameter or a size of the space; may be repeated",
     )
+    how.add_argument(
+        "--start-with",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="multi-trial: try the architectures of these best.json, genotypes or backbones first",
+    )
     how.add_argument("--pruner", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)")
     how.add_argument("--workers", type=_count, metavar="N", help="trainings side by side, each in a process of its own (default: 1)")
     how.add_argument(

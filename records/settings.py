@@ -33,6 +33,7 @@ class Settings:
     time_budget: float | None = None
     max_params: int | None = None
     max_flops: int | None = None
+    start_with: tuple[str, ...] = ()
     pruner: str = "none"
     start_step: int | None = None
     supernet: str | None = None
@@ -73,8 +74,9 @@ class Settings:
 
     @property
     def trial_flags(self) -> dict[str, Any]:
-        """Those flags that were given of the ones that steer trials: which are left out, which end early, how many run at once."""
+        """Those flags that were given of the ones that steer trials: which come first, are left out, end early, how many run at once."""
         flags: dict[str, Any] = {"--max-params": self.max_params, "--max-flops": self.max_flops, "--pruner": self.pruner}
+        flags["--start-with"] = list(self.start_with) or None
         flags["--workers"] = None if self.workers == 1 else self.workers
         flags |= {"--storage": None if self.storage is None else hide_passwords(self.storage), "--study": self.study}
         return {flag: value for flag, value in flags.items() if value not in (None, Settings.pruner)}
@@ -117,7 +119,7 @@ def parse_settings(argv: Sequence[str], description: str) -> Settings:
         from records.nni_options import adopt_nni_files
 
         notes += adopt_nni_files(options)
-    options["report"] = tuple(options["report"])
+    options |= {name: tuple(options[name]) for name in ("report", "start_with")}
     given = {name: value for name, value in options.items() if value is not None}
     settings = Settings(**given, pins=pins, notes=tuple(notes))
     _check_action(settings)

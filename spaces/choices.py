@@ -37,12 +37,15 @@ def require_labels(labels: Collection[str], known: Collection[str]) -> None:
 
 def restrict(mutables: Mapping[str, Any], pinned: Mapping[str, Any], narrowed: Mapping[str, list[Any]]) -> dict[str, Any]:
     """The mutables with those in ``pinned`` reduced to one (legal) value and, of the others, those in ``narrowed`` to a few values."""
-    result = {label: Categorical(narrowed[label], label=label) if label in narrowed else mutable for label, mutable in mutables.items()}
-    for label, value in pinned.items():
-        if isinstance(mutables[label], CategoricalMultiple):
-            result[label] = CategoricalMultiple(sorted(value), n_chosen=len(value), label=label)
-        else:
-            result[label] = Categorical([value], label=label)
+    result = dict(mutables)
+    for label, mutable in mutables.items():
+        # Named as the mutable is: NNI takes the label of a cell's choice ("normal/edge_0_2") from itself, not from a person.
+        if label in pinned and isinstance(mutable, CategoricalMultiple):
+            result[label] = CategoricalMultiple(sorted(pinned[label]), n_chosen=len(pinned[label]), label=mutable.label)
+        elif label in pinned:
+            result[label] = Categorical([pinned[label]], label=mutable.label)
+        elif label in narrowed:
+            result[label] = Categorical(narrowed[label], label=mutable.label)
     return result
 
 
@@ -65,13 +68,14 @@ def count_configurations(mutables: Mapping[str, Any]) -> int:
 def first_sample(
     architecture: Mapping[str, Any], default: Mapping[str, Any], searched: Mapping[str, Any], recipe: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The configuration that a person begins with: the ``default`` architecture and the recipe's hyperparameters.
+    """The configuration of a given architecture, ``default``, and the hyperparameters of ``recipe``.
 
     A mutable of ``architecture`` that has one value keeps it; one of ``searched`` that does not take the recipe's value gets its default.
     """
     sample = {label: _only_value(mutable) if is_fixed(mutable) else default[label] for label, mutable in architecture.items()}
     for label, mutable in searched.items():
-        sample[label] = recipe[label] if mutable.contains({label: recipe[label]}) else mutable.default()
+        is_legal = label in recipe and mutable.contains({label: recipe[label]})
+        sample[label] = recipe[label] if is_legal else mutable.default()
     return sample
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from nni.nas.space import ExecutableModelSpace
+from nni.nas.execution.engine import ExecutionEngine
+from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy import GridSearch, Random, RegularizedEvolution
+from nni.nas.strategy.evolution import Individual
 
 
 def random_search(*, seed: int, trials: int) -> Random:
@@ -17,7 +19,19 @@ def grid_search(*, seed: int, trials: int) -> GridSearch:
 
 
 class Evolution(RegularizedEvolution):
-    """NNI's regularized evolution, which takes the best of an empty population where more trials run at once than it has members."""
+    """NNI's regularized evolution, mended in two places.
+
+    NNI's takes the best of an empty population where more trials run at once than it has members, and does not hear of what the engine
+    holds when the search starts (say, the default configuration), which is of the first population here.
+    """
+
+    def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
+        for model in engine.list_models():
+            if model.status == ModelStatus.Training:
+                self._running_models.append(model)
+            elif model.sample is not None and model.metric is not None:
+                self._population.append(Individual(model.sample, model.metric))
+        return super()._initialize(model_space, engine)
 
     def new_individual(self) -> ExecutableModelSpace:
         """A mutated one of the best, or a random one as long as no trial has been completed."""

@@ -171,6 +171,16 @@ def test_choices_as_plain_data() -> None:
     assert restrict(mutables, {"a": "x"}, {"a": ["y"]})["a"].values == ["x"], "a pin wins over a preset's choices"
 
 
+@pytest.mark.parametrize("name", SPACES)
+def test_every_choice_can_be_fixed_by_its_name(name: str) -> None:
+    """Also one of a cell, whose label has a slash in it, which NNI takes from nobody but itself."""
+    mutables, sample = small_space(name)[2], draw(name, 0)
+    fixed = restrict(mutables, {str(label): value for label, value in sample.items()}, {})
+    assert fixed.keys() == mutables.keys()
+    assert all(map(is_fixed, fixed.values()))
+    assert MutableDict(fixed).default() == sample
+
+
 def test_the_first_sample_keeps_what_is_fixed() -> None:
     inputs = CategoricalMultiple([0, 1, 2], n_chosen=2, label="inputs")
     mutables = restrict({"inputs": inputs, "a": Categorical(["x", "y"], label="a")}, {"inputs": [0, 2]}, {})

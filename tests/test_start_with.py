@@ -1,0 +1,129 @@
+"""``--start-with``: a search that begins with networks that are there already."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nasbench201_table import make_rows, write_table
+from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.space import SimplifiedModelSpace
+from test_concurrent_engine import SPACE, Trials
+from test_strategies import TinySpace
+
+from records.trials import TrialLog
+from run_experiment import main
+from spaces.genotypes import GENOTYPES, architecture_from_genotype
+from spaces.trial_program import TrialProgram
+from strategies import STRATEGIES
+from strategies.concurrent_engine import ConcurrentEngine
+from strategies.in_process_engine import InProcessEngine
+from strategies.nni_search import evolution
+
+EDGES = ("edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3")
+BEST, GOOD = dict.fromkeys(EDGES, "nor_conv_3x3"), {**dict.fromkeys(EDGES, "nor_conv_3x3"), "edge_0_1": "skip_connect"}
+DIGITS = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    path = write_table(tmp_path_factory.mktemp("table") / "made-up.csv.gz", make_rows())
+    return ["--space", "nasbench201", "--evaluator", "table", "--table", str(path)]
+
+
+def write_best(name: str, architecture: dict[str, Any], space: str = "nasbench201", **hyperparameters: Any) -> str:
+    """A file like one that a search writes."""
+    empty: dict[str, Any] = {key: {} for key in ("dataset", "strategy", "versions")}
+    document = {"format": "retiarius-architecture", "version": 1, "space": {"name": space, "arguments": {}}, **empty, "created": "now"}
+    document |= {"architecture": architecture, "hyperparameters": hyperparameters}
+    document |= dict.fromkeys(("score", "seed", "parameters", "flops"))
+    Path(name).write_text(json.dumps(document))
+    return name
+
+
+@pytest.mark.parametrize("strategy", [name for name, entry in STRATEGIES.items() if not entry.one_shot and not entry.needs])
+def test_every_strategy_tries_them_first_and_in_their_order(strategy: str, table: list[str]) -> None:
+    starts = [write_best("good.json", GOOD), write_best("best.json", BEST)]
+    assert main([*table, "--strategy", strategy, "--trials", "6", "--start-with", *starts, "--out", "run"]) == 0
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert [trial.architecture for trial in trials[:2]] == [GOOD, BEST]
+    assert len(trials) == 6
+    assert json.loads(Path("run/best.json").read_text())["architecture"] == BEST
+
+
+def test_local_search_climbs_from_them(table: list[str]) -> None:
+    far = {**dict.fromkeys(EDGES, "nor_conv_3x3"), "edge_0_1": "none", "edge_2_3": "none"}
+    begin = ["--strategy", "local", "--trials", "2", "--start-with", write_best("far.json", far), "--out", "run"]
+    assert main([*table, *begin]) == 0
+    first, second = (trial.architecture for trial in TrialLog(Path("run/trials.jsonl")).read())
+    assert first == far
+    assert sum(first[edge] != second[edge] for edge in EDGES) == 1, "a neighbour of what it began with"
+
+
+def test_no_more_than_there_are_trials_and_the_same_when_gone_on_with(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    starts = ["--start-with", write_best("good.json", GOOD), write_best("best.json", BEST)]
+    search = [*table, "--strategy", "tpe", "--out", "run"]
+    assert main([*search, *starts, "--trials", "1"]) == 2
+    assert "names 2 of the first trials, and there is room for 1: more --trials" in capsys.readouterr().err
+    assert main([*search, *starts, "--trials", "2"]) == 0, "to compare them and no others"
+    assert {json.dumps(trial.architecture) for trial in TrialLog(Path("run/trials.jsonl")).read()} == set(map(json.dumps, (GOOD, BEST)))
+    assert main([*search, *starts[:2], "--trials", "2", "--resume"]) == 2
+    assert "--start-with" in capsys.readouterr().err
+    assert main([*search, *starts, "--trials", "2", "--resume"]) == 0
+
+
+def test_the_zoo_begins_with_its_default_and_takes_the_hyperparameters_along(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {"backbone": "convnet32", "stem": "own", "width": 16, "depth": 3}
+    start = write_best("best.json", found, "zoo", initial_lr=0.0123, cutout=8)
+    search = ["--space", "zoo", "--strategy", "tpe", *DIGITS, "--epochs", "1", "--start-with", start]
+    assert main([*search, "--trials", "1"]) == 2
+    assert "room for 0" in capsys.readouterr().err
+    small = ["--model", "convnet32", "--set", "width=16", "--trials", "2", "--max-params", "1M", "--out", "run"]
+    assert main([*search, *small]) == 0, capsys.readouterr().err
+    default, started = TrialLog(Path("run/trials.jsonl")).read()
+    assert started.architecture == found
+    assert (started.hyperparameters["initial_lr"], started.hyperparameters["cutout"]) == (0.0123, 8)
+    assert default.hyperparameters["initial_lr"] != 0.0123
+
+
+def test_what_is_too_large_is_left_out_with_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--set", "width=2", "--set", "num_cells=3", "--max-params", "1.6k"]  # 1,664 with skip connections alone
+    search = ["--space", "darts", "--strategy", "random", *DIGITS, *sizes, "--epochs", "1", "--trials", "2", "--out", "run"]
+    skips = {label: "skip_connect" if "edge" in label else [0, 1] for label in architecture_from_genotype(GENOTYPES["DARTS_V2"])}
+    assert main([*search, "--start-with", write_best("skips.json", skips, "darts"), "DARTS_V2"]) == 0
+    assert "the search begins without skips.json: 1,664 parameters, more than --max-params 1,600" in capsys.readouterr().err
+    first = TrialLog(Path("run/trials.jsonl")).read()[0].architecture
+    assert first["normal/inputs_5"] == architecture_from_genotype(GENOTYPES["DARTS_V2"])["normal/inputs_5"]
+
+
+class TestEvolution:
+    """NNI's own does not hear of what was submitted before it started."""
+
+    def test_a_trained_one_is_of_the_first_population(self) -> None:
+        space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(lambda model: 0.5))
+        engine, strategy, start = (
+            InProcessEngine(max_trials=3),
+            evolution(seed=0, trials=9),
+            {"first": "a", "second": "b", "inputs": [0, 1]},
+        )
+        engine.submit_models(space.freeze(start))
+        strategy(space, engine)
+        assert start in [individual.x for individual in strategy._population]
+        assert len(strategy._population) == 3
+
+    def test_one_that_still_runs_is_so_when_it_ends(self) -> None:
+        space, strategy, start = SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None), evolution(seed=0, trials=9), {"x": 0.5, "n": 3}
+        trials = Trials(looks=lambda sample: 3)
+        with ConcurrentEngine(trials.start, concurrency=2, max_trials=3) as engine:
+            engine.submit_models(space.freeze(start))
+            strategy(space, engine)
+            engine.wait_models()
+        assert start in [individual.x for individual in strategy._population]
+        assert len(strategy._population) == 3
