@@ -42,6 +42,7 @@ from records.run_folder import RunFolder, require_usable_out, stored_identity
 from records.scalars import Scalars
 from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
+from records.starts import load_run
 from records.study_note import note_study
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
@@ -373,7 +374,7 @@ class SearchPlan:
         arguments: those of the space.
         recipe: values of all hyperparameters, those that are set on the command line among them.
         architecture: the mutables of the architecture, those that are not searched being fixed.
-        starts: what ``--start-with`` names, legal in this search.
+        starts: what ``--start-with`` names, each with a name for it, legal in this search.
         chosen: what NNI's file says is searched (a ``ChosenSpace``); the rest of the space is then at its default. ``None`` without one.
         epochs, trials: of a trial, and how many; those of the supernet, and 1.
         table: where scores are looked up; ``None`` where networks are trained.
@@ -382,7 +383,7 @@ class SearchPlan:
     arguments: dict[str, Any]
     recipe: dict[str, Any]
     architecture: dict[str, Any]
-    starts: Sequence[BestArchitecture]
+    starts: Sequence[tuple[str, BestArchitecture]]
     chosen: Any
     epochs: int
     trials: int
@@ -501,20 +502,23 @@ def searched_architecture(
     return restrict(mutables, {**kept, **pinned}, narrowed)
 
 
-def load_starts(settings: Settings, choices: Mapping[str, Any], room: int) -> list[BestArchitecture]:
-    """The architectures of ``--start-with``; refuses those that a search of ``choices`` does not hold, and more than ``room``."""
-    starts = []
-    for name in settings.start_with:
-        best = load_architecture(name, settings.pins, "--start-with")
-        if best.space_name != settings.space:
-            raise RecordError(f"--start-with {name}: this is a network of {best.space_name}, and {settings.space} is searched")
-        try:
-            check_architecture(best.architecture, choices)
-        except RecordError as error:
-            raise RecordError(f"--start-with {name}: not among what is searched: {error}") from None
-        starts.append(best)
-    if len(starts) > room:
-        raise StrategyError(f"--start-with names {len(starts)} of the first trials, and there is room for {room}: more --trials")
+def load_starts(settings: Settings, choices: Mapping[str, Any], room: int) -> list[tuple[str, BestArchitecture]]:
+    """What ``--start-with`` names, of folders as many trials as there is ``room``; refuses what a search of ``choices`` does not hold."""
+    starts: list[tuple[str, BestArchitecture]] = []
+    if len(settings.start_with) > room:
+        raise StrategyError(
+            f"--start-with names {len(settings.start_with)} of the first trials, and there is room for {room}: more --trials"
+        )
+    for position, name in enumerate(settings.start_with, start=1):
+        found = load_run(Path(name)) if Path(name).is_dir() else [(name, load_architecture(name, settings.pins, "--start-with"))]
+        for told, best in found[: room - len(starts) - (len(settings.start_with) - position)]:
+            if best.space_name != settings.space:
+                raise RecordError(f"--start-with {name}: this is a network of {best.space_name}, and {settings.space} is searched")
+            try:
+                check_architecture(best.architecture, choices)
+            except RecordError as error:
+                raise RecordError(f"--start-with {told}: not among what is searched: {error}") from None
+            starts.append((told, best))
     return starts
 
 
@@ -658,7 +662,7 @@ def starting_points(experiment: Experiment, plan: SearchPlan) -> Iterator[tuple[
     if default is not None and plan.chosen is None:
         # No such search ends worse than what its person began with.
         yield "the default configuration", default, experiment.recipe
-    for name, best in zip(experiment.settings.start_with, plan.starts, strict=True):
+    for name, best in plan.starts:
         yield name, best.architecture, {**experiment.recipe, **best.hyperparameters}
 
 

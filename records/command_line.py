@@ -131,8 +131,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--start-with",
         nargs="+",
         default=[],
-        metavar="FILE",
-        help="multi-trial: try the architectures of these best.json, genotypes or backbones first",
+        metavar="WHAT",
+        help="multi-trial: try these first: best.json, run folders (their best trials), genotypes, backbones",
     )
     how.add_argument("--pruner", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)")
     how.add_argument("--workers", type=_count, metavar="N", help="trainings side by side, each in a process of its own (default: 1)")

@@ -79,6 +79,22 @@ def test_no_more_than_there_are_trials_and_the_same_when_gone_on_with(table: lis
     assert main([*search, *starts, "--trials", "2", "--resume"]) == 0
 
 
+def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*table, "--strategy", "random", "--trials", "9", "--out", "first"]) == 0
+    ranked = sorted(TrialLog(Path("first/trials.jsonl")).read(), key=lambda trial: -trial.score)
+    again = [*table, "--strategy", "random", "--trials", "4", "--start-with", "first", write_best("best.json", BEST), "--out", "again"]
+    assert main(again) == 0
+    tried = [trial.architecture for trial in TrialLog(Path("again/trials.jsonl")).read()]
+    assert tried == [*(trial.architecture for trial in ranked[:3]), BEST], "room is left for the others"
+    Path("first/trials.jsonl").unlink()
+    assert main([*again[:-1], "once_more"]) == 0
+    assert TrialLog(Path("once_more/trials.jsonl")).read()[0].architecture == ranked[0].architecture, "of a one-shot run, its best.json"
+    capsys.readouterr()
+    Path("first/best.json").unlink()
+    assert main([*again[:-1], "no_more"]) == 2
+    assert "first: no best.json in this folder" in capsys.readouterr().err
+
+
 def test_the_zoo_begins_with_its_default_and_takes_the_hyperparameters_along(capsys: pytest.CaptureFixture[str]) -> None:
     found = {"backbone": "convnet32", "stem": "own", "width": 16, "depth": 3}
     start = write_best("best.json", found, "zoo", initial_lr=0.0123, cutout=8)
