@@ -38,7 +38,8 @@ SEARCH = "--preset lab --dataset cifar10"
 class Row:
     """One way of tuning: what is said of it, the search if there is one, what is retrained and how.
 
-    There are as many runs as ``searches`` times ``seeds``: of each search, which is seeded by its number, so many trainings.
+    There are as many runs as ``searches`` times ``seeds``: of each search, which is seeded by its number, so many trainings. Where there
+    is a ``choice``, it is a second search, which begins with what the first found (its folder in place of ``FOUND``).
     """
 
     note: str
@@ -46,10 +47,12 @@ class Row:
     retrain: str
     seeds: int = 1
     searches: int = 1
+    choice: str | None = None
 
 
+FAST = "--recipe fast --set batch_size=128 --set initial_lr=0.06"  # for cells
 DARTS = "--space darts --strategy darts --epochs 2"
-CELLS = "BEST --recipe fast --set batch_size=128 --set initial_lr=0.06"
+CELLS = f"BEST {FAST}"
 ROWS: dict[str, Row] = {
     "as given": Row("lab recipe, its slip included, resnet18, 30 epochs", None, "resnet18 --recipe lab --epochs 30"),
     "by hand": Row(
@@ -75,6 +78,13 @@ ROWS: dict[str, Row] = {
         "--space darts --strategy random --trials 1 --epochs 1",
         f"{CELLS} --epochs 12",
         searches=3,
+    ),
+    "NAS by trials": Row(
+        "TPE over the cells of NAS, 40 trials of one epoch in 8 cells, the best four of them 2 epochs each in 20 cells, the best of those"
+        " as that of NAS, 30 epochs",
+        f"--space darts --strategy tpe --trials 40 --epochs 1 --workers 2 {FAST}",
+        f"{CELLS} --epochs 30",
+        choice=f"--space darts --strategy random --trials 4 --epochs 2 --workers 2 {FAST} --set num_cells=20 --start-with FOUND",
     ),
     "zoo + TPE": Row(
         "TPE over backbone and hyperparameters, at most 120 M multiply-adds, 12 trials of at most 2 epochs; the winner 12 epochs",
@@ -122,7 +132,8 @@ def search(command: str, seed: int, found: Path, log: Path, data: list[str]) -> 
 
 def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
     """Search and retrain what ``row`` says; the row's figures."""
-    digest = hashlib.sha256(f"{row.search}\n{row.retrain}".encode()).hexdigest()[:8]  # a row that was changed is run anew
+    words = "\n".join(map(str, (row.search, row.retrain, *([] if row.choice is None else [row.choice]))))
+    digest = hashlib.sha256(words.encode()).hexdigest()[:8]  # a row that was changed is run anew
     folder = runs / f"{name.replace(' ', '-').replace('+', 'and')}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     results, searched = [], []
@@ -130,6 +141,9 @@ def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
         found = folder / ("search" if number == 0 else f"search-{number}")  # most rows have one
         if row.search is not None:
             searched.append(search(row.search, number, found, folder / "log.txt", data))
+        if row.choice is not None:
+            command, found = row.choice.replace("FOUND", shlex.quote(str(found))), found.with_name(f"{found.name}-choice")
+            searched[-1] += search(command, number, found, folder / "log.txt", data)
         for seed in range(row.seeds):
             run_number = number * row.seeds + seed
             out = folder / f"retrain-{run_number}"
@@ -145,6 +159,7 @@ def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
         "parameters": sorted({result["parameters"] for result in results}),
         "flip_averaging": results[0].get("flip_averaging", False),
         "search": row.search,
+        "choice": row.choice,
         "retrain": row.retrain,
     }
 
@@ -175,7 +190,7 @@ def rows_done(kept: Path) -> dict[str, Any]:
 
 def is_done(result: dict[str, Any] | None, row: Row) -> bool:
     """Whether ``result`` is of this row as it now reads, with all its searches and seeds."""
-    if result is None or (result["search"], result["retrain"]) != (row.search, row.retrain):
+    if result is None or (result["search"], result["retrain"], result.get("choice")) != (row.search, row.retrain, row.choice):
         return False
     return len(result["test_accuracies"]) >= row.seeds * row.searches
 
