@@ -80,11 +80,11 @@ ROWS: dict[str, Row] = {
         searches=3,
     ),
     "NAS by trials": Row(
-        "TPE over the cells of NAS, 40 trials of one epoch in 8 cells, the best four of them 2 epochs each in 20 cells, the best of those"
+        "TPE over the cells of NAS, 40 trials of one epoch in 8 cells, the best four of them again in 20 cells, the best of those"
         " as that of NAS, 30 epochs",
         f"--space darts --strategy tpe --trials 40 --epochs 1 --workers 2 {FAST}",
         f"{CELLS} --epochs 30",
-        choice=f"--space darts --strategy random --trials 4 --epochs 2 --workers 2 {FAST} --set num_cells=20 --start-with FOUND",
+        choice=f"--space darts --strategy random --trials 4 --epochs 1 --workers 2 {FAST} --set num_cells=20 --start-with FOUND",
     ),
     "zoo + TPE": Row(
         "TPE over backbone and hyperparameters, at most 120 M multiply-adds, 12 trials of at most 2 epochs; the winner 12 epochs",
