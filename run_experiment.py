@@ -11,11 +11,13 @@ python run_experiment.py --list                                # spaces, strateg
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,7 @@ from records.run_folder import RunFolder, require_usable_out, stored_identity
 from records.scalars import Scalars
 from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
-from records.starts import load_run
+from records.starts import load_starts
 from records.study_note import note_study
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
@@ -374,20 +376,22 @@ class SearchPlan:
         arguments: those of the space.
         recipe: values of all hyperparameters, those that are set on the command line among them.
         architecture: the mutables of the architecture, those that are not searched being fixed.
-        starts: what ``--start-with`` names, each with a name for it, legal in this search.
+        searched: the mutables of the hyperparameters that are searched.
         chosen: what NNI's file says is searched (a ``ChosenSpace``); the rest of the space is then at its default. ``None`` without one.
         epochs, trials: of a trial, and how many; those of the supernet, and 1.
         table: where scores are looked up; ``None`` where networks are trained.
+        starts: with what the search begins, samples by name.
     """
 
     arguments: dict[str, Any]
     recipe: dict[str, Any]
     architecture: dict[str, Any]
-    starts: Sequence[tuple[str, BestArchitecture]]
+    searched: dict[str, Any]
     chosen: Any
     epochs: int
     trials: int
     table: Any
+    starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def search(settings: Settings, screen: Screen) -> None:
@@ -412,6 +416,9 @@ def search_identity(experiment: Experiment, plan: SearchPlan) -> dict[str, Any]:
     same |= settings.trial_flags | settings.one_shot_flags
     if plan.chosen is not None:
         same |= {"search_space": settings.search_space, "start_step": settings.start_step}
+    if settings.start_with:  # the networks, not where they lay
+        told = json.dumps([sample for name, sample in plan.starts.items()], sort_keys=True)
+        same["--start-with"] = f"{len(plan.starts)} networks, {hashlib.sha256(told.encode()).hexdigest()[:8]}"
     if strategy_entry(settings.strategy or "").several_objectives:
         same["objectives"] = experiment.objectives
     if LATENCY in experiment.objectives:
@@ -476,9 +483,6 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
         epochs = chosen.epochs
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
-    architecture = searched_architecture(settings, space_class.default_architecture() or {}, mutables, pinned, chosen)
-    has_default = space_class.default_architecture() is not None and chosen is None
-    starts = load_starts(settings, legal_choices(architecture), trials - has_default)
     if table is None:
         require_dataset(settings.dataset)
         choose_device(settings.device)
@@ -486,40 +490,77 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     else:
         epochs, trials = plan_lookups(settings, screen, table, choices, trials)
     epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
-    return SearchPlan(arguments, recipe, architecture, starts, chosen, epochs, trials, table)
+    architecture = searched_architecture(settings, space_class, mutables, pinned, chosen)
+    searched = searched_hyperparameters(settings, space_class, chosen, table)
+    plan = SearchPlan(arguments, recipe, architecture, searched, chosen, epochs, trials, table)
+    return replace(plan, starts={} if strategy.one_shot else starting_points(settings, screen, plan, choices))
 
 
 def searched_architecture(
-    settings: Settings, default: Mapping[str, Any], mutables: Mapping[str, Any], pinned: Mapping[str, Any], chosen: Any
+    settings: Settings, space_class: Any, mutables: Mapping[str, Any], pinned: Mapping[str, Any], chosen: Any
 ) -> dict[str, Any]:
     """The mutables of the architecture, cut down to what is searched by preset or file (``chosen``), ``pinned`` and strategy."""
     from spaces.choices import restrict
 
-    narrowed = preset_choices(space_entry(settings.space or "").load(), settings.preset) if chosen is None else chosen.narrowed
+    narrowed = preset_choices(space_class, settings.preset) if chosen is None else chosen.narrowed
     kept: dict[str, Any] = {}
     if strategy_entry(settings.strategy or "").fixes_architecture or chosen is not None:
+        default = space_class.default_architecture() or {}
         kept = {label: value for label, value in default.items() if chosen is None or label not in narrowed}
     return restrict(mutables, {**kept, **pinned}, narrowed)
 
 
-def load_starts(settings: Settings, choices: Mapping[str, Any], room: int) -> list[tuple[str, BestArchitecture]]:
-    """What ``--start-with`` names, of folders as many trials as there is ``room``; refuses what a search of ``choices`` does not hold."""
-    starts: list[tuple[str, BestArchitecture]] = []
-    if len(settings.start_with) > room:
+def searched_hyperparameters(settings: Settings, space_class: Any, chosen: Any, table: Any) -> dict[str, Any]:
+    """The mutables of the hyperparameters that are searched, by file (``chosen``) or by the space."""
+    offered = space_class.hyperparameters() if chosen is None else chosen.searched
+    searched = {label: mutable for label, mutable in offered.items() if label not in settings.pins}
+    return {label: mutable for label, mutable in searched.items() if table is None or label in table.labels}
+
+
+def starting_points(settings: Settings, screen: Screen, plan: SearchPlan, choices: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """With what the search begins, no two the same: samples by name, the default configuration first, then what ``--start-with`` names.
+
+    ``choices`` are all those of the space, of which ``plan`` may have left out some.
+    """
+    from spaces.choices import canonical_within, first_sample, legal_choices, takes, with_fixed
+    from spaces.named import NAMES
+
+    space_class = space_entry(settings.space or "").load()
+
+    def fit(name: str, best: BestArchitecture) -> BestArchitecture:
+        """It as this search has it; refuses one that it does not hold."""
+        if best.space_name != settings.space:
+            raise RecordError(f"--start-with {name}: this is a network of {best.space_name}, and {settings.space} is searched")
+        try:
+            check_architecture(best.architecture, choices)
+            fitted = with_fixed(best.architecture, plan.architecture, space_class.canonical)
+            check_architecture(fitted, legal_choices(plan.architecture))
+        except RecordError as error:
+            cut = f"not among what --preset {settings.preset}, --set and {settings.strategy} leave to be searched"
+            raise RecordError(f"--start-with {name}: {cut}: {error}") from None
+        return replace(best, architecture=fitted)
+
+    points: dict[str, dict[str, Any]] = {}
+    recipe = {**plan.recipe, "epochs": plan.epochs}
+    default = space_class.default_architecture()
+    if default is not None and plan.chosen is None:
+        # No such search ends worse than what its person began with.
+        points["the default configuration"] = first_sample(plan.architecture, default, plan.searched, recipe)
+    for name, best in load_starts(settings.start_with, NAMES, partial(load_architecture, pins=settings.pins, flag="--start-with"), fit):
+        told = {label: value for label, value in best.hyperparameters.items() if label in plan.searched}
+        legal = {label: value for label, value in told.items() if takes(plan.searched[label], value)}
+        if outside := [f"{label} {value}" for label, value in told.items() if label not in legal]:
+            screen.warn(f"--start-with {name}: not among what is searched, so that the recipe's is taken: {', '.join(outside)}")
+        points[name] = first_sample(plan.architecture, best.architecture, plan.searched, {**recipe, **legal})
+    distinct: dict[str, str] = {}
+    canonical = canonical_within(plan.architecture, space_class.canonical)
+    for name, sample in points.items():
+        distinct.setdefault(json.dumps(canonical(sample), sort_keys=True), name)
+    if len(distinct) > plan.trials:
         raise StrategyError(
-            f"--start-with names {len(settings.start_with)} of the first trials, and there is room for {room}: more --trials"
+            f"the search begins with {len(distinct)} trials, {', '.join(distinct.values())}: more --trials than {plan.trials}"
         )
-    for position, name in enumerate(settings.start_with, start=1):
-        found = load_run(Path(name)) if Path(name).is_dir() else [(name, load_architecture(name, settings.pins, "--start-with"))]
-        for told, best in found[: room - len(starts) - (len(settings.start_with) - position)]:
-            if best.space_name != settings.space:
-                raise RecordError(f"--start-with {name}: this is a network of {best.space_name}, and {settings.space} is searched")
-            try:
-                check_architecture(best.architecture, choices)
-            except RecordError as error:
-                raise RecordError(f"--start-with {told}: not among what is searched: {error}") from None
-            starts.append((told, best))
-    return starts
+    return {name: points[name] for name in distinct.values()}
 
 
 def plan_lookups(settings: Settings, screen: Screen, table: Any, choices: Mapping[str, Any], trials: int) -> tuple[int, int]:
@@ -604,14 +645,14 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     """Run trials until the strategy or the budget ends; ``best.json`` follows the best one. ``shared`` is what ``join_study`` gives."""
     from nni.nas.space import SimplifiedModelSpace
 
-    from spaces.choices import count_configurations, first_sample
+    from spaces.choices import canonical_within, count_configurations
     from strategies.engine import TrialResult
     from strategies.outcome import describe_outcome
     from strategies.pruning import make_pruning, why_idle
 
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
     space = make_space(space_class, experiment.space_arguments)
-    architecture, searched = plan.architecture, searched_hyperparameters(experiment, plan)
+    architecture, searched = plan.architecture, plan.searched
     fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
     explored = SimplifiedModelSpace(space, architecture, make_trial_evaluator(experiment, searched, fixed))
     total = min(plan.trials, count_configurations(explored.simplify()))  # a small space may hold fewer
@@ -620,25 +661,26 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     reports = len(experiment.reports)
     if idle := why_idle(settings.pruner, epochs=reports, trials=total):
         experiment.screen.warn(idle)
-    keeper = keep_trials(experiment, folder, architecture, searched)
+    keeper, canonical = keep_trials(experiment, folder, architecture, searched), canonical_within(architecture, space_class.canonical)
     with (
         keeper.shown(max_trials, settings.strategy or ""),
         experiment.make_engine(
             list(architecture),
             fixed,
             max_trials=max_trials,
-            canonical=lambda sample: {**sample, **space_class.canonical({label: sample[label] for label in architecture})},
-            known=[TrialResult(**fields) for fields in keeper.recorded(searched)],
+            canonical=canonical,
+            known=[TrialResult(**{**fields, "sample": canonical(fields["sample"])}) for fields in keeper.recorded(searched)],
             pruning=make_pruning(settings.pruner, epochs=reports, start_step=settings.start_step),
             on_result=keeper.note,
         ) as engine,
     ):
         follow_epochs(engine, keeper)
-        for name, begin, recipe in starting_points(experiment, plan):
+        for name, sample in plan.starts.items():
             if not engine.budget_available():
-                break
+                experiment.screen.warn(f"the search begins without {name}: the budget is spent")
+                continue
             rejected = len(engine.rejections)
-            engine.submit_models(explored.freeze(first_sample(architecture, begin, searched, recipe)))
+            engine.submit_models(explored.freeze(sample))
             for rejection in engine.rejections[rejected:]:
                 experiment.screen.warn(f"the search begins without {name}: {rejection.reason}")
         more: dict[str, Any] = {"open_trials": settings.workers, **shared} if strategy.is_optunas else {}
@@ -654,23 +696,6 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
         experiment.screen.say(f"{count} {are} best in {' against '.join(experiment.objectives)}: {folder.path / 'pareto.json'}")
     for line in describe_outcome(engine, settings.pruner):
         experiment.screen.say(line)
-
-
-def starting_points(experiment: Experiment, plan: SearchPlan) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
-    """With what a search begins: a name, an architecture, and hyperparameters for those that are searched."""
-    default = experiment.space_class.default_architecture()
-    if default is not None and plan.chosen is None:
-        # No such search ends worse than what its person began with.
-        yield "the default configuration", default, experiment.recipe
-    for name, best in plan.starts:
-        yield name, best.architecture, {**experiment.recipe, **best.hyperparameters}
-
-
-def searched_hyperparameters(experiment: Experiment, plan: SearchPlan) -> dict[str, Any]:
-    """The mutables of the hyperparameters that are searched."""
-    offered = experiment.space_class.hyperparameters() if plan.chosen is None else plan.chosen.searched
-    searched = {label: mutable for label, mutable in offered.items() if label not in experiment.settings.pins}
-    return {label: mutable for label, mutable in searched.items() if experiment.table is None or label in experiment.table.labels}
 
 
 def make_trial_evaluator(experiment: Experiment, searched: Mapping[str, Any], fixed: Mapping[str, Any]) -> Any:
@@ -693,9 +718,10 @@ def keep_trials(experiment: Experiment, folder: RunFolder, architecture: Mapping
         hyperparameters = dict(trial.hyperparameters)
         epochs = hyperparameters.pop("epochs", experiment.epochs)
         score, size = ("validation accuracy", trial.score, epochs), {"parameters": trial.parameters, "flops": trial.flops}
-        labels = effective_labels(architecture, trial.architecture, experiment.space_class.canonical)
+        found = experiment.space_class.canonical(trial.architecture)
+        labels = effective_labels(architecture, found, experiment.space_class.canonical)
         labels += [label for label, mutable in searched.items() if not is_fixed(mutable)]
-        experiment.write_best(folder, trial.architecture, hyperparameters, score, size, trial=trial.number, searched=labels)
+        experiment.write_best(folder, found, hyperparameters, score, size, trial=trial.number, searched=labels)
 
     return TrialKeeper(
         folder.trials_path,

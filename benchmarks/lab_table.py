@@ -39,7 +39,7 @@ class Row:
     """One way of tuning: what is said of it, the search if there is one, what is retrained and how.
 
     There are as many runs as ``searches`` times ``seeds``: of each search, which is seeded by its number, so many trainings. Where there
-    is a ``choice``, it is a second search, which begins with what the first found (its folder in place of ``FOUND``).
+    is a ``choice``, it is a second search, after the first, which begins with what that found (its folder in place of ``FOUND``).
     """
 
     note: str
@@ -84,7 +84,7 @@ ROWS: dict[str, Row] = {
         " as that of NAS, 30 epochs",
         f"--space darts --strategy tpe --trials 40 --epochs 1 --workers 2 {FAST}",
         f"{CELLS} --epochs 30",
-        choice=f"--space darts --strategy random --trials 4 --epochs 1 --workers 2 {FAST} --set num_cells=20 --start-with FOUND",
+        choice=f"--space darts --strategy random --trials 4 --epochs 1 --workers 2 {FAST} --set num_cells=20 --start-with FOUND:4",
     ),
     "zoo + TPE": Row(
         "TPE over backbone and hyperparameters, at most 120 M multiply-adds, 12 trials of at most 2 epochs; the winner 12 epochs",
@@ -132,8 +132,8 @@ def search(command: str, seed: int, found: Path, log: Path, data: list[str]) -> 
 
 def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
     """Search and retrain what ``row`` says; the row's figures."""
-    words = "\n".join(map(str, (row.search, row.retrain, *([] if row.choice is None else [row.choice]))))
-    digest = hashlib.sha256(words.encode()).hexdigest()[:8]  # a row that was changed is run anew
+    commands = (row.search, row.retrain, *([] if row.choice is None else [row.choice]))
+    digest = hashlib.sha256("\n".join(map(str, commands)).encode()).hexdigest()[:8]  # a row that was changed is run anew
     folder = runs / f"{name.replace(' ', '-').replace('+', 'and')}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     results, searched = [], []

@@ -65,18 +65,41 @@ def count_configurations(mutables: Mapping[str, Any]) -> int:
     return min(total, sys.maxsize)
 
 
-def first_sample(
-    architecture: Mapping[str, Any], default: Mapping[str, Any], searched: Mapping[str, Any], recipe: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The configuration of a given architecture, ``default``, and the hyperparameters of ``recipe``.
+def canonical_within(mutables: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The space's ``canonical`` for samples of a search of ``mutables``, which may be of more labels.
 
-    A mutable of ``architecture`` that has one value keeps it; one of ``searched`` that does not take the recipe's value gets its default.
+    What the mutables fix stays so, also where the network does not read it: each sample is one of the search.
     """
-    sample = {label: _only_value(mutable) if is_fixed(mutable) else default[label] for label, mutable in architecture.items()}
+    fixed = _fixed_values(mutables)
+    return lambda sample: {**sample, **canonical({label: sample[label] for label in mutables}), **fixed}
+
+
+def with_fixed(architecture: Mapping[str, Any], mutables: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """``architecture`` (a legal one) with the values that ``mutables`` fix, as it is where another network would come of that."""
+    found, kept = dict(architecture), {**architecture, **_fixed_values(mutables)}
+    return kept if canonical(kept) == canonical(found) else found
+
+
+def _fixed_values(mutables: Mapping[str, Any]) -> dict[str, Any]:
+    return {label: _only_value(mutable) for label, mutable in mutables.items() if is_fixed(mutable)}
+
+
+def first_sample(
+    mutables: Mapping[str, Any], architecture: Mapping[str, Any], searched: Mapping[str, Any], recipe: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The sample of an ``architecture`` and of the hyperparameters in ``recipe``.
+
+    One of ``mutables`` that has one value keeps it; one of ``searched`` that does not take the recipe's value gets its default.
+    """
+    sample = {label: _only_value(mutable) if is_fixed(mutable) else architecture[label] for label, mutable in mutables.items()}
     for label, mutable in searched.items():
-        is_legal = label in recipe and mutable.contains({label: recipe[label]})
-        sample[label] = recipe[label] if is_legal else mutable.default()
+        sample[label] = recipe[label] if takes(mutable, recipe.get(label)) else mutable.default()
     return sample
+
+
+def takes(mutable: Any, value: Any) -> bool:
+    """Whether ``value`` is one that ``mutable`` can have; ``None`` is none."""
+    return value is not None and bool(mutable.contains({mutable.label: value}))
 
 
 def effective_labels(mutables: Mapping[str, Any], sample: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> list[str]:

@@ -26,11 +26,11 @@ class Evolution(RegularizedEvolution):
     """
 
     def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
-        for model in engine.list_models():
-            if model.status == ModelStatus.Training:
-                self._running_models.append(model)
-            elif model.sample is not None and model.metric is not None:
-                self._population.append(Individual(model.sample, model.metric))
+        models = engine.list_models()
+        self._running_models += [model for model in models if model.status == ModelStatus.Training]
+        trained = [Individual(model.sample, model.metric) for model in models if model.sample is not None and model.metric is not None]
+        # As many of the best as it has room for; the oldest, which die first, are the worst of them.
+        self._population.extend(sorted(trained, key=lambda individual: individual.y)[-self.population_size :])
         return super()._initialize(model_space, engine)
 
     def new_individual(self) -> ExecutableModelSpace:

@@ -114,8 +114,7 @@ class OptunaStrategy(Strategy):
             with self._shared.reachable():
                 self._join(self._shared, engine)
         for model in engine.list_models():
-            if model.status == ModelStatus.Trained:
-                self._learn(model.sample, self._values(model))
+            self._learn_of_end(model, model.status)
         return model_space
 
     def _join(self, shared: SharedStudy, engine: Any) -> None:
@@ -141,15 +140,28 @@ class OptunaStrategy(Strategy):
     def _distributions(self) -> dict[str, BaseDistribution]:
         return {name: distribution for encoder in self._encoders.values() for name, distribution in encoder.distributions.items()}
 
-    def _learn(self, sample: Any, values: list[float]) -> None:
-        """Tell the study of a completed trial that it has not asked for."""
+    def _learn_of_end(self, model: ExecutableModelSpace, status: ModelStatus) -> None:
+        """Tell the study of a model that was submitted before the search, and that is through; one that failed is left out."""
+        if status == ModelStatus.Trained:
+            self._learn(model.sample, self._values(model))
+        elif status == ModelStatus.Interrupted:
+            self._learn(model.sample, None, list(model.metrics.intermediates))
+
+    def _learn(self, sample: Any, values: list[float] | None, curve: Sequence[float] = ()) -> None:
+        """Tell the study of a trial that it has not asked for; one without ``values`` was pruned, after ``curve``."""
         key = sample_key(sample)
         if key in self._told:
             return
         self._told.add(key)
         parameters = {name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(sample[label]).items()}
+        if self._costs:  # one that is added, and was not begun, would belong to no generation
+            self._study.tell(self._begin(parameters, self._distributions), values)
+            return
         signed = {} if self._shared is None else {MEMBER: self._shared.member}
-        self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, values=values, user_attrs=signed))
+        reports = dict(enumerate(curve, start=1))
+        state = TrialState.PRUNED if values is None else TrialState.COMPLETE
+        told: dict[str, Any] = {"state": state, "values": values, "intermediate_values": reports, "user_attrs": signed}
+        self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, **told))
 
     def _values(self, model: ExecutableModelSpace) -> list[float]:
         """The score and the costs of a trained model."""
@@ -195,9 +207,13 @@ class OptunaStrategy(Strategy):
     def _begin(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Trial:
         """A trial of these parameters."""
         if self._shared is not None:
-            return self._shared.begin(self._study, parameters, distributions)
-        self._study.enqueue_trial(dict(parameters))
-        return self._study.ask(dict(distributions))
+            trial = self._shared.begin(self._study, parameters, distributions)
+        else:
+            self._study.enqueue_trial(dict(parameters))
+            trial = self._study.ask(dict(distributions))
+        if self._costs:
+            _ = trial.relative_params  # NSGA-II counts a trial among a generation, and so among the parents, when it is asked for these
+        return trial
 
     def _notice_others(self, distributions: Mapping[str, BaseDistribution]) -> None:
         """Count what any process tries or has tried as asked for; what failed or was cut off may be tried once more."""
@@ -229,9 +245,8 @@ class OptunaStrategy(Strategy):
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         trial = self._running.pop(id(event.model), None)
-        if trial is None:  # submitted before the search
-            if event.status == ModelStatus.Trained:
-                self._learn(event.model.sample, self._values(event.model))
+        if trial is None:
+            self._learn_of_end(event.model, event.status)
             return
         if event.status == ModelStatus.Trained:
             self._study.tell(trial, self._values(event.model))

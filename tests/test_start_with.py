@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import nni
 import pytest
 from nasbench201_table import make_rows, write_table
+from nni.mutable import Categorical
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
+from optuna.trial import TrialState
 from test_concurrent_engine import SPACE, Trials
 from test_strategies import TinySpace
 
@@ -21,6 +25,7 @@ from strategies import STRATEGIES
 from strategies.concurrent_engine import ConcurrentEngine
 from strategies.in_process_engine import InProcessEngine
 from strategies.nni_search import evolution
+from strategies.optuna_search import nsga2, tpe
 
 EDGES = ("edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3")
 BEST, GOOD = dict.fromkeys(EDGES, "nor_conv_3x3"), {**dict.fromkeys(EDGES, "nor_conv_3x3"), "edge_0_1": "skip_connect"}
@@ -71,28 +76,67 @@ def test_no_more_than_there_are_trials_and_the_same_when_gone_on_with(table: lis
     starts = ["--start-with", write_best("good.json", GOOD), write_best("best.json", BEST)]
     search = [*table, "--strategy", "tpe", "--out", "run"]
     assert main([*search, *starts, "--trials", "1"]) == 2
-    assert "names 2 of the first trials, and there is room for 1: more --trials" in capsys.readouterr().err
+    assert "begins with 2 trials, good.json, best.json: more --trials than 1" in capsys.readouterr().err
     assert main([*search, *starts, "--trials", "2"]) == 0, "to compare them and no others"
     assert {json.dumps(trial.architecture) for trial in TrialLog(Path("run/trials.jsonl")).read()} == set(map(json.dumps, (GOOD, BEST)))
     assert main([*search, *starts[:2], "--trials", "2", "--resume"]) == 2
     assert "--start-with" in capsys.readouterr().err
-    assert main([*search, *starts, "--trials", "2", "--resume"]) == 0
+    Path("elsewhere").mkdir()
+    moved = [starts[0], *(str(Path(name).rename(Path("elsewhere") / name)) for name in starts[1:])]
+    assert main([*search, *moved, "--trials", "2", "--resume"]) == 0, "the networks count, not where they lie"
+    write_best("elsewhere/good.json", {**GOOD, "edge_0_1": "none"})
+    assert main([*search, *moved, "--trials", "2", "--resume"]) == 2
+    assert "--start-with" in capsys.readouterr().err
+
+
+def test_what_means_the_same_is_tried_once(table: list[str]) -> None:
+    starts = ["--start-with", write_best("a.json", BEST), write_best("b.json", BEST), "--start-with", write_best("c.json", GOOD)]
+    assert main([*table, "--strategy", "random", *starts, "--trials", "2", "--out", "run"]) == 0
+    assert [trial.architecture for trial in TrialLog(Path("run/trials.jsonl")).read()] == [BEST, GOOD]
+
+
+def test_a_budget_of_time_may_leave_some_out(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    starts = ["--start-with", write_best("a.json", BEST), write_best("b.json", GOOD)]  # of 42 and 36 simulated seconds
+    assert main([*table, "--strategy", "random", *starts, "--time-budget", "41", "--trials", "9", "--out", "run"]) in (0, 1)
+    assert "the search begins without b.json: the budget is spent" in capsys.readouterr().err
+    many = [write_best(f"{edge}.json", {**BEST, edge: "none"}) for edge in EDGES]
+    assert main([*table, "--strategy", "random", "--start-with", *many, "a.json", "b.json", "--time-budget", "400", "--out", "more"]) == 0
+    assert len(TrialLog(Path("more/trials.jsonl")).read()) > 6, "as many as the budget brings, not the preset's number"
 
 
 def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*table, "--strategy", "random", "--trials", "9", "--out", "first"]) == 0
-    ranked = sorted(TrialLog(Path("first/trials.jsonl")).read(), key=lambda trial: -trial.score)
-    again = [*table, "--strategy", "random", "--trials", "4", "--start-with", "first", write_best("best.json", BEST), "--out", "again"]
-    assert main(again) == 0
-    tried = [trial.architecture for trial in TrialLog(Path("again/trials.jsonl")).read()]
-    assert tried == [*(trial.architecture for trial in ranked[:3]), BEST], "room is left for the others"
-    Path("first/trials.jsonl").unlink()
-    assert main([*again[:-1], "once_more"]) == 0
-    assert TrialLog(Path("once_more/trials.jsonl")).read()[0].architecture == ranked[0].architecture, "of a one-shot run, its best.json"
+    ranked = sorted(TrialLog(Path("first/trials.jsonl")).read(), key=lambda trial: -(trial.score or 0))
+
+    def tried(out: str, *starts: str, pin: str = "batch_size=8") -> list[Any]:
+        assert main([*table, "--strategy", "random", "--trials", "4", "--start-with", *starts, "--set", pin, "--out", out]) == 0
+        return [trial.architecture for trial in TrialLog(Path(out, "trials.jsonl")).read()]
+
+    assert tried("a", "first:3", write_best("best.json", BEST)) == [*(trial.architecture for trial in ranked[:3]), BEST]
+    assert tried("b", "first")[0] == ranked[0].architecture
+    edge = "edge_0_1"
+    pinned = ranked[-1].architecture[edge]
+    fitting = [trial.architecture for trial in ranked if trial.architecture[edge] == pinned]
+    assert tried("c", f"first:{len(fitting)}", pin=f"{edge}={pinned}")[: len(fitting)] == fitting, "those that the search holds"
     capsys.readouterr()
+    for start, words in (("first:99", "9 trials are there that this search holds, and not 99"), ("none:2", "no such file")):
+        assert main([*table, "--strategy", "random", "--start-with", start, "--out", "d"]) == 2
+        assert words in capsys.readouterr().err
+    Path("first/trials.jsonl").unlink()
+    assert tried("e", "first")[0] == ranked[0].architecture, "of a one-shot run, its best.json"
     Path("first/best.json").unlink()
-    assert main([*again[:-1], "no_more"]) == 2
+    assert main([*table, "--strategy", "random", "--start-with", "first", "--out", "f"]) == 2
     assert "first: no best.json in this folder" in capsys.readouterr().err
+
+
+def test_what_a_network_does_not_read_may_be_fixed(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the default configuration, resnet18, which reads no width: so do the first trials of this search and its own run's folder."""
+    zoo = ["--space", "zoo", "--strategy", "tpe", *DIGITS, "--epochs", "1", "--set", "width=16", "--set", "backbone=squeezenet1_1"]
+    assert main([*zoo, "--trials", "2", "--out", "run"]) == 0, capsys.readouterr().err
+    assert main([*zoo, "--trials", "2", "--start-with", "run", "--out", "again"]) == 0, capsys.readouterr().err
+    assert {trial.architecture["width"] for trial in TrialLog(Path("again/trials.jsonl")).read()} == {16}
+    assert json.loads(Path("again/best.json").read_text())["architecture"]["width"] == 64, "what stands for all that mean the same"
+    assert "width" not in json.loads(Path("again/best.json").read_text())["strategy"]["searched"]
 
 
 def test_the_zoo_begins_with_its_default_and_takes_the_hyperparameters_along(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,13 +144,17 @@ def test_the_zoo_begins_with_its_default_and_takes_the_hyperparameters_along(cap
     start = write_best("best.json", found, "zoo", initial_lr=0.0123, cutout=8)
     search = ["--space", "zoo", "--strategy", "tpe", *DIGITS, "--epochs", "1", "--start-with", start]
     assert main([*search, "--trials", "1"]) == 2
-    assert "room for 0" in capsys.readouterr().err
+    assert "begins with 2 trials, the default configuration, best.json: more --trials than 1" in capsys.readouterr().err
     small = ["--model", "convnet32", "--set", "width=16", "--trials", "2", "--max-params", "1M", "--out", "run"]
     assert main([*search, *small]) == 0, capsys.readouterr().err
     default, started = TrialLog(Path("run/trials.jsonl")).read()
     assert started.architecture == found
     assert (started.hyperparameters["initial_lr"], started.hyperparameters["cutout"]) == (0.0123, 8)
     assert default.hyperparameters["initial_lr"] != 0.0123
+    start = write_best("best.json", found, "zoo", initial_lr=7.5, optimizer=3)
+    again = [*search, *small[:-1], "other", "--set", "batch_size=64"]
+    assert main(again) == 0
+    assert "best.json: not among what is searched, so that the recipe's is taken: initial_lr 7.5, optimizer 3" in capsys.readouterr().err
 
 
 def test_what_is_too_large_is_left_out_with_a_word(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,6 +182,14 @@ class TestEvolution:
         assert start in [individual.x for individual in strategy._population]
         assert len(strategy._population) == 3
 
+    def test_of_many_the_best_make_the_first_population(self) -> None:
+        space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(lambda model, n: n, n=Categorical(range(9), label="n")))
+        engine, strategy = InProcessEngine(max_trials=9), evolution(seed=0, trials=9)
+        for n in (4, 8, 0, 6, 2, 1, 3, 5, 7):
+            engine.submit_models(space.freeze({"first": "a", "second": "b", "inputs": [0, 1], "n": n}))
+        strategy(space, engine)
+        assert [individual.y for individual in strategy._population] == [6, 7, 8], "the first to die is the worst"
+
     def test_one_that_still_runs_is_so_when_it_ends(self) -> None:
         space, strategy, start = SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None), evolution(seed=0, trials=9), {"x": 0.5, "n": 3}
         trials = Trials(looks=lambda sample: 3)
@@ -143,3 +199,30 @@ class TestEvolution:
             engine.wait_models()
         assert start in [individual.x for individual in strategy._population]
         assert len(strategy._population) == 3
+
+
+def test_nsga2_takes_them_for_parents() -> None:
+    space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(lambda model: 0.5))
+    engine = InProcessEngine(max_trials=9, describe=lambda network: {"parameters": 7})
+    strategy = nsga2(seed=0, trials=16, costs=("parameters",))
+    engine.submit_models(space.freeze({"first": "a", "second": "b", "inputs": [0, 1]}))
+    strategy(space, engine)
+    assert all("NSGAIISampler:generation" in trial.system_attrs for trial in strategy.study.trials), "or no later one descends from it"
+
+
+def test_a_pruned_one_is_told_with_its_curve() -> None:
+    def evaluate(model: Any) -> float:
+        for score in (0.1, 0.2):
+            nni.report_intermediate_result(score)
+        return 0.2
+
+    class Prunes:
+        def begin(self) -> Any:
+            return SimpleNamespace(stops=lambda score: score > 0.15, end=lambda status, score: None)
+
+    space, strategy = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(evaluate)), tpe(seed=0, trials=3)
+    engine = InProcessEngine(max_trials=2, pruning=Prunes())  # type: ignore[arg-type]
+    engine.submit_models(space.freeze({"first": "a", "second": "b", "inputs": [0, 1]}))
+    strategy(space, engine)
+    first = strategy.study.trials[0]
+    assert (first.state, first.intermediate_values) == (TrialState.PRUNED, {1: 0.1, 2: 0.2})

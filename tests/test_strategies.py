@@ -18,6 +18,7 @@ from nni.nas.space import SimplifiedModelSpace
 from torch import nn
 
 from spaces import SPACES
+from spaces.choices import canonical_within, restrict
 from strategies import STRATEGIES, StrategyError, check_pair, strategy_entry
 from strategies.engine import TrialResult
 from strategies.in_process_engine import InProcessEngine
@@ -64,6 +65,22 @@ def test_runs_the_number_of_trials_asked_for_and_none_twice(name: str) -> None:
         assert result.sample["first"] in LAYERS
         assert len(result.sample["inputs"]) == 2
         assert type(result.sample["lr"]) is float, "plain data, no numpy"
+
+
+@pytest.mark.parametrize("name", MULTI_TRIAL)
+def test_what_a_network_does_not_read_may_be_fixed(name: str) -> None:
+    """Of all samples that mean the same, the one that stands for them is one that the search holds."""
+    space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(lambda model: 0.5))
+    space = SimplifiedModelSpace(space.model, restrict(space.simplify(), {"second": "c"}, {}), space.evaluator)
+
+    def canonical(sample: dict[str, Any]) -> dict[str, Any]:
+        return {**sample, "second": "a"} if sample["first"] == "b" else sample
+
+    engine = InProcessEngine(max_trials=12, canonical=canonical_within(space.simplify(), canonical))
+    engine.submit_models(space.freeze({"first": "b", "second": "c", "inputs": [0, 1]}))
+    strategy_entry(name).load()(seed=0, trials=12)(space, engine)
+    assert len(engine.results) == 12
+    assert {result.sample["second"] for result in engine.results} == {"c"}
 
 
 @pytest.mark.parametrize("name", MULTI_TRIAL)
