@@ -522,7 +522,7 @@ def starting_points(settings: Settings, screen: Screen, plan: SearchPlan, choice
 
     ``choices`` are all those of the space, of which ``plan`` may have left out some.
     """
-    from spaces.choices import canonical_within, first_sample, legal_choices, takes, with_fixed
+    from spaces.choices import canonical_within, first_sample, legal_choices, takes, with_fixed, without_repeats
     from spaces.named import NAMES
 
     space_class = space_entry(settings.space or "").load()
@@ -552,15 +552,11 @@ def starting_points(settings: Settings, screen: Screen, plan: SearchPlan, choice
         if outside := [f"{label} {value}" for label, value in told.items() if label not in legal]:
             screen.warn(f"--start-with {name}: not among what is searched, so that the recipe's is taken: {', '.join(outside)}")
         points[name] = first_sample(plan.architecture, best.architecture, plan.searched, {**recipe, **legal})
-    distinct: dict[str, str] = {}
-    canonical = canonical_within(plan.architecture, space_class.canonical)
-    for name, sample in points.items():
-        distinct.setdefault(json.dumps(canonical(sample), sort_keys=True), name)
-    if len(distinct) > plan.trials:
-        raise StrategyError(
-            f"the search begins with {len(distinct)} trials, {', '.join(distinct.values())}: more --trials than {plan.trials}"
-        )
-    return {name: points[name] for name in distinct.values()}
+    points = without_repeats(points, canonical_within(plan.architecture, space_class.canonical))
+    is_an_estimate = plan.table is not None and settings.trials is None
+    if len(points) > plan.trials and not is_an_estimate:
+        raise StrategyError(f"the search begins with {len(points)} trials, {', '.join(points)}: more --trials than {plan.trials}")
+    return points
 
 
 def plan_lookups(settings: Settings, screen: Screen, table: Any, choices: Mapping[str, Any], trials: int) -> tuple[int, int]:

@@ -102,6 +102,8 @@ def test_a_budget_of_time_may_leave_some_out(table: list[str], capsys: pytest.Ca
     many = [write_best(f"{edge}.json", {**BEST, edge: "none"}) for edge in EDGES]
     assert main([*table, "--strategy", "random", "--start-with", *many, "a.json", "b.json", "--time-budget", "400", "--out", "more"]) == 0
     assert len(TrialLog(Path("more/trials.jsonl")).read()) > 6, "as many as the budget brings, not the preset's number"
+    assert main([*table, "--strategy", "random", "--start-with", *many, "--time-budget", "80", "--out", "less"]) == 0
+    assert capsys.readouterr().err.count("the budget is spent") == len(many) - 3, "two of 36 seconds fit, and the third ends the search"
 
 
 def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
