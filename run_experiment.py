@@ -417,7 +417,7 @@ def search_identity(experiment: Experiment, plan: SearchPlan) -> dict[str, Any]:
     if plan.chosen is not None:
         same |= {"search_space": settings.search_space, "start_step": settings.start_step}
     if settings.start_with:  # the networks, not where they lay
-        told = json.dumps([sample for name, sample in plan.starts.items()], sort_keys=True)
+        told = json.dumps(list(plan.starts.values()), sort_keys=True)
         same["--start-with"] = f"{len(plan.starts)} networks, {hashlib.sha256(told.encode()).hexdigest()[:8]}"
     if strategy_entry(settings.strategy or "").several_objectives:
         same["objectives"] = experiment.objectives

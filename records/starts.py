@@ -47,11 +47,10 @@ def load_run(folder: Path) -> list[Named]:
     if not path.is_file():
         raise RecordError(f"--start-with {folder}: no best.json in this folder, so no run that has found something")
     best = load_best(path)
-    trials = [trial for trial in TrialLog(folder / "trials.jsonl").read() if trial.score is not None and trial.status == "complete"]
+    trials = [trial for trial in TrialLog(folder / "trials.jsonl").read() if trial.status == "complete"]
     trials.sort(key=lambda trial: -(trial.score or 0.0))
-    named = [(f"trial {trial.number} of {folder}", trial) for trial in trials]
-    found = [(name, replace(best, architecture=trial.architecture, hyperparameters=trial.hyperparameters)) for name, trial in named]
-    return found or [(str(path), best)]
+    found = [replace(best, architecture=trial.architecture, hyperparameters=trial.hyperparameters) for trial in trials]
+    return [(f"trial {trial.number} of {folder}", of_trial) for trial, of_trial in zip(trials, found, strict=True)] or [(str(path), best)]
 
 
 def _best_that_fit(word: str, found: list[Named], count: int, fit: Fit) -> list[Named]:

@@ -100,7 +100,7 @@ def first_sample(
 
     One of ``mutables`` that has one value keeps it; one of ``searched`` that does not take the recipe's value gets its default.
     """
-    sample = {label: _only_value(mutable) if is_fixed(mutable) else architecture[label] for label, mutable in mutables.items()}
+    sample = {label: architecture[label] for label in mutables} | _fixed_values(mutables)
     for label, mutable in searched.items():
         sample[label] = recipe[label] if takes(mutable, recipe.get(label)) else mutable.default()
     return sample

@@ -132,7 +132,7 @@ def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.Ca
 
 
 def test_what_a_network_does_not_read_may_be_fixed(capsys: pytest.CaptureFixture[str]) -> None:
-    """With the default configuration, resnet18, which reads no width: so do the first trials of this search and its own run's folder."""
+    """Here the width, by the only backbone: the search goes on after its default configuration, and takes its own run's folder."""
     zoo = ["--space", "zoo", "--strategy", "tpe", *DIGITS, "--epochs", "1", "--set", "width=16", "--set", "backbone=squeezenet1_1"]
     assert main([*zoo, "--trials", "2", "--out", "run"]) == 0, capsys.readouterr().err
     assert main([*zoo, "--trials", "2", "--start-with", "run", "--out", "again"]) == 0, capsys.readouterr().err
