@@ -44,7 +44,7 @@ from records.run_folder import RunFolder, require_usable_out, stored_identity
 from records.scalars import Scalars
 from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
-from records.starts import load_starts
+from records.starts import load_starts, save_starts, stored_starts
 from records.study_note import note_study
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
@@ -54,6 +54,7 @@ from strategies.flags import check_flags
 
 INPUT_ERRORS = (EvaluatorError, RecordError, SpaceError, StrategyError)
 RUN_ERRORS = (SearchFailed, TrainingDiverged)
+STARTS = "starts.json"  # in the folder of a run that began with --start-with
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -405,6 +406,7 @@ def search(settings: Settings, screen: Screen) -> None:
             if strategy.one_shot:
                 search_one_shot(experiment, folder)
             else:
+                save_starts(folder.path / STARTS, settings.start_with, plan.starts)
                 search_trials(experiment, folder, plan, join_study(storage, folder, settings))
             show_best(load_best(folder.best_path), folder, experiment)
 
@@ -522,10 +524,16 @@ def starting_points(settings: Settings, screen: Screen, plan: SearchPlan, choice
 
     ``choices`` are all those of the space, of which ``plan`` may have left out some.
     """
+    if settings.resume and settings.out is not None:
+        stored = stored_starts(settings.out / STARTS, settings.start_with)
+        if stored is not None:
+            return stored
     from spaces.choices import canonical_within, first_sample, legal_choices, takes, with_fixed, without_repeats
     from spaces.named import NAMES
 
     space_class = space_entry(settings.space or "").load()
+    searched, recipe = plan.searched, {**plan.recipe, "epochs": plan.epochs}
+    canonical = canonical_within(plan.architecture, space_class.canonical)
 
     def fit(name: str, best: BestArchitecture) -> BestArchitecture:
         """It as this search has it; refuses one that it does not hold."""
@@ -540,19 +548,25 @@ def starting_points(settings: Settings, screen: Screen, plan: SearchPlan, choice
             raise RecordError(f"--start-with {name}: {cut}: {error}") from None
         return replace(best, architecture=fitted)
 
+    def sample_of(best: BestArchitecture) -> dict[str, Any]:
+        taken = {label: value for label, value in best.hyperparameters.items() if label in searched and takes(searched[label], value)}
+        return first_sample(plan.architecture, best.architecture, searched, {**recipe, **taken})
+
+    def meaning(best: BestArchitecture) -> str:
+        return json.dumps(canonical(sample_of(best)), sort_keys=True)
+
+    load = partial(load_architecture, pins=settings.pins, flag="--start-with")
     points: dict[str, dict[str, Any]] = {}
-    recipe = {**plan.recipe, "epochs": plan.epochs}
     default = space_class.default_architecture()
     if default is not None and plan.chosen is None:
         # No such search ends worse than what its person began with.
-        points["the default configuration"] = first_sample(plan.architecture, default, plan.searched, recipe)
-    for name, best in load_starts(settings.start_with, NAMES, partial(load_architecture, pins=settings.pins, flag="--start-with"), fit):
-        told = {label: value for label, value in best.hyperparameters.items() if label in plan.searched}
-        legal = {label: value for label, value in told.items() if takes(plan.searched[label], value)}
-        if outside := [f"{label} {value}" for label, value in told.items() if label not in legal]:
+        points["the default configuration"] = first_sample(plan.architecture, default, searched, recipe)
+    for name, best in load_starts(settings.start_with, NAMES, load, fit, meaning):
+        told = {label: value for label, value in best.hyperparameters.items() if label in searched}
+        if outside := [f"{label} {value}" for label, value in told.items() if not takes(searched[label], value)]:
             screen.warn(f"--start-with {name}: not among what is searched, so that the recipe's is taken: {', '.join(outside)}")
-        points[name] = first_sample(plan.architecture, best.architecture, plan.searched, {**recipe, **legal})
-    points = without_repeats(points, canonical_within(plan.architecture, space_class.canonical))
+        points[name] = sample_of(best)
+    points = without_repeats(points, canonical)
     is_an_estimate = plan.table is not None and settings.trials is None
     if len(points) > plan.trials and not is_an_estimate:
         raise StrategyError(f"the search begins with {len(points)} trials, {', '.join(points)}: more --trials than {plan.trials}")
@@ -592,7 +606,7 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     from nni.nas.execution import SequentialExecutionEngine
     from nni.nas.space import RawFormatModelSpace
 
-    from evaluators.one_shot import make_supernet_evaluator
+    from evaluators.one_shot import finished_epochs, make_supernet_evaluator
     from evaluators.recipes import make_recipe, recipe_values
     from strategies.supernet_search import AlphaOptimizer
 
@@ -607,6 +621,7 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
             scalars,
             epochs=experiment.epochs,
             steps=len(evaluator.train_dataloaders),
+            finished=finished_epochs(folder.checkpoints_path),
             describe=experiment.space_class.describe,
         )
 
@@ -672,7 +687,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     ):
         follow_epochs(engine, keeper)
         for name, sample in plan.starts.items():
-            if not engine.budget_available():
+            if not engine.budget_available() and engine.result_of(sample) is None:
                 experiment.screen.warn(f"the search begins without {name}: the budget is spent")
                 continue
             rejected = len(engine.rejections)
@@ -681,7 +696,8 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
                 experiment.screen.warn(f"the search begins without {name}: {rejection.reason}")
         more: dict[str, Any] = {"open_trials": settings.workers, **shared} if strategy.is_optunas else {}
         more |= {"costs": experiment.objectives[1:]} if strategy.several_objectives else {}
-        if strategy.takes_features and hasattr(space_class, "surrogate_features"):
+        more |= {"canonical": canonical} if strategy.takes_canonical else {}
+        if strategy.takes_canonical and hasattr(space_class, "surrogate_features"):
             more |= {"features": space_class.surrogate_features, "described": list(architecture)}
         strategy.load()(seed=settings.seed, trials=total, **more)(explored, engine)
         engine.wait_models()
@@ -774,7 +790,8 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
             ) as engine,
         ):
             follow_epochs(engine, keeper)
-            more = {"open_trials": settings.concurrency} if strategy.is_optunas else {}
+            more: dict[str, Any] = {"open_trials": settings.concurrency} if strategy.is_optunas else {}
+            more |= {"canonical": space.canonical} if strategy.takes_canonical else {}
             more |= join_study(storage, folder, settings)
             strategy.load()(seed=settings.seed, trials=total, **more)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
             engine.wait_models()

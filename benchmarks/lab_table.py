@@ -5,7 +5,9 @@
     python benchmarks/lab_table.py --quick               # two rows in small, less than 50 s; nothing is written to docs/
 
 Each row is a run of ``run_experiment.py`` in a folder under ``--runs``: interrupted, the same command goes on where it was. A row that is
-done is kept in docs/lab_table.json, and the table of docs/results.md is written from there. Ends with one line of JSON.
+done is kept in docs/lab_table.json, and the table of docs/results.md is written from there. What its search found is kept in docs/found/,
+as a ``best.json`` that can be trained anew, with the architecture parameters of each epoch where a supernet was searched. Ends with one
+line of JSON.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -20,87 +22,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.lab_rows import ROWS, Row
 from benchmarks.results_section import write_section
 from records.files import write_json_atomically
+from records.lines import EpochLog
 
 BEGIN, END = "<!-- the lab's table: written by benchmarks/lab_table.py -->", "<!-- end of the lab's table -->"
+TABLE, FOUND = ROOT / "docs" / "lab_table.json", ROOT / "docs" / "found"
 SEARCH = "--preset lab --dataset cifar10"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One way of tuning: what is said of it, the search if there is one, what is retrained and how.
-
-    There are as many runs as ``searches`` times ``seeds``: of each search, which is seeded by its number, so many trainings. Where there
-    is a ``choice``, it is a second search, after the first, which begins with what that found (its folder in place of ``FOUND``).
-    """
-
-    note: str
-    search: str | None
-    retrain: str
-    seeds: int = 1
-    searches: int = 1
-    choice: str | None = None
-
-
-FAST = "--recipe fast --set batch_size=128 --set initial_lr=0.06"  # for cells
-DARTS = "--space darts --strategy darts --epochs 2"
-CELLS = f"BEST {FAST}"
-ROWS: dict[str, Row] = {
-    "as given": Row("lab recipe, its slip included, resnet18, 30 epochs", None, "resnet18 --recipe lab --epochs 30"),
-    "by hand": Row(
-        "the same, with the schedule mended (half a cosine over all steps), Nesterov, label smoothing 0.1, cutout 8",
-        None,
-        "resnet18 --recipe lab --epochs 30 --set schedule=cosine --set nesterov=true --set label_smoothing=0.1 --set cutout=8",
-    ),
-    "HPO": Row(
-        "a student's own search_space.json and config.yml (resnet18, TPE, Medianstop, 20 trials of 8 epochs, two at a time);"
-        " the rest by recipe fast; the winner 30 epochs",
-        "--config benchmarks/lab8/config.yml --space zoo",
-        "BEST --epochs 30",
-    ),
-    "NAS": Row(
-        "first-order DARTS, 8 channels, 8 cells, 2 epochs (the lab: 30); the cell in 20 cells by recipe fast with batches of 128 and a"
-        " learning rate of 0.06, 30 epochs",
-        DARTS,
-        f"{CELLS} --epochs 30",
-    ),
-    "short NAS": Row("as NAS, with 12 epochs", DARTS, f"{CELLS} --epochs 12"),
-    "random cells": Row(
-        "three cells drawn at random from the space of NAS, each trained as that of short NAS",
-        "--space darts --strategy random --trials 1 --epochs 1",
-        f"{CELLS} --epochs 12",
-        searches=3,
-    ),
-    "NAS by trials": Row(
-        "TPE over the cells of NAS, 40 trials of one epoch in 8 cells, the best four of them again in 20 cells, the best of those"
-        " as that of NAS, 30 epochs",
-        f"--space darts --strategy tpe --trials 40 --epochs 1 --workers 2 {FAST}",
-        f"{CELLS} --epochs 30",
-        choice=f"--space darts --strategy random --trials 4 --epochs 1 --workers 2 {FAST} --set num_cells=20 --start-with FOUND:4",
-    ),
-    "zoo + TPE": Row(
-        "TPE over backbone and hyperparameters, at most 120 M multiply-adds, 12 trials of at most 2 epochs; the winner 12 epochs",
-        "--space zoo --strategy tpe --recipe fast --trials 12 --epochs 2 --pruner median --max-flops 120M",
-        "BEST --epochs 12",
-    ),
-    "small": Row("convnet32, width 32, recipe fast, 4 epochs", None, "convnet32 --set width=32 --epochs 4", seeds=3),
-    "a quarter of an hour": Row(
-        "convnet32, width 64, depth 3, recipe fast, 16 epochs", None, "convnet32 --set width=64 --set depth=3 --epochs 16", seeds=3
-    ),
-    "an hour": Row(
-        "convnet32, width 96, depth 3, recipe fast with crops of 4 pixels and cutout 12, 28 epochs",
-        None,
-        "convnet32 --set width=96 --set depth=3 --set crop_padding=4 --set cutout=12 --epochs 28",
-    ),
-}
 QUICK = {"as given": "resnet18 --recipe lab --epochs 1", "small": "convnet32 --set width=16 --epochs 1"}
 
 
@@ -131,37 +68,117 @@ def search(command: str, seed: int, found: Path, log: Path, data: list[str]) -> 
 
 
 def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
-    """Search and retrain what ``row`` says; the row's figures."""
-    commands = (row.search, row.retrain, *([] if row.choice is None else [row.choice]))
-    digest = hashlib.sha256("\n".join(map(str, commands)).encode()).hexdigest()[:8]  # a row that was changed is run anew
-    folder = runs / f"{name.replace(' ', '-').replace('+', 'and')}-{digest}"
+    """Search and train what ``row`` says; the row's figures."""
+    folder = runs / file_name(name)
     folder.mkdir(parents=True, exist_ok=True)
-    results, searched = [], []
-    for number in range(row.searches):
-        found = folder / ("search" if number == 0 else f"search-{number}")  # most rows have one
+    found, seconds = search_all(row, folder, data)
+    return figures(row, train_all(row, found, folder, data), seconds)
+
+
+def fill_and_keep(name: str, row: Row, runs: Path, data: list[str], machine: str) -> None:
+    """As :func:`fill`, with the figures written to docs/ as they come.
+
+    A search that is there already, in docs/found/, is not done again; its row may come from another machine.
+    """
+    folder, before = runs / file_name(name), rows_done().get(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    found, seconds = kept_files(name, row), [] if before is None else [before["search_seconds"]]
+    if row.search is not None and before is not None and is_of(before, row) and all(best.exists() for best in found):
+        machine = machine if machine == before["machine"] else f"{machine}; the search: {before['machine']}"
+    else:
+        found, seconds = search_all(row, folder, data)
         if row.search is not None:
-            searched.append(search(row.search, number, found, folder / "log.txt", data))
-        if row.choice is not None:
-            command, found = row.choice.replace("FOUND", shlex.quote(str(found))), found.with_name(f"{found.name}-choice")
-            searched[-1] += search(command, number, found, folder / "log.txt", data)
-        for seed in range(row.seeds):
-            run_number = number * row.seeds + seed
-            out = folder / f"retrain-{run_number}"
+            keep_found(name, row, found)
+            note_row(name, figures(row, [], seconds), machine)
+    note_row(name, figures(row, train_all(row, found, folder, data), seconds), machine)
+
+
+def note_row(name: str, row: dict[str, Any], machine: str) -> None:
+    """Write a row to docs/lab_table.json and docs/results.md."""
+    done = {**rows_done(), name: {**row, "machine": machine}}  # read anew: another process may have filled in another row meanwhile
+    write_json_atomically(TABLE, done)
+    write_section(ROOT / "docs" / "results.md", as_markdown(done), BEGIN, END)
+
+
+def file_name(row_name: str) -> str:
+    return row_name.replace(" ", "-").replace("+", "and")
+
+
+def mark(*commands: object) -> str:
+    """For the name of a folder: what a row's changed command asks for goes into another, and is run anew."""
+    return hashlib.sha256("\n".join(map(str, commands)).encode()).hexdigest()[:8]
+
+
+def search_all(row: Row, folder: Path, data: list[str]) -> tuple[list[Path], list[float]]:
+    """The ``best.json`` of each thing to be trained, none without a search, and how many seconds the search for each took."""
+    if row.search is None:
+        return [], []
+    log, numbers = folder / "log.txt", range(row.searches)
+    folders = [folder / f"search-{mark(row.search)}-{number}" for number in numbers]
+    seconds = [search(row.search, number, folders[number], log, data) for number in numbers]
+    if row.choice is not None:
+        words: list[str] = []
+        for word in shlex.split(row.choice):
+            words += [word.replace("FOUND", str(found)) for found in folders] if word.startswith("FOUND") else [word]
+        choice = folder / f"choice-{mark(row.search, row.searches, row.choice)}"
+        seconds = [sum(seconds) + search(shlex.join(words), 0, choice, log, data)]
+        folders = [choice]
+    return [found / "best.json" for found in folders], seconds
+
+
+def train_all(row: Row, found: list[Path], folder: Path, data: list[str]) -> list[dict[str, Any]]:
+    """What ``retrained.json`` says of each training: of all in ``found``, or of the network that the row names, with every seed."""
+    results = []
+    for number, best in enumerate(found or [Path()]):
+        words = [str(best) if word == "BEST" else word for word in shlex.split(row.retrain)]
+        for seed in range(number * row.seeds, (number + 1) * row.seeds):
+            out = folder / f"retrain-{mark(row.search, row.searches, row.choice, row.retrain)}-{seed}"
             if not (out / "retrained.json").exists():
-                words = [str(found / "best.json") if word == "BEST" else word for word in shlex.split(row.retrain)]
-                run(["--retrain", *words, "--seed", str(run_number), *data], out, folder / "log.txt")
+                run(["--retrain", *words, "--seed", str(seed), *data], out, folder / "log.txt")
             results.append(json.loads((out / "retrained.json").read_text()))
+    return results
+
+
+def figures(row: Row, results: list[dict[str, Any]], search_seconds: list[float]) -> dict[str, Any]:
+    """A row of docs/lab_table.json, from what its trainings gave; one that is searched and not trained yet has no accuracies."""
     return {
         "note": row.note,
         "test_accuracies": [result["test_accuracy"] for result in results],
-        "seconds": round(statistics.mean(result["seconds"] for result in results)),
-        "search_seconds": round(statistics.mean(searched)) if searched else 0,
+        "seconds": round(statistics.mean(result["seconds"] for result in results)) if results else 0,
+        "search_seconds": round(statistics.mean(search_seconds)) if search_seconds else 0,
         "parameters": sorted({result["parameters"] for result in results}),
-        "flip_averaging": results[0].get("flip_averaging", False),
+        "flip_averaging": any(result.get("flip_averaging", False) for result in results),
         "search": row.search,
+        "searches": row.searches,
         "choice": row.choice,
         "retrain": row.retrain,
     }
+
+
+def kept_files(name: str, row: Row) -> list[Path]:
+    """Where docs/found/ has what the searches of a row found."""
+    count = row.searches if row.choice is None else 1
+    return [FOUND / f"{file_name(name)}{f'-{number}' if number else ''}.json" for number in range(count)]
+
+
+def keep_found(name: str, row: Row, found: list[Path]) -> None:
+    """Copy the files ``found`` to docs/found/, with the history of the supernets that lie beside them."""
+    FOUND.mkdir(exist_ok=True)
+    for best, kept in zip(found, kept_files(name, row), strict=True):
+        write_json_atomically(kept, json.loads(best.read_text()))
+    supernets = sorted(found[0].parents[1].glob(f"search-{mark(row.search)}-*/epochs.jsonl"))
+    if supernets:
+        write_json_atomically(FOUND / f"{file_name(name)}-alphas.json", [alphas_by_epoch(path) for path in supernets])
+
+
+def alphas_by_epoch(epochs: Path) -> list[dict[str, Any]]:
+    """Of each epoch in the ``epochs.jsonl`` of a one-shot search its accuracies and entropy, and the architecture parameters by edge."""
+    history = []
+    for epoch in EpochLog(epochs).read():
+        said = {name: round(epoch[name], 4) for name in ("train_accuracy", "validation_accuracy", "entropy")}
+        alphas = {edge: {name: round(value, 3) for name, value in of_edge.items()} for edge, of_edge in epoch["alphas"].items()}
+        history.append({"epoch": epoch["number"], **said, "alphas": alphas})
+    return history
 
 
 def as_markdown(done: dict[str, Any]) -> str:
@@ -173,6 +190,10 @@ def as_markdown(done: dict[str, Any]) -> str:
             lines.append(f"| {name} | {row.note} | not run yet | | | | | |")
             continue
         result = done[name]
+        if not result["test_accuracies"]:
+            search = f"{result['search_seconds'] / 60:.0f} min"
+            lines.append(f"| {name} | {result['note']} | searched, not trained yet | | | {search} | | {result['machine']} |")
+            continue
         accuracies = [100 * accuracy for accuracy in result["test_accuracies"]]
         spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
         flips = " (image and mirror image averaged)" if result["flip_averaging"] else ""
@@ -184,15 +205,20 @@ def as_markdown(done: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def rows_done(kept: Path) -> dict[str, Any]:
-    return json.loads(kept.read_text()) if kept.exists() else {}
+def rows_done() -> dict[str, Any]:
+    return json.loads(TABLE.read_text()) if TABLE.exists() else {}
+
+
+def is_of(result: dict[str, Any] | None, row: Row) -> bool:
+    """Whether ``result`` is of this row as it now reads."""
+    asked = {"search": row.search, "searches": row.searches, "choice": row.choice, "retrain": row.retrain}
+    return result is not None and asked.items() <= result.items()
 
 
 def is_done(result: dict[str, Any] | None, row: Row) -> bool:
     """Whether ``result`` is of this row as it now reads, with all its searches and seeds."""
-    if result is None or (result["search"], result["retrain"], result.get("choice")) != (row.search, row.retrain, row.choice):
-        return False
-    return len(result["test_accuracies"]) >= row.seeds * row.searches
+    runs = row.seeds * (row.searches if row.choice is None else 1)
+    return is_of(result, row) and result is not None and len(result["test_accuracies"]) >= runs
 
 
 def main() -> None:
@@ -211,17 +237,14 @@ def main() -> None:
             done = {name: fill(name, row, Path(folder), [*data, "--preset", "quick"]) for name, row in rows.items()}
         print(json.dumps({name: {"test_accuracy": row["test_accuracies"][0], "seconds": row["seconds"]} for name, row in done.items()}))
         return
-    kept = ROOT / "docs" / "lab_table.json"
     for name in arguments.rows:
-        if not is_done(rows_done(kept).get(name), ROWS[name]):
+        if not is_done(rows_done().get(name), ROWS[name]):
             print(f"{name}: {ROWS[name].note}", flush=True)
-            row = {**fill(name, ROWS[name], arguments.runs.absolute(), [*SEARCH.split(), *data]), "machine": arguments.machine}
-            done = {**rows_done(kept), name: row}  # read anew: another process may have filled in another row meanwhile
-            write_json_atomically(kept, done)
-            write_section(ROOT / "docs" / "results.md", as_markdown(done), BEGIN, END)
-    done = rows_done(kept)
+            fill_and_keep(name, ROWS[name], arguments.runs.absolute(), [*SEARCH.split(), *data], arguments.machine)
+    done = rows_done()
     print(as_markdown(done))
-    print(json.dumps({name: round(statistics.mean(row["test_accuracies"]), 4) for name, row in done.items()}))
+    trained = {name: row["test_accuracies"] for name, row in done.items() if row["test_accuracies"]}
+    print(json.dumps({name: round(statistics.mean(accuracies), 4) for name, accuracies in trained.items()}))
 
 
 if __name__ == "__main__":

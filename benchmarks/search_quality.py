@@ -79,7 +79,7 @@ def make_strategy(name: str, seed: int, trials: int) -> Any:
     if name == NNI_EVOLUTION:
         return nni.nas.strategy.RegularizedEvolution(seed=seed)
     entry = strategy_entry(name)
-    more = {"features": NasBench201Space.surrogate_features, "described": LABELS} if entry.takes_features else {}
+    more = {"features": NasBench201Space.surrogate_features, "described": LABELS} if entry.takes_canonical else {}
     return entry.load()(seed=seed, trials=trials, **more)
 
 

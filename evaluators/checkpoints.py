@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,11 +23,21 @@ class Stateful(Protocol):
 
 def save_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.Generator, history: list[dict[str, Any]]) -> None:
     """Write the state of ``parts``, the generators' (ours and torch's own) and the ``history`` of epochs; replaces ``path`` atomically."""
-    random = {"own": generator.get_state(), "torch": torch.get_rng_state()}
+    random: dict[str, Any] = {"own": generator.get_state(), "torch": torch.get_rng_state()}
     if torch.cuda.is_available():
-        random["cuda"] = torch.cuda.get_rng_state()
+        random["cuda"] = torch.cuda.get_rng_state_all()
     content = {"parts": {name: part.state_dict() for name, part in parts.items()}, "random": random, "history": history}
-    replace_atomically(path, lambda partial: torch.save(content, partial))
+    write_checkpoint(path, content)
+
+
+def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace ``path`` by ``content``, atomically; raises ``OSError`` where there is no room.
+
+    Torch itself would say of a full disk that a position in its file is unexpected.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    replace_atomically(path, lambda partial: partial.write_bytes(buffer.getbuffer()))
 
 
 def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -77,5 +88,6 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.
     generator.set_state(random["own"])
     torch.set_rng_state(random["torch"])
     if "cuda" in random and torch.cuda.is_available():
-        torch.cuda.set_rng_state(random["cuda"])
+        states = random["cuda"] if isinstance(random["cuda"], list) else [random["cuda"]]  # older ones have that of one GPU
+        torch.cuda.set_rng_state_all(states[: torch.cuda.device_count()])
     return history

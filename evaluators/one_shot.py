@@ -15,13 +15,14 @@ import pytorch_lightning as pl
 import torch
 from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
 from evaluators._images import stratified_cut
 from evaluators.batches import TrainingBatches
-from evaluators.checkpoints import broken, read_checkpoint, replace_atomically
+from evaluators.checkpoints import broken, read_checkpoint, write_checkpoint
 from evaluators.data import Dataset, Split
 from evaluators.memory import keep_freed_memory
 from evaluators.optimizers import learning_rate_factor, make_optimizer
@@ -81,8 +82,7 @@ class EpochCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_last_batch:  # an epoch that a time budget cut short is run again by a resumed search
-            # The optimizers' state too, not the weights alone.
-            replace_atomically(self._path, lambda partial: trainer.save_checkpoint(partial, weights_only=False))
+            trainer.save_checkpoint(self._path, weights_only=False)  # the optimizers' state too
 
     def state_dict(self) -> dict[str, Any]:
         return {"own": [generator.get_state() for generator in self._generators], "torch": torch.get_rng_state()}
@@ -91,6 +91,13 @@ class EpochCheckpoint(Checkpoint):
         for generator, state in zip(self._generators, state_dict["own"], strict=True):
             generator.set_state(state)
         torch.set_rng_state(state_dict["torch"])
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside the one that it replaces; Lightning's own way leads through the system's folder for temporary files."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_checkpoint(Path(path), checkpoint)
 
 
 class StopAfter(pl.Callback):
@@ -105,6 +112,22 @@ class StopAfter(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any, **options: Any) -> None:
         if time.monotonic() > self._end:
             trainer.should_stop = True
+
+
+def finished_epochs(checkpoints: Path) -> int:
+    """How many epochs the search whose checkpoint lies in this folder has finished; 0 where there is none.
+
+    Raises ``EvaluatorError`` where the file is broken.
+    """
+    path = checkpoints / CHECKPOINT
+    return 0 if not path.exists() else int(_read_search(path)["epoch"]) + 1
+
+
+def _read_search(path: Path) -> dict[str, Any]:
+    content = read_checkpoint(path)
+    if "pytorch-lightning_version" not in content:
+        raise broken(path)
+    return content
 
 
 def make_supernet_evaluator(
@@ -133,8 +156,8 @@ def make_supernet_evaluator(
         BatchLoader(half, data, batch_size, recipe.cutout, seed + offset) for offset, half in ((1, weights_half), (2, architecture_half))
     ]
     path = checkpoints / CHECKPOINT
-    if path.exists() and "pytorch-lightning_version" not in read_checkpoint(path):
-        raise broken(path)
+    if path.exists():
+        _read_search(path)
     callbacks: list[pl.Callback] = [EpochCheckpoint(path, [loader.generator for loader in loaders])]
     if time_budget is not None:
         callbacks.append(StopAfter(time_budget))
@@ -144,6 +167,7 @@ def make_supernet_evaluator(
         max_epochs=epochs,
         precision="bf16-mixed" if precision == torch.bfloat16 else "32-true",
         callbacks=callbacks,
+        plugins=[CheckpointFiles()],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

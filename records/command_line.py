@@ -133,7 +133,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         action="extend",
         default=[],
         metavar="WHAT",
-        help="multi-trial: try these networks first: best.json, a genotype, a backbone, RUN:4 (the best four trials in a run's folder)",
+        help="multi-trial: try these networks first: best.json, a genotype, a backbone, RUN:4 (the best four trials in a run's folder,"
+        " or the cells of a one-shot search's latest epochs)",
     )
     how.add_argument("--pruner", metavar="NAME", help="what ends hopeless trials early: none, median, halving, hyperband (default: none)")
     how.add_argument("--workers", type=_count, metavar="N", help="trainings side by side, each in a process of its own (default: 1)")

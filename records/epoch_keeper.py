@@ -25,6 +25,7 @@ class EpochKeeper:
         screen: where progress is shown.
         scalars: where the numbers go beside the record.
         epochs, steps: how many epochs there are to be, and how many steps each has.
+        finished: how many of them the search goes on from; what was noted of later ones, say one that a budget cut short, is dropped.
         describe: says of an architecture what its cells are.
     """
 
@@ -36,10 +37,12 @@ class EpochKeeper:
         *,
         epochs: int,
         steps: int,
+        finished: int,
         describe: Callable[[Mapping[str, Any]], Mapping[str, str]],
     ) -> None:
         self._log, self._screen, self._scalars, self._describe = EpochLog(path), screen, scalars, describe
         self._epochs, self._steps = epochs, steps
+        self._log.keep(finished)
         self._shown = self._log.noted * steps
 
     @contextmanager
@@ -49,12 +52,9 @@ class EpochKeeper:
             yield
 
     def note_step(self, done: int) -> None:
-        """Show that ``done`` steps of the whole search are done; within :meth:`shown`.
-
-        A run that was killed between the line of an epoch and its checkpoint does that epoch again, which was counted before.
-        """
-        self._progress.update(max(0, done - self._shown))
-        self._shown = max(done, self._shown)
+        """Show that ``done`` steps of the whole search are done; within :meth:`shown`."""
+        self._progress.update(done - self._shown)
+        self._shown = done
 
     def note(self, epoch: Any, warning: str | None = None) -> None:
         """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it; within :meth:`shown`."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from records import RecordError
-from records.files import parse_json, sync_folder, to_json
+from records.files import parse_json, sync_folder, to_json, write_text_atomically
 
 
 def append_line(path: Path, line: bytes, *, is_whole: Callable[[bytes], bool], durable: bool = True) -> int:
@@ -70,9 +71,13 @@ class EpochLog:
 
     def count(self) -> int:
         """How many epochs were noted; a last line that was cut off is none, and :meth:`append` takes it away."""
+        return len(self.read())
+
+    def read(self) -> list[dict[str, Any]]:
+        """The epochs that were noted, in order; none where there is no file."""
         if not self._path.exists():
-            return 0
-        return sum(map(_is_document, self._path.read_bytes().splitlines()))
+            return []
+        return [json.loads(line) for line in self._path.read_bytes().splitlines() if _is_document(line)]
 
     def note(self, epoch: Mapping[str, Any]) -> bool:
         """Add one, unless it was noted before an interruption, after which an epoch may be told again; whether it was added.
@@ -83,6 +88,16 @@ class EpochLog:
             return False
         self.append(epoch)
         return True
+
+    def keep(self, count: int) -> None:
+        """Take away all but the first ``count``: what a run noted beyond the state that it goes on from, which it will note anew.
+
+        Raises ``OSError`` where the file cannot be replaced; it stays as it was then.
+        """
+        if self.noted > count:
+            kept = self.read()[:count]
+            write_text_atomically(self._path, "".join(to_json(epoch) + "\n" for epoch in kept))
+            self.noted = count
 
     def append(self, epoch: Mapping[str, Any]) -> None:
         """Add one. Raises what :func:`append_line` raises, and ``RecordError`` where ``epoch`` is not plain data."""

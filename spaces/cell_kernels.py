@@ -62,6 +62,8 @@ class Convolution:
 
     def shape(self, x: Tensor) -> _Shape:
         edges, c_out, c_in = self.matrix.shape
+        if x.shape[3:] != (edges, c_in):
+            raise ValueError(f"images of shape {tuple(x.shape)} where {edges} edges of {c_in} channels are read")
         return _Shape(edges, *x.shape[:3], c_in, c_out, 0 if self.taps is None else self.taps.shape[-1], self.dilation, self.stride)
 
 

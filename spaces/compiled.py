@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ SOURCES = Path(__file__).with_name("native")
 STORED = {torch.float32: "STORE_FLOAT32", torch.bfloat16: "STORE_BFLOAT16", torch.float64: "STORE_FLOAT64"}
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-lm")
+# Torch's threads first, then ours: where they belong to two OpenMP libraries, that may end a process.
+TRIAL = "import ctypes, sys, torch; torch.ones(1 << 20).sum(); ctypes.CDLL(sys.argv[1]).count_threads(ctypes.c_long(2))"
 SECONDS = 60  # within which a compiler is done, or stuck
 VARIABLE, CHOICES = "RETIARIUS_KERNELS", ("compiled", "torch")  # "torch": do without
 
@@ -100,12 +103,14 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
 def _library(macro: str) -> ctypes.CDLL | str:
     """The library or, asked once, why there is none: the complaint about the first compiler."""
     compilers = [os.environ["CC"].split()] if os.environ.get("CC", "").split() else [[name] for name in COMPILERS]
-    complaints = []
+    complaints, tried = [], set()
     for compiler in compilers:
-        if shutil.which(compiler[0]) is None:
+        program = os.path.realpath(shutil.which(compiler[0]) or "")
+        if shutil.which(compiler[0]) is None or program in tried:  # cc is often a name of gcc
             continue
+        tried.add(program)
         try:
-            return _loaded(_compiled(compiler, macro))
+            return ctypes.CDLL(str(_compiled(compiler, macro)))
         except (NotCompiled, OSError, subprocess.SubprocessError) as error:
             complaints.append(" ".join(str(error).split()) or type(error).__name__)
     return complaints[0] if complaints else f"no C compiler: {', '.join(words[0] for words in compilers)} not found"
@@ -119,20 +124,15 @@ def _compiled(compiler: list[str], macro: str) -> Path:
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     path = _folder() / f"cell_kernels-{macro.removeprefix('STORE_').lower()}-{digest}.so"
     if not _is_whole(path):
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # several processes may do so at once: the last one's stays
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # several processes may do so at once
             made = Path(folder) / path.name
             _run([*compiler, *FLAGS[:5], f"-D{macro}", "-o", str(made), *map(str, _sources("*.c")), *FLAGS[5:]])
-            _record(path).write_text(_digest(made))
-            os.replace(made, path)
+            _run([sys.executable, "-c", TRIAL, str(made)], f"what {compiler[0]} made")
+            made.chmod(0o700)  # the linker leaves it to the umask who may write
+            if not _is_whole(path):  # or another process was faster, and runs what it has put there
+                _record(path).write_text(_digest(made))
+                os.replace(made, path)
     return path
-
-
-def _loaded(path: Path) -> ctypes.CDLL:
-    try:
-        return ctypes.CDLL(str(path))
-    except OSError:  # a compiler that makes something else
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _digest(path: Path) -> str:
@@ -152,11 +152,11 @@ def _sources(pattern: str) -> list[Path]:
     return sorted(SOURCES.glob(pattern))
 
 
-def _run(command: list[str]) -> bytes:
+def _run(command: list[str], name: str | None = None) -> bytes:
     done = subprocess.run(command, capture_output=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         complaint = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}, and no word of why"]
-        raise NotCompiled(f"{command[0]} failed: {complaint[0]}")
+        raise NotCompiled(f"{name or command[0]} failed: {next((line for line in complaint if 'error' in line.lower()), complaint[0])}")
     return done.stdout
 
 
@@ -181,7 +181,8 @@ def _folder_beside_sources() -> Path:
 
 def _folder_at_home() -> Path:
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else Path.home() / ".cache") / "retiarius"
+    # In a folder of its own: images may lie beside it, in a folder that others may write.
+    return (named if named.is_absolute() else Path.home() / ".cache") / "retiarius" / "kernels"
 
 
 def _is_own(path: Path) -> bool:
@@ -194,6 +195,11 @@ def _is_own(path: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def _folder_of_process() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="retiarius-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder, process = Path(tempfile.mkdtemp(prefix="retiarius-")), os.getpid()
+
+    @atexit.register
+    def remove() -> None:
+        if os.getpid() == process:  # and not one that was forked from it
+            shutil.rmtree(folder, ignore_errors=True)
+
     return folder

@@ -40,8 +40,9 @@ class StrategyEntry:
     ``needs`` is what a space must offer (see ``SpaceEntry.offers``). ``one_shot`` strategies train one supernet in place of many trials.
     ``fixes_architecture`` strategies search the hyperparameters alone and keep the space's default architecture.
     ``several_objectives`` ones take ``costs``, the names of what else is to be small. Optuna's (``is_optunas``) take ``open_trials``, how
-    many trials are open at once, and ``shared``, the study in which other processes take part. Those that take ``features`` (with
-    ``described``, the labels that these tell of) learn from what a space says that its architectures compute.
+    many trials are open at once, and ``shared``, the study in which other processes take part. Those that take ``canonical`` propose no
+    two samples that mean the same; with ``features`` (and ``described``, the labels that these tell of) they learn from what a space says
+    that its architectures compute.
     """
 
     target: str
@@ -51,7 +52,7 @@ class StrategyEntry:
     fixes_architecture: bool = False
     several_objectives: bool = False
     is_optunas: bool = False
-    takes_features: bool = False
+    takes_canonical: bool = False
 
     def load(self) -> Callable[..., Strategy]:
         """The factory ``(seed=..., trials=...) -> Strategy``; imports NNI or Optuna on first use."""
@@ -70,7 +71,7 @@ STRATEGIES: dict[str, StrategyEntry] = {
     "tpe": StrategyEntry("strategies.optuna_search:tpe", "tree-structured Parzen estimator (Optuna)", is_optunas=True),
     "gp": StrategyEntry("strategies.optuna_search:gaussian_process", "Gaussian process (Optuna)", is_optunas=True),
     "bo": StrategyEntry(
-        "strategies.bayesian:bayesian", "Bayesian optimisation over what networks compute, where the space says it", takes_features=True
+        "strategies.bayesian:bayesian", "Bayesian optimisation over what networks compute, where the space says it", takes_canonical=True
     ),
     "nsga2": StrategyEntry(
         "strategies.optuna_search:nsga2", "NSGA-II, several objectives (Optuna)", several_objectives=True, is_optunas=True

@@ -47,9 +47,9 @@ FITTED_EVERY = 4  # the kernel's parameters are fitted anew after so many sugges
 MAX_OBSERVED = 500  # the best half and the newest half of so many: the cost of a suggestion grows with their cube
 
 
-def bayesian(*, seed: int, trials: int, features: Features | None = None, described: Collection[str] = ()) -> BayesianSearch:
-    """Bayesian optimisation after a quarter of the trials, at most ten, at random."""
-    return BayesianSearch(seed=seed, startup=max(2, min(10, trials // 4)), features=features, described=described)
+def bayesian(*, seed: int, trials: int, **options: Any) -> BayesianSearch:
+    """Bayesian optimisation after a quarter of the trials, at most ten, at random; ``options`` are those of ``BayesianSearch``."""
+    return BayesianSearch(seed=seed, startup=max(2, min(10, trials // 4)), **options)
 
 
 def warp(scores: np.ndarray) -> np.ndarray:
@@ -120,12 +120,23 @@ class BayesianSearch(Strategy):
     features
         Numbers by name that say of a sample what its network computes (names that are left out count as 0), of the labels ``described``;
         every other label is described by its value: a choice by a number for each candidate, a number by its place in its range.
+    canonical
+        Maps a sample to the one that stands for all that mean the same.
     """
 
-    def __init__(self, *, seed: int = 0, startup: int = 10, features: Features | None = None, described: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        startup: int = 10,
+        features: Features | None = None,
+        described: Collection[str] = (),
+        canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    ) -> None:
         super().__init__()
         self._random, self._startup = np.random.RandomState(seed), startup
         self._features, self._described = features, set(described) if features is not None else set()
+        self._canonical = canonical
         self._encoders: dict[str, Encoder] = {}
         self._tried: set[str] = set()
         self._pending: dict[int, dict[str, Any]] = {}
@@ -147,7 +158,7 @@ class BayesianSearch(Strategy):
         return model_space
 
     def _run(self) -> None:
-        samples = list(self._list_all())
+        samples = list({sample_key(sample): sample for sample in map(self._canonical, self._list_all())}.values())
         self._all = _Candidates(samples, self._describe) if samples else None
         while self.wait_for_resource():
             sample = self._draw() if len(self._observed) + len(self._pending) < self._startup else self._suggest()
@@ -179,7 +190,7 @@ class BayesianSearch(Strategy):
             # Not by NNI's `random`, which checks each draw and takes a millisecond: hundreds are drawn for one suggestion.
             distributions = (encoder.distributions for encoder in self._encoders.values())
             drawn = {name: _draw_value(each, self._random) for named in distributions for name, each in named.items()}
-            sample = plain_sample({label: encoder.decode(drawn) for label, encoder in self._encoders.items()})
+            sample = self._canonical(plain_sample({label: encoder.decode(drawn) for label, encoder in self._encoders.items()}))
             if sample_key(sample) not in self._tried:
                 return sample
         return None
@@ -208,7 +219,7 @@ class BayesianSearch(Strategy):
         """Random samples, and the best so far with one choice changed."""
         samples = [sample for _ in range(DRAWN) if (sample := self._draw()) is not None]
         neighbours = [
-            {**parent.sample, label: value}
+            self._canonical({**parent.sample, label: value})
             for parent in sorted(self._observed, key=lambda observation: -observation.score)[:PARENTS]
             for label, mutable in self._mutables.items()
             for value in neighbour_values(mutable, parent.sample[label])

@@ -75,7 +75,7 @@ class InProcessEngine(RecordingEngine):
             if is_new:
                 self._rejected_in_a_row = 0
                 if self._pruning is not None:
-                    self._pruning.replay(result.curve, result.status, result.score)
+                    self._pruning.replay(result.curve, result.status, result.score, sample.get("epochs"))
             self._answer(model, result)
             return
         if not self._is_rejected(model, key, sample):
@@ -86,7 +86,7 @@ class InProcessEngine(RecordingEngine):
         number, start, facts, error, score = self._next_number(), time.monotonic(), {}, None, None
         status = "complete"
         previous = get_default_trial_command_channel()
-        judged = self._pruning.begin() if self._pruning is not None else None
+        judged = self._pruning.begin(model.sample.get("epochs")) if self._pruning is not None else None
         set_default_trial_command_channel(_Channel(self, model, judged.stops if judged is not None else None))
         try:
             nni.get_next_parameter()

@@ -95,8 +95,8 @@ class Pruning:
     pruner
         Compares the trials; higher scores are better.
     epochs
-        Scores that a trial reports when nothing stops it, ``None`` where nobody knows. The last one is not judged: there is nothing left
-        to save.
+        Scores that a trial reports when nothing stops it, ``None`` where nobody knows. The last one of a trial is not judged: there
+        is nothing left to save.
     """
 
     def __init__(self, pruner: BasePruner, *, epochs: int | None) -> None:
@@ -112,13 +112,13 @@ class Pruning:
         """The Optuna study of the pruner: curves and states, without parameters."""
         return self._study
 
-    def begin(self) -> Judged:
-        """A trial begins; others may be running."""
-        return Judged(self._study, self._epochs)
+    def begin(self, epochs: int | None = None) -> Judged:
+        """A trial begins, of so many epochs where the search varies them; others may be running."""
+        return Judged(self._study, self._epochs if self._epochs is None or epochs is None else min(epochs, self._epochs))
 
-    def replay(self, curve: Iterable[float], status: str, score: float | None) -> None:
+    def replay(self, curve: Iterable[float], status: str, score: float | None, epochs: int | None = None) -> None:
         """A whole trial from the record of an earlier run. What was decided then stays; later trials are judged by its curve."""
-        judged = self.begin()
+        judged = self.begin(epochs)
         for value in curve:
             judged.stops(value)
         judged.end(status, score)

@@ -16,9 +16,12 @@ from nni.nas.space import SimplifiedModelSpace
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from spaces import make_space
+from spaces.darts import DartsSpace
 from spaces.nasbench201 import EDGES, NasBench201Space, edge_label
 from strategies.bayesian import BayesianSearch, log_expected_improvement, warp
 from strategies.in_process_engine import InProcessEngine
+from strategies.table_engine import TableEngine
 
 
 def test_below_the_median_the_rank_alone_counts() -> None:
@@ -98,3 +101,37 @@ def test_all_samples_of_a_small_space_are_tried_and_then_the_search_ends() -> No
     space = SimplifiedModelSpace(Cell(), {}, FunctionalEvaluator(evaluate, **choices))
     BayesianSearch(startup=2)(space, InProcessEngine())
     assert sorted(tried) == list(itertools.product(range(3), repeat=2))
+
+
+def test_no_two_proposals_mean_the_same() -> None:
+    """Here only "a" reads the second choice: 3 + 1 + 1 samples mean something of their own, of 9."""
+    choices = {label: Categorical(["a", "b", "c"], label=label) for label in ("first", "second")}
+
+    def canonical(sample: dict[str, Any]) -> dict[str, Any]:
+        return sample if sample["first"] == "a" else {**sample, "second": "a"}
+
+    proposed: list[dict[str, Any]] = []
+
+    class Engine(InProcessEngine):
+        def submit_models(self, *models: Any) -> None:
+            proposed.extend(dict(model.sample) for model in models)
+            super().submit_models(*models)
+
+    space = SimplifiedModelSpace(Cell(), {}, FunctionalEvaluator(lambda model, first, second: float(first == "a"), **choices))
+    BayesianSearch(seed=0, startup=3, canonical=canonical)(space, Engine(canonical=canonical))
+    assert len(proposed) == 5
+    assert all(canonical(sample) == sample for sample in proposed)
+
+
+def test_no_two_proposals_of_cells_mean_the_same() -> None:
+    """Cells of a size that cannot be listed, most edges of which are not read."""
+    looked_up: list[Mapping[str, Any]] = []
+
+    def look_up(sample: Mapping[str, Any]) -> list[tuple[float, float]]:
+        looked_up.append(sample)
+        return [(sum(len(str(value)) for value in sample.values()) / 1000, 1.0)]
+
+    space = SimplifiedModelSpace.from_model(make_space(DartsSpace, {"width": 2, "num_cells": 3}), FunctionalEvaluator(look_up))
+    engine = TableEngine(look_up=look_up, canonical=DartsSpace.canonical, max_trials=14)
+    BayesianSearch(seed=0, startup=5, canonical=DartsSpace.canonical)(space, engine)
+    assert len(engine.list_models()) == len(looked_up) == 14

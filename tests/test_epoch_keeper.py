@@ -33,7 +33,12 @@ class Epoch:
 def keep(path: Path, first: int, last: int) -> tuple[str, list[int]]:
     """Keep the epochs from ``first`` to ``last`` of 3; what was said, and the numbers of the epochs in the file."""
     out = io.StringIO()
-    where: dict[str, Any] = {"epochs": 3, "steps": STEPS, "describe": lambda sample: {"normal": f"{sample['edge']}(0)"}}
+    where: dict[str, Any] = {
+        "epochs": 3,
+        "steps": STEPS,
+        "finished": first - 1,
+        "describe": lambda sample: {"normal": f"{sample['edge']}(0)"},
+    }
     keeper = EpochKeeper(path, Screen(out, out), Scalars(None), **where)
     with keeper.shown():
         for number in range(first, last + 1):
@@ -51,10 +56,14 @@ def test_epochs_are_shown_and_recorded(tmp_path: Path) -> None:
     assert "WARNING: epoch 3: skips take over" in said and "WARNING: epoch 2" not in said
 
 
-def test_an_epoch_that_is_done_again_counts_once(tmp_path: Path) -> None:
+def test_an_epoch_that_is_done_again_is_noted_as_it_ends_then(tmp_path: Path) -> None:
+    """The run was killed between the line of the second epoch and its checkpoint, or its time was over in the middle of that epoch."""
     path = tmp_path / "epochs.jsonl"
     keep(path, 1, 2)
-    said, numbers = keep(path, 2, 3)  # the run was killed between the line of the second epoch and its checkpoint
+    lines = path.read_text().splitlines()
+    path.write_text(lines[0] + "\n" + lines[1].replace('"train_loss": 1.5', '"train_loss": 9.0') + "\n")
+    said, numbers = keep(path, 2, 3)
     assert numbers == [1, 2, 3]
+    assert path.read_text().splitlines()[:2] == lines
     counts = [int(line.split(": ")[1].split("/")[0]) for line in said.splitlines() if line.startswith("supernet: ")]
-    assert counts == sorted(counts) and counts[-1] == 12, said
+    assert counts == sorted(counts) and counts[0] > STEPS and counts[-1] == 12, said

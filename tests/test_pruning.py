@@ -173,6 +173,25 @@ def test_the_last_epoch_is_not_judged() -> None:
         assert [trial.stops(value) for value in (0.6, 0.7, 0.1)] == [False, False, judged]
 
 
+def test_the_last_epoch_of_a_short_trial_is_not_judged_either() -> None:
+    """Where the number of epochs is searched, too."""
+    pruning = make_pruning("halving", epochs=8)
+    assert pruning is not None
+    pruning.replay([0.5, 0.6, 0.9, 0.9], "complete", 0.9)
+    assert [pruning.begin(epochs).stops(0.1) for epochs in (1, 2, None)] == [False, True, True]
+
+    def poor(model: nn.Module, *, epochs: int) -> float:
+        for _ in range(epochs):
+            nni.report_intermediate_result(0.1)
+        return 0.1
+
+    space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(poor, epochs=Categorical([1, 8], label="epochs")))
+    engine = InProcessEngine(pruning=pruning)
+    for epochs in (1, 8):
+        engine.submit_models(space.freeze({"first": "a", "second": "b", "inputs": [0, 1], "epochs": epochs}))
+    assert [(result.status, len(result.curve)) for result in engine.results] == [("complete", 1), ("pruned", 1)]
+
+
 def test_median_lets_the_first_trials_and_the_first_epochs_pass() -> None:
     pruning = make_pruning("median", epochs=12)
     assert pruning is not None

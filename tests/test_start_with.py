@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from optuna.trial import TrialState
 from test_concurrent_engine import SPACE, Trials
 from test_strategies import TinySpace
 
-from records.trials import TrialLog
+from records.trials import Trial, TrialLog
 from run_experiment import main
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
 from spaces.trial_program import TrialProgram
@@ -121,7 +122,7 @@ def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.Ca
     fitting = [trial.architecture for trial in ranked if trial.architecture[edge] == pinned]
     assert tried("c", f"first:{len(fitting)}", pin=f"{edge}={pinned}")[: len(fitting)] == fitting, "those that the search holds"
     capsys.readouterr()
-    for start, words in (("first:99", "9 trials are there that this search holds, and not 99"), ("none:2", "no such file")):
+    for start, words in (("first:99", "9 networks are there that this search holds, and not 99"), ("none:2", "no such file")):
         assert main([*table, "--strategy", "random", "--start-with", start, "--out", "d"]) == 2
         assert words in capsys.readouterr().err
     Path("first/trials.jsonl").unlink()
@@ -129,6 +130,60 @@ def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.Ca
     Path("first/best.json").unlink()
     assert main([*table, "--strategy", "random", "--start-with", "first", "--out", "f"]) == 2
     assert "first: no best.json in this folder" in capsys.readouterr().err
+
+
+def test_of_a_one_shot_run_what_its_latest_epochs_had_found(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, third = ({**BEST, "edge_0_1": operation} for operation in ("none", "skip_connect", "avg_pool_3x3"))
+    run = Path("run")
+    run.mkdir()
+    write_best("run/best.json", third)
+    lines = [json.dumps({"number": number, "sample": sample}) for number, sample in enumerate((first, second, second, third), 1)]
+    (run / "epochs.jsonl").write_text("\n".join([*lines, '{"number": 5, "sam']))
+    compare = [*table, "--strategy", "random", "--start-with", "run:3", "--trials", "3", "--out", "choice"]
+    assert main(compare) == 0, capsys.readouterr().err
+    assert [trial.architecture for trial in TrialLog(Path("choice/trials.jsonl")).read()] == [third, second, first]
+    assert main([*compare[:-5], "run:4", "--trials", "4", "--out", "more"]) == 2
+    assert "run:4: 3 networks are there that this search holds, and not 4" in capsys.readouterr().err
+
+
+def test_of_a_folder_no_two_that_this_search_would_train_alike(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Trials that differ in a hyperparameter that is not searched here."""
+    found = {"backbone": "convnet32", "stem": "own", "width": 16, "depth": 3}
+    Path("run").mkdir()
+    write_best("run/best.json", found, "zoo", initial_lr=0.01)
+    log = TrialLog(Path("run/trials.jsonl"))
+    for number, (width, rate) in enumerate([(16, 0.01), (16, 0.02), (32, 0.01)]):
+        log.append(Trial(number, "complete", {**found, "width": width}, {"initial_lr": rate}, 0.9 - number / 100))
+    search = ["--space", "zoo", "--strategy", "random", *DIGITS, "--epochs", "1", "--model", "convnet32", "--set", "initial_lr=0.03"]
+    small = ["--max-params", "500", "--trials", "3", "--out", "again"]  # nothing is trained: what is too large is named
+    assert main([*search, "--start-with", "run:2", *small]) == 2
+    said = capsys.readouterr().err
+    assert "without trial 0 of run:" in said and "without trial 2 of run:" in said and "without trial 1 of run:" not in said
+
+
+def test_a_search_goes_on_with_what_it_began_with_though_the_folder_has_changed(
+    table: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*table, "--strategy", "random", "--trials", "5", "--out", "first"]) == 0
+    search = [*table, "--strategy", "tpe", "--trials", "4", "--start-with", "first:2", "--out", "run"]
+    assert main(search) == 0
+    trials = Path("run/trials.jsonl")
+    done = trials.read_text()
+    trials.write_text("".join(done.splitlines(keepends=True)[:1]))
+    assert main([*table, "--strategy", "random", "--trials", "60", "--seed", "1", "--out", "second"]) == 0
+    shutil.rmtree("first")
+    Path("second").rename("first")
+    capsys.readouterr()
+    assert main([*search, "--resume"]) == 0, capsys.readouterr().err
+    assert [(trial.number, trial.architecture) for trial in TrialLog(trials).read()] == [
+        (trial["number"], trial["architecture"]) for trial in map(json.loads, done.splitlines())
+    ]
+    capsys.readouterr()
+    assert main([*search, "--resume"]) == 0
+    assert "the budget is spent" not in capsys.readouterr().err, "what was tried long ago is no longer begun with"
+    Path("run/starts.json").write_text("[]")
+    assert main([*search, "--resume"]) == 2
+    assert "run/starts.json: not with what a search began; take it away" in capsys.readouterr().err
 
 
 def test_what_a_network_does_not_read_may_be_fixed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,7 +274,7 @@ def test_a_pruned_one_is_told_with_its_curve() -> None:
         return 0.2
 
     class Prunes:
-        def begin(self) -> Any:
+        def begin(self, epochs: int | None) -> Any:
             return SimpleNamespace(stops=lambda score: score > 0.15, end=lambda status, score: None)
 
     space, strategy = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(evaluate)), tpe(seed=0, trials=3)

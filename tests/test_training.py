@@ -17,6 +17,7 @@ from torchvision.ops import StochasticDepth
 
 from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry
 from evaluators.batches import TrainingBatches
+from evaluators.checkpoints import write_checkpoint
 from evaluators.complexity import measure_complexity
 from evaluators.data import Dataset, Split
 from evaluators.devices import choose_device, choose_precision
@@ -123,6 +124,23 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path, content: bytes | None) -> 
         path.write_bytes(content)
     with pytest.raises(EvaluatorError, match="not a checkpoint of this training; remove it to start over"):
         next(train(make_network(), make_data().train, make_data(), epochs=2, recipe=Recipe(), checkpoint=path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits as Unix has them")
+def test_a_full_disk_is_told_as_such_and_the_checkpoint_stays(tmp_path: Path) -> None:
+    import resource
+
+    path = tmp_path / "retrain.ckpt"
+    write_checkpoint(path, {"weights": torch.zeros(10)})
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_checkpoint(path, {"weights": torch.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_divergence_ends_the_training_with_a_word() -> None:

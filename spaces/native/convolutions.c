@@ -59,8 +59,10 @@ void convolve(long threads, const shape *s, const tensor *x, const real *scale, 
     threads = fit(threads, images, work_of(s, &z));
     weights k = pack(s, &z, taps, matrix);
     double *all = calloc(threads * count, sizeof(double));
+    size_t each = whole_lines(ins * (z.plane + z.strip) + z.out_blocks * z.strip);
+    vec *memory = memory_for(threads, each);
     EACH_THREAD {
-        pass p = {.s = s, .z = &z, .in = own(ins * (z.plane + z.strip) + z.out_blocks * z.strip)};
+        pass p = {.s = s, .z = &z, .in = memory + t * each};
         p.mid = p.in + ins * z.plane, p.out = p.mid + ins * z.strip;
         memset(p.in, 0, ins * z.plane * sizeof(vec));
         EACH_IMAGE for (long e = 0; e < s->edges; e++) {
@@ -193,10 +195,12 @@ void convolve_back(long threads, const shape *s, const tensor *x, const real *sc
     vec *learnt = learns ? aligned_alloc(64, (threads * of_all * sizeof(vec) + 63) / 64 * 64) : NULL;
     if (learns) memset(learnt, 0, threads * of_all * sizeof(vec));
     double *all = calloc(threads * count, sizeof(double));
+    long d_plane = gathers ? z.plane : z.pixels;
+    size_t each = whole_lines(ins * (z.plane + d_plane + z.strip + area) + z.plane + area + z.out_blocks * z.strip);
+    vec *memory = memory_for(threads, each);
     EACH_THREAD {
-        pass p = {.s = s, .z = &z, .d_row = z.out_width, .d_plane = z.pixels};
-        if (gathers) p.d_row = z.row, p.d_plane = z.plane, p.d_first = z.inside;
-        p.in = own(ins * (z.plane + p.d_plane + z.strip + area) + z.plane + area + z.out_blocks * z.strip);
+        pass p = {.s = s, .z = &z, .in = memory + t * each, .d_row = z.out_width, .d_plane = d_plane};
+        if (gathers) p.d_row = z.row, p.d_first = z.inside;
         p.d = p.in + ins * z.plane, p.mid = p.d + ins * p.d_plane, p.sum = p.mid + ins * z.strip;
         p.back = p.sum + ins * area, p.gx = p.back + z.plane, p.out = p.gx + area;
         memset(p.in, 0, ins * (z.plane + p.d_plane) * sizeof(vec));

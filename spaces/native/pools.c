@@ -69,8 +69,10 @@ void pool_back(long threads, long images, long height, long width, long channels
               const tensor *state_gradient) {
     long h = (height + stride - 1) / stride, w = (width + stride - 1) / stride, row = width + 2, plane = row * (height + 2);
     threads = fit(threads, images, (double)images * h * w * channels * (9 + edges));
+    size_t each = whole_lines(plane);
+    vec *memory = memory_for(threads, each);
     EACH_THREAD {
-        vec *back = own(plane);
+        vec *back = memory + t * each;
         EACH_IMAGE for (long first = 0; first < channels; first += LANES) {
             long some = lanes(channels, first / LANES);
             vec tail[4];

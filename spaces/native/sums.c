@@ -55,3 +55,13 @@ void products(long threads, long images, long pixels, long edges, long channels,
     memcpy(sums, all, count * sizeof(double));
     free(all);
 }
+
+/* How many of `threads` threads really run: called once in a process of its own, as two OpenMP libraries in one may end it. */
+long count_threads(long threads) {
+    long count = 0;
+    EACH_THREAD {
+        _Pragma("omp atomic")
+        count++;
+    }
+    return count;
+}

@@ -115,16 +115,21 @@ INLINE vec rectified(vec v) { return where(~(v <= (vec){0}), v); } /* what is no
 
 /* ---- memory of a thread's own, and sums over threads ---- */
 
-static __thread vec *own_memory;
-static __thread size_t own_size;
+/* It belongs to the thread that calls a kernel: OpenMP ends and starts the others as their number changes, and what they owned would be lost. */
+static __thread vec *kept_memory;
+static __thread size_t kept_size;
 
-static inline vec *own(size_t vectors) {
-    if (vectors > own_size) {
-        free(own_memory);
-        own_memory = aligned_alloc(64, (vectors * sizeof(vec) + 63) / 64 * 64);
-        own_size = own_memory ? vectors : 0;
+/* Vectors that no two threads share a cache line of. */
+static inline size_t whole_lines(size_t vectors) { return (vectors + 1) / 2 * 2; }
+/* Room for `threads` times `each` vectors, until the next call; NULL is told by a crash, as there is no way back from here. */
+static inline vec *memory_for(long threads, size_t each) {
+    size_t vectors = threads * each;
+    if (vectors > kept_size) {
+        free(kept_memory);
+        kept_memory = aligned_alloc(64, (vectors * sizeof(vec) + 63) / 64 * 64);
+        kept_size = kept_memory ? vectors : 0;
     }
-    return own_memory;
+    return kept_memory;
 }
 /* As many threads as the work is worth, in multiply-adds. Half a million of them take some 10 us, as long as it takes to wake a thread; on a
  * machine that other work shares a thread that is waited for takes a thousand times as long. */
