@@ -150,7 +150,7 @@ class Experiment:
         from evaluators.devices import check_precision, choose_device, choose_precision
 
         settings, say, warn = self.settings, self.screen.say, self.screen.warn
-        self.device = choose_device(settings.device)
+        self.device = choose_device(settings.device, warn)
         precision = settings.precision
         offers_one = not self._is_supernet and hasattr(self.space_class, "only_precision")
         only = self.space_class.only_precision(self.device) if offers_one else None

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from evaluators._images import LabelledImages, Source, Split
 
-_FORMAT = "retiarius-images-1"
+_FORMAT = "retiarius-images-2"
 _SLOW = 10_000  # images; so many take more than a second to decode
 
 

@@ -131,8 +131,12 @@ def _decode(file: str) -> np.ndarray:
         with Image.open(file) as image:
             if image.mode not in _EIGHT_BIT_MODES:
                 raise DataError(f"image {file} has pixels of mode {image.mode}; 8 bits a channel are needed")
-            # Pillow warns when it has to drop a palette's transparency itself, so that goes in two steps.
-            pixels = image.convert("RGBA") if "transparency" in image.info else image
+            if "A" in image.getbands() or "transparency" in image.info:
+                # What lies under transparent pixels is often black, as a drawing on them is: on white it is seen.
+                pixels = Image.new("RGBA", image.size, "white")
+                pixels.alpha_composite(image.convert("RGBA"))
+            else:
+                pixels = image
             return np.asarray(pixels.convert("RGB"))
     except DataError:
         raise

@@ -123,16 +123,22 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, float, float], tupl
 def stratified_cut(labels: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw `size` indices with the classes in their proportions; return them and the others, each in rising order.
 
-    Shares are rounded by largest remainder: their sum is `size`, and none is a whole image away from its exact value.
+    Shares are rounded by largest remainder: their sum is `size`, and none is a whole image away from its exact value. Where that leaves
+    some of many classes of one size without any image, which ones is drawn.
     """
     counts = torch.bincount(labels)
     exact = counts.double() * size / len(labels)
     shares = exact.floor().long()
     missing = size - int(shares.sum())
     if missing:
-        # stable: among equal remainders the class of the lower number comes first, on every machine
-        remainders = (exact - shares).argsort(descending=True, stable=True)
-        shares[remainders[:missing]] += 1
+        remainders = exact - shares
+        least = remainders.sort(descending=True).values[missing - 1]
+        tied = (remainders == least).nonzero().flatten()
+        needed = missing - int((remainders > least).sum())
+        if needed < len(tied) and not bool(shares[tied].all()):  # else the first classes would have all the images
+            tied = tied[torch.randperm(len(tied), generator=generator)]
+        shares[remainders > least] += 1
+        shares[tied[:needed]] += 1
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     for label, share in enumerate(shares.tolist()):
         members = (labels == label).nonzero().flatten()

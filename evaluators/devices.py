@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
@@ -13,20 +13,34 @@ from torch import nn
 from evaluators import EvaluatorError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+_UNUSABLE = (RuntimeError, AssertionError, NotImplementedError)
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """The device called ``name``; ``auto`` is a GPU where torch finds one. Raises ``EvaluatorError`` where it cannot be used."""
+def choose_device(name: str = "auto", warn: Callable[[str], object] = str) -> torch.device:
+    """The device called ``name``; ``auto`` is a GPU where torch finds one and can use it, of which ``warn`` hears where it cannot.
+
+    Raises ``EvaluatorError`` where a device that was asked for by name cannot be used.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if torch.cuda.is_available():
+            try:
+                return _tried("cuda")
+            except _UNUSABLE as error:  # too old for this torch, full, or somebody's alone
+                warn(f"the GPU cannot be used, so the CPU computes: {str(error).strip().splitlines()[0]}")
+        return torch.device("cpu")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of names that torch has given up
-            device = torch.device(name)
-            torch.zeros(1, device=device).item()  # a meta tensor has no content
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        return _tried(name)
+    except _UNUSABLE as error:
         usable = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         raise EvaluatorError(f"device {name!r} cannot be used here; usable: auto, {usable}") from error
+
+
+def _tried(name: str) -> torch.device:
+    """The device called ``name``, on which a number was stored."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that torch has given up
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # a meta tensor has no content
     return device
 
 
@@ -46,8 +60,8 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name != "auto":
         return torch.float32 if name == "float32" else torch.bfloat16
     with torch.random.fork_rng():
-        block = _dense_block()
-    seconds = {precision: _seconds_of_a_step(block, device, precision) for precision in (torch.float32, torch.bfloat16)}
+        block, images = _dense_block(device)
+    seconds = {precision: _seconds_of_a_step(block, images, precision) for precision in (torch.float32, torch.bfloat16)}
     # float32 unless the gain is clear: a tie buys nothing for the lost digits.
     return torch.bfloat16 if seconds[torch.bfloat16] < 0.85 * seconds[torch.float32] else torch.float32
 
@@ -72,17 +86,18 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
 
 
-def _dense_block() -> nn.Module:
+def _dense_block(device: torch.device) -> tuple[nn.Module, torch.Tensor]:
+    """Convolutions and images [N, C, H, W] for them, on ``device``: as much work as keeps it busy, on a GPU beyond starting kernels."""
+    channels, side = (32, 16) if device.type == "cpu" else (128, 32)
     layers: list[nn.Module] = []
     for _ in range(2):
-        layers += [nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32)]
-    return nn.Sequential(*layers)
+        layers += [nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)]
+    images = torch.zeros(channels, channels, side, side, device=device)
+    return nn.Sequential(*layers).to(device).to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
 
 
-def _seconds_of_a_step(network: nn.Module, device: torch.device, precision: torch.dtype, repeats: int = 5) -> float:
-    network.to(device=device).to(memory_format=torch.channels_last)
-    images = torch.zeros(32, 32, 16, 16, device=device).to(memory_format=torch.channels_last)
-    times = []
+def _seconds_of_a_step(network: nn.Module, images: torch.Tensor, precision: torch.dtype, repeats: int = 5) -> float:
+    device, times = images.device, []
     for _ in range(repeats):
         _wait_for(device)
         start = time.perf_counter()

@@ -78,6 +78,8 @@ class Muon(Optimizer):
             if not self.state[weight]:
                 zeros = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
                 self.state[weight].update(step=torch.zeros((), device=weight.device), **zeros)
+            # One that was loaded lies on the CPU: torch moves it only where an optimizer's groups say that they are fused.
+            self.state[weight]["step"] = self.state[weight]["step"].to(weight.device)
         states = [self.state[weight] for weight in weights]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         averages, squares = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq"))

@@ -150,7 +150,8 @@ def make_supernet_evaluator(
     keep_freed_memory()
     whole = data.train_and_validation
     halves = stratified_cut(whole.labels, len(whole) // 2, torch.Generator().manual_seed(seed))
-    weights_half, architecture_half = (whole.take(half) for half in halves)
+    # Of an odd number of images one is left out: a half with a batch more would set the number of steps, and the schedule knows one.
+    weights_half, architecture_half = (whole.take(half[: len(whole) // 2]) for half in halves)
     batch_size = min(recipe.batch_size, len(weights_half), len(architecture_half))
     loaders = [
         BatchLoader(half, data, batch_size, recipe.cutout, seed + offset) for offset, half in ((1, weights_half), (2, architecture_half))

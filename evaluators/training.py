@@ -33,7 +33,7 @@ from evaluators.recipes import Recipe, make_recipe
 from evaluators.small_maps import speed_up_small_maps
 
 EVALUATION_BATCH = 500
-INITIALIZATION_IMAGES = 5_000
+INITIALIZATION_PIXELS = 5_000 * 32 * 32  # of images from which first weights are taken
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,8 @@ def _initialize_from(network: nn.Module, batches: TrainingBatches) -> None:
     """Let those modules that offer it (``initialize_from``) take their first weights from training images."""
     initializers: list[Any] = [module.initialize_from for module in network.modules() if hasattr(module, "initialize_from")]
     if initializers:
-        images = batches.first(INITIALIZATION_IMAGES)
+        height, width = batches.split.images.shape[2:]
+        images = batches.first(max(1, INITIALIZATION_PIXELS // (height * width)))
         for initialize_from in initializers:
             initialize_from(images)
 

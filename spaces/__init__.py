@@ -38,8 +38,8 @@ class SpaceError(ValueError):
 class SpaceEntry:
     """One line of ``SPACES``: where the space is, what it is for, and what a strategy finds in it.
 
-    ``offers`` holds ``"one_shot"`` where every choice is a ``LayerChoice`` or ``InputChoice`` that a supernet can hold at once, and
-    ``"hyperparameters"`` where the space brings its own. ``recipe`` names the training recipe that suits its networks.
+    ``offers`` holds ``"one_shot"`` where every choice is a ``LayerChoice`` or ``InputChoice`` and the space has ``input_edges()``, and
+    ``"hyperparameters"`` where it brings its own. ``recipe`` names the training recipe that suits its networks.
     """
 
     target: str

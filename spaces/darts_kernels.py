@@ -155,6 +155,9 @@ def _ones(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> T
 
 def batch_statistics(y: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance [K] over the batch and the pixels, in float32 at least."""
+    if y.device.type not in ("cpu", "cuda"):  # torch has no such function for Apple's GPUs
+        variance, mean = torch.var_mean(y.float(), (0, 2, 3), correction=0)
+        return mean, variance
     # Unused running statistics in float32 make the native function keep those of a half precision batch in float32.
     if y.dtype.itemsize > 2:
         mean, variance = torch.batch_norm_update_stats(y, None, None, 0.0)

@@ -3,7 +3,8 @@
 A strategy is an NNI ``Strategy``. A multi-trial one explores any space on any NNI ``ExecutionEngine``; a one-shot one trains a supernet.
 
 To add one: write one class or factory in one file, then one line in ``STRATEGIES``. It is called with ``seed`` and ``trials`` and returns
-the strategy. The contract tests run over the dict. Pruners, which end trials early for any multi-trial strategy, are in ``PRUNERS``.
+the strategy; a one-shot one takes more (``strategies.darts``). The contract tests run over the dict. Pruners, which end trials early for
+any multi-trial strategy of one objective, are in ``PRUNERS``.
 """
 
 from __future__ import annotations

@@ -42,6 +42,14 @@ def test_stratified_cut_keeps_the_proportions_to_within_one_image(seed: int) -> 
     assert (shares - counts * size / len(labels)).abs().max() < 1
 
 
+def test_stratified_cut_draws_which_of_many_small_classes_go_without() -> None:
+    labels = torch.repeat_interleave(torch.arange(100), 4)
+    first, again, other = (labels[stratified_cut(labels, 40, generator(seed))[0]] for seed in (0, 0, 1))
+    assert len(first.unique()) == 40, "one image of each"
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert first.max() > 60, "not those of the lowest numbers"
+
+
 def test_no_image_is_in_two_splits_and_none_is_lost(folder: Path) -> None:
     dataset = load(folder, validation_fraction=0.3)
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [14, 6, 6]

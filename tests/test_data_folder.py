@@ -74,6 +74,19 @@ def test_a_palette_with_transparency_is_read_without_a_warning(folder: Path) -> 
     assert len(load(folder).test) == 6
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_drawn_on_nothing_is_seen_on_white(folder: Path, mode: str) -> None:
+    """In black, as a sketch is, on pixels that are transparent and black."""
+    path = folder / "train/cat/000.png"
+    with Image.open(path) as old:
+        drawn = Image.new("RGBA", old.size, (0, 0, 0, 0))
+    drawn.putpixel((3, 4), (0, 0, 0, 255))
+    (drawn.quantize() if mode == "P" else drawn.convert(mode)).save(path)
+    images = load(folder).train_and_validation.images
+    (dark,) = (image for image in images if image[:, 0, 0].eq(255).all() and image[:, 4, 3].eq(0).all())
+    assert dark.eq(0).sum() == 3
+
+
 def test_what_is_no_image_by_its_name_is_passed_over(folder: Path) -> None:
     (folder / "train/cat/labels.txt").write_text("cat")
     (folder / "train/cat/.hidden.png").write_bytes(b"")

@@ -47,6 +47,11 @@ def test_a_cell_adds_up_its_edges() -> None:
     assert no_way.features[2](x).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("size", [(30, 30), (24, 30), (5, 4)])
+def test_images_of_any_size(size: tuple[int, int]) -> None:
+    assert build([*OPERATIONS, "none"], width=2, cells=1)(torch.zeros(2, 3, *size)).shape == (2, 10)
+
+
 def test_sizes_out_of_range() -> None:
     with pytest.raises(SpaceError, match="nasbench201: cells must be at least 1, not 0"):
         NasBench201Space(cells=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nni.nas.space import RawFormatModelSpace
 from test_training import make_data
 from torch import Tensor, nn
 
+from evaluators.data import Dataset, Split
 from evaluators.one_shot import make_supernet_evaluator
 from evaluators.recipes import make_recipe
 from spaces import SPACES, make_space
@@ -47,9 +49,11 @@ def seeded(space: type[ModelSpace], arguments: dict[str, Any]) -> ModelSpace:
         return make_space(space, arguments)
 
 
-def evaluator(folder: Path, epochs: int, seed: int = 0, precision: torch.dtype = torch.float32) -> Any:
-    recipe, device = make_recipe({"initial_lr": 0.05, "batch_size": 20, "grad_clip": 5.0}), torch.device("cpu")
-    settings = {"data": make_data(), "epochs": epochs, "recipe": recipe, "seed": seed, "device": device, "precision": precision}
+def evaluator(
+    folder: Path, epochs: int, seed: int = 0, precision: torch.dtype = torch.float32, data: Dataset | None = None, batch_size: int = 20
+) -> Any:
+    recipe, device = make_recipe({"initial_lr": 0.05, "batch_size": batch_size, "grad_clip": 5.0}), torch.device("cpu")
+    settings = {"data": data or make_data(), "epochs": epochs, "recipe": recipe, "seed": seed, "device": device, "precision": precision}
     return make_supernet_evaluator(**settings, checkpoints=folder)
 
 
@@ -163,6 +167,15 @@ def test_weights_and_architecture_never_share_an_image(tmp_path: Path) -> None:
     assert len(images[0]) == len(images[1]) == 60
     assert not images[0] & images[1]
     assert [half.labels.bincount().tolist() for half in halves] == [[20, 20, 20]] * 2
+
+
+def test_an_odd_number_of_images_makes_no_step_that_the_schedule_does_not_know(tmp_path: Path) -> None:
+    data = make_data()
+    odd = replace(data, train=Split(data.train.images[:-1], data.train.labels[:-1]))
+    assert len(odd.train_and_validation) == 119
+    lightning = evaluator(tmp_path, 1, data=odd, batch_size=59)
+    assert [len(loader) for loader in (lightning.train_dataloaders, lightning.val_dataloaders)] == [1, 1]
+    assert {len(loader.batches.split) for loader in (lightning.train_dataloaders, lightning.val_dataloaders)} == {59}
 
 
 @pytest.mark.parametrize("options", [{}, {"order": 2}, {"collapse_guard": "stop"}])

@@ -260,6 +260,21 @@ def test_unknown_recipes_evaluators_devices_and_precisions_name_the_known_ones()
     assert choose_device("cpu") == torch.device("cpu")
 
 
+def test_a_gpu_that_cannot_be_used_is_told_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def refuse(*sizes: int, device: torch.device) -> torch.Tensor:
+        assert device.type == "cuda"
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nCompile with more")
+
+    monkeypatch.setattr(torch, "zeros", refuse)
+    assert choose_device("auto", said.append) == torch.device("cpu")
+    assert said == ["the GPU cannot be used, so the CPU computes: CUDA error: no kernel image is available for execution on the device"]
+    with pytest.raises(EvaluatorError, match="device 'cuda' cannot be used here"):
+        choose_device("cuda")
+
+
 def test_a_line_falls_to_the_end() -> None:
     factor = learning_rate_factor(Recipe(initial_lr=1.0, ending_lr=0.2, warmup_epochs=1, schedule="linear"), epochs=5, steps=10)
     assert [factor(step) for step in (10, 20, 30, 50)] == pytest.approx([1.0, 0.8, 0.6, 0.2])
@@ -360,6 +375,25 @@ print(faults())
 """
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
     assert int(process.stdout) < 100, "20 tensors of 16 MiB, 4,096 pages each"
+
+
+def test_muon_counts_its_steps_where_the_weights_are() -> None:
+    """Torch leaves a count that was loaded on the CPU; here the weights are on a device without content."""
+
+    def step_of_muon(device: str, state: dict[str, Any] | None = None) -> Muon:
+        weight = nn.Parameter(torch.ones(3, device=device))
+        weight.grad = torch.ones(3, device=device)
+        group = {"params": [weight], "orthogonal": False}
+        optimizer = Muon([group], lr=0.1, momentum=0.9, nesterov=True, beta2=0.99, steps=3)
+        if state is not None:
+            optimizer.load_state_dict(state)
+            assert optimizer.state[weight]["step"].device.type == "cpu"
+        optimizer.step()
+        return optimizer
+
+    on_cpu = step_of_muon("cpu")
+    (state,) = step_of_muon("meta", on_cpu.state_dict()).state.values()
+    assert state["step"].device.type == "meta"
 
 
 def test_muons_other_weights_follow_adamw() -> None:

@@ -1,4 +1,5 @@
-"""A trial as one writes it for NNI: it knows nothing of retiarius, and `nnictl create --config config.yml` would run it too.
+"""A trial as one writes it for NNI: it knows nothing of retiarius. NNI's own `nnictl create` runs it, too, where setuptools is
+older than 81.
 
 python run_experiment.py --config examples/nni_trial/config.yml
 """
