@@ -45,6 +45,14 @@ ROWS: dict[str, Row] = {
         f"{CELLS} --epochs 30",
     ),
     "short NAS": Row("as NAS, with 12 epochs", DARTS, f"{CELLS} --epochs 12"),
+    "longer NAS": Row(
+        "two searches as that of NAS, of 6 epochs, with ten times the learning rate for the architecture parameters; the cells of the last"
+        " two epochs compared by one epoch in 20 cells; the best of those as that of NAS, 30 epochs",
+        "--space darts --strategy darts --epochs 6 --set alpha_lr=0.003",
+        f"{CELLS} --epochs 30",
+        searches=2,
+        choice=f"--space darts --strategy random --trials 4 --epochs 1 --workers 2 {FAST} --set num_cells=20 --start-with FOUND:2",
+    ),
     "random cells": Row(
         "three cells drawn at random from the space of NAS, each trained as that of short NAS",
         "--space darts --strategy random --trials 1 --epochs 1",
