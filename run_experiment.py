@@ -682,6 +682,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
             canonical=canonical,
             known=[TrialResult(**{**fields, "sample": canonical(fields["sample"])}) for fields in keeper.recorded(searched)],
             pruning=make_pruning(settings.pruner, epochs=reports, start_step=settings.start_step),
+            replays_at_once=bool(shared),
             on_result=keeper.note,
         ) as engine,
     ):

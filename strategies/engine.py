@@ -83,8 +83,9 @@ class RecordingEngine(ExecutionEngine):
         Maps a sample to the one that stands for all that mean the same; two samples with one canonical form are one trial.
     known
         Results of an earlier run, in the order of their ends, answered without running anything.
-    pruning
-        Told every score that a trial reports; it may end the trial there. Results in ``known`` are told to it as they are answered.
+    pruning, replays_at_once
+        Told every score that a trial reports; it may end the trial there. Results in ``known`` are told to it as they are answered, or all
+        at once: a strategy that learns of them in another way may never propose them again.
     reject
         Called with each canonical sample before it is tried: why it is not to be, or ``None``. A rejected sample costs no trial. When 200
         were rejected since the last trial, the budget ends.
@@ -102,6 +103,7 @@ class RecordingEngine(ExecutionEngine):
         canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict,
         known: Iterable[TrialResult] = (),
         pruning: Pruning | None = None,
+        replays_at_once: bool = False,
         reject: Callable[[Sample], Rejection | None] | None = None,
         on_result: Callable[[TrialResult], None] | None = None,
     ) -> None:
@@ -111,6 +113,10 @@ class RecordingEngine(ExecutionEngine):
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
         self._known = {sample_key(result.sample): result for result in known}
         self._number, self._taken = 0, {result.number for result in self._known.values()}
+        self._replays = pruning is not None and not replays_at_once
+        if pruning is not None and replays_at_once:
+            for result in self._known.values():
+                pruning.replay(result.curve, result.status, result.score, result.sample.get("epochs"))
         self._repeats = self._rejected_in_a_row = 0
         self._proposed: set[str] = set()
         self._rejections: dict[str, Rejection] = {}

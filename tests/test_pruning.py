@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import nni
@@ -16,6 +17,7 @@ from test_strategies import MULTI_TRIAL, TinySpace
 from torch import nn
 
 from strategies import PRUNERS, SearchFailed, StrategyError, pruner_entry, strategy_entry
+from strategies.concurrent_engine import ConcurrentEngine
 from strategies.engine import TrialResult
 from strategies.in_process_engine import InProcessEngine
 from strategies.outcome import describe_outcome
@@ -171,6 +173,22 @@ def test_the_last_epoch_is_not_judged() -> None:
         pruning.replay([0.5, 0.6, 0.9, 0.9][:epochs], "complete", 0.9)
         trial = pruning.begin()
         assert [trial.stops(value) for value in (0.6, 0.7, 0.1)] == [False, False, judged]
+
+
+@pytest.mark.parametrize("make_engine", [InProcessEngine, partial(ConcurrentEngine, lambda number, sample: pytest.fail("all is known"))])
+def test_what_is_known_can_be_told_at_once(make_engine: Any) -> None:
+    """Of a shared study, whose sampler never proposes its own trials again."""
+    before, _ = explore("random", "none", trials=5)
+    for at_once, counts in ((True, [5, 5]), (False, [0, 1])):
+        pruning = make_pruning("median", epochs=EPOCHS)
+        assert pruning is not None
+        with make_engine(known=before.results, pruning=pruning, replays_at_once=at_once) as engine:
+            seen = [len(pruning.study.trials)]
+            model = before.list_models()[0]
+            model.status = ModelStatus.Frozen
+            engine.submit_models(model)
+            engine.wait_models()
+        assert [*seen, len(pruning.study.trials)] == counts
 
 
 def test_the_last_epoch_of_a_short_trial_is_not_judged_either() -> None:
