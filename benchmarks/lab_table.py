@@ -176,7 +176,8 @@ def alphas_by_epoch(epochs: Path) -> list[dict[str, Any]]:
     history = []
     for epoch in EpochLog(epochs).read():
         said = {name: round(epoch[name], 4) for name in ("train_accuracy", "validation_accuracy", "entropy")}
-        alphas = {edge: {name: round(value, 3) for name, value in of_edge.items()} for edge, of_edge in epoch["alphas"].items()}
+        # One line an edge, its operations in their order.
+        alphas = {edge: " ".join(f"{name} {value:.3f}" for name, value in of_edge.items()) for edge, of_edge in epoch["alphas"].items()}
         history.append({"epoch": epoch["number"], **said, "alphas": alphas})
     return history
 

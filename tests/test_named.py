@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from nni.nas.space import model_context
 
+from records.best import check_architecture, load_best
 from run_experiment import main
-from spaces import SPACES
+from spaces import SPACES, make_space
 from spaces.backbones import BACKBONES
+from spaces.choices import legal_choices
 from spaces.genotypes import GENOTYPES
 from spaces.named import NAMES, named_architecture
 
@@ -36,3 +39,16 @@ def test_a_backbone_is_trained_without_a_search(
     assert result["architecture"]["width"] == 16 and result["hyperparameters"]["optimizer"] == "muon"
     assert result["test_accuracy"] > 0.9 and result["flip_averaging"] is True
     assert "test accuracy, image and mirror image averaged" in capsys.readouterr().out
+
+
+FOUND = [path for path in sorted((Path(__file__).parents[1] / "docs" / "found").glob("*.json")) if not path.stem.endswith("-alphas")]
+
+
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
+def test_what_the_labs_table_found_can_be_trained_by_anyone(path: Path) -> None:
+    best = load_best(path)
+    space = make_space(SPACES[best.space_name].load(), best.space_arguments)
+    check_architecture(best.architecture, legal_choices(space.simplify()))
+    with model_context(best.architecture):
+        network = make_space(SPACES[best.space_name].load(), best.space_arguments)
+    assert sum(parameter.numel() for parameter in network.parameters()) == best.parameters
