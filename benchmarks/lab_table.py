@@ -36,8 +36,6 @@ from records.lines import EpochLog
 BEGIN, END = "<!-- the lab's table: written by benchmarks/lab_table.py -->", "<!-- end of the lab's table -->"
 TABLE, FOUND = ROOT / "docs" / "lab_table.json", ROOT / "docs" / "found"
 SEARCH = "--preset lab --dataset cifar10"
-
-
 QUICK = {"as given": "resnet18 --recipe lab --epochs 1", "small": "convnet32 --set width=16 --epochs 1"}
 
 
@@ -69,8 +67,7 @@ def search(command: str, seed: int, found: Path, log: Path, data: list[str]) -> 
 
 def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
     """Search and train what ``row`` says; the row's figures."""
-    folder = runs / file_name(name)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = row_folder(name, runs)
     found, seconds = search_all(row, folder, data)
     return figures(row, train_all(row, found, folder, data), seconds)
 
@@ -80,10 +77,9 @@ def fill_and_keep(name: str, row: Row, runs: Path, data: list[str], machine: str
 
     A search that is there already, in docs/found/, is not done again; its row may come from another machine.
     """
-    folder, before = runs / file_name(name), rows_done().get(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    found, seconds = kept_files(name, row), [] if before is None else [before["search_seconds"]]
-    if row.search is not None and before is not None and is_of(before, row) and all(best.exists() for best in found):
+    folder, before, kept = row_folder(name, runs), rows_done().get(name, {}), kept_files(name, row)
+    if row.search is not None and is_of(before, row) and all(best.exists() for best in kept):
+        found, seconds = kept, [before["search_seconds"]]
         machine = machine if machine == before["machine"] else f"{machine}; the search: {before['machine']}"
     else:
         found, seconds = search_all(row, folder, data)
@@ -98,6 +94,13 @@ def note_row(name: str, row: dict[str, Any], machine: str) -> None:
     done = {**rows_done(), name: {**row, "machine": machine}}  # read anew: another process may have filled in another row meanwhile
     write_json_atomically(TABLE, done)
     write_section(ROOT / "docs" / "results.md", as_markdown(done), BEGIN, END)
+
+
+def row_folder(name: str, runs: Path) -> Path:
+    """Where the runs of a row lie."""
+    folder = runs / file_name(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def file_name(row_name: str) -> str:
@@ -210,16 +213,16 @@ def rows_done() -> dict[str, Any]:
     return json.loads(TABLE.read_text()) if TABLE.exists() else {}
 
 
-def is_of(result: dict[str, Any] | None, row: Row) -> bool:
-    """Whether ``result`` is of this row as it now reads."""
+def is_of(result: dict[str, Any], row: Row) -> bool:
+    """Whether ``result``, empty where there is none, is of this row as it now reads."""
     asked = {"search": row.search, "searches": row.searches, "choice": row.choice, "retrain": row.retrain}
-    return result is not None and asked.items() <= result.items()
+    return asked.items() <= result.items()
 
 
-def is_done(result: dict[str, Any] | None, row: Row) -> bool:
+def is_done(result: dict[str, Any], row: Row) -> bool:
     """Whether ``result`` is of this row as it now reads, with all its searches and seeds."""
     runs = row.seeds * (row.searches if row.choice is None else 1)
-    return is_of(result, row) and result is not None and len(result["test_accuracies"]) >= runs
+    return is_of(result, row) and len(result["test_accuracies"]) >= runs
 
 
 def main() -> None:
@@ -239,7 +242,7 @@ def main() -> None:
         print(json.dumps({name: {"test_accuracy": row["test_accuracies"][0], "seconds": row["seconds"]} for name, row in done.items()}))
         return
     for name in arguments.rows:
-        if not is_done(rows_done().get(name), ROWS[name]):
+        if not is_done(rows_done().get(name, {}), ROWS[name]):
             print(f"{name}: {ROWS[name].note}", flush=True)
             fill_and_keep(name, ROWS[name], arguments.runs.absolute(), [*SEARCH.split(), *data], arguments.machine)
     done = rows_done()

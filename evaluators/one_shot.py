@@ -120,14 +120,12 @@ def finished_epochs(checkpoints: Path) -> int:
     Raises ``EvaluatorError`` where the file is broken.
     """
     path = checkpoints / CHECKPOINT
-    return 0 if not path.exists() else int(_read_search(path)["epoch"]) + 1
-
-
-def _read_search(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return 0
     content = read_checkpoint(path)
     if "pytorch-lightning_version" not in content:
         raise broken(path)
-    return content
+    return int(content["epoch"]) + 1
 
 
 def make_supernet_evaluator(
@@ -156,9 +154,8 @@ def make_supernet_evaluator(
     loaders = [
         BatchLoader(half, data, batch_size, recipe.cutout, seed + offset) for offset, half in ((1, weights_half), (2, architecture_half))
     ]
+    finished_epochs(checkpoints)  # a broken file is told before the training
     path = checkpoints / CHECKPOINT
-    if path.exists():
-        _read_search(path)
     callbacks: list[pl.Callback] = [EpochCheckpoint(path, [loader.generator for loader in loaders])]
     if time_budget is not None:
         callbacks.append(StopAfter(time_budget))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -77,7 +76,7 @@ class EpochLog:
         """The epochs that were noted, in order; none where there is no file."""
         if not self._path.exists():
             return []
-        return [json.loads(line) for line in self._path.read_bytes().splitlines() if _is_document(line)]
+        return [document for line in self._path.read_bytes().splitlines() if (document := _document(line)) is not None]
 
     def note(self, epoch: Mapping[str, Any]) -> bool:
         """Add one, unless it was noted before an interruption, after which an epoch may be told again; whether it was added.
@@ -104,8 +103,14 @@ class EpochLog:
         append_line(self._path, (to_json(dict(epoch)) + "\n").encode(), is_whole=_is_document)
 
 
-def _is_document(line: bytes) -> bool:
+def _document(line: bytes) -> dict[str, Any] | None:
+    """The object that ``line`` holds, ``None`` where it is cut off or holds none."""
     try:
-        return isinstance(parse_json(line.decode("utf-8")), dict)
+        document = parse_json(line.decode("utf-8"))
     except (RecordError, UnicodeDecodeError):
-        return False
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _is_document(line: bytes) -> bool:
+    return _document(line) is not None

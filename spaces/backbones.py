@@ -41,7 +41,7 @@ def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10, **siz
         raise SpaceError(f"unknown stem {stem!r}; it is one of {', '.join(STEMS)}")
     check_num_classes(num_classes)
     backbone = BACKBONES[name]
-    network = LIBRARIES[backbone.library](name, num_classes, **size)
+    network = PACKAGES[backbone.package](name, num_classes, **size)
     if stem == "small":
         backbone.use_small_stem(network)
     return network
@@ -74,7 +74,7 @@ def _build_own(name: str, num_classes: int, **size: int) -> nn.Module:
     return ConvNet32(num_classes=num_classes, **size)
 
 
-LIBRARIES: dict[str, Callable[..., nn.Module]] = {"torchvision": _build_torchvision, "timm": _build_timm, "retiarius": _build_own}
+PACKAGES: dict[str, Callable[..., nn.Module]] = {"torchvision": _build_torchvision, "timm": _build_timm, "retiarius": _build_own}
 
 
 def _full_resolution(module: nn.Module) -> None:
@@ -164,7 +164,7 @@ def made_for_small_images(network: nn.Module) -> None:
 class Backbone:
     """Where a backbone comes from, and how its stem is made small (in place, on the fresh network)."""
 
-    library: Literal["torchvision", "timm", "retiarius"]
+    package: Literal["torchvision", "timm", "retiarius"]
     use_small_stem: Callable[[nn.Module], None]
 
 

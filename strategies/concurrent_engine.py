@@ -106,8 +106,8 @@ class ConcurrentEngine(RecordingEngine):
     def _begin(self, model: ExecutableModelSpace, key: str, sample: dict[str, Any]) -> None:
         self.idle_worker_available()  # a strategy may submit several models at once
         known = self._known.get(key)
-        is_told = self._pruning is not None and (known is None or self._replays)
-        judged = self._pruning.begin(sample.get("epochs")) if self._pruning is not None and is_told else None
+        was_told = known is not None and self._replays_at_once
+        judged = self._pruning.begin(sample.get("epochs")) if self._pruning is not None and not was_told else None
         if known is not None:
             self._rejected_in_a_row = 0
         number = self._next_number() if known is None else known.number

@@ -113,7 +113,7 @@ class RecordingEngine(ExecutionEngine):
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
         self._known = {sample_key(result.sample): result for result in known}
         self._number, self._taken = 0, {result.number for result in self._known.values()}
-        self._replays = pruning is not None and not replays_at_once
+        self._replays_at_once = replays_at_once
         if pruning is not None and replays_at_once:
             for result in self._known.values():
                 pruning.replay(result.curve, result.status, result.score, result.sample.get("epochs"))

@@ -74,7 +74,7 @@ class InProcessEngine(RecordingEngine):
             result = self._known[key]
             if is_new:
                 self._rejected_in_a_row = 0
-                if self._pruning is not None and self._replays:
+                if self._pruning is not None and not self._replays_at_once:
                     self._pruning.replay(result.curve, result.status, result.score, sample.get("epochs"))
             self._answer(model, result)
             return

@@ -1,13 +1,18 @@
-"""Muon's orthogonal steps: the iteration against timm's, and small weights together against each by itself."""
+"""Muon: its orthogonal steps against timm's, small weights together against each by itself, and the weights that follow AdamW."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from test_training import make_network
 from torch import nn
 
 from evaluators import muon
 from evaluators.muon import Muon, orthogonalize
+from evaluators.optimizers import make_optimizer
+from evaluators.recipes import make_recipe
 
 
 @pytest.mark.parametrize("shape", [(8, 72), (72, 8), (16, 16), (4, 1000)])
@@ -38,3 +43,55 @@ def test_weights_of_one_shape_are_orthogonalised_together_as_each_by_itself(monk
         results.append(weights)
     for together, apart in zip(*results, strict=True):
         torch.testing.assert_close(together, apart)
+
+
+def test_muon_moves_dense_convolutions_by_orthogonal_steps_of_one_size() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 6, 3))
+    optimizer = make_optimizer(network, make_recipe({"optimizer": "muon", "initial_lr": 0.02, "momentum": 0.5, "weight_decay": 0.0}))
+    weights = network[0].weight
+    assert weights.norm().item() == pytest.approx(8**0.5), "of the size that it keeps"
+    before, biased = weights.detach().clone(), network[3].weight.detach().clone()
+    network(torch.randn(4, 3, 9, 9, generator=torch.Generator().manual_seed(0))).square().mean().backward()
+    optimizer.step()
+    assert weights.norm().item() == pytest.approx(8**0.5)
+    step = (network[3].weight - biased).detach().flatten(1)  # no norm follows: the size is free
+    sizes = torch.linalg.svdvals(step) / 0.02
+    assert sizes.min() > 0.3 and sizes.max() < 1.5, "orthogonal, as far as three Newton-Schulz steps go"
+    assert (before - weights).norm() > 0.01
+    assert "momentum_buffer" not in optimizer.state[network[2].weight], "a depthwise convolution has nothing to orthogonalise"
+
+
+def test_muon_counts_its_steps_where_the_weights_are() -> None:
+    """Torch leaves a count that was loaded on the CPU; here the weights are on a device without content."""
+
+    def step_of_muon(device: str, state: dict[str, Any] | None = None) -> Muon:
+        weight = nn.Parameter(torch.ones(3, device=device))
+        weight.grad = torch.ones(3, device=device)
+        group = {"params": [weight], "orthogonal": False}
+        optimizer = Muon([group], lr=0.1, momentum=0.9, nesterov=True, beta2=0.99, steps=3)
+        if state is not None:
+            optimizer.load_state_dict(state)
+            assert optimizer.state[weight]["step"].device.type == "cpu"
+        optimizer.step()
+        return optimizer
+
+    on_cpu = step_of_muon("cpu")
+    (state,) = step_of_muon("meta", on_cpu.state_dict()).state.values()
+    assert state["step"].device.type == "meta"
+
+
+def test_muons_other_weights_follow_adamw() -> None:
+    networks = [make_network(), make_network()]
+    for network in networks:
+        network[0].bias = None  # type: ignore[index]  # its gradient is 0 but for rounding, of which Adam makes whole steps
+    ours = Muon([{"params": list(networks[0].parameters())}], lr=0.01, momentum=0.8, nesterov=True, beta2=0.95, steps=3)
+    theirs = torch.optim.AdamW(networks[1].parameters(), lr=0.01, betas=(0.8, 0.95), weight_decay=0.0)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        images = torch.randn(4, 3, 8, 8, generator=generator)
+        for network, optimizer in zip(networks, (ours, theirs), strict=True):
+            optimizer.zero_grad()
+            network(images).square().sum().backward()
+            optimizer.step()
+    for a, b in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        torch.testing.assert_close(a, b)

@@ -88,8 +88,8 @@ def test_the_choices_and_the_labs_ten_models_plus_timms() -> None:
     assert all(type(choice) is Categorical for choice in choices.values())
     assert choices["backbone"].values == list(BACKBONES)
     assert choices["stem"].values == ["own", "small"]
-    assert [name for name, entry in BACKBONES.items() if entry.library == "torchvision"] == LAB_MODELS
-    assert sum(entry.library == "timm" for entry in BACKBONES.values()) >= 8
+    assert [name for name, entry in BACKBONES.items() if entry.package == "torchvision"] == LAB_MODELS
+    assert sum(entry.package == "timm" for entry in BACKBONES.values()) >= 8
 
 
 def test_the_default_is_what_nni_takes_as_default() -> None:
