@@ -83,6 +83,8 @@ def check_record(folder: Path, before: list[Trial]) -> list[Trial]:
     samples = {str(trial.architecture) for trial in trials}
     assert len(samples) == len(trials), "a configuration was tried twice"
     check_best(folder)
+    if len(trials) > 1:
+        assert load_best(folder / "best.json").score["value"] >= max(trial.score or 0.0 for trial in trials[:-1]), "a better one is lost"
     return trials
 
 

@@ -70,6 +70,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         (["--space", "darts", "--strategy", "tpe", "--set", "normal/inputs_3=[0]"], ["normal/inputs_3", "[0]", "a list of 2"]),
         (["--space", "darts", "--strategy", "tpe", "--set", "normal/inputs_3=0"], ["normal/inputs_3", "where a list belongs"]),
         (["--space", "darts", "--strategy", "darts", "--set", "normal/edge_0_2=skip_connect"], ["none can be fixed", "normal/edge_0_2"]),
+        ([*TPE, "--order", "2"], ["tpe trains no supernet", "leave out --order"]),
         (["--space", "darts", "--strategy", "darts", "--set", "crop_padding=2"], ["paper's images", "leave out --set crop_padding"]),
         (["--space", "zoo", "--strategy", "tpe", "--dataset", "nowhere"], ["nowhere"]),
         ([*TPE, "--dataset", "nowhere"], ["nowhere", "does not exist"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -16,16 +17,27 @@ from torch.nn import functional
 
 from spaces import SpaceError
 from spaces import cell_kernels as kernels
-from spaces.compiled import SOURCES, STORED, VARIABLE, kernels_for, kernels_note, only_precision, why_not, without_compiled_kernels
+from spaces.compiled import (
+    COMPILERS,
+    SOURCES,
+    STORED,
+    VARIABLE,
+    kernels_for,
+    kernels_note,
+    only_precision,
+    why_not,
+    without_compiled_kernels,
+)
 
 ROOT = Path(__file__).parents[1]
 HERE = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
+COMPILER = next((name for name in [os.environ.get("CC", ""), *COMPILERS] if name and shutil.which(name.split()[0])), "none")
 ASK = "import torch; from spaces.compiled import kernels_for, why_not; print(kernels_for(torch.float32) is not None, why_not())"
 
 
 def ask(umask: int = -1, **variables: str) -> str:
     """What a new process says of its kernels."""
-    run: dict[str, Any] = {"cwd": ROOT, "env": {**os.environ, **variables}, "umask": umask, "timeout": 200, "check": True}
+    run: dict[str, Any] = {"cwd": ROOT, "env": {**os.environ, VARIABLE: "", **variables}, "umask": umask, "timeout": 200, "check": True}
     return subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, **run).stdout.strip()
 
 
@@ -42,7 +54,7 @@ def program(path: Path, text: str) -> str:
 @pytest.mark.parametrize("umask", [0o022, 0o002])  # the second is usual where every user has a group
 def test_they_are_compiled_once_and_kept(umask: int, tmp_path: Path) -> None:
     count = tmp_path / "count"
-    compiler = program(tmp_path / "compiler", f'case "$*" in *-shared*-o*) echo x >> {count};; esac\nexec cc "$@"')
+    compiler = program(tmp_path / "compiler", f'case "$*" in *-shared*-o*) echo x >> {count};; esac\nexec {COMPILER} "$@"')
     for _ in range(2):
         assert ask(umask, PYTHONPYCACHEPREFIX=str(tmp_path / "cache"), CC=compiler) == "True None"
     assert count.read_text() == "x\n"

@@ -162,6 +162,7 @@ def test_where_the_fast_pass_is_not_taken() -> None:
     assert not darts.runs_fast(DartsSpace(width=4, num_cells=3).train(), images), "the supernet's norms have no parameters"
 
 
+@HERE
 def test_the_fast_pass_is_in_float32_under_autocast() -> None:
     network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)
     images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from typing import Any
 
 import nni
@@ -105,11 +107,13 @@ def test_only_frozen_models_are_taken() -> None:
 
 
 def test_overhead_of_a_trial_is_under_50_ms() -> None:
-    engine = InProcessEngine()
+    engine, seconds = InProcessEngine(), []
     for n in (1, 2, 3):
         for first in "abc":
-            engine.submit_models(frozen(lambda model, n: 1.0, n=n, first=first))
-    assert sorted(result.seconds for result in engine.results)[4] < 0.05
+            model, start = frozen(lambda model, n: 1.0, n=n, first=first), time.process_time()  # others may use the machine
+            engine.submit_models(model)
+            seconds.append(time.process_time() - start)
+    assert statistics.median(seconds) < 0.05
 
 
 def test_keys_do_not_depend_on_the_order_of_labels() -> None:

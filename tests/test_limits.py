@@ -6,6 +6,7 @@ import json
 import logging
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from nni.mutable import Categorical, Numerical
@@ -194,7 +195,7 @@ def test_every_space_is_measured_without_data_and_without_random_numbers(name: s
     space_class = SPACES[name].load()
     arguments = preset_arguments(space_class, "quick", "search")
     sample: dict[str, Any] = {}
-    make_space(space_class, arguments).random(memo=sample)
+    make_space(space_class, arguments).random(memo=sample, random_state=np.random.RandomState(0))
     before = torch.get_rng_state()
     with model_context(sample):
         network = build_without_data(lambda: make_space(space_class, arguments))

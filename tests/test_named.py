@@ -34,7 +34,7 @@ def test_a_backbone_is_trained_without_a_search(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     command = ["--retrain", "convnet32", "--set", "width=16", "--dataset", "digits", "--epochs", "6", "--out", "run"]
-    assert main([*command, "--device", "cpu", "--set", "batch_size=64"]) == 0
+    assert main([*command, "--device", "cpu", "--precision", "float32", "--set", "batch_size=64"]) == 0
     result = json.loads(Path("run/retrained.json").read_text())
     assert result["architecture"]["width"] == 16 and result["hyperparameters"]["optimizer"] == "muon"
     assert result["test_accuracy"] > 0.9 and result["flip_averaging"] is True

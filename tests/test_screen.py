@@ -276,7 +276,7 @@ def test_a_terminal_gets_a_bar_with_the_best_and_the_time() -> None:
     assert "\x1b[?25l" in text and text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor comes back"
     plain = CONTROL.sub("", text)
     assert "━" in plain
-    assert re.search(r"━ search  4/4 trials  best 90\.00%  0\.\d s so far  loss 1\.25", plain)
+    assert re.search(r"━ search  4/4 trials  best 90\.00%  [\d.]+ s so far  loss 1\.25", plain)
     assert "\x1b[1;33mWARNING: CIFAR-10 is not here → using digits" in text
     assert "WARNING: trial 3 failed\r\n" in plain and "a library prints\r\n" in plain, "whole lines, above the bar"
     assert COMMAND in plain

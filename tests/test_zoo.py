@@ -101,9 +101,9 @@ def test_the_default_is_what_nni_takes_as_default() -> None:
 
 def test_building_the_space_is_cheap() -> None:
     process = psutil.Process()
-    before, start = process.memory_info().rss, time.perf_counter()
+    before, start = process.memory_info().rss, time.process_time()
     space = ZooSpace()
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert process.memory_info().rss - before < 200 * 2**20
     assert parameters(space) == 0
 
