@@ -157,6 +157,9 @@ class Experiment:
         check_precision(precision)
         if only is not None:
             precision = str(only).removeprefix("torch.")
+            before = self.stored.get("precision", precision)
+            if before != precision:
+                raise SpaceError(f"this run began in {before}, without compiled kernels: RETIARIUS_KERNELS=torch goes on with it")
         elif precision == "auto" and "precision" in self.stored:
             precision = self.stored["precision"]  # a measurement may come out otherwise the second time
         elif precision == "auto" and self._is_supernet and self.device.type == "cpu":
@@ -432,7 +435,7 @@ def check_search_flags(settings: Settings, table: Any) -> None:
     """Refuse flags that do not fit the strategy, the evaluator or one another."""
     check_flags(
         settings.strategy or "",
-        evaluator=settings.evaluator,
+        evaluator=settings.evaluator if settings.evaluator != Settings.evaluator else "",
         looks_up=table is not None,
         objectives=settings.objectives or (),
         measures_latency=LATENCY in (settings.objectives or ()),
@@ -494,6 +497,8 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
     architecture = searched_architecture(settings, space_class, mutables, pinned, chosen)
     searched = searched_hyperparameters(settings, space_class, chosen, table)
+    if table is None and (unknown := [label for label in searched if label not in (*recipe, "epochs")]):
+        raise SpaceError(f"{settings.space}: no training has a hyperparameter {unknown[0]!r}; known: {', '.join(recipe)}")
     plan = SearchPlan(arguments, recipe, architecture, searched, chosen, epochs, trials, table)
     return replace(plan, starts={} if strategy.one_shot else starting_points(settings, screen, plan, choices))
 
@@ -507,8 +512,12 @@ def searched_architecture(
     narrowed = preset_choices(space_class, settings.preset) if chosen is None else chosen.narrowed
     kept: dict[str, Any] = {}
     if strategy_entry(settings.strategy or "").fixes_architecture or chosen is not None:
-        default = space_class.default_architecture() or {}
-        kept = {label: value for label, value in default.items() if chosen is None or label not in narrowed}
+        default = space_class.default_architecture()
+        kept = {label: value for label, value in (default or {}).items() if chosen is None or label not in narrowed}
+        left_open = [label for label in mutables if label not in pinned and (chosen is None or label not in narrowed)]
+        if default is None and left_open:
+            labels = f"{left_open[0]} and {len(left_open) - 1} more" if len(left_open) > 1 else left_open[0]
+            raise SpaceError(f"{settings.space} has no default for what is not searched: --set a choice for {labels}")
     return restrict(mutables, {**kept, **pinned}, narrowed)
 
 
@@ -528,7 +537,7 @@ def starting_points(settings: Settings, screen: Screen, plan: SearchPlan, choice
         stored = stored_starts(settings.out / STARTS, settings.start_with)
         if stored is not None:
             return stored
-    from spaces.choices import canonical_within, first_sample, legal_choices, takes, with_fixed, without_repeats
+    from spaces.choices import canonical_within, first_sample, is_fixed, legal_choices, takes, with_fixed, without_repeats
     from spaces.named import NAMES
 
     space_class = space_entry(settings.space or "").load()
@@ -560,7 +569,11 @@ def starting_points(settings: Settings, screen: Screen, plan: SearchPlan, choice
     default = space_class.default_architecture()
     if default is not None and plan.chosen is None:
         # No such search ends worse than what its person began with.
-        points["the default configuration"] = first_sample(plan.architecture, default, searched, recipe)
+        undecided = {label: mutable for label, mutable in plan.architecture.items() if not is_fixed(mutable)}
+        if outside := [f"{label} {default[label]}" for label, mutable in undecided.items() if not takes(mutable, default[label])]:
+            screen.warn(f"the search begins without the default configuration: not among what is searched: {', '.join(outside)}")
+        else:
+            points["the default configuration"] = first_sample(plan.architecture, default, searched, recipe)
     for name, best in load_starts(settings.start_with, NAMES, load, fit, meaning):
         told = {label: value for label, value in best.hyperparameters.items() if label in searched}
         if outside := [f"{label} {value}" for label, value in told.items() if not takes(searched[label], value)]:
@@ -688,6 +701,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     ):
         follow_epochs(engine, keeper)
         for name, sample in plan.starts.items():
+            engine.idle_worker_available()  # waits for one; the budget may be spent then
             if not engine.budget_available() and engine.result_of(sample) is None:
                 experiment.screen.warn(f"the search begins without {name}: the budget is spent")
                 continue
@@ -934,6 +948,10 @@ def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
     for label, value in settings.pins.items():
         if label not in can_be_set and best.architecture.get(label) != value:
             raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(can_be_set)}")
+    read = entry.load().canonical(best.architecture)
+    for label in settings.pins:
+        if label in read and read[label] != best.architecture[label]:
+            raise RecordError(f"--set {label}: {settings.retrain} has nothing that this would change: leave it out")
     try:
         make_recipe(best.hyperparameters)  # what is wrong in the file, before what is set beside it
     except EvaluatorError as error:

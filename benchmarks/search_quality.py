@@ -16,6 +16,7 @@ The full run keeps every finished search in ``--runs`` and, begun again, goes on
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import statistics
@@ -23,7 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,10 @@ BEGIN, END = "<!-- search quality: begin -->", "<!-- search quality: end -->"
 
 @dataclass(frozen=True)
 class Run:
-    """One search: ``path`` has (simulated seconds, validation accuracy, test accuracy) of each new best, accuracies in percent."""
+    """One search: ``path`` has (simulated seconds, validation accuracy, test accuracy) of each new best, accuracies in percent.
+
+    ``code`` is of the strategies that searched: see ``digest_of_strategies``.
+    """
 
     dataset: str
     strategy: str
@@ -69,10 +73,18 @@ class Run:
     trials: int
     overhead_ms: float
     path: list[tuple[float, float, float]]
+    code: str = ""
 
     def test_at(self, seconds: float) -> float:
         """Test accuracy, in percent, of the best cell by validation after so many simulated seconds; 0 before the first trial."""
         return ([0.0] + [test for clock, _, test in self.path if clock <= seconds])[-1]
+
+
+@cache
+def digest_of_strategies() -> str:
+    """Changes with every change of a file of theirs: what was searched before it is searched anew."""
+    files = sorted((ROOT / "strategies").glob("*.py"))
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def make_strategy(name: str, seed: int, trials: int) -> Any:
@@ -100,7 +112,7 @@ def search(table: Table, name: str, seed: int, budget: float) -> Run:
     start = time.process_time()
     strategy(space, engine)
     overhead = 1000 * (time.process_time() - start) / len(engine.results)
-    return Run(table.name, name, seed, len(engine.results), overhead, path)
+    return Run(table.name, name, seed, len(engine.results), overhead, path, digest_of_strategies())
 
 
 def summarise(runs: Sequence[Run], budget: float) -> dict[str, Any]:
@@ -130,7 +142,7 @@ def run_quick(table: Table, seeds: int) -> dict[str, Any]:
 
 
 def read_runs(path: Path) -> list[Run]:
-    """The searches that are finished; a last line that was cut off is passed over and run again."""
+    """The searches that are finished, by the strategies as they are now; a last line that was cut off is passed over and run again."""
     runs = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
@@ -138,12 +150,12 @@ def read_runs(path: Path) -> list[Run]:
         except ValueError:
             continue
         runs.append(Run(**{**fields, "path": [tuple(point) for point in fields["path"]]}))
-    return runs
+    return [run for run in runs if run.code == digest_of_strategies()]
 
 
 def run_all(tables: Mapping[str, Table], path: Path, seeds: Callable[[str], int], names: Sequence[str]) -> list[Run]:
     """The searches of the strategies ``names``, the finished ones from ``path``, where the others are added as they end."""
-    runs = read_runs(path)
+    runs = [run for run in read_runs(path) if run.seed < seeds(run.strategy)]
     done = {(run.dataset, run.strategy, run.seed) for run in runs}
     path.parent.mkdir(parents=True, exist_ok=True)
     for dataset, table in tables.items():

@@ -5,9 +5,9 @@
 
 A step is what a search does with a pair of batches: an architecture step (Adam) and a step of the weights (SGD with momentum, gradients
 clipped). NNI's is that of its ``DartsLightningModule``, which differentiates everything in both halves; ours differentiates in each half
-what that half changes. All three see the same batches and take turns, step by step, so that whatever else the machine does hits all
-alike. The first step of each is reported apart and not counted. The loss difference is relative, fused against unfused, before the first
-step, with the same weights and architecture parameters.
+what that half changes. All three see the same batches, NNI's laid out as its own loop does, and take turns, step by step, so that
+whatever else the machine does hits all alike. The first step of each is reported apart and not counted. The loss difference is relative,
+fused against unfused, before the first step, with the same weights and architecture parameters.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -51,6 +51,7 @@ class Search:
 
     def __init__(self, name: str, width: int, cells: int, precision: torch.dtype, device: torch.device) -> None:
         self.precision, self.device, self.apart = precision, device, name != "nni"
+        self.layout = torch.channels_last if self.apart else torch.contiguous_format  # NNI's own loop knows no other
         with torch.random.fork_rng():
             torch.manual_seed(0)
             space: ModelSpace
@@ -62,8 +63,7 @@ class Search:
             self.weights = list(space.parameters())
             torch.manual_seed(1)
             self.supernet: nn.Module = strategy.mutate_model(space).to(device)
-        if self.apart:
-            self.supernet.to(memory_format=torch.channels_last)
+        self.supernet.to(memory_format=self.layout)
         known = {id(weight) for weight in self.weights}
         self.alphas = [parameter for parameter in self.supernet.parameters() if id(parameter) not in known]
         self.weight_optimizer = torch.optim.SGD(self.weights, lr=0.025, momentum=0.9, weight_decay=3e-4)
@@ -97,12 +97,12 @@ class Search:
                     parameter.requires_grad_(wanted)
 
 
-def make_batches(batch: int, device: torch.device) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def make_batches(batch: int, device: torch.device, layout: torch.memory_format) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Two batches of noise: the arithmetic does not depend on what is in the images."""
     generator = torch.Generator().manual_seed(0)
     pairs = []
     for _ in range(2):
-        images = torch.randn(batch, 3, SIDE, SIDE, generator=generator).to(device, memory_format=torch.channels_last)
+        images = torch.randn(batch, 3, SIDE, SIDE, generator=generator).to(device, memory_format=layout)
         pairs.append((images, torch.randint(CLASSES, (batch,), generator=generator).to(device)))
     return pairs[0], pairs[1]
 
@@ -112,8 +112,8 @@ def race(
 ) -> dict[str, list[float]]:
     """Seconds of each step of each contender, the first step first; at least two rounds, and as many as asked for fit into ``seconds``."""
     start = time.monotonic()
-    batches = make_batches(batch, device)
     searches = {name: Search(name, width, cells, precision, device) for name in names}
+    batches = {name: make_batches(batch, device, search.layout) for name, search in searches.items()}
     times: dict[str, list[float]] = {name: [] for name in names}
     longest = 0.0
     for count in range(rounds + 1):
@@ -121,16 +121,16 @@ def race(
         if count >= 2 and begun - start + longest > seconds:
             break
         for name, search in searches.items():
-            times[name].append(search.step(*batches))
+            times[name].append(search.step(*batches[name]))
         longest = time.monotonic() - begun
     return times
 
 
 def loss_difference(width: int, cells: int, batch: int, precision: torch.dtype, device: torch.device) -> float:
     """|fused - unfused| / unfused at the same weights and architecture parameters."""
-    train, _ = make_batches(batch, device)
+    searches = [Search(name, width, cells, precision, device) for name in ("ours", "unfused")]
     with torch.no_grad():
-        fused, unfused = (Search(name, width, cells, precision, device).loss(*train).item() for name in ("ours", "unfused"))
+        fused, unfused = (search.loss(*make_batches(batch, device, search.layout)[0]).item() for search in searches)
     return abs(fused - unfused) / unfused
 
 
@@ -145,7 +145,7 @@ def report_memory(name: str, arguments: argparse.Namespace) -> None:
     """What ``peak_memory`` runs: the last word of the output is the number."""
     device = torch.device(arguments.device)
     search = Search(name, arguments.width, arguments.cells, PRECISIONS[arguments.precision], device)
-    batches = make_batches(arguments.batch, device)
+    batches = make_batches(arguments.batch, device, search.layout)
     before = mebibytes("VmRSS")
     for _ in range(2):
         search.step(*batches)

@@ -59,7 +59,8 @@ class Table:
     """
 
     def __init__(self, name: str, num_classes: int | None, pattern: str, rows: Mapping[str, Row], origin: Mapping[str, Any]) -> None:
-        self.name, self.num_classes, self._pattern, self.rows, self._origin = name, num_classes, pattern, rows, dict(origin)
+        self.name, self.num_classes, self.rows, self._origin = name, num_classes, rows, dict(origin)
+        self._pattern = [(text, label) for text, label, _, _ in string.Formatter().parse(pattern)]
         self.labels = _labels_of(pattern)
         self.fidelities = sorted(next(iter(rows.values())).fidelities)
 
@@ -88,7 +89,8 @@ class Table:
 
     def find(self, sample: Mapping[str, Any]) -> Row:
         """The row of ``sample``; labels that the table does not know are passed over. Raises ``EvaluatorError`` where there is none."""
-        row = self.rows.get(self._pattern.format_map({label: _text(sample[label]) for label in self.labels}))
+        # Not by format_map, which would take "block.1" for an attribute.
+        row = self.rows.get("".join(text + (_text(sample[label]) if label else "") for text, label in self._pattern))
         if row is None:
             choices = ", ".join(f"{label}={_text(sample[label])}" for label in self.labels)
             raise EvaluatorError(f"the table of {self.name} has no row for {choices}")
@@ -144,7 +146,7 @@ def load_table(path: Path, columns: Path | None = None, dataset: str = "auto") -
         header = next(lines, [])
     except csv.Error as error:
         raise EvaluatorError(f"{path}, line 1: not CSV: {error}") from None
-    meaning = _read_columns(columns) if columns is not None else _find_columns(header)
+    meaning = _read_columns(columns) if columns is not None else _find_columns(path, header)
     try:
         datasets = dict(meaning["datasets"])
         name = next(iter(datasets)) if dataset == "auto" else dataset
@@ -260,12 +262,14 @@ def _read_columns(path: Path) -> dict[str, Any]:
     return document
 
 
-def _find_columns(header: Sequence[str]) -> dict[str, Any]:
+def _find_columns(path: Path, header: Sequence[str]) -> dict[str, Any]:
     """The known description that fits; else that of a table whose columns are called by label, score, seconds and fact."""
-    for path in sorted(KNOWN_COLUMNS.glob("*.json")):
-        known = _read_columns(path)
+    for description in sorted(KNOWN_COLUMNS.glob("*.json")):
+        known = _read_columns(description)
         if known["key"] in header:
             return known
+    if "" in header:
+        raise EvaluatorError(f"{path}: column {header.index('') + 1} has no name; by pandas it is written with to_csv(index=False)")
     fidelities, others = {}, []
     for name in header:
         kind, _, epochs = name.partition("_")

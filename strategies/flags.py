@@ -24,10 +24,11 @@ def check_flags(
 ) -> None:
     """Raise ``StrategyError``, one line, where ``strategy`` can do nothing with what else was asked for.
 
-    ``looks_up`` says whether ``evaluator`` answers from a table; ``objectives``, ``pruner`` and ``workers`` are what was given, an empty
-    sequence, ``none`` and 1 where nothing was; ``measures_latency`` says whether the latency is among the objectives, ``shares_study``
-    whether a storage was named; ``trial_flags``, ``one_shot_flags`` and ``training_flags`` are those that were given of the flags that
-    steer trials and a supernet, and that say how to train; ``searches_file`` says whether a search space of NNI's was given.
+    ``evaluator`` is empty where none was asked for beside the usual one; ``looks_up`` says whether it answers from a table;
+    ``objectives``, ``pruner`` and ``workers`` are what was given, an empty sequence, ``none`` and 1 where nothing was;
+    ``measures_latency`` says whether the latency is among the objectives, ``shares_study`` whether a storage was named; ``trial_flags``,
+    ``one_shot_flags`` and ``training_flags`` are those that were given of the flags that steer trials and a supernet, and that say how to
+    train; ``searches_file`` says whether a search space of NNI's was given.
     """
     entry = strategy_entry(strategy)
     if searches_file and (entry.one_shot or looks_up):
@@ -36,8 +37,8 @@ def check_flags(
         raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
     if looks_up and training_flags:
         raise StrategyError(f"nothing is trained where a table answers: leave out {', '.join(training_flags)}")
-    if looks_up and entry.one_shot:
-        raise StrategyError(f"{strategy} trains a supernet, which no table can answer: leave out --evaluator {evaluator}")
+    if evaluator and entry.one_shot:
+        raise StrategyError(f"{strategy} trains a supernet, in a way of its own: leave out --evaluator {evaluator}")
     if objectives and not entry.several_objectives:
         fitting = ", ".join(name for name, other in STRATEGIES.items() if other.several_objectives)
         raise StrategyError(f"{strategy} has one objective, the accuracy: leave out --objectives, or take {fitting}")

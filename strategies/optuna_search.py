@@ -125,16 +125,20 @@ class OptunaStrategy(Strategy):
                 continue
             sample = self._decode(trial.params) if trial.params.keys() >= self._distributions.keys() else None
             result = engine.result_of(sample) if sample is not None else None
-            if not trial.state.is_finished():
+            state = trial.state
+            if not state.is_finished():
                 if sample is not None and result is None:
                     self._again.append(trial.params)
                 values = None if result is None or result.score is None else self._values_of(result)
-                self._study.tell(trial.number, values, state=TrialState.FAIL if values is None else TrialState.COMPLETE)
-            if result is not None:
+                state = TrialState.FAIL if values is None else TrialState.COMPLETE
+                self._study.tell(trial.number, values, state=state)
+            if result is not None and state != TrialState.FAIL:
                 self._told.add(sample_key(result.sample))
         for result in engine.results:
             if result.score is not None:
                 self._learn(result.sample, self._values_of(result))
+            elif result.status == "pruned":
+                self._learn(result.sample, None, result.curve)
 
     @property
     def _distributions(self) -> dict[str, BaseDistribution]:

@@ -16,6 +16,8 @@ from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedInput
 from torch import Tensor, nn
 
+from strategies import StrategyError
+
 
 class SummedInput(InputChoice, BaseSuperNetModule):
     """An ``InputChoice`` whose candidates are mixed edges: their sum. Which of them stay is read off the edges' own parameters."""
@@ -32,6 +34,8 @@ class SummedInput(InputChoice, BaseSuperNetModule):
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> SummedInput | None:
         if type(module) is InputChoice and module.label in mutate_kwargs["input_edges"]:
+            if module.reduction != "sum":
+                raise StrategyError(f"{module.label}: the supernet adds up the edges of a node: reduction='sum', not {module.reduction!r}")
             return cls(module.n_candidates, n_chosen=module.n_chosen, reduction=module.reduction, label=module.label)
         return None
 
@@ -83,6 +87,13 @@ class MixedForm(BaseSuperNetModule):
 
 class ScaledMixedInput(DifferentiableMixedInput):
     """NNI's mixed input for spaces that do not say which edges lead to it, at the size of the ``n_chosen`` inputs that are kept."""
+
+    @classmethod
+    def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> ScaledMixedInput | None:
+        mixed = super().mutate(module, name, memo, mutate_kwargs)
+        if mixed is not None:
+            mixed.reduction = module.reduction  # NNI forgets it
+        return mixed
 
     def _reduction(self, items: list[Any], weights: Tensor) -> Any:
         return super()._reduction(items, weights * (self.n_chosen if self.reduction == "sum" else 1))

@@ -68,6 +68,13 @@ def pixel_sum(sample: Mapping[str, Any], report: Report, note: Note, *, data: An
     return total
 
 
+def sleep_and_score(network: Any, *, report: Callable[[float], Any], **others: Any) -> float:
+    """An evaluator that takes three seconds."""
+    time.sleep(3)
+    report(0.5)
+    return 0.5
+
+
 if __name__ == "__main__":  # started by a test that ends it in some rude way
     pool = WorkerPool(2, endless)
     trials = [pool.start(number, {}) for number in range(2)]

@@ -12,9 +12,14 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import torch
+from nni.mutable import Categorical
 
+from evaluators import EVALUATORS, EvaluatorEntry
 from run_experiment import main
+from spaces.compiled import VARIABLE, kernels_for, why_not
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
+from spaces.zoo import ZooSpace
 
 SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
 TPE = ["--space", "zoo", "--strategy", "tpe", "--storage", "sqlite:///study.db"]
@@ -94,6 +99,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         (["--space", "darts", "--strategy", "darts", "--set", "none=1"], ["none: 1", "one of False, True"]),
         (["--space", "darts", "--strategy", "darts", "--set", "cells=4"], ["unknown label 'cells'", "num_cells"]),
         (["--retrain", "resnet19"], ["resnet19", "resnet18"]),
+        (["--retrain", "resnet18", "--set", "width=16"], ["--set width: resnet18 has nothing that this would change"]),
         (["--model", "resnet18", "--epochs", "30"], ["--retrain resnet18", "--strategy hpo --model resnet18"]),
         (["--report", "runs/none"], ["runs/none", "no run to report"]),
         (["--retrain", "resnet18", "--set", "stem=tiny"], ["stem", "tiny", "'own', 'small'"]),
@@ -294,3 +300,27 @@ def test_data_folders(capsys: pytest.CaptureFixture[str], layout: str, words: st
     if layout == "no test":
         (folder / "train" / "cat").mkdir(parents=True)
     assert words in fails(capsys, "--space", "zoo", "--strategy", "tpe", "--dataset", "./images")
+
+
+def test_a_file_that_leaves_choices_open_which_have_no_default(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("lr.json").write_text('{"initial_lr": {"_type": "loguniform", "_value": [0.001, 0.1]}}')
+    said = fails(capsys, "--space", "darts", "--strategy", "tpe", *SMALL, "--search-space", "lr.json")
+    assert said == "darts has no default for what is not searched: --set a choice for normal/edge_0_2 and 35 more"
+
+
+def test_a_hyperparameter_that_no_training_has(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ZooSpace, "hyperparameters", lambda: {"dropout": Categorical([0.1, 0.2], label="dropout")})
+    assert "zoo: no training has a hyperparameter 'dropout'; known: initial_lr, " in fails(capsys, *ZOO)
+
+
+@pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
+def test_a_run_that_began_without_kernels_is_not_gone_on_with_by_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("test_scalars:score_by_rate", "none"))
+    search = ["--space", "darts", "--strategy", "random", "--dataset", "digits", "--device", "cpu", "--precision", "bfloat16"]
+    with monkeypatch.context() as without:
+        without.setenv(VARIABLE, "torch")
+        assert main([*search, "--trials", "1", "--out", "run"]) == 0
+    said = fails(capsys, *search, "--trials", "1", "--out", "run", "--resume")
+    assert said == "this run began in bfloat16, without compiled kernels: RETIARIUS_KERNELS=torch goes on with it"

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from evaluators.data import Dataset, Split
 from evaluators.one_shot import SupernetTraining, make_supernet_evaluator
 from evaluators.recipes import make_recipe
-from spaces import SPACES, make_space
+from spaces import SPACES, make_space, preset_arguments
 from spaces.darts import DartsSpace
-from strategies import STRATEGIES
+from strategies import STRATEGIES, StrategyError
 from strategies.darts import DartsStrategy
 from strategies.supernet_modules import SummedInput
 from strategies.supernet_search import SearchEpoch, choose_edges
@@ -32,10 +32,10 @@ SMALL = {"width": 2, "num_cells": 3, "num_nodes": 2, "num_classes": 3}
 class PlainSpace(ModelSpace):
     """A space that knows nothing of cells: one layer choice, and two of three inputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, reduction: str = "sum") -> None:
         super().__init__()
         self.layer = LayerChoice({"wide": nn.Conv2d(3, 4, 3, padding=1), "narrow": nn.Conv2d(3, 4, 1)}, label="layer")
-        self.inputs = InputChoice(3, n_chosen=2, label="inputs")
+        self.inputs = InputChoice(3, n_chosen=2, reduction=reduction, label="inputs")
         self.classifier = nn.Linear(4, 3)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -69,12 +69,13 @@ def search(
 @pytest.mark.parametrize("name", ONE_SHOT)
 @pytest.mark.parametrize("space", [name for name, entry in SPACES.items() if "one_shot" in entry.offers])
 def test_every_one_shot_pair_finds_a_legal_architecture_and_repeats_itself(space: str, name: str, tmp_path: Path) -> None:
-    found = []
+    found, space_class = [], SPACES[space].load()
+    arguments = {**preset_arguments(space_class, "quick", "search"), "num_classes": 3}
     for seed in (0, 0, 1):
         folder = tmp_path / str(len(found))
         folder.mkdir()
-        found.append(search(seeded(SPACES[space].load(), SMALL), folder, name=name, seed=seed)[0].result())
-    assert make_space(SPACES[space].load(), SMALL).check_contains(found[0].sample) is None
+        found.append(search(seeded(space_class, arguments), folder, name=name, seed=seed)[0].result())
+    assert make_space(space_class, arguments).check_contains(found[0].sample) is None
     assert 0 <= found[0].validation_accuracy <= 1
     assert found[0] == found[1]
     assert found[0].probabilities != found[2].probabilities
@@ -173,6 +174,15 @@ def test_a_space_without_cells_keeps_as_many_inputs_as_it_asks_for(tmp_path: Pat
         mixed._arch_alpha.zero_()
     x = torch.ones(1)
     assert mixed([x, 2 * x, 3 * x]).item() == pytest.approx(4.0)
+
+
+def test_inputs_of_which_the_mean_is_taken() -> None:
+    mixed = DartsStrategy().mutate_model(PlainSpace("mean")).inputs
+    assert mixed([torch.ones(1)] * 3).item() == pytest.approx(1.0), "as much as the mean of the two that are kept"
+    cells = DartsSpace(**SMALL)
+    cells.cells[0].nodes[0].inputs.reduction = "mean"
+    with pytest.raises(StrategyError, match="normal/inputs_2: the supernet adds up the edges of a node: reduction='sum', not 'mean'"):
+        DartsStrategy(supernet="stock").mutate_model(cells)
 
 
 def test_weights_and_architecture_never_share_an_image(tmp_path: Path) -> None:

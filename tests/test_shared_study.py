@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +137,9 @@ def test_another_space_or_other_objectives_of_the_same_name_are_refused(opened: 
 
 def test_a_study_is_named_by_what_its_members_have_in_common() -> None:
     identity = {"seed": 0, "trials": 5, "epochs": 3, "--storage": "sqlite:///a.db", "--workers": 2}
-    assert name_study("zoo", "tpe", identity) == name_study("zoo", "tpe", {"seed": 1, "epochs": 3})
+    assert name_study("zoo", "tpe", identity) == name_study("zoo", "tpe", {"seed": 0, "epochs": 3})
     assert name_study("zoo", "tpe", identity) != name_study("zoo", "tpe", {**identity, "epochs": 4})
+    assert name_study("zoo", "tpe", identity) != name_study("zoo", "tpe", {**identity, "seed": 1}), "it has other validation images"
 
 
 def test_a_run_keeps_its_mark(tmp_path: Path) -> None:
@@ -277,3 +279,18 @@ def test_two_processes_share_a_postgresql_whose_password_nobody_reads(table: Pat
     assert main([*SEARCH, "--storage", server.url, "--out", "no"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "cannot be used" in line and "onnection refused" in line and PASSWORD not in line
+
+
+def test_a_pruned_trial_that_the_study_has_not_heard_of_is_told_with_its_curve(opened: Any) -> None:
+    first = SharedStudy(opened("sqlite:///study.db"), "s", "1" * 32)
+    results = explore("tpe", first, trials=3)
+    heard = optuna.load_study(study_name="s", storage=first.storage).trials[1]
+    known = [replace(result, status="pruned", score=None, curve=[0.1, 0.2]) if result.number == 1 else result for result in results]
+    shared = SharedStudy(opened("sqlite:///new.db"), "s", "1" * 32)
+    study = optuna.create_study(study_name="s", storage=shared.storage, direction="maximize")
+    shared.begin(study, heard.params, heard.distributions)  # killed between the end of the trial and the telling
+    for _ in range(2):
+        explore("tpe", shared, trials=4, known=known)
+        told = study.get_trials(states=[TrialState.PRUNED])
+        assert [(trial.params, trial.intermediate_values) for trial in told] == [(heard.params, {1: 0.1, 2: 0.2})]
+        assert not study.get_trials(states=[TrialState.RUNNING])

@@ -19,10 +19,12 @@ from optuna.trial import TrialState
 from test_concurrent_engine import SPACE, Trials
 from test_strategies import TinySpace
 
+from evaluators import EVALUATORS, EvaluatorEntry
 from records.trials import Trial, TrialLog
 from run_experiment import main
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
 from spaces.trial_program import TrialProgram
+from spaces.zoo import ZooSpace
 from strategies import STRATEGIES
 from strategies.concurrent_engine import ConcurrentEngine
 from strategies.in_process_engine import InProcessEngine
@@ -273,7 +275,8 @@ def begun_by_hand(strategy: Any) -> InProcessEngine:
 def test_optunas_samplers_are_told_of_them(make: Any) -> None:
     strategy = make(seed=0, trials=16)
     begun_by_hand(strategy)
-    assert len(strategy.study.get_trials(states=[TrialState.COMPLETE])) == 9
+    told = strategy.study.get_trials(states=[TrialState.COMPLETE])
+    assert len({str(trial.params) for trial in told}) == 9, "what it asks for again, when nothing is left, is answered again"
 
 
 def test_bo_learns_from_them() -> None:
@@ -304,3 +307,28 @@ def test_a_pruned_one_is_told_with_its_curve() -> None:
     strategy(space, engine)
     first = strategy.study.trials[0]
     assert (first.state, first.intermediate_values) == (TrialState.PRUNED, {1: 0.1, 2: 0.2})
+
+
+def test_a_default_that_is_not_searched_is_left_out_with_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("test_scalars:score_by_rate", "none"))
+    monkeypatch.setitem(ZooSpace.NARROWED, "quick", {"backbone": ["squeezenet1_1", "tinynet_e"]})
+    assert main(["--space", "zoo", "--strategy", "random", "--trials", "1", "--dataset", "digits", "--out", "run"]) == 0
+    said = "the search begins without the default configuration: not among what is searched: backbone resnet18"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_one_that_would_have_to_wait_beyond_the_budget_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("pool_functions:sleep_and_score", "none"))
+    search = ["--space", "zoo", "--strategy", "random", "--trials", "9", "--dataset", "digits", "--precision", "float32"]
+    # Two begin at once, the default configuration among them; the third has to wait for one of them.
+    starts = ["--start-with", "squeezenet1_1", "tinynet_e", "--workers", "2", "--time-budget", "2"]
+    assert main([*search, *starts, "--device", "cpu", "--out", "run"]) == 0
+    assert "the search begins without tinynet_e: the budget is spent" in capsys.readouterr().err
+    assert len(TrialLog(Path("run/trials.jsonl")).read()) == 2

@@ -47,6 +47,7 @@ def make_network(dropout: float = 0.0) -> nn.Module:
 
 
 SETTINGS: dict[str, Any] = {"initial_lr": 0.1, "batch_size": 16}
+HERE: dict[str, Any] = {"device": torch.device("cpu"), "precision": torch.float32}
 
 
 @pytest.mark.parametrize("name", [name for name, entry in EVALUATORS.items() if not entry.looks_up])
@@ -54,7 +55,7 @@ def test_every_evaluator_learns_reports_each_epoch_and_repeats_itself(name: str)
     evaluate = evaluator_entry(name).load()
     networks, curves = [make_network() for _ in range(3)], [[], [], []]  # type: ignore[var-annotated]
     for network, curve, seed in zip(networks, curves, (0, 0, 1), strict=True):
-        score = evaluate(network, data=make_data(), epochs=15, seed=seed, report=curve.append, **SETTINGS)
+        score = evaluate(network, data=make_data(), epochs=15, seed=seed, report=curve.append, **HERE, **SETTINGS)
         assert score == curve[-1] > 0.9
         assert len(curve) == 15
     assert curves[0] == curves[1]
