@@ -45,7 +45,7 @@ from records.scalars import Scalars
 from records.screen import Screen
 from records.settings import Settings, parse_settings, repeat_data_flags
 from records.starts import load_starts, save_starts, stored_starts
-from records.study_note import note_study
+from records.study_note import note_study, stored_study
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
 from spaces import SPACES, SpaceError, build_network, make_space, preset_choices, settable_arguments, sized_arguments, space_entry
@@ -158,7 +158,8 @@ class Experiment:
         if only is not None:
             precision = str(only).removeprefix("torch.")
             before = self.stored.get("precision", precision)
-            if before != precision:
+            told = (self.stored.get("strategy"), (self.stored.get("space") or {}).get("name"))
+            if before != precision and told == (settings.strategy, self.space_name):
                 raise SpaceError(f"this run began in {before}, without compiled kernels: RETIARIUS_KERNELS=torch goes on with it")
         elif precision == "auto" and "precision" in self.stored:
             precision = self.stored["precision"]  # a measurement may come out otherwise the second time
@@ -365,8 +366,10 @@ def join_study(storage: Any, folder: RunFolder, settings: Settings) -> dict[str,
         return {}
     from strategies.shared_study import SharedStudy, name_study
 
-    name = settings.study or name_study(settings.space or "command", settings.strategy or "", folder.identity)
-    return {"shared": SharedStudy(storage, name, note_study(folder.path / "study.json", settings.storage or "", name))}
+    note = folder.path / "study.json"
+    # A run that is gone on with stays in its study, whatever a newer version would call that.
+    name = settings.study or stored_study(note) or name_study(settings.space or "command", settings.strategy or "", folder.identity)
+    return {"shared": SharedStudy(storage, name, note_study(note, settings.storage or "", name))}
 
 
 # --- search --------------------------------------------------------------------------------------------------------------------------
@@ -497,7 +500,7 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
     architecture = searched_architecture(settings, space_class, mutables, pinned, chosen)
     searched = searched_hyperparameters(settings, space_class, chosen, table)
-    if table is None and (unknown := [label for label in searched if label not in (*recipe, "epochs")]):
+    if settings.evaluator == Settings.evaluator and (unknown := [label for label in searched if label not in (*recipe, "epochs")]):
         raise SpaceError(f"{settings.space}: no training has a hyperparameter {unknown[0]!r}; known: {', '.join(recipe)}")
     plan = SearchPlan(arguments, recipe, architecture, searched, chosen, epochs, trials, table)
     return replace(plan, starts={} if strategy.one_shot else starting_points(settings, screen, plan, choices))
@@ -507,14 +510,15 @@ def searched_architecture(
     settings: Settings, space_class: Any, mutables: Mapping[str, Any], pinned: Mapping[str, Any], chosen: Any
 ) -> dict[str, Any]:
     """The mutables of the architecture, cut down to what is searched by preset or file (``chosen``), ``pinned`` and strategy."""
-    from spaces.choices import restrict
+    from spaces.choices import is_fixed, restrict
 
     narrowed = preset_choices(space_class, settings.preset) if chosen is None else chosen.narrowed
     kept: dict[str, Any] = {}
     if strategy_entry(settings.strategy or "").fixes_architecture or chosen is not None:
         default = space_class.default_architecture()
         kept = {label: value for label, value in (default or {}).items() if chosen is None or label not in narrowed}
-        left_open = [label for label in mutables if label not in pinned and (chosen is None or label not in narrowed)]
+        undecided = [label for label, mutable in mutables.items() if not is_fixed(mutable)]
+        left_open = [label for label in undecided if label not in pinned and (chosen is None or label not in narrowed)]
         if default is None and left_open:
             labels = f"{left_open[0]} and {len(left_open) - 1} more" if len(left_open) > 1 else left_open[0]
             raise SpaceError(f"{settings.space} has no default for what is not searched: --set a choice for {labels}")

@@ -239,7 +239,7 @@ def main() -> None:
     clock = time.thread_time if arguments.threads == 1 else time.perf_counter
     keep_freed_memory()
     size = (arguments.width, arguments.cells, PRECISIONS[arguments.precision], torch.device("cpu"))
-    batches = make_batches(arguments.batch, size[-1])
+    batches = make_batches(arguments.batch, size[-1], torch.channels_last)
     search = Search("ours", *size)
     search.step(*batches)
     start = clock()

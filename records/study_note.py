@@ -13,6 +13,13 @@ from records.passwords import hide_passwords
 FORMAT, VERSION = "retiarius-study", 1
 
 
+def stored_study(path: Path) -> str | None:
+    """The study in which the run of this file takes part; ``None`` where there is no such file, or none that says it."""
+    document = read_json(path) if path.exists() else None
+    study = document.get("study") if isinstance(document, dict) else None
+    return study if isinstance(study, str) else None
+
+
 def note_study(path: Path, storage: str, study: str) -> str:
     """Write the file where there is none, and return the run's own mark in the study: 32 hexadecimal digits, the same when it is resumed.
 

@@ -32,7 +32,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from strategies import SearchFailed, StrategyError
 
 FORMS = "sqlite:///FILE, postgresql://HOST/DATABASE or journal:///FILE"
-# In which members of one study may differ; not in the seed, by which the validation images are cut.
+# In which the members of a study that is named by their settings may differ; not in the seed, by which validation images are cut.
 OWN_BUSINESS = ("trials", "precision", "--workers", "--storage", "--study", "--start-with", "concurrency", "code_dir")
 MEMBER, SPACE = "retiarius:member", "retiarius:space"  # user attributes: of a trial, whose it is; of a study, what is searched
 SECONDS_TO_CONNECT, SECONDS_TO_WAIT = 10, 60  # for a server; for another process that writes an SQLite file

@@ -305,12 +305,24 @@ def test_data_folders(capsys: pytest.CaptureFixture[str], layout: str, words: st
 def test_a_file_that_leaves_choices_open_which_have_no_default(capsys: pytest.CaptureFixture[str]) -> None:
     Path("lr.json").write_text('{"initial_lr": {"_type": "loguniform", "_value": [0.001, 0.1]}}')
     said = fails(capsys, "--space", "darts", "--strategy", "tpe", *SMALL, "--search-space", "lr.json")
-    assert said == "darts has no default for what is not searched: --set a choice for normal/edge_0_2 and 35 more"
+    assert said == "darts has no default for what is not searched: --set a choice for normal/edge_0_2 and 33 more"
 
 
 def test_a_hyperparameter_that_no_training_has(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ZooSpace, "hyperparameters", lambda: {"dropout": Categorical([0.1, 0.2], label="dropout")})
     assert "zoo: no training has a hyperparameter 'dropout'; known: initial_lr, " in fails(capsys, *ZOO)
+
+
+def test_hpo_of_a_space_without_a_default(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ZooSpace, "default_architecture", lambda: None)
+    said = fails(capsys, "--space", "zoo", "--strategy", "hpo", *SMALL)
+    assert said.startswith("zoo has no default for what is not searched: --set a choice for ")
+
+
+def test_another_evaluator_for_a_supernet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EVALUATORS, "mine", EvaluatorEntry("test_scalars:score_by_rate", "none"))
+    said = fails(capsys, "--space", "darts", "--strategy", "darts", *SMALL, "--evaluator", "mine")
+    assert "in a way of its own: leave out --evaluator mine" in said
 
 
 @pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
@@ -322,5 +334,7 @@ def test_a_run_that_began_without_kernels_is_not_gone_on_with_by_them(
     with monkeypatch.context() as without:
         without.setenv(VARIABLE, "torch")
         assert main([*search, "--trials", "1", "--out", "run"]) == 0
+    other = [word.replace("random", "tpe") for word in search]
+    assert "strategy was 'random'" in fails(capsys, *other, "--trials", "1", "--out", "run", "--resume")
     said = fails(capsys, *search, "--trials", "1", "--out", "run", "--resume")
     assert said == "this run began in bfloat16, without compiled kernels: RETIARIUS_KERNELS=torch goes on with it"

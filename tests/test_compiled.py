@@ -31,7 +31,14 @@ from spaces.compiled import (
 
 ROOT = Path(__file__).parents[1]
 HERE = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
-COMPILER = next((name for name in [os.environ.get("CC", ""), *COMPILERS] if name and shutil.which(name.split()[0])), "none")
+
+
+def compiles(name: str) -> bool:
+    command = [*name.split(), "-fopenmp", "-shared", "-fPIC", "-x", "c", os.devnull, "-o", os.devnull]
+    return bool(name.split() and shutil.which(command[0])) and subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+COMPILER = next(filter(compiles, [os.environ.get("CC", ""), *COMPILERS]), "none")
 ASK = "import torch; from spaces.compiled import kernels_for, why_not; print(kernels_for(torch.float32) is not None, why_not())"
 
 

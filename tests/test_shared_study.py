@@ -25,7 +25,7 @@ from postgresql import PASSWORD, postgresql
 from test_strategies import TinySpace
 
 from records.passwords import hide_passwords
-from records.study_note import note_study
+from records.study_note import note_study, stored_study
 from records.trials import Trial, TrialLog
 from run_experiment import main
 from strategies import STRATEGIES, StrategyError
@@ -146,6 +146,7 @@ def test_a_run_keeps_its_mark(tmp_path: Path) -> None:
     path = tmp_path / "study.json"
     member = note_study(path, f"postgresql://me:{PASSWORD}@host/db", "s")
     assert note_study(path, "other", "s") == member
+    assert (stored_study(path), stored_study(tmp_path / "none.json")) == ("s", None)
     assert PASSWORD not in path.read_text()
 
 

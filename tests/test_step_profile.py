@@ -59,7 +59,7 @@ def test_a_compiled_kernel() -> None:
 
 
 def test_a_pool_of_one_state_is_normalised_once() -> None:
-    (images, _), _ = make_batches(2, torch.device("cpu"))
+    (images, _), _ = make_batches(2, torch.device("cpu"), torch.channels_last)
     search = Search("unfused", 4, 3, torch.float32, torch.device("cpu"))
     pools = [module for module in search.supernet.modules() if isinstance(module, torch.nn.MaxPool2d | torch.nn.AvgPool2d)]
     norms = [module for module in search.supernet.modules() if isinstance(module, torch.nn.BatchNorm2d)]
