@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import tempfile
 import warnings
 from pathlib import Path
+
+
+def keep_home_clean() -> None:
+    """Let matplotlib have its cache elsewhere: it would begin one in the home folder as it is imported."""
+    os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"matplotlib-{os.getuid()}"))
 
 
 def quiet_libraries() -> None:
@@ -17,8 +21,7 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message="CUDA reports that you have")  # several GPUs, whose generators are all kept
     for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
         logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.ERROR)
-    # Lightning's metrics import matplotlib, which would begin a cache in the home folder.
-    os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"matplotlib-{getpass.getuser()}"))
+    keep_home_clean()  # Lightning's metrics import matplotlib
     import nni.runtime.log
 
     nni.runtime.log.silence_stdout()

@@ -16,6 +16,7 @@ class Metric:
         final: what the last value of a trial is called, where its curve is beside it.
         sign: -1 where lower results are better, so that a score is a result turned round; else 1.
         percent: whether it is a fraction, which is shown as percent.
+        step: what there is one value of in a curve.
     """
 
     name: str = "validation accuracy"
@@ -23,6 +24,7 @@ class Metric:
     final: str = "score"
     sign: int = 1
     percent: bool = True
+    step: str = "epoch"
 
     def format(self, result: float | None) -> str:
         """A result as people read it."""

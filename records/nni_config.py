@@ -254,6 +254,9 @@ def _read_algorithms(top: _Section, config: NniConfig) -> None:
         _check_mode(arguments, config)
         config.assessor_arguments = arguments.take_rest()
         assessor.finish(config.notes)
+    if tuner is not None and config.optimize_mode is None:
+        text = "the tuner's classArgs have no optimize_mode: results are maximised (some of NNI's tuners would minimise)"
+        config.notes.append(Note(text, "optimize_mode"))
 
 
 def _read_tuner(tuner: _Section, config: NniConfig) -> None:
@@ -265,9 +268,6 @@ def _read_tuner(tuner: _Section, config: NniConfig) -> None:
     if not is_same:
         config.notes.append(Note(f"tuner {name} is not here; the nearest, --strategy {config.strategy}, takes its place", "strategy"))
     _check_mode(arguments, config)
-    if config.optimize_mode is None:
-        text = "the tuner's classArgs have no optimize_mode: results are maximised (some of NNI's tuners would minimise)"
-        config.notes.append(Note(text, "optimize_mode"))
     config.seed = arguments.take_whole("seed", "random_seed", least=0, most=LARGEST_SEED)
     config.tuner_arguments = arguments.take_rest()
     tuner.finish(config.notes)

@@ -16,10 +16,11 @@ class _Loader(yaml.SafeLoader):
     """YAML without code, as people mean it: a key stands once in an object, and 1e-4 is a number (for YAML 1.1 it is a text)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        entries = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]  # what << brings may be set anew
+        keys = [self.construct_object(key, deep=True) for key in entries]
         for position, key in enumerate(keys):
             if key in keys[:position]:
-                raise RecordError(f"line {node.value[position][0].start_mark.line + 1}: the key {show(key)} stands twice in one object")
+                raise RecordError(f"line {entries[position].start_mark.line + 1}: the key {show(key)} stands twice in one object")
         return super().construct_mapping(node, deep)
 
 

@@ -115,6 +115,17 @@ def test_what_does_not_apply_is_said(tmp_path: Path, text: str, note: str) -> No
     assert all(line.isprintable() for line in notes)
 
 
+def test_the_assessor_may_say_what_is_better(tmp_path: Path) -> None:
+    config = load(tmp_path, "tuner: {name: Random}\nassessor: {name: Medianstop, classArgs: {optimize_mode: minimize}}")
+    assert config.optimize_mode == "minimize"
+    assert not any("maximised" in note.text for note in config.notes)
+
+
+def test_merge_keys_are_yaml(tmp_path: Path) -> None:
+    shared = "searchSpace: {a: &c {_type: choice, _value: [1, 2]}, b: {<<: *c, _value: [3]}}"
+    assert load(tmp_path, shared).search_space["b"] == {"_type": "choice", "_value": [3]}
+
+
 def test_what_asks_for_nothing_is_not_worth_a_line(tmp_path: Path) -> None:
     text = "maxTrialNumber: 2\ntrialGpuNumber: 0\ndebug: false\nnniManagerIp:\ntrainingService: {platform: local, maxTrialNumberPerGpu: 1}"
     assert load(tmp_path, text).notes == []

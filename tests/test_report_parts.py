@@ -18,7 +18,7 @@ from records.report.collect import Run, next_command, read_run
 from records.report.importance import measure_importance
 from records.report.labels import Scale, varied_labels
 from records.report.text import as_number, clean
-from records.report.trial_plots import MEASURED_LATENCY, plot_pareto
+from records.report.trial_plots import MEASURED_LATENCY, plot_curves, plot_parallel, plot_pareto
 from records.trials import Trial
 
 
@@ -145,6 +145,50 @@ def test_accuracy_against_latency_is_readable_below_a_millisecond(tmp_path: Path
     without = write_search(tmp_path / "run", make_trials(4))
     page = write_report([without], None)[0].read_text(encoding="utf-8")
     assert "accuracy against multiply-adds" in page and "accuracy against latency" not in page
+
+
+def test_a_curve_of_one_epoch_is_seen() -> None:
+    trials = [Trial(n, "complete", {"width": n}, {}, 0.5 + n / 10, [0.5 + n / 10]) for n in range(2)]
+    assert len(re.findall(r'd="M[\d.]+,[\d.]+m-3,0h6"', plot_curves("chart", trials, ACCURACY))) == 2
+
+
+def test_of_trials_with_the_same_score_the_first_to_end_is_the_best(tmp_path: Path) -> None:
+    one, other = (Trial(n, "complete", {"backbone": name}, {}, 0.9, [0.9]) for n, name in enumerate(("vgg16", "resnet18")))
+    run = read_run(write_search(tmp_path / "run", [other, one]))
+    assert run.best_trial is not None and run.best is not None
+    assert run.best_trial.number == 1 == run.best.strategy["trial"]
+
+
+@pytest.mark.parametrize(("scores", "ends"), [((0.5, 0.5), ["50.00%"]), ((0.0, 0.75), ["0.00%", "75.00%"])])
+def test_the_ends_of_parallel_coordinates_are_results(scores: tuple[float, float], ends: list[str]) -> None:
+    trials = [Trial(n, "complete", {"width": n}, {}, score, [score]) for n, score in enumerate(scores)]
+    assert re.findall(r'<text class="label tick"[^>]*>([^<]*%)</text>', plot_parallel("chart", trials, {}, ACCURACY)) == ends
+
+
+def test_a_search_in_a_table_has_reports_and_no_data_to_name(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "run", make_trials(4, epochs=1))
+    config = json.loads((folder / "config.json").read_text())
+    config["identity"] |= {"evaluator": "table", "dataset": {"name": "cifar100"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert next_command(read_run(folder)) == f"python run_experiment.py --retrain {folder / 'best.json'}"
+    page = write_report([folder], None)[0].read_text(encoding="utf-8")
+    assert "report 1: " in page and "epoch 1: " not in page and "cifar100 (" not in page
+
+
+def test_what_was_retrained_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_search(tmp_path / "hpo", make_trials(4), strategy="hpo")
+    folder = write_retraining(tmp_path / "retrained", "hpo/best.json", {"backbone": "vgg16"}, 0.8)
+    config = json.loads((folder / "config.json").read_text()) | {"directory": str(tmp_path)}
+    (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.chdir("/")
+    assert [row.way for row in lab_table.fill([read_run(folder)])] == ["HPO"]
+
+
+def test_the_state_of_a_run_without_a_result_is_told_in_its_language(tmp_path: Path) -> None:
+    folder = write_retraining(tmp_path / "run", "resnet18", {"backbone": "resnet18"}, 0.8)
+    (folder / "retrained.json").unlink()
+    rows = lab_table.fill([read_run(folder)])
+    assert [lab_table.cells_of(rows[0], language)[2] for language in ("en", "zh")] == ["unfinished", "未完成"]
 
 
 def test_texts() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from records import RecordError
 from records.files import write_text_atomically
+from records.libraries import keep_home_clean
 
 
 def write_report(folders: Sequence[Path], out: Path | None = None) -> tuple[Path, list[str]]:
@@ -25,6 +26,7 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> tuple[Path
     Raises:
         RecordError: a folder that holds no run, or an ``out`` that cannot be a file.
     """
+    keep_home_clean()
     from records.report.collect import read_run
     from records.report.page import make_page
 

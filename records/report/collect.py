@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,14 @@ class Run:
     @property
     def metric(self) -> Metric:
         """What its trials are compared by."""
-        return ACCURACY if self.trial_command is None else result_metric(self.settings.get("optimize_mode"))
+        if self.trial_command is not None:
+            return result_metric(self.settings.get("optimize_mode"))
+        return replace(ACCURACY, step="report") if self.looks_up else ACCURACY
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether its scores are of a table."""
+        return self.identity.get("evaluator") == "table"
 
     @property
     def space(self) -> str:
@@ -102,7 +109,7 @@ class Run:
         if self.has_ended and self.trials:
             return len(self.trials)
         timed = self.settings.get("trials") is None and self.settings.get("time_budget") is not None
-        if timed and self.identity.get("evaluator") == "table":
+        if timed and self.looks_up:
             return None
         trials = as_number(self.identity.get("trials"))
         return None if trials is None or self.is_retraining else int(trials)
@@ -114,8 +121,8 @@ class Run:
 
     @property
     def best_trial(self) -> Trial | None:
-        """The completed trial of the highest score, the earliest of equals."""
-        return max(self.completed, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
+        """The completed trial of the highest score, of equals the first to end: that of ``best.json``."""
+        return max(self.completed, key=lambda trial: trial.score or 0.0, default=None)
 
     @property
     def averages_mirror_images(self) -> bool:
@@ -263,5 +270,7 @@ def next_command(run: Run) -> str | None:
     for name, default in (("preset", "quick"), ("data_dir", "data")):
         if run.settings.get(name) not in (None, default):
             words += [f"--{name.replace('_', '-')}", str(run.settings[name])]
+    if run.looks_up:
+        return shlex.join(words)  # its scores may be of images that the program cannot load
     dataset = run.dataset.get("name") if run.settings.get("dataset") in (None, "auto") else run.settings["dataset"]
     return shlex.join([*words, "--dataset", str(dataset)])

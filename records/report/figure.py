@@ -102,7 +102,7 @@ class Chart:
     def line(self, xs: Sequence[float], ys: Sequence[float], css: str, title: str, style: str = "", *, points: bool = False) -> None:
         """A line through the points, with a text for the pointer that rests on it; ``points`` adds one for each of them."""
         places = self._place(xs, ys)
-        path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in places) + ("m-3,0h6" if len(places) == 1 else "")  # no length, no ink
         dots = [self._mark("round", x, y, "dot", text) for (x, y), text in zip(places, self._texts(title, xs, ys), strict=True)]
         attribute = f' style="{escape(style)}"' if style else ""
         self._marks.append(
@@ -145,7 +145,8 @@ class Chart:
         return [(float(x), self._height - float(y)) for x, y in places]
 
     def _texts(self, title: str, xs: Iterable[float], ys: Iterable[float]) -> list[str]:
-        return [f"{title}, epoch {x:g}: {self._format(y)}" for x, y in zip(xs, ys, strict=True)]
+        step = self.axes.get_xlabel() or "epoch"
+        return [f"{title}, {step} {x:g}: {self._format(y)}" for x, y in zip(xs, ys, strict=True)]
 
     @staticmethod
     def _mark(shape: str, x: float, y: float, css: str, title: str) -> str:

@@ -5,6 +5,7 @@ Which run is which is guessed from what it noted, and the guess is said.
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from records.report.text import as_number, as_object, clean, escape, show_value
 WAYS = ("as given", "by hand", "HPO", "NAS")
 _WORDS: dict[str, dict[str, str]] = {
     "en": {
-        **{way: way for way in WAYS},
+        **{name: name for name in (*WAYS, "running", "finished", "failed", "unfinished")},
         "head": "way of tuning|settings|test accuracy|n|parameters|multiply-adds|training|run|why this row",
         "missing": "no run of this kind was given",
         "averaged": "image and mirror image averaged",
@@ -39,6 +40,10 @@ _WORDS: dict[str, dict[str, str]] = {
         "averaged": "原图与镜像取平均",
         "validation": "验证集，尚未重新训练",
         "result": "试验命令报告的结果，并非测试准确率",
+        "running": "进行中",
+        "finished": "已结束，没有结果",
+        "failed": "失败",
+        "unfinished": "未完成",
     },
 }
 _REASONS_ZH = {
@@ -91,18 +96,25 @@ def fill(runs: Sequence[Run]) -> list[Row]:
 
 def find_search(run: Run, runs: Sequence[Run]) -> Run | None:
     """The search among ``runs`` whose ``best.json`` was retrained: the same file, else the same architecture and space."""
-    named = str(run.settings.get("retrain"))
+    named = _retrained_file(run)
     searches = [other for other in runs if not other.is_retraining and other.best is not None]
     space = as_object(run.identity.get("space")).get("name")
     same = [s for s in searches if s.best and s.best.architecture == run.identity.get("architecture") and s.best.space_name == space]
     by_file = [search for search in same if _same_file(search.path / "best.json", named)]
-    candidates = by_file or (same if named.endswith(".json") else [])
+    candidates = by_file or (same if named.suffix == ".json" else [])
     return candidates[0] if candidates else None
 
 
-def _same_file(path: Path, named: str) -> bool:
+def _retrained_file(run: Run) -> Path:
+    """What was retrained, as seen from where that began; from here, where the folders were moved since."""
+    named = Path(str(run.settings.get("retrain")))
+    begun = Path(str(run.config.get("directory") or ".")) / named
+    return begun if os.path.isfile(begun) else named
+
+
+def _same_file(path: Path, named: Path) -> bool:
     try:
-        return path.resolve() == Path(named).resolve()
+        return path.resolve() == named.resolve()
     except (OSError, ValueError, RuntimeError):
         return False
 
@@ -116,7 +128,7 @@ def guess_way(run: Run, search: Run | None) -> tuple[str, str]:
         if read_cells(as_object(run.identity.get("architecture"))):
             return "NAS", "a cell by its labels"
         if named.endswith(".json"):
-            found = _try_load(Path(named))
+            found = _try_load(_retrained_file(run))
             if found is not None and found.strategy.get("name") == "hpo":
                 return "HPO", "the strategy searches hyperparameters alone"
             if found is not None and (searched := _searched_labels(found)) and not set(searched) & set(found.architecture):
@@ -205,7 +217,7 @@ def settings_of(row: Row) -> str:
     if row.way == "HPO":
         source = row.search or run
         hyperparameters = as_object(run.retrained.get("hyperparameters")) or _found(run)
-        best = source.best or _try_load(Path(str(run.settings.get("retrain"))))
+        best = source.best or _try_load(_retrained_file(run))
         searched = (_searched_labels(best) if best else []) or varied_labels(source.trials) or list(hyperparameters)
         chosen = {**chosen, **{label: hyperparameters[label] for label in searched if label in hyperparameters}}
     words += [f"{label} {show_value(value)}" for label, value in chosen.items() if label not in architecture]
@@ -222,7 +234,7 @@ def cells_of(row: Row, language: str) -> list[str]:
     """The cells of a row's line in the table, as plain text."""
     words, run = _WORDS[language], row.runs[0]
     values = row.accuracies
-    accuracy = run.metric.show(statistics.mean(values)) if values else run.state
+    accuracy = run.metric.show(statistics.mean(values)) if values else words[run.state]
     if len(values) > 1:
         accuracy += f" ± {100 * statistics.stdev(values):.2f}"
     remarks = [] if run.is_retraining else [words["validation" if run.trial_command is None else "result"]]

@@ -205,7 +205,7 @@ def _show_provenance(run: Run) -> str:
         "commit": config.get("commit"),
         "space": as_object(run.identity.get("space")),
         "trial command": run.trial_command,
-        "data set": f"{_data_name(run)} ({sizes})" if run.trial_command is None else None,
+        "data set": f"{_data_name(run)}{f' ({sizes})' if sizes else ''}" if run.trial_command is None else None,
         **{key: run.identity.get(key) for key in ("preset", "epochs", "seed", "precision")},
         "versions": as_object(config.get("versions")),
     }

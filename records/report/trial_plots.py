@@ -87,7 +87,7 @@ def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> str:
         ylim=limits(values),
         percent=metric.percent,
         whole_x=True,
-        xlabel="epoch",
+        xlabel=metric.step,
         ylabel=metric.name,
     )
     chart.settle()
@@ -109,7 +109,7 @@ def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, f
         return paragraph("Parallel coordinates need two trials that differ in something.")
     scales = {label: Scale.of([values_of(trial).get(label) for trial in scored]) for label in labels}
     scores = [bounded(last_value(trial) or 0.0) for trial in scored]
-    low, high = limits(scores, margin=0.0)
+    low, high = min(scores), max(scores)
     chart = Chart(name, "parallel coordinates", xlim=(-0.25, len(labels) + 0.6), ylim=(-0.04, 1.04), width=1080, height=300)
     chart.axes.set_xticks(range(len(labels) + 1), [_short(clean(label)) for label in labels] + [metric.short])
     chart.axes.tick_params(bottom=False, labeltop=True, labelbottom=False)
@@ -129,7 +129,7 @@ def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, f
     for index, label in enumerate(labels):
         for place, text in scales[label].ticks():
             chart.text(index, place, text, "tick")
-    for place, value in ((0.0, low), (1.0, high)):
+    for place, value in ((0.0, low), (1.0, high)) if high > low else ((0.0, low),):
         chart.text(len(labels), place, metric.show(value), "tick")
     more = f"The {len(labels)} {'most important' if importance else 'first'} of {len(varied)} labels. " if len(varied) > len(labels) else ""
     return chart.render() + paragraph(f"{more}A line is a trial: the better, the stronger; dashed where it was pruned.")

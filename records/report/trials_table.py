@@ -26,14 +26,15 @@ def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> 
     varied = [label for label in varied_labels(trials) if not any(label.startswith(f"{kind}/") for kind in kinds)]
     shown = varied[:_MOST_COLUMNS]
     measured = [LATENCY] if any(trial.latency is not None for trial in trials) else []
-    heads = ["trial", "status", metric.short, "curve", "epochs", "parameters", "multiply-adds", *measured, "time", *kinds, *shown, "error"]
+    heads = ["trial", "status", metric.short, "curve", f"{metric.step}s", "parameters", "multiply-adds", *measured, "time"]
+    heads += [*kinds, *shown, "error"]
     curves = {trial.number: [metric.result(y) for y in trial.curve if math.isfinite(y)] for trial in trials}
     low, high = limits([y for curve in curves.values() for y in curve], margin=0.0)
     rows = []
     for trial in trials:
         own = values_of(trial)
         finite, result = curves[trial.number], last_value(trial)
-        texts = ", ".join(f"epoch {n}: {metric.show(y)}" for n, y in enumerate(trial.curve, start=1))
+        texts = ", ".join(f"{metric.step} {n}: {metric.show(y)}" for n, y in enumerate(trial.curve, start=1))
         spark = sparkline([(trial.status, finite)], low, high, f"trial {trial.number}: {texts}") if finite else "-"
         line = [
             _cell(trial.number, str(trial.number)),
