@@ -8,6 +8,8 @@ DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 .PHONY: help demo test test-quick lint clean
 .DEFAULT_GOAL := help
+# Two installations at a time would spoil one another.
+.NOTPARALLEL:
 
 help:
 	@echo 'make demo        search a DARTS cell and retrain what was found, a few minutes on two CPU cores'
@@ -15,7 +17,7 @@ help:
 	@echo 'make test-quick  the tests, without those that take long'
 	@echo 'make lint        ruff and mypy'
 	@echo 'make clean       remove the environment and what tools have cached; runs/ and data/ stay'
-	@echo 'Another Python than python3: make demo PYTHON=python3.12'
+	@echo 'Another Python than python3: make clean, then make demo PYTHON=python3.12'
 
 demo: .venv/installed-run
 	$(BIN)/python run_experiment.py --space darts --strategy darts --out $(DEMO)/search

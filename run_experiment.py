@@ -459,6 +459,8 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     pruner_entry(settings.pruner)
     table = open_table(settings)
     check_search_flags(settings, table)
+    if strategy.one_shot and (settings.trials or 1) > 1:
+        raise StrategyError(f"{settings.strategy} trains one supernet, and tries no networks: leave out --trials")
     quiet_libraries()
     from evaluators.data import require_dataset
     from evaluators.devices import check_precision, choose_device

@@ -69,10 +69,11 @@ class Search:
         self.weight_optimizer = torch.optim.SGD(self.weights, lr=0.025, momentum=0.9, weight_decay=3e-4)
         self.alpha_optimizer = torch.optim.Adam(self.alphas, lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-3)
 
-    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, images: Tensor, labels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """The cross-entropy, computed in ``dtype`` from the logits."""
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             logits = self.supernet(images)
-        return functional.cross_entropy(logits.float(), labels)
+        return functional.cross_entropy(logits.to(dtype), labels)
 
     def step(self, train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor]) -> float:
         """One step; seconds."""
@@ -127,10 +128,11 @@ def race(
 
 
 def loss_difference(width: int, cells: int, batch: int, precision: torch.dtype, device: torch.device) -> float:
-    """|fused - unfused| / unfused at the same weights and architecture parameters."""
+    """|fused - unfused| / unfused at the same weights and architecture parameters, of losses computed in float64 from the logits."""
     searches = [Search(name, width, cells, precision, device) for name in ("ours", "unfused")]
     with torch.no_grad():
-        fused, unfused = (search.loss(*make_batches(batch, device, search.layout)[0]).item() for search in searches)
+        batches = [make_batches(batch, device, search.layout)[0] for search in searches]
+        fused, unfused = (search.loss(*pair, torch.float64).item() for search, pair in zip(searches, batches, strict=True))
     return abs(fused - unfused) / unfused
 
 

@@ -18,10 +18,13 @@ _FORMAT = "retiarius-images-2"
 _SLOW = 10_000  # images; so many take more than a second to decode
 
 
-def cache_directories(data_dir: Path) -> tuple[Path, Path]:
+def cache_directories(data_dir: Path) -> tuple[Path, ...]:
     """Where caches may lie, best first: with the data, or in the user's own cache where that cannot be written."""
     configured = os.environ.get("XDG_CACHE_HOME", "")
-    user_cache = Path(configured) if os.path.isabs(configured) else Path("~/.cache").expanduser()
+    try:
+        user_cache = Path(configured) if os.path.isabs(configured) else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        return (data_dir / ".cache",)
     return data_dir / ".cache", user_cache / "retiarius"
 
 

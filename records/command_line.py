@@ -27,6 +27,7 @@ LAB_OPTIONS = {
 }
 # Options of the lab that have nothing to do here: images are in memory, and progress is always shown.
 WITHOUT_EFFECT = ("num_workers", "log_frequency")
+MOST = 10**9  # of trials, epochs and workers
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,9 +38,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _count(text: str) -> int:
-    value = int(text) if text.strip().lstrip("+-").isdigit() else None
-    if value is None or value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    value = int(text) if text.strip().lstrip("+-").isdecimal() and len(text) < 12 else None
+    if value is None or not 1 <= value < MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1 and below {MOST:,}")
     return value
 
 
@@ -94,7 +95,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         help="train the architecture of a best.json, a genotype such as DARTS_V2, or a backbone such as resnet18",
     )
     what.add_argument(
-        "--report", nargs="+", type=Path, default=[], metavar="RUN", help="write one HTML file about the runs in these folders"
+        "--report",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=[],
+        metavar="RUN",
+        help="write one HTML file about the runs in these folders",
     )
     what.add_argument(
         "--dashboard", type=Path, metavar="RUN", help="show the trials of a run, also while it goes on, in Optuna's dashboard"

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from records.files import show
 from records.log import is_logged
 from records.passwords import hide_passwords
 
@@ -39,6 +40,8 @@ def explain(error: Exception | KeyboardInterrupt, bad_input: Kinds, failed: Kind
         return BAD_INPUT, str(error)
     if isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError):
         return BAD_INPUT, f"{error.filename}: {error.strerror}; name another folder with --out or --data-dir"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return BAD_INPUT, f"{show(str(error.filename))} is too long to be a path: name a file or a folder"
     if isinstance(error, OSError):
         where = "" if error.filename is None else f"{error.filename}: "
         hint = "; free some space, then go on with --resume" if error.errno == errno.ENOSPC else ""

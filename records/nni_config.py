@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,7 +219,7 @@ def _read_space(top: _Section, path: Path, config: NniConfig) -> None:
     name, inline = top.take_text("searchSpacePath", "searchSpaceFile"), top.take("searchSpace")
     if name is not None and inline is not None:
         raise RecordError(f"{path}: searchSpace and searchSpaceFile are both there; leave one out")
-    config.search_space = inline if name is None else read_search_space(path.parent / Path(name).expanduser())
+    config.search_space = inline if name is None else read_search_space(path.parent / os.path.expanduser(name))
 
 
 def _read_trial(top: _Section, base: Path, config: NniConfig) -> None:
@@ -230,7 +231,7 @@ def _read_trial(top: _Section, base: Path, config: NniConfig) -> None:
             raise RecordError(f"{trial.where}: is of version 1, trialCommand and trialCodeDirectory are of version 2; use one")
         config.trial_command, directory = trial.take_text("command"), trial.take_text("codeDir")
         trial.finish(config.notes)
-    config.code_dir = base / Path(directory or ".").expanduser()
+    config.code_dir = base / os.path.expanduser(directory or ".")
 
 
 def _read_algorithms(top: _Section, config: NniConfig) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from records import RecordError
@@ -30,6 +33,11 @@ def make_experiment(settings: Settings, trials: int) -> dict[str, Any]:
     for flag in ("--storage", "--study"):
         if flag in settings.trial_flags:
             raise RecordError(f"{flag}: NNI's service keeps its trials to itself, and joins no study; leave it out, or leave out --portal")
+    # NNI's shells and scripts do not quote paths: a blank would send a trial's output into another file.
+    places = {"--out": settings.out or Path("runs"), "trialCodeDirectory": settings.code_dir, "Python": Path(sys.executable)}
+    for name, path in places.items():
+        if unsafe := re.search(r"[^\w@%+=:,./~-]", str(path.absolute())):
+            raise RecordError(f"--portal: {name} is {path.absolute()}: NNI's service cannot work with {unsafe[0]!r} in a path")
     if settings.pins:
         raise RecordError(f"--set {next(iter(settings.pins))}: NNI's service takes the search space as it is; change the file")
     mode: dict[str, Any] = {"optimize_mode": settings.optimize_mode}

@@ -103,6 +103,9 @@ def repeat_data_flags(settings: Settings, used: str) -> str:
 def parse_settings(argv: Sequence[str], description: str) -> Settings:
     """The settings that ``argv`` asks for. Raises ``RecordError``, one line; ``--help`` prints and exits."""
     options = vars(make_parser(description).parse_args(argv))
+    for name, value in options.items():
+        if value == "":  # a variable of the shell that is not set
+            raise RecordError(f"--{name.replace('_', '-')} is empty: give it a value, or leave it out")
     pins: dict[str, Any] = {}
     for assignment in options.pop("set"):
         label, separator, text = assignment.partition("=")
@@ -196,5 +199,5 @@ def _parse_value(text: str) -> Any:
     """JSON where it is JSON (numbers, lists, true), else the text itself."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -27,7 +27,8 @@ def local_search(*, seed: int, trials: int) -> LocalSearch:
 
 
 def neighbour_values(mutable: Any, value: Any) -> list[Any]:
-    """The values next to ``value``: any other choice; a subset with one member changed; a number up to a tenth of its range away.
+    """The values next to ``value``: any other choice; a subset with one member changed; a number one step, or up to a tenth of its
+    range, away.
 
     Raises ``StrategyError`` for a kind of mutable that has none.
     """
@@ -42,8 +43,10 @@ def neighbour_values(mutable: Any, value: Any) -> list[Any]:
     if isinstance(mutable, Numerical):
         quantile = float(mutable.distribution.cdf(value))
         steps = (min(1 - 1e-6, max(1e-6, quantile + step)) for step in QUANTILE_STEPS)
-        values = (mutable.qclip(mutable.distribution.ppf(step)) for step in steps)
-        return list(dict.fromkeys(number if isinstance(number, int) else float(number) for number in values))
+        values = [mutable.qclip(mutable.distribution.ppf(step)) for step in steps]
+        if mutable.quantize is not None:  # a tenth of the range may be less than a step
+            values += [mutable.qclip(value - mutable.quantize), mutable.qclip(value + mutable.quantize)]
+        return list(dict.fromkeys(number if isinstance(number, int) else float(number) for number in values if number != value))
     raise StrategyError(f"{mutable.label}: local search cannot search a {type(mutable).__name__}; it knows choices, subsets and numbers")
 
 

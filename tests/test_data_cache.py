@@ -155,3 +155,12 @@ def test_a_relative_xdg_cache_home_is_ignored(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert _cache.cache_directories(Path("d")) == (Path("d/.cache"), tmp_path / ".cache" / "retiarius")
+
+
+def test_a_user_without_a_home_has_the_cache_beside_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert _cache.cache_directories(tmp_path) == (tmp_path / ".cache",)

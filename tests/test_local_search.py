@@ -22,6 +22,8 @@ from strategies.local_search import LocalSearch, neighbour_values
         (Categorical(["x", 3, 2.5], label="m"), 3, ["x", 2.5]),
         (CategoricalMultiple([0, 1, 2], n_chosen=2, label="m"), [0, 2], [[1, 2], [0, 1]]),
         (CategoricalMultiple(["p", "q"], label="m"), ["p"], [[], ["p", "q"]]),
+        (Numerical(0, 1000, quantize=250, label="m"), 500, [250, 750]),
+        (Numerical(0, 1000, quantize=250, label="m"), 0, [250]),
         (Numerical(0.0, 10.0, label="m"), 5.0, [4.0, 4.8, 5.2, 6.0]),
         (Numerical(1e-4, 1.0, log_distributed=True, label="m"), 1e-2, [10**-2.4, 10**-2.08, 10**-1.92, 10**-1.6]),
     ],

@@ -19,6 +19,7 @@ from test_dashboard import free_port
 from trial_scripts import STUDENT, wait_until_gone, write_script
 
 from evaluators.nni_service import NniService
+from records import RecordError
 from records.nni_experiment import make_experiment
 from records.settings import Settings, parse_settings
 from records.trials import TrialLog
@@ -169,3 +170,9 @@ def test_settings_become_an_experiment() -> None:
         "assessor": {"name": "Medianstop", "classArgs": {"optimize_mode": "minimize", "start_step": 4}},
         "maxTrialDuration": "120s",
     }
+
+
+def test_nnis_shells_take_no_blanks_in_paths(tmp_path: Path) -> None:
+    settings = Settings(strategy="tpe", search_space=SPACE, code_dir=tmp_path, out=tmp_path / "my runs")
+    with pytest.raises(RecordError, match=r"--portal: --out is .*/my runs: NNI's service cannot work with ' ' in a path"):
+        make_experiment(settings, 1)

@@ -102,3 +102,7 @@ def test_mistakes_are_answered_in_one_line(arguments: list[str], message: str) -
 def test_data_flags_are_repeated_quoted() -> None:
     assert repeat_data_flags(Settings(), "digits") == " --dataset digits", "what auto came to, whatever it would come to next time"
     assert repeat_data_flags(Settings(dataset="my images", data_dir=Path("d")), "my images") == " --dataset 'my images' --data-dir d"
+
+
+def test_reports_may_be_named_one_by_one() -> None:
+    assert parse_settings(["--report", "a", "--report", "b", "c"], "").report == (Path("a"), Path("b"), Path("c"))
