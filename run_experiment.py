@@ -469,7 +469,7 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     from spaces.nni_choice import choose_from
     from strategies.supernet_search import ALPHA_SETTINGS, AlphaOptimizer
 
-    values = recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe))
+    values = recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe_for(settings.preset)))
     recipe = override(supernet_values(values) if strategy.one_shot else values, settings.pins)
     space_class = entry.load()
     settable = settable_arguments(space_class, "search")
@@ -664,7 +664,7 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     epoch = strategy.result()
     architecture = experiment.space_class.canonical(epoch.sample)
     # What is found is trained alone by the recipe that suits the space; the settings of this run were the supernet's.
-    hyperparameters = recipe_values(space_entry(experiment.space_name).recipe)
+    hyperparameters = recipe_values(space_entry(experiment.space_name).recipe_for(settings.preset))
     score = ("supernet validation accuracy", epoch.validation_accuracy, epoch.number)
     size = experiment.measure(experiment.build(architecture))
     told = {"order": strategy.order, "collapse_guard": strategy.guard.describe(), **asdict(alpha_optimizer)}
@@ -962,7 +962,7 @@ def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
         make_recipe(best.hyperparameters)  # what is wrong in the file, before what is set beside it
     except EvaluatorError as error:
         raise EvaluatorError(f"{settings.retrain}: {error}") from None
-    values = recipe_values(settings.recipe) if settings.recipe else best.hyperparameters or recipe_values(entry.recipe)
+    values = recipe_values(settings.recipe) if settings.recipe else best.hyperparameters or recipe_values(entry.recipe_for(settings.preset))
     return make_recipe(override(values, settings.pins))
 
 

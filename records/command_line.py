@@ -171,7 +171,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     how.add_argument(
         "--table-columns", type=Path, metavar="FILE", help="JSON file that says what its columns mean, where the program does not know them"
     )
-    how.add_argument("--recipe", metavar="NAME", help="training recipe: fast, lab, darts (default: the one that suits the space)")
+    how.add_argument("--recipe", metavar="NAME", help="training recipe: fast, cells, lab, darts (default: the one that suits the space)")
     how.add_argument("--seed", type=_seed, metavar="N", help="seed of every random draw (default: 0)")
     how.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: auto)")
     auto = "auto: the faster one here, but for a supernet on a CPU (default)"

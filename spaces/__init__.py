@@ -39,13 +39,19 @@ class SpaceEntry:
     """One line of ``SPACES``: where the space is, what it is for, and what a strategy finds in it.
 
     ``offers`` holds ``"one_shot"`` where every choice is a ``LayerChoice`` or ``InputChoice`` and the space has ``input_edges()``, and
-    ``"hyperparameters"`` where it brings its own. ``recipe`` names the training recipe that suits its networks.
+    ``"hyperparameters"`` where it brings its own. ``recipe`` names the training recipe that suits its networks, ``paper_recipe``
+    the one for ``--preset paper`` where that is another.
     """
 
     target: str
     summary: str
     offers: frozenset[str]
     recipe: str
+    paper_recipe: str | None = None
+
+    def recipe_for(self, preset: str) -> str:
+        """The name of the recipe by which its networks are trained unless another is asked for."""
+        return self.paper_recipe if preset == "paper" and self.paper_recipe is not None else self.recipe
 
     def load(self) -> type[ModelSpace]:
         """The space's class; imports torch and NNI on first use."""
@@ -55,7 +61,7 @@ class SpaceEntry:
 
 SPACES: dict[str, SpaceEntry] = {
     "darts": SpaceEntry(
-        "spaces.darts:DartsSpace", "normal and reduction cell of DARTS (Liu et al. 2019)", frozenset({"one_shot"}), "darts"
+        "spaces.darts:DartsSpace", "normal and reduction cell of DARTS (Liu et al. 2019)", frozenset({"one_shot"}), "cells", "darts"
     ),
     "zoo": SpaceEntry(
         "spaces.zoo:ZooSpace", "torchvision and timm backbones, stem, hyperparameters", frozenset({"hyperparameters"}), "fast"

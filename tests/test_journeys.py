@@ -73,7 +73,7 @@ def test_darts_by_darts_then_retrained(capsys: pytest.CaptureFixture[str]) -> No
     assert run("--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "1", "--tensorboard", "--out", "search") == 0
     best = check_best("search/best.json", "darts", "digits")
     assert best["score"]["metric"] == "supernet validation accuracy"
-    assert best["hyperparameters"]["drop_path"] == 0.2, "the recipe for the network that is trained alone"
+    assert best["hyperparameters"]["optimizer"] == "muon", "the recipe for the network that is trained alone"
     epoch, scalars = read("search/epochs.jsonl"), read_scalars(Path("search/tensorboard"))
     for name in ("train_loss", "validation_accuracy", "entropy"):
         assert scalars[name] == {1: pytest.approx(epoch[name])}
@@ -86,7 +86,7 @@ def test_darts_by_darts_then_retrained(capsys: pytest.CaptureFixture[str]) -> No
     result, scalars = read("retrained/retrained.json"), read_scalars(Path("retrained/tensorboard"))
     for name, key in (("training loss", "loss"), ("training accuracy", "accuracy"), ("learning rate", "learning_rate")):
         assert scalars[name] == {1: pytest.approx(result["curve"][0][key])}
-    assert result["curve"][0]["learning_rate"] == 0.025 and scalars["test accuracy"] == {1: pytest.approx(result["test_accuracy"])}
+    assert result["curve"][0]["learning_rate"] == 0.06 and scalars["test accuracy"] == {1: pytest.approx(result["test_accuracy"])}
     assert 0 <= result["test_accuracy"] <= 1
     assert result["space"]["arguments"]["width"] == 8, "the preset's size of retraining, not the supernet's"
     assert len(result["curve"]) == result["epochs"] == 1

@@ -15,7 +15,7 @@ import torch
 from nni.mutable import Categorical, CategoricalMultiple, MutableDict, Numerical
 from nni.nas.space import model_context
 
-from evaluators.recipes import HYPERPARAMETERS
+from evaluators.recipes import HYPERPARAMETERS, RECIPES
 from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, settable_arguments, sized_arguments, space_entry
 from spaces.choices import count_configurations, effective_labels, first_sample, is_fixed, legal_choices, require_labels, restrict
 from strategies.supernet_search import ALPHA_SETTINGS
@@ -105,6 +105,13 @@ def test_what_a_person_may_set_is_an_argument_of_the_space(name: str) -> None:
             with pytest.raises(SpaceError, match=argument):
                 make_space(space, {**arguments, argument: illegal})
             assert sized_arguments(space, "quick", "search", {argument: float(legal[1])})[argument] == legal[1]
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_preset_has_a_recipe(name: str) -> None:
+    recipes = [SPACES[name].recipe_for(preset) for preset in ("quick", "lab", "paper")]
+    assert set(recipes) <= RECIPES.keys()
+    assert name != "darts" or recipes == ["cells", "cells", "darts"], "the paper's is made for 600 epochs"
 
 
 @pytest.mark.parametrize("name", SPACES)
