@@ -129,10 +129,10 @@ def race(
 
 def loss_difference(width: int, cells: int, batch: int, precision: torch.dtype, device: torch.device) -> float:
     """|fused - unfused| / unfused at the same weights and architecture parameters, of losses computed in float64 from the logits."""
-    searches = [Search(name, width, cells, precision, device) for name in ("ours", "unfused")]
+    train, _ = make_batches(batch, device, torch.channels_last)
     with torch.no_grad():
-        batches = [make_batches(batch, device, search.layout)[0] for search in searches]
-        fused, unfused = (search.loss(*pair, torch.float64).item() for search, pair in zip(searches, batches, strict=True))
+        searches = (Search(name, width, cells, precision, device) for name in ("ours", "unfused"))
+        fused, unfused = (search.loss(*train, torch.float64).item() for search in searches)
     return abs(fused - unfused) / unfused
 
 

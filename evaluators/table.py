@@ -60,7 +60,7 @@ class Table:
 
     def __init__(self, name: str, num_classes: int | None, pattern: str, rows: Mapping[str, Row], origin: Mapping[str, Any]) -> None:
         self.name, self.num_classes, self.rows, self._origin = name, num_classes, rows, dict(origin)
-        self._pattern = [(text, label) for text, label, _, _ in string.Formatter().parse(pattern)]
+        self._pattern = _parts_of(pattern)
         self.labels = _labels_of(pattern)
         self.fidelities = sorted(next(iter(rows.values())).fidelities)
 
@@ -223,11 +223,16 @@ class _RowReader:
 
 
 def _labels_of(pattern: str) -> list[str]:
-    """The labels of the choices by which ``pattern`` names a row. Raises ``ValueError`` where a brace is left open or asks for more."""
+    """The labels of the choices by which ``pattern`` names a row. Raises as ``_parts_of`` does."""
+    return [label for _, label in _parts_of(pattern) if label]
+
+
+def _parts_of(pattern: str) -> list[tuple[str, str | None]]:
+    """Each text in ``pattern`` and the label after it. Raises ``ValueError`` where a brace is left open or asks for more."""
     parts = list(string.Formatter().parse(pattern))
     if any(form or conversion for _, _, form, conversion in parts):
         raise ValueError("a label in a pattern stands alone in its braces")
-    return [label for _, label, _, _ in parts if label]
+    return [(text, label) for text, label, _, _ in parts]
 
 
 def _text(value: Any) -> str:
