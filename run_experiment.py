@@ -13,44 +13,43 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry
+from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry, open_table
 from records import RecordError
 from records.best import BestArchitecture, check_architecture, load_best, save_best
+from records.closing import show_found, show_retrained
 from records.command_line import LAB_OPTIONS
 from records.epoch_keeper import EpochKeeper
 from records.exit_status import end_on_sigterm, explain
 from records.files import write_json_atomically
-from records.formats import format_accuracy, format_count, format_seconds
+from records.formats import format_accuracy, format_count
+from records.hold import hold
 from records.libraries import quiet_libraries
 from records.lines import EpochLog
 from records.listing import show_list
-from records.log import log_to
-from records.metric import ACCURACY, Metric
-from records.parameter_record import ParameterRecord
+from records.parameter_record import open_command_search
 from records.pareto import DEFAULT_OBJECTIVES, LATENCY, save_pareto
 from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.report import write_report
 from records.run_folder import RunFolder, require_usable_out, stored_identity
-from records.scalars import Scalars
+from records.scalars import open_scalars
 from records.screen import Screen
-from records.settings import Settings, parse_settings, repeat_data_flags
+from records.settings import Settings, parse_settings
 from records.starts import load_starts, save_starts, stored_starts
-from records.study_note import note_study, stored_study
+from records.study_note import note_study
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
-from spaces import SPACES, SpaceError, build_network, make_space, preset_choices, settable_arguments, sized_arguments, space_entry
+from spaces import SPACES, SpaceError, build_network, make_space, settable_arguments, sized_arguments, space_entry
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, check_storage, pruner_entry, strategy_entry
-from strategies.flags import check_flags
+from strategies.flags import check_flags, check_takes_commands
 
 INPUT_ERRORS = (EvaluatorError, RecordError, SpaceError, StrategyError)
 RUN_ERRORS = (SearchFailed, TrainingDiverged)
@@ -186,28 +185,20 @@ class Experiment:
     @contextmanager
     def open_folder(self, name: str, **identity: Any) -> Iterator[RunFolder]:
         """The run's folder and its log; a resumed run must be the same in all that is told here."""
+        from evaluators.recipes import values_as_told
+
         settings = self.settings
         same: dict[str, Any] = {
             **identity,
             "space": {"name": self.space_name, "arguments": self.space_arguments},
             "dataset": self.data.describe(),
-            "recipe": self._told_recipe,
+            "recipe": values_as_told(self.recipe, self.stored.get("recipe")),
         }
         same |= {"epochs": self.epochs, "preset": settings.preset, "pins": settings.pins, "seed": settings.seed}
         same |= {"precision": self.precision_name}
         folder = RunFolder.create(settings.out, space=self.space_name, strategy=name, resume=settings.resume, identity=same)
         with hold(folder, settings):
             yield folder
-
-    @property
-    def _told_recipe(self) -> dict[str, Any]:
-        """The hyperparameters; of a run that is gone on with and began before there were some of them, without those, if they are off."""
-        from evaluators.recipes import Recipe
-
-        told = self.stored.get("recipe")
-        if not isinstance(told, dict):
-            return self.recipe
-        return {name: value for name, value in self.recipe.items() if name in told or value != getattr(Recipe, name)}
 
     def build(self, architecture: Mapping[str, Any] | None) -> Any:
         """The network of ``architecture``, or the unfrozen space for ``None``; the first weights drawn with the run's seed."""
@@ -318,35 +309,6 @@ class Experiment:
         )
 
 
-def follow_epochs(engine: Any, keeper: TrialKeeper) -> None:
-    """Let ``keeper`` hear of every intermediate score of the trials of ``engine``."""
-    from nni.nas.execution import ModelEventType
-
-    engine.register_model_event_callback(
-        ModelEventType.IntermediateMetric,
-        lambda event: keeper.note_epoch(len(event.model.metrics.intermediates) + 1, event.metric),
-    )
-
-
-def open_scalars(folder: RunFolder, settings: Settings, metric: Metric = ACCURACY) -> Scalars:
-    """Where TensorBoard's scalars go: into the run's folder, or nowhere unless they were asked for."""
-    return Scalars(folder.path / "tensorboard" if settings.tensorboard else None, metric)
-
-
-@contextmanager
-def hold(folder: RunFolder, settings: Settings) -> Iterator[None]:
-    """Keep the folder and its log open; an interruption says where the run was."""
-    folder.write_config(settings.describe())
-    try:
-        with folder, log_to(folder.log_path):
-            yield
-            folder.note_end()
-    except KeyboardInterrupt as error:
-        where = shlex.quote(str(folder.path))
-        how = f"{where} has it; NNI's service begins anew" if settings.portal else f"the same command with --out {where} --resume goes on"
-        raise KeyboardInterrupt(how) from error
-
-
 @contextmanager
 def open_study_storage(settings: Settings) -> Iterator[Any]:
     """The storage that ``--storage`` names, ``None`` where it names none."""
@@ -366,10 +328,8 @@ def join_study(storage: Any, folder: RunFolder, settings: Settings) -> dict[str,
         return {}
     from strategies.shared_study import SharedStudy, name_study
 
-    note = folder.path / "study.json"
-    # A run that is gone on with stays in its study, whatever a newer version would call that.
-    name = settings.study or stored_study(note) or name_study(settings.space or "command", settings.strategy or "", folder.identity)
-    return {"shared": SharedStudy(storage, name, note_study(note, settings.storage or "", name))}
+    usual = name_study(settings.space or "command", settings.strategy or "", folder.identity)
+    return {"shared": SharedStudy(storage, *note_study(folder.path / "study.json", settings.storage or "", settings.study, usual))}
 
 
 # --- search --------------------------------------------------------------------------------------------------------------------------
@@ -382,8 +342,7 @@ class SearchPlan:
     Attributes:
         arguments: those of the space.
         recipe: values of all hyperparameters, those that are set on the command line among them.
-        architecture: the mutables of the architecture, those that are not searched being fixed.
-        searched: the mutables of the hyperparameters that are searched.
+        searched: what of the space and of the hyperparameters is searched (a ``SearchedPart``).
         chosen: what NNI's file says is searched (a ``ChosenSpace``); the rest of the space is then at its default. ``None`` without one.
         epochs, trials: of a trial, and how many; those of the supernet, and 1.
         table: where scores are looked up; ``None`` where networks are trained.
@@ -392,8 +351,7 @@ class SearchPlan:
 
     arguments: dict[str, Any]
     recipe: dict[str, Any]
-    architecture: dict[str, Any]
-    searched: dict[str, Any]
+    searched: Any
     chosen: Any
     epochs: int
     trials: int
@@ -417,6 +375,18 @@ def search(settings: Settings, screen: Screen) -> None:
             show_best(load_best(folder.best_path), folder, experiment)
 
 
+def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment) -> None:
+    """The closing table of a search, and what to type next."""
+    words = dict(experiment.space_class.describe(best.architecture))
+    if experiment.table is not None:
+        test_accuracy = experiment.table.test_accuracy({**best.hyperparameters, **best.architecture})
+        words["test accuracy by the table"] = format_accuracy(test_accuracy)
+    # A space of one's own is known to the script that has brought it along, and to no other.
+    program = "run_experiment.py" if space_entry(best.space_name).target.startswith("spaces.") else sys.argv[0]
+    told: dict[str, Any] = {"dataset": experiment.data.name, "words": words, "program": program}
+    show_found(experiment.screen, experiment.settings, best, folder.best_path, **told)
+
+
 def search_identity(experiment: Experiment, plan: SearchPlan) -> dict[str, Any]:
     """What a resumed search must have in common with the first, beside what every run must."""
     settings = experiment.settings
@@ -434,40 +404,20 @@ def search_identity(experiment: Experiment, plan: SearchPlan) -> dict[str, Any]:
     return same
 
 
-def check_search_flags(settings: Settings, table: Any) -> None:
-    """Refuse flags that do not fit the strategy, the evaluator or one another."""
-    check_flags(
-        settings.strategy or "",
-        evaluator=settings.evaluator if settings.evaluator != Settings.evaluator else "",
-        looks_up=table is not None,
-        objectives=settings.objectives or (),
-        measures_latency=LATENCY in (settings.objectives or ()),
-        pruner=settings.pruner,
-        workers=settings.workers,
-        shares_study=settings.storage is not None,
-        trial_flags=settings.trial_flags,
-        one_shot_flags=settings.one_shot_flags,
-        training_flags=settings.training_flags,
-        searches_file=settings.search_space is not None,
-    )
-
-
 def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     """Settings, preset, NNI's file and table made into a plan; what does not fit is refused."""
     entry, strategy, preset = space_entry(settings.space or ""), strategy_entry(settings.strategy or ""), PRESETS[settings.preset]
     check_pair(settings.strategy or "", settings.space or "", {name: other.offers for name, other in SPACES.items()})
     pruner_entry(settings.pruner)
-    table = open_table(settings)
-    check_search_flags(settings, table)
-    if strategy.one_shot and (settings.trials or 1) > 1:
-        raise StrategyError(f"{settings.strategy} trains one supernet, and tries no networks: leave out --trials")
+    table = open_table(settings.evaluator, settings.table, settings.table_columns, settings.dataset)
+    check_flags(settings.strategy or "", looks_up=table is not None, **settings.search_flags)
     quiet_libraries()
     from evaluators.data import require_dataset
     from evaluators.devices import check_precision, choose_device
-    from evaluators.recipes import NOT_OF_SUPERNETS, check_hyperparameter, override, recipe_values, supernet_values
-    from spaces.choices import legal_choices, require_labels
+    from evaluators.recipes import check_hyperparameter, override, recipe_values, supernet_values
+    from spaces.choices import legal_choices
     from spaces.nni_choice import choose_from
-    from strategies.supernet_search import ALPHA_SETTINGS, AlphaOptimizer
+    from spaces.searched import searched_part
 
     values = recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe_for(settings.preset)))
     recipe = override(supernet_values(values) if strategy.one_shot else values, settings.pins)
@@ -478,14 +428,7 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     arguments = {} if table is not None else sized_arguments(space_class, settings.preset, "search", settings.pins)
     mutables = make_space(space_class, arguments).simplify()
     choices = legal_choices(mutables)
-    require_labels(settings.pins, [*choices, *settable, *recipe, *(ALPHA_SETTINGS if strategy.one_shot else ())])
-    pinned = {label: value for label, value in settings.pins.items() if label in choices}
-    check_architecture(pinned, {label: choices[label] for label in pinned})
-    if strategy.one_shot and pinned:
-        raise StrategyError(f"{settings.strategy} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
-    AlphaOptimizer.of(settings.pins)
-    if strategy.one_shot and (unused := [label for label in settings.pins if label in NOT_OF_SUPERNETS]):
-        raise EvaluatorError(f"a supernet is trained with the paper's images and without extras: leave out --set {', '.join(unused)}")
+    check_pins(settings, choices, others=[*settable, *recipe])
     chosen, epochs = None, settings.epochs
     if settings.search_space is not None:
         names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": recipe}
@@ -500,38 +443,34 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     else:
         epochs, trials = plan_lookups(settings, screen, table, choices, trials)
     epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
-    architecture = searched_architecture(settings, space_class, mutables, pinned, chosen)
-    searched = searched_hyperparameters(settings, space_class, chosen, table)
-    if settings.evaluator == Settings.evaluator and (unknown := [label for label in searched if label not in (*recipe, "epochs")]):
+    cut: dict[str, Any] = {"preset": settings.preset, "pins": settings.pins, "chosen": chosen}
+    cut |= {"keeps_architecture": strategy.fixes_architecture, "known": None if table is None else table.labels}
+    searched = searched_part(settings.space or "", space_class, mutables, **cut)
+    trained_by = (*recipe, "epochs")
+    if settings.evaluator == Settings.evaluator and (unknown := [label for label in searched.hyperparameters if label not in trained_by]):
         raise SpaceError(f"{settings.space}: no training has a hyperparameter {unknown[0]!r}; known: {', '.join(recipe)}")
-    plan = SearchPlan(arguments, recipe, architecture, searched, chosen, epochs, trials, table)
+    plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table)
     return replace(plan, starts={} if strategy.one_shot else starting_points(settings, screen, plan, choices))
 
 
-def searched_architecture(
-    settings: Settings, space_class: Any, mutables: Mapping[str, Any], pinned: Mapping[str, Any], chosen: Any
-) -> dict[str, Any]:
-    """The mutables of the architecture, cut down to what is searched by preset or file (``chosen``), ``pinned`` and strategy."""
-    from spaces.choices import is_fixed, restrict
+def check_pins(settings: Settings, choices: Mapping[str, Any], others: Sequence[str]) -> None:
+    """Refuse labels of ``--set`` that nobody knows, illegal choices and alphas, and what a supernet has no use for.
 
-    narrowed = preset_choices(space_class, settings.preset) if chosen is None else chosen.narrowed
-    kept: dict[str, Any] = {}
-    if strategy_entry(settings.strategy or "").fixes_architecture or chosen is not None:
-        default = space_class.default_architecture()
-        kept = {label: value for label, value in (default or {}).items() if chosen is None or label not in narrowed}
-        undecided = [label for label, mutable in mutables.items() if not is_fixed(mutable)]
-        left_open = [label for label in undecided if label not in pinned and (chosen is None or label not in narrowed)]
-        if default is None and left_open:
-            labels = f"{left_open[0]} and {len(left_open) - 1} more" if len(left_open) > 1 else left_open[0]
-            raise SpaceError(f"{settings.space} has no default for what is not searched: --set a choice for {labels}")
-    return restrict(mutables, {**kept, **pinned}, narrowed)
+    ``others`` are the labels beside ``choices`` and the alphas'; their values are checked elsewhere.
+    """
+    from evaluators.recipes import check_supernet_values
+    from spaces.choices import require_labels
+    from strategies.supernet_search import ALPHA_SETTINGS, AlphaOptimizer
 
-
-def searched_hyperparameters(settings: Settings, space_class: Any, chosen: Any, table: Any) -> dict[str, Any]:
-    """The mutables of the hyperparameters that are searched, by file (``chosen``) or by the space."""
-    offered = space_class.hyperparameters() if chosen is None else chosen.searched
-    searched = {label: mutable for label, mutable in offered.items() if label not in settings.pins}
-    return {label: mutable for label, mutable in searched.items() if table is None or label in table.labels}
+    is_one_shot = strategy_entry(settings.strategy or "").one_shot
+    require_labels(settings.pins, [*choices, *others, *(ALPHA_SETTINGS if is_one_shot else ())])
+    pinned = {label: value for label, value in settings.pins.items() if label in choices}
+    check_architecture(pinned, {label: choices[label] for label in pinned})
+    if is_one_shot and pinned:
+        raise StrategyError(f"{settings.strategy} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
+    AlphaOptimizer.of(settings.pins)
+    if is_one_shot:
+        check_supernet_values(settings.pins)
 
 
 def starting_points(settings: Settings, screen: Screen, plan: SearchPlan, choices: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -543,12 +482,10 @@ def starting_points(settings: Settings, screen: Screen, plan: SearchPlan, choice
         stored = stored_starts(settings.out / STARTS, settings.start_with)
         if stored is not None:
             return stored
-    from spaces.choices import canonical_within, first_sample, is_fixed, legal_choices, takes, with_fixed, without_repeats
+    from spaces.choices import legal_choices
     from spaces.named import NAMES
 
-    space_class = space_entry(settings.space or "").load()
     searched, recipe = plan.searched, {**plan.recipe, "epochs": plan.epochs}
-    canonical = canonical_within(plan.architecture, space_class.canonical)
 
     def fit(name: str, best: BestArchitecture) -> BestArchitecture:
         """It as this search has it; refuses one that it does not hold."""
@@ -556,36 +493,30 @@ def starting_points(settings: Settings, screen: Screen, plan: SearchPlan, choice
             raise RecordError(f"--start-with {name}: this is a network of {best.space_name}, and {settings.space} is searched")
         try:
             check_architecture(best.architecture, choices)
-            fitted = with_fixed(best.architecture, plan.architecture, space_class.canonical)
-            check_architecture(fitted, legal_choices(plan.architecture))
+            fitted = searched.fit(best.architecture)
+            check_architecture(fitted, legal_choices(searched.architecture))
         except RecordError as error:
             cut = f"not among what --preset {settings.preset}, --set and {settings.strategy} leave to be searched"
             raise RecordError(f"--start-with {name}: {cut}: {error}") from None
         return replace(best, architecture=fitted)
 
     def sample_of(best: BestArchitecture) -> dict[str, Any]:
-        taken = {label: value for label, value in best.hyperparameters.items() if label in searched and takes(searched[label], value)}
-        return first_sample(plan.architecture, best.architecture, searched, {**recipe, **taken})
+        return searched.sample(best.architecture, recipe, best.hyperparameters)
 
-    def meaning(best: BestArchitecture) -> str:
-        return json.dumps(canonical(sample_of(best)), sort_keys=True)
-
-    load = partial(load_architecture, pins=settings.pins, flag="--start-with")
     points: dict[str, dict[str, Any]] = {}
-    default = space_class.default_architecture()
+    default = space_entry(settings.space or "").load().default_architecture()
     if default is not None and plan.chosen is None:
         # No such search ends worse than what its person began with.
-        undecided = {label: mutable for label, mutable in plan.architecture.items() if not is_fixed(mutable)}
-        if outside := [f"{label} {default[label]}" for label, mutable in undecided.items() if not takes(mutable, default[label])]:
+        if outside := searched.outside(default):
             screen.warn(f"the search begins without the default configuration: not among what is searched: {', '.join(outside)}")
         else:
-            points["the default configuration"] = first_sample(plan.architecture, default, searched, recipe)
-    for name, best in load_starts(settings.start_with, NAMES, load, fit, meaning):
-        told = {label: value for label, value in best.hyperparameters.items() if label in searched}
-        if outside := [f"{label} {value}" for label, value in told.items() if not takes(searched[label], value)]:
+            points["the default configuration"] = searched.sample(default, recipe, {})
+    load = partial(load_architecture, pins=settings.pins, flag="--start-with")
+    for name, best in load_starts(settings.start_with, NAMES, load, fit, lambda best: searched.meaning(sample_of(best))):
+        if outside := searched.outside(best.hyperparameters):
             screen.warn(f"--start-with {name}: not among what is searched, so that the recipe's is taken: {', '.join(outside)}")
         points[name] = sample_of(best)
-    points = without_repeats(points, canonical)
+    points = searched.without_repeats(points)
     is_an_estimate = plan.table is not None and settings.trials is None
     if len(points) > plan.trials and not is_an_estimate:
         raise StrategyError(f"the search begins with {len(points)} trials, {', '.join(points)}: more --trials than {plan.trials}")
@@ -607,18 +538,6 @@ def plan_lookups(settings: Settings, screen: Screen, table: Any, choices: Mappin
     return epochs, trials
 
 
-def open_table(settings: Settings) -> Any:
-    """The table that ``--evaluator`` looks up; ``None`` where networks are trained."""
-    entry = evaluator_entry(settings.evaluator)
-    if entry.looks_up:
-        if settings.table is None:
-            raise RecordError(f"--evaluator {settings.evaluator} needs --table FILE")
-        return entry.load()(settings.table, settings.table_columns, settings.dataset)
-    if settings.table is not None or settings.table_columns is not None:
-        raise RecordError("--table and --table-columns go with --evaluator table")
-    return None
-
-
 def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     """Train a supernet and read the architecture off it."""
     import torch
@@ -633,7 +552,7 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     alpha_optimizer = AlphaOptimizer.of(settings.pins)
     budget = settings.time_budget
     evaluator = make_supernet_evaluator(**experiment.training, recipe=recipe, checkpoints=folder.checkpoints_path, time_budget=budget)
-    with open_scalars(folder, settings) as scalars:
+    with open_scalars(folder.path, wanted=settings.tensorboard) as scalars:
         keeper = EpochKeeper(
             folder.path / "epochs.jsonl",
             experiment.screen,
@@ -675,14 +594,14 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     """Run trials until the strategy or the budget ends; ``best.json`` follows the best one. ``shared`` is what ``join_study`` gives."""
     from nni.nas.space import SimplifiedModelSpace
 
-    from spaces.choices import canonical_within, count_configurations
+    from spaces.choices import count_configurations
     from strategies.engine import TrialResult
     from strategies.outcome import describe_outcome
     from strategies.pruning import make_pruning, why_idle
 
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
     space = make_space(space_class, experiment.space_arguments)
-    architecture, searched = plan.architecture, plan.searched
+    architecture, searched = plan.searched.architecture, plan.searched.hyperparameters
     fixed = {label: value for label, value in experiment.recipe.items() if label not in searched}
     explored = SimplifiedModelSpace(space, architecture, make_trial_evaluator(experiment, searched, fixed))
     total = min(plan.trials, count_configurations(explored.simplify()))  # a small space may hold fewer
@@ -691,7 +610,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     reports = len(experiment.reports)
     if idle := why_idle(settings.pruner, epochs=reports, trials=total):
         experiment.screen.warn(idle)
-    keeper, canonical = keep_trials(experiment, folder, architecture, searched), canonical_within(architecture, space_class.canonical)
+    keeper, canonical = keep_trials(experiment, folder, plan.searched), plan.searched.canonical
     with (
         keeper.shown(max_trials, settings.strategy or ""),
         experiment.make_engine(
@@ -703,9 +622,9 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
             pruning=make_pruning(settings.pruner, epochs=reports, start_step=settings.start_step),
             replays_at_once=bool(shared),
             on_result=keeper.note,
+            on_epoch=keeper.note_epoch,
         ) as engine,
     ):
-        follow_epochs(engine, keeper)
         for name, sample in plan.starts.items():
             engine.idle_worker_available()  # waits for one; the budget may be spent then
             if not engine.budget_available() and engine.result_of(sample) is None:
@@ -742,9 +661,8 @@ def make_trial_evaluator(experiment: Experiment, searched: Mapping[str, Any], fi
     return FunctionalEvaluator(evaluator_entry(experiment.settings.evaluator).load(), report=nni.report_intermediate_result, **training)
 
 
-def keep_trials(experiment: Experiment, folder: RunFolder, architecture: Mapping[str, Any], searched: Mapping[str, Any]) -> TrialKeeper:
+def keep_trials(experiment: Experiment, folder: RunFolder, searched: Any) -> TrialKeeper:
     """What keeps the trials of a search of ours, and the best of them as ``best.json``, which tells what was searched."""
-    from spaces.choices import effective_labels, is_fixed
 
     def save_best(trial: Trial) -> None:
         assert trial.score is not None
@@ -752,33 +670,30 @@ def keep_trials(experiment: Experiment, folder: RunFolder, architecture: Mapping
         epochs = hyperparameters.pop("epochs", experiment.epochs)
         score, size = ("validation accuracy", trial.score, epochs), {"parameters": trial.parameters, "flops": trial.flops}
         found = experiment.space_class.canonical(trial.architecture)
-        labels = effective_labels(architecture, found, experiment.space_class.canonical)
-        labels += [label for label, mutable in searched.items() if not is_fixed(mutable)]
+        labels = searched.labels_with_effect(found)
         experiment.write_best(folder, found, hyperparameters, score, size, trial=trial.number, searched=labels)
 
     return TrialKeeper(
         folder.trials_path,
         folder.best_path,
         experiment.screen,
-        architecture=architecture,
+        architecture=searched.architecture,
         recipe=experiment.recipe,
         save_best=save_best,
         durable=experiment.table is None,
-        scalars=open_scalars(folder, experiment.settings),
+        scalars=open_scalars(folder.path, wanted=experiment.settings.tensorboard),
     )
 
 
 def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     """Search NNI's search space by running a program for each trial, as NNI would, and write ``best_parameters.json``."""
     strategy = strategy_entry(settings.strategy or "")
-    if strategy.one_shot or strategy.several_objectives:
-        fitting = [name for name, other in STRATEGIES.items() if not (other.one_shot or other.several_objectives)]
-        raise StrategyError(f"{settings.strategy} is for networks of ours; a trial command goes with {', '.join(fitting)}")
+    check_takes_commands(settings.strategy or "")
     pruner_entry(settings.pruner)
     quiet_libraries()
     from nni.nas.space import SimplifiedModelSpace
 
-    from evaluators.command import TrialCommand
+    from evaluators.command import TrialCommand, check_command
     from spaces.choices import count_configurations
     from spaces.nni_space import parse_search_space
     from spaces.trial_program import TrialProgram
@@ -790,12 +705,13 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     space = parse_search_space(settings.search_space).pin(settings.pins)
     total = min(settings.trials or PRESETS[settings.preset].trials, count_configurations(space.mutables))
     pruning = make_pruning(settings.pruner, epochs=settings.epochs, start_step=settings.start_step)
-    folder, best = open_command_folder(settings, total, space.parameters)
+    check_command(settings.trial_command or "", settings.code_dir)
+    folder, best = open_command_search(settings, total, space.parameters)
     program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", best.metric.sign, settings.trial_time)
     screen.say(f"each trial runs {program.command!r} in {program.directory.absolute()}, {settings.concurrency} at a time")
 
     with hold(folder, settings):
-        keeper = keep_parameters(folder, best, settings, screen)
+        keeper = best.keep_trials(folder, settings, screen)
         known = [TrialResult(**fields) for fields in keeper.recorded(space.mutables)]
         budget: dict[str, Any] = {"max_trials": total, "time_budget": settings.time_budget}
         with (
@@ -807,10 +723,10 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
                 known=known,
                 pruning=pruning,
                 on_result=keeper.note,
+                on_epoch=keeper.note_epoch,
                 **budget,
             ) as engine,
         ):
-            follow_epochs(engine, keeper)
             more: dict[str, Any] = {"open_trials": settings.concurrency} if strategy.is_optunas else {}
             more |= {"canonical": space.canonical} if strategy.takes_canonical else {}
             more |= join_study(storage, folder, settings)
@@ -821,29 +737,9 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
         best.show(keeper, settings.strategy or "", screen)
 
 
-def open_command_folder(settings: Settings, trials: int, parameters: Callable[..., Any]) -> tuple[RunFolder, ParameterRecord]:
-    """The folder of a search by somebody's program, which is checked first, and where its best parameters go."""
-    from evaluators.command import TrialCommand
-
-    TrialCommand(settings.trial_command or "", settings.code_dir, Path()).check()
-    names = ["strategy", "search_space", "trial_command", "code_dir", "concurrency", "optimize_mode", "trial_time"]
-    names += ["pins", "seed", "epochs", "start_step"]
-    identity = {name: getattr(settings, name) for name in names} | {"trials": trials, **settings.trial_flags}
-    identity |= {"portal": True} if settings.portal else {}
-    where: dict[str, Any] = {"space": "command", "strategy": settings.strategy, "resume": settings.resume, "identity": identity}
-    folder = RunFolder.create(settings.out, **where)
-    path = folder.path / "best_parameters.json"
-    return folder, ParameterRecord(path, settings.trial_command or "", settings.optimize_mode, parameters)
-
-
-def keep_parameters(folder: RunFolder, best: ParameterRecord, settings: Settings, screen: Screen) -> TrialKeeper:
-    """What keeps the trials of somebody's program."""
-    shown: dict[str, Any] = {"show_score": best.metric.show, "scalars": open_scalars(folder, settings, best.metric)}
-    return TrialKeeper(folder.trials_path, best.path, screen, architecture=(), recipe={}, save_best=best.save_best, **shown)
-
-
 def search_under_portal(settings: Settings, screen: Screen) -> None:
     """Search NNI's search space by NNI's own service, whose portal shows it, and write ``best_parameters.json``."""
+    from evaluators.command import check_command
     from evaluators.nni_service import NniService
     from records.nni_experiment import make_experiment
     from records.view_options import check_port
@@ -855,9 +751,10 @@ def search_under_portal(settings: Settings, screen: Screen) -> None:
 
     parse_search_space(settings.search_space)  # what is wrong with it is said here, not somewhere in a log
     check_port(settings.port, "")
-    folder, best = open_command_folder(settings, trials, dict)
+    check_command(settings.trial_command or "", settings.code_dir)
+    folder, best = open_command_search(settings, trials, dict)
     with hold(folder, settings):
-        keeper = keep_parameters(folder, best, settings, screen)
+        keeper = best.keep_trials(folder, settings, screen)
         with NniService(folder.path / "nni", settings.port, best.metric.sign) as service:
             screen.warn(f"NNI's portal listens on every address of this machine, without a login: http://127.0.0.1:{settings.port}")
             service.begin(experiment, settings.trial_command or "", settings.code_dir)
@@ -871,26 +768,6 @@ def search_under_portal(settings: Settings, screen: Screen) -> None:
                 screen.say("the portal stays open for you to look at; Enter ends it")
                 with suppress(KeyboardInterrupt):
                     sys.stdin.readline()
-
-
-def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment) -> None:
-    """The closing table of a search, and what to type next."""
-    settings, screen = experiment.settings, experiment.screen
-    assert best.score is not None
-    rows: list[list[object]] = [[best.score["metric"], f"{format_accuracy(best.score['value'])}, epoch {best.score['epochs']}"]]
-    rows += [[label, value] for label, value in experiment.space_class.describe(best.architecture).items()]
-    if experiment.table is not None:
-        test_accuracy = experiment.table.test_accuracy({**best.hyperparameters, **best.architecture})
-        rows += [["test accuracy by the table", format_accuracy(test_accuracy)]]
-    rows += [["parameters", format_count(best.parameters)], ["multiply-adds", format_count(best.flops)], ["written to", folder.best_path]]
-    screen.closing_table(f"Best of {settings.space} by {settings.strategy} on {experiment.data.name}", rows)
-    preset = "" if settings.preset == Settings.preset else f" --preset {settings.preset}"
-    # A space of one's own is known to the script that has brought it along, and to no other.
-    program = "run_experiment.py" if space_entry(best.space_name).target.startswith("spaces.") else sys.argv[0]
-    screen.next_command(
-        f"python {shlex.quote(program)} --retrain {shlex.quote(str(folder.best_path))}{preset}"
-        f"{repeat_data_flags(settings, experiment.data.name) if experiment.table is None else ''}"
-    )
 
 
 # --- retraining ----------------------------------------------------------------------------------------------------------------------
@@ -913,7 +790,10 @@ def retrain(settings: Settings, screen: Screen) -> None:
     counts = f"{format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds"
     said_by = f"--preset {settings.preset}{' and --set' if settings.pins.keys() & arguments.keys() else ''}"
     screen.say(f"{best.space_name} at the size of {said_by} ({words}): {counts}")
-    with experiment.open_folder("retrain", architecture=best.architecture) as folder, open_scalars(folder, settings) as scalars:
+    with (
+        experiment.open_folder("retrain", architecture=best.architecture) as folder,
+        open_scalars(folder.path, wanted=settings.tensorboard) as scalars,
+    ):
         log = EpochLog(folder.path / "epochs.jsonl")
         with screen.progress(experiment.epochs, "epochs", "retrain", completed=log.noted) as progress:
 
@@ -937,7 +817,7 @@ def retrain(settings: Settings, screen: Screen) -> None:
         document |= {"seed": settings.seed, "precision": experiment.precision_name, "versions": collect_versions()}
         path = folder.path / "retrained.json"
         write_json_atomically(path, document)
-        screen.closing_table(f"Retrained on {experiment.data.name}", retrained_rows(document, path))
+        show_retrained(screen, document, path)
 
 
 def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
@@ -964,14 +844,6 @@ def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
         raise EvaluatorError(f"{settings.retrain}: {error}") from None
     values = recipe_values(settings.recipe) if settings.recipe else best.hyperparameters or recipe_values(entry.recipe_for(settings.preset))
     return make_recipe(override(values, settings.pins))
-
-
-def retrained_rows(document: Mapping[str, Any], path: Path) -> list[list[object]]:
-    """The closing table of a retraining, from what was written to ``path``."""
-    metric = "test accuracy, image and mirror image averaged" if document["flip_averaging"] else "test accuracy"
-    rows: list[list[object]] = [[metric, format_accuracy(document["test_accuracy"])], ["epochs", document["epochs"]]]
-    rows += [["parameters", format_count(document["parameters"])], ["multiply-adds", format_count(document["flops"])]]
-    return [*rows, ["training took", format_seconds(document["seconds"])], ["written to", path]]
 
 
 def load_architecture(name: str, pins: Mapping[str, Any], flag: str = "--retrain") -> BestArchitecture:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -52,3 +53,18 @@ def evaluator_entry(name: str, evaluators: Mapping[str, EvaluatorEntry] = EVALUA
     if name not in evaluators:
         raise EvaluatorError(f"unknown evaluator {name!r}; known: {', '.join(evaluators)}")
     return evaluators[name]
+
+
+def open_table(evaluator: str, path: Path | None, columns: Path | None, dataset: str) -> Any:
+    """The table ``path`` that ``evaluator`` looks up; ``None`` where it trains networks.
+
+    ``columns`` and ``dataset`` are as in ``evaluators.table.load_table``.
+
+    Raises ``EvaluatorError`` where the evaluator is unknown, where it has no table or one that it has no use for, and as reading it does.
+    """
+    entry = evaluator_entry(evaluator)
+    if entry.looks_up and path is None:
+        raise EvaluatorError(f"--evaluator {evaluator} needs --table FILE")
+    if not entry.looks_up and (path is not None or columns is not None):
+        raise EvaluatorError("--table and --table-columns go with --evaluator table")
+    return entry.load()(path, columns, dataset) if entry.looks_up else None

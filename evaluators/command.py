@@ -32,6 +32,23 @@ _FOR_THE_SHELL = set("~$`*?[")  # a word with one of these is another when it ru
 _HEADER = 8  # b"ME" and the length of the line in six digits
 
 
+def check_command(command: str, directory: Path) -> None:
+    """Raise ``EvaluatorError`` where ``command``, run in ``directory``, cannot work: no such folder, no such script in it."""
+    if not command.strip():
+        raise EvaluatorError("the trial command is empty; give one such as 'python main.py'")
+    if not directory.is_dir():
+        raise EvaluatorError(f"{directory}: no such folder; the trial command runs in it (trialCodeDirectory)")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise EvaluatorError(f"the trial command {command!r} is no line for a shell: {error}") from None
+    first = next((word for word in words[1:] if not word.startswith("-")), "")
+    if Path(words[0]).name.startswith("python") and first.endswith(".py") and not set(first) & _FOR_THE_SHELL:
+        script = directory / first
+        if not script.is_file():
+            raise EvaluatorError(f"the trial command {command!r} needs {script}, and there is no such file")
+
+
 @dataclass(frozen=True)
 class TrialCommand:
     """A command that is run once for each trial, as NNI's local training service runs it.
@@ -55,22 +72,6 @@ class TrialCommand:
     folder: Path
     sign: int = 1
     time_limit: float | None = None
-
-    def check(self) -> None:
-        """Raise ``EvaluatorError`` where the command cannot work: no such folder, no such script in it."""
-        if not self.command.strip():
-            raise EvaluatorError("the trial command is empty; give one such as 'python main.py'")
-        if not self.directory.is_dir():
-            raise EvaluatorError(f"{self.directory}: no such folder; the trial command runs in it (trialCodeDirectory)")
-        try:
-            words = shlex.split(self.command)
-        except ValueError as error:
-            raise EvaluatorError(f"the trial command {self.command!r} is no line for a shell: {error}") from None
-        first = next((word for word in words[1:] if not word.startswith("-")), "")
-        if Path(words[0]).name.startswith("python") and first.endswith(".py") and not set(first) & _FOR_THE_SHELL:
-            script = self.directory / first
-            if not script.is_file():
-                raise EvaluatorError(f"the trial command {self.command!r} needs {script}, and there is no such file")
 
     def start(self, number: int, parameters: Mapping[str, Any]) -> CommandTrial:
         """Start the trial ``number``; what an interrupted one of this number left is taken away."""

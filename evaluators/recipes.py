@@ -195,6 +195,12 @@ def supernet_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: own[name] if name in NOT_OF_SUPERNETS else value for name, value in values.items()}
 
 
+def check_supernet_values(values: Mapping[str, Any]) -> None:
+    """Raise ``EvaluatorError`` where ``values`` name a hyperparameter that a supernet does not use."""
+    if unused := [name for name in values if name in NOT_OF_SUPERNETS]:
+        raise EvaluatorError(f"a supernet is trained with the paper's images and without extras: leave out --set {', '.join(unused)}")
+
+
 def override(values: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
     """``values`` with those that ``pins`` names replaced, checked; pins that are no hyperparameters are left alone."""
     return {**values, **{name: check_hyperparameter(name, value) for name, value in pins.items() if name in HYPERPARAMETERS}}
@@ -205,3 +211,14 @@ def recipe_values(name: str) -> dict[str, Any]:
     if name not in RECIPES:
         raise EvaluatorError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
     return asdict(RECIPES[name])
+
+
+def values_as_told(values: Mapping[str, Any], told: Any) -> dict[str, Any]:
+    """``values`` of a recipe, as they are compared with those that an older version noted of a run that is gone on with, ``told``.
+
+    A hyperparameter that is new since then and at its default (of ``Recipe``: as trainings were before) is left out. All of ``values``
+    where ``told`` is no mapping: nothing was noted.
+    """
+    if not isinstance(told, Mapping):
+        return dict(values)
+    return {name: value for name, value in values.items() if name in told or value != getattr(Recipe, name)}

@@ -59,6 +59,11 @@ class Scalars:
         writer.close()
 
 
+def open_scalars(run: Path, *, wanted: bool, metric: Metric = ACCURACY) -> Scalars:
+    """The scalars of the run in this folder, which go nowhere unless they are ``wanted``."""
+    return Scalars(run / "tensorboard" if wanted else None, metric)
+
+
 def _open(folder: Path, purge_step: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 

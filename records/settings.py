@@ -11,6 +11,7 @@ from typing import Any
 
 from records import RecordError
 from records.command_line import LAB_OPTIONS, WITHOUT_EFFECT, make_parser
+from records.pareto import LATENCY
 from records.passwords import hide_passwords
 from records.view_options import DEFAULT_PORT, require_package
 
@@ -91,6 +92,23 @@ class Settings:
         """Those flags that were given of the ones that steer a one-shot search."""
         flags = {"--supernet": self.supernet, "--order": self.order, "--collapse-guard": self.collapse_guard}
         return {flag: value for flag, value in flags.items() if value is not None}
+
+    @property
+    def search_flags(self) -> dict[str, Any]:
+        """What a strategy may have no use for, as ``strategies.flags.check_flags`` takes it; what was not asked for is at its default."""
+        return {
+            "evaluator": self.evaluator if self.evaluator != Settings.evaluator else "",
+            "objectives": self.objectives or (),
+            "measures_latency": LATENCY in (self.objectives or ()),
+            "pruner": self.pruner,
+            "workers": self.workers,
+            "trials": self.trials or 1,
+            "shares_study": self.storage is not None,
+            "trial_flags": self.trial_flags,
+            "one_shot_flags": self.one_shot_flags,
+            "training_flags": self.training_flags,
+            "searches_file": self.search_space is not None,
+        }
 
 
 def repeat_data_flags(settings: Settings, used: str) -> str:

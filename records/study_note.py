@@ -13,26 +13,21 @@ from records.passwords import hide_passwords
 FORMAT, VERSION = "retiarius-study", 1
 
 
-def stored_study(path: Path) -> str | None:
-    """The study in which the run of this file takes part; ``None`` where there is no such file, or none that says it."""
-    document = read_json(path) if path.exists() else None
-    study = document.get("study") if isinstance(document, dict) else None
-    return study if isinstance(study, str) else None
+def note_study(path: Path, storage: str, study: str | None, usual: str) -> tuple[str, str]:
+    """The name of the study in ``storage`` (a URL), and the run's own mark in it: 32 hexadecimal digits, the same when it is resumed.
 
-
-def note_study(path: Path, storage: str, study: str) -> str:
-    """Write the file where there is none, and return the run's own mark in the study: 32 hexadecimal digits, the same when it is resumed.
+    The name is ``study`` where it is given, else that in the file ``path``, as a run that is gone on with stays in its study, whatever a
+    newer version would call that; else the ``usual`` one. The file is written where there is none, without a password.
 
     Raises ``RecordError`` where the file is none of ours.
     """
     if path.exists():
         document = read_json(path)
-        member = document.get("member") if isinstance(document, dict) else None
+        fields = document if isinstance(document, dict) else {}
+        member, stored = fields.get("member"), fields.get("study")
         if not isinstance(member, str) or not re.fullmatch("[0-9a-f]{32}", member):
             raise RecordError(f"{path}: not the study.json of a run; take it away, and the run takes part as a new one")
-        return member
-    member = uuid.uuid4().hex
-    write_json_atomically(
-        path, {"format": FORMAT, "version": VERSION, "storage": hide_passwords(storage), "study": study, "member": member}
-    )
-    return member
+        return study or (stored if isinstance(stored, str) and stored else usual), member
+    name, member = study or usual, uuid.uuid4().hex
+    write_json_atomically(path, {"format": FORMAT, "version": VERSION, "storage": hide_passwords(storage), "study": name, "member": member})
+    return name, member

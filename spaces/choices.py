@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -83,14 +82,6 @@ def with_fixed(architecture: Mapping[str, Any], mutables: Mapping[str, Any], can
 
 def _fixed_values(mutables: Mapping[str, Any]) -> dict[str, Any]:
     return {label: _only_value(mutable) for label, mutable in mutables.items() if is_fixed(mutable)}
-
-
-def without_repeats(samples: Mapping[str, dict[str, Any]], canonical: Callable[[dict[str, Any]], Any]) -> dict[str, dict[str, Any]]:
-    """The first of all ``samples``, by name, that mean the same."""
-    first: dict[str, str] = {}
-    for name, sample in samples.items():
-        first.setdefault(json.dumps(canonical(sample), sort_keys=True), name)
-    return {name: samples[name] for name in first.values()}
 
 
 def first_sample(

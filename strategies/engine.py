@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nni.nas.execution.engine import ExecutionEngine
-from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, TrainingEndEvent
+from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, ModelEventType, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ class RecordingEngine(ExecutionEngine):
         were rejected since the last trial, the budget ends.
     on_result
         Called with each new ``TrialResult`` as soon as it is there.
+    on_epoch
+        Called with each score that a trial reports, those answered from the record included: which of its scores this is, from 1, and
+        the score.
 
     Use it in a ``with`` block, or call :meth:`shutdown`: whatever still runs then is ended.
     """
@@ -106,6 +109,7 @@ class RecordingEngine(ExecutionEngine):
         replays_at_once: bool = False,
         reject: Callable[[Sample], Rejection | None] | None = None,
         on_result: Callable[[TrialResult], None] | None = None,
+        on_epoch: Callable[[int, float], None] | None = None,
     ) -> None:
         super().__init__()
         self._max_trials, self._canonical, self._pruning, self._on_result = max_trials, canonical, pruning, on_result
@@ -121,6 +125,11 @@ class RecordingEngine(ExecutionEngine):
         self._proposed: set[str] = set()
         self._rejections: dict[str, Rejection] = {}
         self._models: list[ExecutableModelSpace] = []
+        if on_epoch is not None:
+            self.register_model_event_callback(
+                ModelEventType.IntermediateMetric,
+                lambda event: on_epoch(len(event.model.metrics.intermediates) + 1, event.metric),  # it is counted after this
+            )
 
     @property
     def results(self) -> list[TrialResult]:

@@ -16,6 +16,7 @@ def check_flags(
     measures_latency: bool,
     pruner: str,
     workers: int,
+    trials: int,
     shares_study: bool,
     trial_flags: Collection[str],
     one_shot_flags: Collection[str],
@@ -25,7 +26,7 @@ def check_flags(
     """Raise ``StrategyError``, one line, where ``strategy`` can do nothing with what else was asked for.
 
     ``evaluator`` is empty where none was asked for beside the usual one; ``looks_up`` says whether it answers from a table;
-    ``objectives``, ``pruner`` and ``workers`` are what was given, an empty sequence, ``none`` and 1 where nothing was;
+    ``objectives``, ``pruner``, ``workers`` and ``trials`` are what was given, an empty sequence, ``none`` and 1 where nothing was;
     ``measures_latency`` says whether the latency is among the objectives, ``shares_study`` whether a storage was named; ``trial_flags``,
     ``one_shot_flags`` and ``training_flags`` are those that were given of the flags that steer trials and a supernet, and that say how to
     train; ``searches_file`` says whether a search space of NNI's was given.
@@ -51,5 +52,14 @@ def check_flags(
     if entry.one_shot and trial_flags:
         flags = ", ".join(trial_flags)
         raise StrategyError(f"{strategy} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
+    if entry.one_shot and trials > 1:
+        raise StrategyError(f"{strategy} trains one supernet, and tries no networks: leave out --trials")
     if not entry.one_shot and one_shot_flags:
         raise StrategyError(f"{strategy} trains no supernet: leave out {', '.join(one_shot_flags)}")
+
+
+def check_takes_commands(strategy: str) -> None:
+    """Raise ``StrategyError`` unless ``strategy`` can search by running somebody's program for each trial."""
+    fitting = [name for name, entry in STRATEGIES.items() if not (entry.one_shot or entry.several_objectives)]
+    if strategy not in fitting:
+        raise StrategyError(f"{strategy} is for networks of ours; a trial command goes with {', '.join(fitting)}")

@@ -16,7 +16,7 @@ import pytest
 from trial_scripts import STUDENT, wait_until_gone, write_script
 
 from evaluators import EvaluatorError
-from evaluators.command import CommandTrial, TrialCommand
+from evaluators.command import CommandTrial, TrialCommand, check_command
 
 PROJECT = Path(__file__).parents[1]
 
@@ -198,23 +198,21 @@ def test_killing_this_program_ends_its_trials(tmp_path: Path, how: signal.Signal
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("command", "folder", "message"),
     [
-        ({"command": " "}, "the trial command is empty"),
-        ({"command": "python missing.py"}, "there is no such file"),
-        ({"command": "python3 -u missing.py --epochs 3"}, "there is no such file"),
-        ({"command": "python 'main.py"}, "is no line for a shell"),
-        ({"directory": Path("nowhere")}, "nowhere: no such folder"),
+        (" ", "", "the trial command is empty"),
+        ("python missing.py", "", "there is no such file"),
+        ("python3 -u missing.py --epochs 3", "", "there is no such file"),
+        ("python 'main.py", "", "is no line for a shell"),
+        ("python main.py", "nowhere", "nowhere: no such folder"),
     ],
 )
-def test_a_command_that_cannot_work_is_refused(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
+def test_a_command_that_cannot_work_is_refused(tmp_path: Path, command: str, folder: str, message: str) -> None:
     with pytest.raises(EvaluatorError, match=message):
-        command(tmp_path, **fields).check()
+        check_command(command, tmp_path / folder)
 
 
 def test_a_command_that_can_work_is_not(tmp_path: Path) -> None:
     write_script(tmp_path, "")
-    command(tmp_path, command="python main.py --epochs 3").check()
-    command(tmp_path, command="cd sub && ./run.sh").check()
-    command(tmp_path, command="python -m package.train").check()
-    command(tmp_path, command="python $HOME/main.py").check()
+    for works in ("python main.py --epochs 3", "cd sub && ./run.sh", "python -m package.train", "python $HOME/main.py"):
+        check_command(works, tmp_path)

@@ -50,13 +50,15 @@ def test_events_reach_the_strategy_in_order() -> None:
         return 0.75
 
     seen: list[tuple[str, Any]] = []
-    engine = InProcessEngine()
+    heard: list[tuple[int, float]] = []
+    engine = InProcessEngine(on_epoch=lambda number, score: heard.append((number, score)))
     for kind in ModelEventType:
         engine.register_model_event_callback(
             kind, lambda event: seen.append((event.event_type.value, getattr(event, "metric", event.model.metric)))
         )
     engine.submit_models(frozen(evaluate))
     assert seen == [("intermediate_metric", 0.25), ("intermediate_metric", 0.5), ("final_metric", 0.75), ("training_end", 0.75)]
+    assert heard == [(1, 0.25), (2, 0.5)]
 
 
 def test_each_trial_starts_from_the_same_random_state_and_leaves_none() -> None:

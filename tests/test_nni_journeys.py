@@ -14,6 +14,7 @@ import pytest
 from trial_scripts import STUDENT, wait_until_gone, write_script
 
 from evaluators import EVALUATORS, EvaluatorEntry
+from records.trial_keeper import TrialKeeper
 from records.trials import TrialLog
 from run_experiment import main
 
@@ -75,10 +76,16 @@ def run(*arguments: str) -> int:
 
 
 @pytest.mark.parametrize(("text", "mode"), [(V2, "maximize"), (V1, "minimize")])
-def test_a_program_is_searched_two_at_a_time(text: str, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_program_is_searched_two_at_a_time(
+    text: str, mode: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     bring(text, mode=mode)
     write_script(Path("lab"), FUNCTION)
+    shown: list[int] = []
+    monkeypatch.setattr(TrialKeeper, "note_epoch", lambda self, number, score: shown.append(number))
     assert run("--out", "run") == 0
+    assert shown
+    assert set(shown) == {1}, "each reports once"
     trials = TrialLog(Path("run/trials.jsonl")).read()
     sign = 1 if mode == "maximize" else -1
     assert sorted(trial.number for trial in trials) == [0, 1, 2, 3]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from records import RecordError
 from records.settings import Settings, parse_settings, repeat_data_flags
+from strategies.flags import check_flags
 
 SEARCH = ["--space", "darts", "--strategy", "tpe"]
 
@@ -27,6 +29,11 @@ def test_pins_are_read_as_json_or_text() -> None:
         *SEARCH, "--set", "initial_lr=1e-2", "--set", "normal/inputs_2=[0, 1]", "--set", "backbone=resnet18", "--set", "a=true"
     )
     assert settings.pins == {"initial_lr": 0.01, "normal/inputs_2": [0, 1], "backbone": "resnet18", "a": True}
+
+
+def test_what_is_asked_of_a_search_is_what_a_strategy_checks() -> None:
+    checked = inspect.signature(check_flags).parameters.keys() - {"strategy", "looks_up"}
+    assert parse(*SEARCH).search_flags.keys() == checked, "the rooms do not know each other, so no type checker sees it"
 
 
 def test_the_labs_options_are_short_for_set() -> None:

@@ -24,8 +24,9 @@ from optuna.trial import TrialState
 from postgresql import PASSWORD, postgresql
 from test_strategies import TinySpace
 
+from records import RecordError
 from records.passwords import hide_passwords
-from records.study_note import note_study, stored_study
+from records.study_note import note_study
 from records.trials import Trial, TrialLog
 from run_experiment import main
 from strategies import STRATEGIES, StrategyError
@@ -144,10 +145,19 @@ def test_a_study_is_named_by_what_its_members_have_in_common() -> None:
 
 def test_a_run_keeps_its_mark(tmp_path: Path) -> None:
     path = tmp_path / "study.json"
-    member = note_study(path, f"postgresql://me:{PASSWORD}@host/db", "s")
-    assert note_study(path, "other", "s") == member
-    assert (stored_study(path), stored_study(tmp_path / "none.json")) == ("s", None)
+    study, member = note_study(path, f"postgresql://me:{PASSWORD}@host/db", None, "usual")
+    assert study == "usual"
     assert PASSWORD not in path.read_text()
+    assert note_study(path, "other", None, "of a newer version") == ("usual", member), "a run that is gone on with stays in its study"
+    assert note_study(path, "other", "named", "usual") == ("named", member)
+    named = tmp_path / "named.json"
+    assert note_study(named, "other", "named", "usual") == note_study(named, "other", None, "usual")
+    assert json.loads(named.read_text())["study"] == "named"
+    path.write_text(json.dumps({"member": member}))
+    assert note_study(path, "other", None, "usual") == ("usual", member), "written before it said which study"
+    path.write_text(json.dumps({"study": "usual", "member": "me"}))
+    with pytest.raises(RecordError, match="not the study"):
+        note_study(path, "other", None, "usual")
 
 
 @pytest.mark.parametrize(

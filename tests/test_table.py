@@ -15,6 +15,7 @@ from test_strategies import TinySpace
 
 from evaluators import EvaluatorError
 from evaluators.table import load_table
+from records.trial_keeper import TrialKeeper
 from records.trials import TrialLog
 from run_experiment import main
 from strategies import STRATEGIES
@@ -226,13 +227,16 @@ def test_the_longer_training_is_another_fidelity(made_up: Path, in_a_folder_of_i
 
 
 def test_successive_halving_over_the_two_fidelities(
-    made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]
+    made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shown: list[int] = []
+    monkeypatch.setattr(TrialKeeper, "note_epoch", lambda self, number, score: shown.append(number))
     arguments = [*SEARCH, "--strategy", "random", "--table", str(made_up), "--epochs", "200", "--pruner", "halving", "--trials", "30"]
     assert main([*arguments, "--out", "run"]) == 0
     trials = TrialLog(Path("run/trials.jsonl")).read()
     pruned = [trial for trial in trials if trial.status == "pruned"]
     assert 10 < len(pruned) < 30
+    assert (shown.count(1), shown.count(2)) == (30, 30 - len(pruned)), "the screen hears of every score"
     assert f"{len(pruned)} of 30 trials were pruned by halving" in capsys.readouterr().out
     for trial in trials:
         convolutions = list(trial.architecture.values()).count("nor_conv_3x3")

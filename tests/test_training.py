@@ -22,7 +22,17 @@ from evaluators.complexity import measure_complexity
 from evaluators.data import Dataset, Split
 from evaluators.devices import choose_device, choose_precision
 from evaluators.optimizers import learning_rate_factor, make_optimizer
-from evaluators.recipes import OPTIMIZERS, RECIPES, Recipe, check_hyperparameter, make_recipe, override, recipe_values, supernet_values
+from evaluators.recipes import (
+    OPTIMIZERS,
+    RECIPES,
+    Recipe,
+    check_hyperparameter,
+    make_recipe,
+    override,
+    recipe_values,
+    supernet_values,
+    values_as_told,
+)
 from evaluators.training import measure_accuracy, retrain, train, train_and_validate
 
 
@@ -256,8 +266,14 @@ def test_unknown_recipes_evaluators_devices_and_precisions_name_the_known_ones()
     ]:
         with pytest.raises(EvaluatorError, match=message):
             call()
-    assert choose_precision("auto", torch.device("cpu")) in (torch.float32, torch.bfloat16)
     assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_values_that_an_older_run_did_not_know_are_left_out_while_they_are_as_before() -> None:
+    values = {"initial_lr": 0.03, "mixup": 0.0, "ema_decay": 0.99, "auxiliary_weight": 0.4}
+    assert values_as_told(values, {"initial_lr": 0.1}) == {"initial_lr": 0.03, "ema_decay": 0.99}
+    assert values_as_told(values, {"initial_lr": 0.1, "mixup": 0.0}) == {"initial_lr": 0.03, "mixup": 0.0, "ema_decay": 0.99}
+    assert values_as_told(values, None) == values
 
 
 def test_a_gpu_that_cannot_be_used_is_told_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
