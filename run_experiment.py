@@ -160,10 +160,14 @@ class Experiment:
             told = (self.stored.get("strategy"), (self.stored.get("space") or {}).get("name"))
             if before != precision and told == (settings.strategy, self.space_name):
                 raise SpaceError(f"this run began in {before}, without compiled kernels: RETIARIUS_KERNELS=torch goes on with it")
+            if settings.precision not in ("auto", precision):
+                way = f"RETIARIUS_KERNELS=torch computes without them, more slowly, in {settings.precision}"
+                warn(f"--precision {settings.precision} has no effect: the compiled kernels train these networks in {precision}; {way}")
         elif precision == "auto" and "precision" in self.stored:
             precision = self.stored["precision"]  # a measurement may come out otherwise the second time
         elif precision == "auto" and self._is_supernet and self.device.type == "cpu":
-            # It is bound by depthwise convolutions and memory: bfloat16 gains an eighth there, where dense ones gain several times.
+            # It is bound by depthwise convolutions and memory: bfloat16 gains a fifth there, where dense ones gain several times, and
+            # costs digits of alphas that differ by little.
             precision = "float32"
         self.precision = choose_precision(precision, self.device)
         limit = PRESETS[settings.preset].images

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.lab_rows import ROWS, Row
+from benchmarks.machine import processor
 from benchmarks.results_section import write_section
 from records.files import write_json_atomically
 from records.lines import EpochLog
@@ -151,6 +152,7 @@ def figures(row: Row, results: list[dict[str, Any]], search_seconds: list[float]
         "search_seconds": round(statistics.mean(search_seconds)) if search_seconds else 0,
         "parameters": sorted({result["parameters"] for result in results}),
         "flip_averaging": any(result.get("flip_averaging", False) for result in results),
+        "precision": sorted({result["precision"] for result in results}),
         "search": row.search,
         "searches": row.searches,
         "choice": row.choice,
@@ -232,7 +234,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "lab-table", help="where the runs are kept (default: runs/lab-table)")
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where CIFAR-10 lies (default: data)")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--machine", default="", help="what to say of the machine in the table")
+    parser.add_argument("--machine", default=processor(), help="what to say of the machine in the table (default: the processor)")
     arguments = parser.parse_args()
     data = ["--data-dir", str(arguments.data_dir.absolute()), "--precision", arguments.precision]
     if arguments.quick:

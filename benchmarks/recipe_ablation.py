@@ -43,6 +43,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mixup 0.2": {"mixup": 0.2},
     "averaged weights (ema_decay 0.99)": {"ema_decay": 0.99},
     "no flip averaging": {"flip_averaging": False},
+    "momentum without Nesterov": {"nesterov": False},
+    "half an epoch of warm-up": {"warmup_epochs": 0.5},
+    "weight decay on norms and biases too": {"decay_norms": True},
+    "no weight decay": {"weight_decay": 0.0},
+    "batches of 128 for 256": {"batch_size": 128},
+    "learning rate 0.02 for 0.03": {"initial_lr": 0.02},
+    "learning rate 0.045 for 0.03": {"initial_lr": 0.045},
 }
 QUICK = ("the recipe", "SGD 0.1, warm-up, decay 5e-4, for Muon")
 
@@ -63,15 +70,15 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--from-row", type=int, default=0, help="leave out the rows before this one, but for the recipe's")
+    parser.add_argument("--rows", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="these alone, beside the recipe's")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     limit = 2_000 if arguments.quick else None
     data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, limit=limit, warn=lambda line: print(line, file=sys.stderr))
-    recipe, *others = VARIANTS
-    names, seeds = (QUICK, 1) if arguments.quick else ((recipe, *others[max(0, arguments.from_row - 1) :]), arguments.seeds)
+    recipe = next(iter(VARIANTS))
+    names, seeds = (QUICK, 1) if arguments.quick else ((recipe, *(row for row in arguments.rows if row != recipe)), arguments.seeds)
     precision = choose_precision(arguments.precision, torch.device("cpu"))
     size = f"convnet32 of width {arguments.width}, {arguments.epochs} epochs"
     print(f"{data.name}, {size}, {torch.get_num_threads()} threads, {str(precision).removeprefix('torch.')}")

@@ -1,6 +1,6 @@
 """Seconds of a DARTS search step: NNI's supernet of its own DARTS cells, this project's fused one, and this project's unfused one.
 
-    python benchmarks/supernet_step.py            # 8 and 16 channels, 8 cells, batches of 64 (about half an hour on two cores)
+    python benchmarks/supernet_step.py            # 8 and 16 channels, 8 cells, batches of 64 (about twenty minutes on two cores)
     python benchmarks/supernet_step.py --quick    # one small size, less than 50 s; the last line is one JSON object
 
 A step is what a search does with a pair of batches: an architecture step (Adam) and a step of the weights (SGD with momentum, gradients
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.machine import processor
 from benchmarks.process_memory import mebibytes
 from spaces.darts import DartsSpace
 from strategies.darts import DartsStrategy
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=8)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5, help="counted steps of each")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", help="default: the CPU, and a GPU too where there is one")
     parser.add_argument("--precision", choices=PRECISIONS, help="default: both")
     parser.add_argument("--memory-of", choices=CONTENDERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -184,9 +184,19 @@ def main() -> None:
         return
     if arguments.quick:
         arguments.width, arguments.cells, arguments.batch = QUICK["width"], QUICK["cells"], QUICK["batch"]
+    devices = [arguments.device] if arguments.device else ["cpu", *(["cuda"] if torch.cuda.is_available() and not arguments.quick else [])]
+    summary: dict[str, Any] = {}
+    for name in devices:
+        arguments.device = name
+        summary = {**measure(arguments), **summary}  # of the CPU, where there are two
+    print(json.dumps(summary))
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Race on one device, at every width and in every precision that is asked for; by precision the figures of the smaller width."""
     device = torch.device(arguments.device)
     precisions = [arguments.precision] if arguments.precision else list(PRECISIONS)
-    print(f"{device.type}, {torch.get_num_threads()} threads, {os.cpu_count()} cores, torch {torch.__version__}")
+    print(f"{device.type}, {processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     summary: dict[str, Any] = {}
     for width in [arguments.width] if arguments.width else [8, 16]:
         for name in precisions:
@@ -201,8 +211,8 @@ def main() -> None:
             print(f"  loss, fused against unfused: {difference:.1e} apart", flush=True)
             ours, theirs = (statistics.median(times[contender][1:]) for contender in ("ours", "nni"))
             result = {"ours_s": round(ours, 4), "nni_s": round(theirs, 4), "ratio": round(theirs / ours, 2), "loss_difference": difference}
-            summary.setdefault(name, result)  # of the smaller width, where there are two
-    print(json.dumps(summary))
+            summary.setdefault(name, result)
+    return summary
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ The lab's loop is a DataLoader with two workers and PIL transforms (crop, flip),
 ``evaluators.training.train``. Both take the same images in batches of the same size and do the same SGD steps, on the same network
 (for the lab, DARTS_V2 has the form of the DARTS authors' code). They take turns, round by round, each in a process of its own, so that
 whatever else the machine does hits both alike; the first round is not counted. Ratios are of medians. Memory is the peak of the training
-process beyond where it started, the lab's two workers left out.
+process beyond where it started, the lab's two workers left out; on a GPU that of the GPU.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -18,7 +18,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import platform
 import statistics
 import sys
 import time
@@ -42,6 +41,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from benchmarks.authors_network import AuthorsNetwork
+from benchmarks.machine import processor
 from benchmarks.process_memory import mebibytes
 from evaluators.data import Dataset, Split, load_dataset
 from evaluators.devices import choose_device, choose_precision
@@ -129,7 +129,8 @@ class Contender:
     """A training loop in a process of its own, which goes a round when it is told to: none changes the other's allocator or threads."""
 
     def __init__(self, contender: str, name: str, data: Dataset, where: dict[str, Any], steps: int) -> None:
-        context = multiprocessing.get_context("fork")  # the images are there already
+        # Forked, it has the images already; one that has asked for a GPU cannot be forked.
+        context: Any = multiprocessing.get_context("fork" if where["device"].type == "cpu" else "spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=self._run, args=(theirs, contender, name, data, where, steps))
         self.process.start()
@@ -144,7 +145,9 @@ class Contender:
         rounds = CONTENDERS[contender](network, split, data, batch, where)
         before = mebibytes("VmRSS")
         while pipe.recv():
-            pipe.send((steps * batch / next(rounds), mebibytes("VmHWM") - before))
+            speed = steps * batch / next(rounds)
+            is_on_gpu = where["device"].type == "cuda"
+            pipe.send((speed, torch.cuda.max_memory_allocated() / 2**20 if is_on_gpu else mebibytes("VmHWM") - before))
         os._exit(0)  # the lab's workers and our generator need no farewell
 
     def round(self) -> tuple[float, float]:
@@ -190,15 +193,6 @@ def time_to(goal: float, epochs: int, data: Dataset, where: dict[str, Any], seed
         print(f"  {goal:.1%}: seed {seed}, {results[-1]['test_accuracy']:.2%} after {results[-1]['seconds']:.0f} s", flush=True)
     seconds, accuracies = [r["seconds"] for r in results], [r["test_accuracy"] for r in results]
     return {"epochs": epochs, "seconds": round(statistics.mean(seconds), 1), "test_accuracies": accuracies}
-
-
-def processor() -> str:
-    """The processor's name and the units that matter here."""
-    path = Path("/proc/cpuinfo")
-    text = path.read_text() if path.exists() else ""
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {unit} " in text.replace("\n", " ")]
-    return f"{names[0] if names else platform.processor()} x {os.cpu_count()} ({', '.join(units)})"
 
 
 def main() -> None:

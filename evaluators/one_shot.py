@@ -32,13 +32,16 @@ CHECKPOINT = "supernet.ckpt"
 
 
 class BatchLoader:
-    """Augmented, normalised batches of a split, shuffled anew in every epoch: ([B, 3, H, W] float32 in channels_last, [B] int64)."""
+    """Augmented, normalised batches of a split, shuffled anew in every epoch: ([B, 3, H, W] float32 in channels_last, [B] int64).
 
-    def __init__(self, split: Split, data: Dataset, batch_size: int, cutout: int, seed: int) -> None:
+    The images stay on ``device``, where batches are made and used.
+    """
+
+    def __init__(self, split: Split, data: Dataset, batch_size: int, cutout: int, seed: int, device: torch.device) -> None:
         self.generator = torch.Generator().manual_seed(seed)
         # The paper's augmentation in every epoch, whatever the recipe has for networks that are trained alone.
         plain = Recipe(batch_size=batch_size, cutout=cutout)
-        self.batches = TrainingBatches(split, data, plain, 1, self.generator, torch.device("cpu"))
+        self.batches = TrainingBatches(split, data, plain, 1, self.generator, device)
 
     def __len__(self) -> int:
         return self.batches.steps
@@ -152,7 +155,8 @@ def make_supernet_evaluator(
     weights_half, architecture_half = (whole.take(half[: len(whole) // 2]) for half in halves)
     batch_size = min(recipe.batch_size, len(weights_half), len(architecture_half))
     loaders = [
-        BatchLoader(half, data, batch_size, recipe.cutout, seed + offset) for offset, half in ((1, weights_half), (2, architecture_half))
+        BatchLoader(half, data, batch_size, recipe.cutout, seed + offset, device)
+        for offset, half in ((1, weights_half), (2, architecture_half))
     ]
     finished_epochs(checkpoints)  # a broken file is told before the training
     path = checkpoints / CHECKPOINT

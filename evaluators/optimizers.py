@@ -72,7 +72,11 @@ def _normalize(filters: list[Tensor]) -> None:
 
 
 def learning_rate_factor(recipe: Recipe, epochs: int, steps: int) -> Callable[[int], float]:
-    """The factor on ``initial_lr`` before each step, as ``Recipe`` describes its schedules; ``steps`` are those of an epoch."""
+    """The factor on ``initial_lr`` before each step, as ``Recipe`` describes its schedules; ``steps`` are those of an epoch.
+
+    For torch's ``LambdaLR``, whose state is the number of the step alone: the schedules of torch and timm, a warm-up chained before them,
+    count epochs, and the lab's slip is none of theirs.
+    """
     floor = recipe.ending_lr / recipe.initial_lr
     total, warmup = epochs * steps, min(recipe.warmup_epochs, epochs / 2) * steps
 

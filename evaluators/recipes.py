@@ -54,7 +54,7 @@ class Recipe:
     grad_clip
         Largest norm of the gradient, 0 = off.
     ema_decay
-        Share that an average of the weights keeps of itself in each step, in [0, 1), 0 = off; in step t at most 1 - t ** (-2 / 3), 0.985
+        Share that an average of the weights keeps of itself in each step, in [0, 1), 0 = off; in step t at most 1 - t ** (-2 / 3), 0.984
         after 500 and 0.997 after 6,000 steps. The average is then scored and kept.
     drop_path
         Probability to drop a path at the end of training, in [0, 1), risen to linearly (arXiv 1605.07648).

@@ -233,6 +233,26 @@ def test_both_forms_say_the_same_of_their_choices() -> None:
     assert said[0] == said[1]
 
 
+@pytest.mark.usefixtures("operations_of")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+def test_loss_and_gradients_of_a_whole_supernet(dtype: torch.dtype, tolerance: float) -> None:
+    results: list[dict[str, Tensor]] = []
+    images = torch.randn(8, 3, 12, 12, dtype=torch.float64)
+    for supernet in ("fused", "stock"):
+        space, alphas, weights = make_supernet(supernet, dtype, none=True, width=4)
+        loss = functional.cross_entropy(space(images.to(dtype)), torch.arange(8) % 3)
+        loss.backward()
+        gradients = {name: parameter.grad for name, parameter in {**alphas, **weights}.items() if parameter.grad is not None}
+        assert gradients.keys() == {**alphas, **weights}.keys()
+        results.append({"loss": loss.detach(), **gradients})
+    scale: dict[str, float] = {}
+    for name, expected in results[1].items():
+        scale[group_of(name)] = max(scale.get(group_of(name), 0.0), expected.abs().max().item())
+    for name, expected in results[1].items():
+        error = (results[0][name] - expected).abs().max().item()
+        assert error <= tolerance * scale[group_of(name)], f"{name}: {error:.2e} of {scale[group_of(name)]:.2e}"
+
+
 def search(supernet: str, steps: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Alternating steps in float64, each with the gradients of its own half only; the alphas, and the weights and statistics."""
     space, alphas, weights = make_supernet(supernet, torch.float64, none=True)

@@ -251,10 +251,11 @@ def test_sigterm_ends_a_one_shot_search_as_ctrl_c_does() -> None:
 
 
 @pytest.mark.slow
-def test_a_published_genotype_is_trained_by_its_name() -> None:
+def test_a_published_genotype_is_trained_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--retrain", "DARTS_V2", *SMALL, "--epochs", "1", "--precision", "bfloat16", "--out", "run") == 0
     precision = "bfloat16" if kernels_for(torch.float32) is None else "float32"  # in which the kernels compute, whatever is asked for
     assert read("run/retrained.json")["precision"] == precision
+    assert ("--precision bfloat16 has no effect" in capsys.readouterr().err) == (precision == "float32")
     assert read("run/retrained.json")["space"]["arguments"] == {"width": 8, "num_cells": 5, "auxiliary": True, "num_classes": 10}
 
 

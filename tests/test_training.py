@@ -269,6 +269,12 @@ def test_unknown_recipes_evaluators_devices_and_precisions_name_the_known_ones()
     assert choose_device("cpu") == torch.device("cpu")
 
 
+def test_measuring_which_precision_is_faster_leaves_torchs_generator_alone() -> None:
+    state = torch.get_rng_state()
+    assert choose_precision("auto", torch.device("cpu")) in (torch.float32, torch.bfloat16)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_values_that_an_older_run_did_not_know_are_left_out_while_they_are_as_before() -> None:
     values = {"initial_lr": 0.03, "mixup": 0.0, "ema_decay": 0.99, "auxiliary_weight": 0.4}
     assert values_as_told(values, {"initial_lr": 0.1}) == {"initial_lr": 0.03, "ema_decay": 0.99}

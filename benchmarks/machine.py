@@ -1,0 +1,16 @@
+"""What a benchmark says of the machine that it ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+
+def processor() -> str:
+    """The processor's name, the number of cores, and those of its units that matter here."""
+    path = Path("/proc/cpuinfo")
+    text = path.read_text() if path.exists() else ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {unit} " in text.replace("\n", " ")]
+    return f"{names[0] if names else platform.processor()} x {os.cpu_count()} ({', '.join(units)})"
