@@ -32,7 +32,6 @@ from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count
 from records.hold import hold
 from records.libraries import quiet_libraries
-from records.lines import EpochLog
 from records.listing import show_list
 from records.parameter_record import open_command_search
 from records.pareto import DEFAULT_OBJECTIVES, LATENCY, save_pareto
@@ -45,6 +44,7 @@ from records.screen import Screen
 from records.settings import Settings, parse_settings
 from records.starts import load_starts, save_starts, stored_starts
 from records.study_note import note_study
+from records.training_keeper import TrainingKeeper
 from records.trial_keeper import TrialKeeper
 from records.trials import Trial
 from spaces import SPACES, SpaceError, build_network, make_space, settable_arguments, sized_arguments, space_entry
@@ -146,35 +146,42 @@ class Experiment:
     def _prepare_training(self) -> None:
         """Load the images, choose where and how exactly to compute."""
         from evaluators.data import load_dataset
-        from evaluators.devices import check_precision, choose_device, choose_precision
+        from evaluators.devices import choose_device, choose_precision
 
         settings, say, warn = self.settings, self.screen.say, self.screen.warn
         self.device = choose_device(settings.device, warn)
-        precision = settings.precision
-        offers_one = not self._is_supernet and hasattr(self.space_class, "only_precision")
-        only = self.space_class.only_precision(self.device) if offers_one else None
-        check_precision(precision)
-        if only is not None:
-            precision = str(only).removeprefix("torch.")
-            before = self.stored.get("precision", precision)
-            told = (self.stored.get("strategy"), (self.stored.get("space") or {}).get("name"))
-            if before != precision and told == (settings.strategy, self.space_name):
-                raise SpaceError(f"this run began in {before}, without compiled kernels: RETIARIUS_KERNELS=torch goes on with it")
-            if settings.precision not in ("auto", precision):
-                way = f"RETIARIUS_KERNELS=torch computes without them, more slowly, in {settings.precision}"
-                warn(f"--precision {settings.precision} has no effect: the compiled kernels train these networks in {precision}; {way}")
-        elif precision == "auto" and "precision" in self.stored:
-            precision = self.stored["precision"]  # a measurement may come out otherwise the second time
-        elif precision == "auto" and self._is_supernet and self.device.type == "cpu":
-            # It is bound by depthwise convolutions and memory: bfloat16 gains a fifth there, where dense ones gain several times, and
-            # costs digits of alphas that differ by little.
-            precision = "float32"
-        self.precision = choose_precision(precision, self.device)
+        self.precision = choose_precision(self._asked_precision(), self.device)
         limit = PRESETS[settings.preset].images
         self.data = load_dataset(settings.dataset, data_dir=settings.data_dir, seed=settings.seed, limit=limit, announce=say, warn=warn)
         sizes = self.data.describe()
         counts = ", ".join(f"{sizes[part]:,} {part}" for part in ("train", "validation", "test"))
         say(f"{sizes['name']}: {counts} images; {self.device}, {str(self.precision).removeprefix('torch.')}")
+
+    def _asked_precision(self) -> str:
+        """What ``--precision`` comes to, or ``auto`` where it is to be measured."""
+        from evaluators.devices import check_precision
+
+        asked = self.settings.precision
+        check_precision(asked)
+        offers_one = not self._is_supernet and hasattr(self.space_class, "only_precision")
+        only = self.space_class.only_precision(self.device) if offers_one else None
+        if only is not None:
+            precision = str(only).removeprefix("torch.")
+            before = self.stored.get("precision", precision)
+            told = (self.stored.get("strategy"), (self.stored.get("space") or {}).get("name"))
+            if before != precision and told == (self.settings.strategy, self.space_name):
+                raise SpaceError(f"this run began in {before}, without compiled kernels: RETIARIUS_KERNELS=torch goes on with it")
+            if asked not in ("auto", precision):
+                way = f"RETIARIUS_KERNELS=torch computes without them, more slowly, in {asked}"
+                self.screen.warn(f"--precision {asked} has no effect: the compiled kernels train these networks in {precision}; {way}")
+            return precision
+        if asked != "auto":
+            return asked
+        if "precision" in self.stored:
+            return str(self.stored["precision"])  # a measurement may come out otherwise the second time
+        # A supernet is bound by depthwise convolutions and memory on a CPU: bfloat16 gains a fifth, where dense ones gain several times,
+        # and costs digits of alphas that differ by little.
+        return "float32" if self._is_supernet and self.device.type == "cpu" else "auto"
 
     @property
     def training(self) -> dict[str, Any]:
@@ -798,22 +805,15 @@ def retrain(settings: Settings, screen: Screen) -> None:
         experiment.open_folder("retrain", architecture=best.architecture) as folder,
         open_scalars(folder.path, wanted=settings.tensorboard) as scalars,
     ):
-        log = EpochLog(folder.path / "epochs.jsonl")
-        with screen.progress(experiment.epochs, "epochs", "retrain", completed=log.noted) as progress:
-
-            def note_epoch(epoch: Any) -> None:
-                is_new = log.note(asdict(epoch))
-                progress.update(int(is_new), detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}")
-                rates = {"training loss": epoch.loss, "training accuracy": epoch.accuracy, "learning rate": epoch.learning_rate}
-                scalars.note(epoch.number, rates)
-
+        keeper = TrainingKeeper(folder.path / "epochs.jsonl", screen, scalars, experiment.epochs)
+        with keeper.shown():
             result = train_anew(
                 network,
                 **experiment.training,
                 recipe=recipe,
                 checkpoint=folder.checkpoints_path / "retrain.ckpt",
                 weights=folder.path / "weights.safetensors",
-                on_epoch=note_epoch,
+                on_epoch=keeper.note,
             )
         scalars.note(experiment.epochs, {"test accuracy": result["test_accuracy"]})
         document = {**result, **size, "epochs": experiment.epochs, "hyperparameters": asdict(recipe), "architecture": best.architecture}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from records.best import BestArchitecture
 from records.formats import format_accuracy, format_count, format_seconds
 from records.screen import Screen
-from records.settings import Settings, repeat_data_flags
+from records.settings import Settings, retrain_command
 
 AVERAGED = ", image and mirror image averaged"
 _Rows = list[list[object]]
@@ -36,9 +35,7 @@ def show_found(
     rows += [list(item) for item in words.items()]
     rows += [["parameters", format_count(best.parameters)], ["multiply-adds", format_count(best.flops)], ["written to", path]]
     screen.closing_table(f"Best of {settings.space} by {settings.strategy} on {dataset}", rows)
-    preset = "" if settings.preset == Settings.preset else f" --preset {settings.preset}"
-    data = repeat_data_flags(settings, dataset) if settings.table is None else ""
-    screen.next_command(f"python {shlex.quote(program)} --retrain {shlex.quote(str(path))}{preset}{data}")
+    screen.next_command(retrain_command(program, path, settings.describe(), dataset if settings.table is None else None))
 
 
 def show_retrained(screen: Screen, document: Mapping[str, Any], path: Path) -> None:

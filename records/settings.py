@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -111,11 +111,18 @@ class Settings:
         }
 
 
-def repeat_data_flags(settings: Settings, used: str) -> str:
-    """The flags that name the data set again, for the next command; ``used`` is the one that ``auto`` came to."""
-    flags = ["--dataset", used if settings.dataset == "auto" else settings.dataset]
-    flags += [] if settings.data_dir == Settings.data_dir else ["--data-dir", str(settings.data_dir)]
-    return "".join(f" {shlex.quote(flag)}" for flag in flags)
+def retrain_command(program: str, best: Path, settings: Mapping[str, Any], dataset: str | None) -> str:
+    """The command that trains anew what a search with these ``settings`` (as ``describe`` has them) wrote to ``best``.
+
+    ``dataset`` is the one that ``auto`` came to; ``None`` where a table was looked up, whose images the program may not know.
+    """
+    words = ["python", program, "--retrain", str(best)]
+    words += ["--preset", str(settings["preset"])] if settings.get("preset") not in (None, Settings.preset) else []
+    if dataset is not None:
+        words += ["--dataset", dataset if settings.get("dataset") in (None, "auto") else str(settings["dataset"])]
+        folder = str(settings.get("data_dir") or Settings.data_dir)
+        words += ["--data-dir", folder] if folder != str(Settings.data_dir) else []
+    return shlex.join(words)
 
 
 def parse_settings(argv: Sequence[str], description: str) -> Settings:

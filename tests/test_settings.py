@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from records import RecordError
-from records.settings import Settings, parse_settings, repeat_data_flags
+from records.settings import Settings, parse_settings, retrain_command
 from strategies.flags import check_flags
 
 SEARCH = ["--space", "darts", "--strategy", "tpe"]
@@ -106,9 +107,16 @@ def test_mistakes_are_answered_in_one_line(arguments: list[str], message: str) -
     assert "\n" not in str(error.value)
 
 
-def test_data_flags_are_repeated_quoted() -> None:
-    assert repeat_data_flags(Settings(), "digits") == " --dataset digits", "what auto came to, whatever it would come to next time"
-    assert repeat_data_flags(Settings(dataset="my images", data_dir=Path("d")), "my images") == " --dataset 'my images' --data-dir d"
+def test_the_command_that_trains_what_was_found_repeats_what_it_needs() -> None:
+    def command(settings: Settings, dataset: str | None = "digits") -> str:
+        return retrain_command("run_experiment.py", Path("a b.json"), settings.describe(), dataset)
+
+    start = "python run_experiment.py --retrain 'a b.json'"
+    assert command(Settings()) == f"{start} --dataset digits", "what auto came to, whatever it would come to next time"
+    images = Settings(dataset="my images", data_dir=Path("d"), preset="lab")
+    assert command(images) == f"{start} --preset lab --dataset 'my images' --data-dir d"
+    assert command(replace(images, table=Path("t.csv")), None) == f"{start} --preset lab"
+    assert retrain_command("x.py", Path("b.json"), {}, "digits") == "python x.py --retrain b.json --dataset digits"
 
 
 def test_reports_may_be_named_one_by_one() -> None:

@@ -14,6 +14,7 @@ from records.files import parse_json, read_json
 from records.metric import ACCURACY, Metric, result_metric
 from records.report.text import as_number, as_object
 from records.run_folder import is_held, read_config
+from records.settings import retrain_command
 from records.trials import Trial, TrialLog
 
 _LAST_LOG_LINES = 12
@@ -266,11 +267,5 @@ def next_command(run: Run) -> str | None:
         return None if again is None else f"{again} --out {shlex.quote(str(run.path))} --resume"
     if run.is_retraining or run.best is None:
         return None
-    words = ["python", _find_program(run), "--retrain", str(run.path / "best.json")]
-    for name, default in (("preset", "quick"), ("data_dir", "data")):
-        if run.settings.get(name) not in (None, default):
-            words += [f"--{name.replace('_', '-')}", str(run.settings[name])]
-    if run.looks_up:
-        return shlex.join(words)  # its scores may be of images that the program cannot load
-    dataset = run.dataset.get("name") if run.settings.get("dataset") in (None, "auto") else run.settings["dataset"]
-    return shlex.join([*words, "--dataset", str(dataset)])
+    dataset = None if run.looks_up else str(run.dataset.get("name"))
+    return retrain_command(_find_program(run), run.path / "best.json", run.settings, dataset)

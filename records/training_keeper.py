@@ -1,0 +1,41 @@
+"""What a training anew leaves behind, kept as its epochs end: ``epochs.jsonl``, and what screen and TensorBoard say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from records.formats import format_accuracy
+from records.lines import EpochLog
+from records.scalars import Scalars
+from records.screen import Screen
+
+
+class TrainingKeeper:
+    """Keeps the epochs of one training, those of the interrupted run that it goes on with included.
+
+    Args:
+        path: ``epochs.jsonl``.
+        screen: where progress is shown.
+        scalars: where the numbers go beside the record.
+        epochs: how many there are to be.
+    """
+
+    def __init__(self, path: Path, screen: Screen, scalars: Scalars, epochs: int) -> None:
+        self._log, self._screen, self._scalars, self._epochs = EpochLog(path), screen, scalars, epochs
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show progress while the ``with`` block lasts."""
+        with self._screen.progress(self._epochs, "epochs", "retrain", completed=self._log.noted) as self._progress:
+            yield
+
+    def note(self, epoch: Any) -> None:
+        """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``, unless it is kept already; within :meth:`shown`."""
+        is_new = self._log.note(asdict(epoch))
+        self._progress.update(int(is_new), detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}")
+        values = {"training loss": epoch.loss, "training accuracy": epoch.accuracy, "learning rate": epoch.learning_rate}
+        self._scalars.note(epoch.number, values)
