@@ -1,15 +1,16 @@
 """What happened: the run folder, its settings, trials and log, ``best.json``, and the screen.
 
-This package knows no space, strategy or evaluator: it stores and shows plain values (names, numbers, dicts). Importing
-it costs next to nothing; its modules are
+This package knows no space, strategy or evaluator: it stores and shows plain values (names, numbers, dicts). Importing it costs next to
+nothing. Its modules, by what they are for:
 
-- :mod:`records.files`: JSON files, replaced atomically and read with care
-- :mod:`records.best`: ``best.json``, the found architecture
-- :mod:`records.run_folder`: the folder of one run, ``config.json`` and the lock
-- :mod:`records.provenance`: versions, command, commit
-- :mod:`records.trials`: ``trials.jsonl``, one line a trial; :mod:`records.trial_keeper`: the trials of a search, kept as they end
-- :mod:`records.log`: ``log.txt``
-- :mod:`records.screen`, :mod:`records.progress`, :mod:`records.formats`: what a person sees (rich)
+- what is asked: ``command_line``, ``settings``, ``presets``, ``view_options``; NNI's files: ``nni_files``, ``nni_options``, ``nni_config``,
+  ``nni_experiment``
+- the folder of a run: ``run_folder``, ``hold``, ``log``, ``provenance``, ``starts``, ``study_note``
+- what is kept in it as it happens: ``trials`` and ``trial_keeper``, ``epoch_keeper`` (of a supernet), ``training_keeper``, ``scalars``
+- what was found: ``best``, ``pareto``, ``parameter_record``, ``metric``
+- what a person sees: ``screen``, ``progress``, ``closing``, ``listing``, ``formats``, ``exit_status``, ``libraries``; afterwards
+  ``report``, ``dashboard``
+- files and secrets: ``files`` (JSON, replaced atomically and read with care), ``lines`` (JSON, line by line), ``passwords``
 """
 
 from __future__ import annotations

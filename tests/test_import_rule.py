@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import resource
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import records
 
 PROJECT = Path(__file__).parents[1]
 ROOMS = ("spaces", "strategies", "evaluators", "records")
@@ -53,6 +56,13 @@ def test_every_room_is_looked_at() -> None:
         assert len(list((PROJECT / room).rglob("*.py"))) > 1, room
     packages = {path.parent.name for path in PROJECT.glob("*/__init__.py")}
     assert packages - set(AROUND) == set(ROOMS), "a package beside the four rooms: give it a place in the import rule"
+
+
+def test_the_map_of_the_records_names_every_module() -> None:
+    named = set(re.findall(r"``(\w+)``", str(records.__doc__)))
+    there = {path.stem for path in (PROJECT / "records").iterdir() if path.stem != "__init__" and not path.name.startswith("__")}
+    assert there <= named, "say in records/__init__.py what it is for"
+    assert named <= there
 
 
 @pytest.mark.parametrize(
