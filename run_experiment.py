@@ -49,7 +49,7 @@ from records.trial_keeper import TrialKeeper
 from records.trials import Trial
 from spaces import SPACES, SpaceError, build_network, make_space, settable_arguments, sized_arguments, space_entry
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, check_storage, pruner_entry, strategy_entry
-from strategies.flags import check_flags, check_takes_commands
+from strategies.flags import check_flags, check_order, check_takes_commands
 
 INPUT_ERRORS = (EvaluatorError, RecordError, SpaceError, StrategyError)
 RUN_ERRORS = (SearchFailed, TrainingDiverged)
@@ -432,6 +432,7 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
 
     values = recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe_for(settings.preset)))
     recipe = override(supernet_values(values) if strategy.one_shot else values, settings.pins)
+    check_order(settings.order, recipe["optimizer"])
     space_class = entry.load()
     settable = settable_arguments(space_class, "search")
     if table is not None and (sizes := [label for label in settings.pins if label in settable]):

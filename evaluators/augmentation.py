@@ -1,8 +1,8 @@
 """Augmentation of whole batches of images, and their normalisation.
 
-Every function takes images [N, C, H, W], uint8 or floating point, leaves them as they are and returns images of the
-same shape and type. Random draws come from the generator given, which stays on its own device whatever that of the
-images.
+Every function takes images [N, C, H, W], uint8 or floating point, leaves them as they are and returns others of the same shape and type,
+or these very ones where there is nothing to do; `shrink` returns smaller ones, `Normalizer` float32. Random draws come from the
+generator given, which stays on its own device whatever that of the images.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class TrainingBatches:
         self.mixing = _mixing(recipe, data.num_classes, generator)
 
     def first(self, count: int) -> Tensor:
-        """The first images, normalised but not augmented: [count, 3, H, W] or fewer."""
+        """The first images, [count, 3, H, W] or fewer: normalised, whole, mirrored as in the first epoch where the flips alternate."""
         return self.normalize(self.split.images[:count])
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -44,10 +44,12 @@ def _decay_groups(parameters: list[nn.Parameter], recipe: Recipe) -> list[dict[s
 
 
 def _make_muon(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) on dense convolutions, AdamW at ``ADAMW_SHARE`` of its rate on all else.
+    """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) on convolutions, AdamW at ``ADAMW_SHARE`` of its rate on all else.
 
-    Muon's steps are of one size whatever that of the gradient. So that they stay of one size relative to the filters too, those that a
-    norm follows are brought back to a fixed size after every step (as in airbench94_muon): the norm takes their size out anyway.
+    A grouped convolution is taken as one matrix [out, in / groups]; a depthwise one is AdamW's. Muon's steps are of one size whatever
+    that of the gradient. So that they stay of one size relative to the filters too, those without a bias are brought back to a fixed size
+    after every step (as in airbench94_muon): a norm follows them as a rule, and takes their size out anyway. The shortcuts of
+    ``nasbench201``, which no norm follows, keep that size, too.
     """
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad]
     convolutions = [layer for layer in convolutions if min(layer.weight.shape[:2]) > 1]  # depthwise ones have nothing to orthogonalise
@@ -74,8 +76,8 @@ def _normalize(filters: list[Tensor]) -> None:
 def learning_rate_factor(recipe: Recipe, epochs: int, steps: int) -> Callable[[int], float]:
     """The factor on ``initial_lr`` before each step, as ``Recipe`` describes its schedules; ``steps`` are those of an epoch.
 
-    For torch's ``LambdaLR``, whose state is the number of the step alone: the schedules of torch and timm, a warm-up chained before them,
-    count epochs, and the lab's slip is none of theirs.
+    A warm-up takes half of the training at most. One function for torch's ``LambdaLR``, whose state is the number of the step alone: the
+    schedules of torch and timm with a warm-up are chains of several, which count epochs.
     """
     floor = recipe.ending_lr / recipe.initial_lr
     total, warmup = epochs * steps, min(recipe.warmup_epochs, epochs / 2) * steps

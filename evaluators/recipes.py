@@ -31,7 +31,8 @@ class Recipe:
     drop_last
         Whether the last batch of an epoch is left out where it is not full.
     schedule, warmup_epochs
-        ``cosine``, ``linear``: a linear rise over ``warmup_epochs``, then half a cosine, or a line, to ``ending_lr``, set at every step.
+        ``cosine``, ``linear``: a linear rise over ``warmup_epochs`` (half of all at most), then half a cosine, or a line, to
+        ``ending_lr``, set at every step.
         ``cosine_per_batch``: the lab's program as it is given, whose scheduler is stepped per batch with a period counted in epochs, so
         that the rate swings between both ends every ``2 * epochs`` batches.
     crop_padding

@@ -8,6 +8,7 @@ bfloat16, in float64 for those in float64.
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,10 +56,13 @@ class Convolution:
         if taps is None and (self.dilation, self.stride) != (1, 1):
             raise ValueError("a pointwise convolution has neither dilation nor stride here")
 
-    @property
-    def kernels(self) -> tuple[Tensor | None, Tensor]:
-        """As they are passed."""
-        return None if self.taps is None else self.taps.contiguous(), self.matrix.contiguous()
+    def kernels_for(self, stored: torch.dtype) -> tuple[Tensor | None, Tensor]:
+        """``taps`` and ``matrix`` as they are passed with images in ``stored``."""
+        taps, matrix = self.taps, self.matrix.contiguous()
+        _plain(matrix, stored, *matrix.shape)
+        if taps is None:
+            return None, matrix
+        return _plain(taps.contiguous(), stored, len(matrix), matrix.shape[2], *taps.shape[2:]), matrix
 
     def shape(self, x: Tensor) -> _Shape:
         edges, c_out, c_in = self.matrix.shape
@@ -84,7 +88,8 @@ def convolve(
         raise ValueError(f"a result of {size} has no room in {tuple(y.shape)}")
     sums = torch.empty(edges, 2, channels, dtype=torch.float64)
     shape = convolution.shape(x)
-    call("convolve", x.dtype, ctypes.byref(shape), _view(x, x.dtype), scale, shift, *convolution.kernels, _view(y, x.dtype), sums)
+    norm = (_plain(scale, x.dtype, edges, x.shape[4]), _plain(shift, x.dtype, edges, x.shape[4]))
+    call("convolve", x.dtype, ctypes.byref(shape), _view(x, x.dtype), *norm, *convolution.kernels_for(x.dtype), _view(y, x.dtype), sums)
     return y, sums
 
 
@@ -109,17 +114,21 @@ def convolve_back(
     sums [edges, 2, C_in] of it and of it times x, and, where ``want_kernels``, those of ``taps`` and ``matrix``. The gradient of an x that
     has one edge or is read by all is added to ``state_gradient`` [N, H, W, 1, C_in] where that is given; not ``adds``: put there.
     """
-    taps, matrix = convolution.kernels
+    taps, matrix = convolution.kernels_for(x.dtype)
     real = real_of(x.dtype)
-    edges, _, c_in = matrix.shape
-    x_gradient = _edge_by_edge(matrix, *x.shape[:3], edges, c_in) if want_x else None
+    edges, c_out, c_in = matrix.shape
+    images, height, width = x.shape[:3]
+    of_y = (images, -(-height // convolution.stride), -(-width // convolution.stride), edges, c_out)
+    x_gradient = _edge_by_edge(matrix, images, height, width, edges, c_in) if want_x else None
     sums = torch.zeros(edges, 2, c_in, dtype=torch.float64)
     taps_gradient = torch.empty_like(taps) if want_kernels and taps is not None else None
     matrix_gradient = torch.empty_like(matrix) if want_kernels else None
     shape = convolution.shape(x)
     call(
-        *("convolve_back", x.dtype, ctypes.byref(shape), _view(x, x.dtype), scale, shift, taps, matrix),
-        *(_view(gradient, real), factor, _view(y, x.dtype), rates, _view(x_gradient, real), _view(state_gradient, real), int(adds)),
+        *("convolve_back", x.dtype, ctypes.byref(shape), _view(x, x.dtype)),
+        *(_plain(scale, x.dtype, edges, c_in), _plain(shift, x.dtype, edges, c_in), taps, matrix),
+        *(_view(gradient, real, of_y), _plain(factor, x.dtype, images), _view(y, x.dtype, of_y), _plain(rates, x.dtype, edges, 3, c_out)),
+        *(_view(x_gradient, real), _view(state_gradient, real, (images, height, width, 1, c_in)), int(adds)),
         *(sums, taps_gradient, matrix_gradient),
     )
     return x_gradient, sums, taps_gradient, matrix_gradient
@@ -137,7 +146,8 @@ def batch_norm(
         raise ValueError(f"a batch's variance wants more than one value per channel, not {count}")
     normed = weight.new_empty(4, len(weight))
     edges, _, channels = sums.shape
-    call("batch_norm", weight.dtype, edges, channels, count, float(eps), float(momentum), sums, weight, bias, *running, normed)
+    plain = [_plain(number, weight.dtype, len(weight)) for number in (weight, bias, *running)]
+    call("batch_norm", weight.dtype, edges, channels, count, float(eps), float(momentum), sums, *plain, normed)
     return normed
 
 
@@ -160,17 +170,23 @@ def mix(sources: Sequence[Tensor], scale: Tensor, shift: Tensor, factor: Tensor 
     ``scale`` and ``shift`` are [sources, edges, C], ``factor`` is [sources, N] or ``None``.
     """
     images, height, width, edges, channels = y.shape
-    sizes = (images, height * width, edges, channels, len(sources))
-    call("mix", y.dtype, *sizes, _views(sources, y.dtype), scale, shift, factor, _view(y, y.dtype), int(adds))
+    count, stored = len(sources), y.dtype
+    plain = (
+        _plain(scale, stored, count, edges, channels),
+        _plain(shift, stored, count, edges, channels),
+        _plain(factor, stored, count, images),
+    )
+    sizes = (images, height * width, edges, channels, count)
+    call("mix", stored, *sizes, _views(sources, stored, y.shape), *plain, _view(y, stored), int(adds))
 
 
 def products(sources: Sequence[Tensor], gradient: Tensor, factor: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Sums over batch and pixels of ``factor * gradient * source`` and of ``factor * gradient``, [sources, edges, C] in float64."""
     images, height, width, edges, channels = gradient.shape
-    sums = torch.empty(2, len(sources), edges, channels, dtype=torch.float64)
-    sizes = (images, height * width, edges, channels, len(sources))
-    dtype = sources[0].dtype
-    call("products", dtype, *sizes, _views(sources, dtype), _view(gradient, real_of(dtype)), factor, sums)
+    count, dtype = len(sources), sources[0].dtype
+    sums = torch.empty(2, count, edges, channels, dtype=torch.float64)
+    views = (_views(sources, dtype, gradient.shape), _view(gradient, real_of(dtype)), _plain(factor, dtype, count, images))
+    call("products", dtype, images, height * width, edges, channels, count, *views, sums)
     return sums[0], sums[1]
 
 
@@ -210,10 +226,13 @@ def pool_back(
     ``of_pools[:, 0] * pool + of_pools[:, 1]`` [2, 2, C].
     """
     images, height, width, _, channels = state_gradient.shape
-    sizes = (images, height, width, channels, stride, gradient.shape[3])
-    real = real_of(dtype)
-    views = (_view(pools.largest, dtype), _view(pools.mean, dtype), pools.index, int(identity), _view(state_gradient, real))
-    call("pool_back", dtype, *sizes, _view(gradient, real), factor, rates, of_pools, *views)
+    edges, size = gradient.shape[3], (images, -(-height // stride), -(-width // stride))
+    real, of_pool = real_of(dtype), (*size, 1, channels)
+    plain = (_plain(factor, dtype, images), _plain(rates, dtype, 3, edges, channels), _plain(of_pools, dtype, 2, 2, channels))
+    call(
+        *("pool_back", dtype, images, height, width, channels, stride, edges, _view(gradient, real, (*size, edges, channels)), *plain),
+        *(_view(pools.largest, dtype, of_pool), _view(pools.mean, dtype, of_pool), pools.index, int(identity), _view(state_gradient, real)),
+    )
 
 
 def _edge_by_edge(like: Tensor, *sizes: int) -> Tensor:
@@ -222,22 +241,32 @@ def _edge_by_edge(like: Tensor, *sizes: int) -> Tensor:
     return like.new_empty(images, edges, height, width, channels).permute(0, 2, 3, 1, 4)
 
 
-def _view(x: Tensor | None, dtype: torch.dtype) -> Any:
-    return ctypes.byref(_Images(None, 0, 0, 0) if x is None else _images(x, dtype))
+def _plain(x: Tensor | None, stored: torch.dtype, *size: int) -> Tensor | None:
+    """``x`` if it holds as many numbers as ``size`` says, as ones that go with images in ``stored`` are kept."""
+    if x is not None and (x.dtype != real_of(stored) or x.numel() != math.prod(size) or not x.is_contiguous()):
+        given = f"{x.dtype} of shape {tuple(x.shape)} and strides {x.stride()}"
+        raise ValueError(f"numbers in {given} where {real_of(stored)} of {size}, next to one another, goes with images in {stored}")
+    return x
 
 
-def _views(tensors: Sequence[Tensor], dtype: torch.dtype) -> Any:
-    views = [_images(tensor, dtype) for tensor in tensors]
+def _view(x: Tensor | None, dtype: torch.dtype, size: Sequence[int] | None = None) -> Any:
+    return ctypes.byref(_Images(None, 0, 0, 0) if x is None else _images(x, dtype, size))
+
+
+def _views(tensors: Sequence[Tensor], dtype: torch.dtype, size: Sequence[int]) -> Any:
+    views = [_images(tensor, dtype, size) for tensor in tensors]
     array: Any = (_Images * len(tensors))(*views)
     array.read = sum(view.read for view in views)
     return array
 
 
-def _images(x: Tensor, dtype: torch.dtype) -> _Images:
+def _images(x: Tensor, dtype: torch.dtype, size: Sequence[int] | None) -> _Images:
     image, row, pixel, edge, channel = x.stride()
     height, width = x.shape[1:3]
     if x.dtype != dtype or x.device.type != "cpu":
         raise ValueError(f"images in {x.dtype} on {x.device} where {dtype} on the CPU is wanted")
+    if size is not None and x.shape != tuple(size):
+        raise ValueError(f"images of shape {tuple(x.shape)} where {tuple(size)} is wanted")
     if channel != 1 or (row != width * pixel and height > 1):
         raise ValueError(f"images of shape {tuple(x.shape)} and strides {x.stride()} have no one distance between pixels")
     images = _Images(x.data_ptr(), image, pixel, edge)
@@ -246,7 +275,10 @@ def _images(x: Tensor, dtype: torch.dtype) -> _Images:
 
 
 def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
-    """Run a kernel. Tensors that are no images are passed by their address: contiguous ones in ``real_of(dtype)``, float64 or uint8."""
+    """Run a kernel. Tensors that are no images are passed by their address: contiguous ones in ``real_of(dtype)``, float64 or uint8.
+
+    Raises ``MemoryError`` where there is none for the planes of its threads; nothing is written then.
+    """
     passed: list[Any] = [ctypes.c_long(torch.get_num_threads())]
     for value in arguments:
         if isinstance(value, Tensor):
@@ -255,4 +287,5 @@ def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
             passed.append(ctypes.c_void_p(value.data_ptr()))
         else:
             passed.append(ctypes.c_long(value) if isinstance(value, int) else ctypes.c_double(value) if isinstance(value, float) else value)
-    getattr(library(dtype), name)(*passed)
+    if getattr(library(dtype), name)(*passed) != 0:
+        raise MemoryError(f"{name}: no memory for what {torch.get_num_threads()} threads work on")

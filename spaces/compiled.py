@@ -1,8 +1,8 @@
 """The kernels in ``native/``, compiled for this very processor where there is a C compiler with OpenMP: a few seconds, once.
 
 What was compiled is kept where Python keeps what it compiles or, where that may not be written, in the user's cache folder, under a name
-that tells source, compiler and processor apart. Where it cannot be compiled or loaded, nothing else is needed: cells then run on torch's
-own operations, at the pace that these have.
+that tells source, compiler, processor and torch apart. Where it cannot be compiled or loaded, nothing else is needed: cells then run on
+torch's own operations, at the pace that these have.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STORED = {torch.float32: "STORE_FLOAT32", torch.bfloat16: "STORE_BFLOAT16", torc
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-lm")
 # Torch's threads first, then ours: where they belong to two OpenMP libraries, that may end a process.
-TRIAL = "import ctypes, sys, torch; torch.ones(1 << 20).sum(); ctypes.CDLL(sys.argv[1]).count_threads(ctypes.c_long(2))"
+TRIAL = "import ctypes, sys, torch; torch.ones(1 << 20).sum(); sys.exit(ctypes.CDLL(sys.argv[1]).try_threads(ctypes.c_long(2)))"
 SECONDS = 60  # within which a compiler is done, or stuck
 VARIABLE, CHOICES = "RETIARIUS_KERNELS", ("compiled", "torch")  # "torch": do without
 
@@ -117,10 +117,12 @@ def _library(macro: str) -> ctypes.CDLL | str:
 
 
 def _compiled(compiler: list[str], macro: str) -> Path:
-    """The compiled library; it is made anew where source, compiler, flags or processor are others than those of the kept one."""
+    """The compiled library; it is made anew where source, compiler, flags, processor or torch are others than those of the kept one."""
     # What the compiler predefines tells its version and, by -march=native, what the processor can do.
     told = _run([*compiler, *FLAGS[:3], "-dM", "-E", "-x", "c", os.devnull])
-    parts = [*(path.read_bytes() for path in _sources("*.[ch]")), told, macro.encode(), repr(FLAGS).encode()]
+    # Beside another torch, with another OpenMP library, it has to be tried again.
+    parts = [*(path.read_bytes() for path in _sources("*.[ch]")), told, macro.encode(), repr((FLAGS, TRIAL)).encode()]
+    parts += [torch.__version__.encode(), str(torch.__file__).encode()]
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     path = _folder() / f"cell_kernels-{macro.removeprefix('STORE_').lower()}-{digest}.so"
     if not _is_whole(path):
@@ -145,7 +147,7 @@ def _record(path: Path) -> Path:
 
 
 def _is_whole(path: Path) -> bool:
-    return path.exists() and _is_own(path) and _record(path).exists() and _record(path).read_text() == _digest(path)
+    return path.exists() and _is_own(path) and _record(path).exists() and _record(path).read_bytes() == _digest(path).encode()
 
 
 def _sources(pattern: str) -> list[Path]:

@@ -40,7 +40,7 @@ from strategies.supernet_search import (
 
 
 class DartsModule(DartsLightningModule):
-    """NNI's alternation of architecture step and weight step, each without the other's gradients, which nobody reads."""
+    """NNI's alternation of architecture step and weight step; neither computes gradients that nobody reads."""
 
     def __init__(
         self,
@@ -98,9 +98,12 @@ class DartsModule(DartsLightningModule):
             measured = self.training_module.training_step(batch["val"], batch_idx)
             return measured["loss"], measured
 
-        gradients, validation = architecture_gradient(
-            lambda: self.training_module.training_step(batch["train"], batch_idx)["loss"], validate, weights, alphas, xi
-        )
+        def train_loss() -> Tensor:
+            return self.training_module.training_step(batch["train"], batch_idx)["loss"]
+
+        # In float32: half precision rounds by more than the weights are moved for the finite difference.
+        with torch.autocast(self.device.type, enabled=False):
+            gradients, validation = architecture_gradient(train_loss, validate, weights, alphas, xi)
         for alpha, gradient in zip(alphas, gradients, strict=True):
             alpha.grad = gradient
         architecture.step()
@@ -190,8 +193,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     alpha_optimizer, gradient_clip_val
         Adam for the architecture parameters, and the largest norm of the weights' gradient; the paper's values.
     order
-        1, or 2: the alphas' gradient goes through one step of the weights, of their learning rate, without momentum and weight decay
-        (the paper's equations 6 to 8); five passes of the supernet a step in place of two.
+        1, or 2: the alphas' gradient goes through one step of the weights by SGD, of their learning rate, without momentum, weight decay
+        and clipping (the paper's equations 6 to 8), in float32; five passes of the supernet a step in place of two.
     collapse_guard
         ``"off"``, ``"warn"`` or ``"stop"``: see ``CollapseGuard``. The strategy itself warns of nothing; ``guard`` says what happened.
     supernet
@@ -262,11 +265,10 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             super()._run()
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
-        self.oneshot_module.note_epoch()
 
     def result(self) -> SearchEpoch:
         """The last epoch of the search (the last good one, if the guard ended it), with what it found; available after the run."""
         epoch = self.oneshot_module.last_epoch
         if epoch is None:
-            raise SearchFailed("the time budget ended before the first step: give it more")
+            raise SearchFailed("the search ended before its first step")
         return self.guard.result(epoch)

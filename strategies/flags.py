@@ -58,6 +58,12 @@ def check_flags(
         raise StrategyError(f"{strategy} trains no supernet: leave out {', '.join(one_shot_flags)}")
 
 
+def check_order(order: int | None, optimizer: str) -> None:
+    """Raise ``StrategyError`` where an architecture step of second order is asked for and the weights are moved by another than SGD."""
+    if order == 2 and optimizer != "sgd":
+        raise StrategyError(f"--order 2 looks one step of SGD ahead, and not one of {optimizer}: --set optimizer=sgd, or leave out --order")
+
+
 def check_takes_commands(strategy: str) -> None:
     """Raise ``StrategyError`` unless ``strategy`` can search by running somebody's program for each trial."""
     fitting = [name for name, entry in STRATEGIES.items() if not (entry.one_shot or entry.several_objectives)]

@@ -22,7 +22,7 @@ def architecture_gradient(
     """The gradient of L_val(w - xi * grad_w L_train(w, alpha), alpha) for the alphas, one tensor each, and what ``validate`` measured.
 
     ``train_loss`` and ``validate`` compute on one batch each with the parameters as they are; the latter's loss comes first. ``xi`` is
-    the learning rate of the weights, which are put back, bit for bit.
+    the learning rate of the weights, which are put back, bit for bit; what the passes move besides, such as running statistics, is not.
     """
     before = [weight.detach().clone() for weight in weights]
     step = _gradients(train_loss(), weights)

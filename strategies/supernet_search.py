@@ -53,9 +53,10 @@ class SearchEpoch:
     """What one epoch of a one-shot search brought.
 
     Losses and accuracies (fractions) are means over the epoch's batches, of the weights' half and of the architecture's half of the
-    images, the latter measured before each architecture step. ``alphas`` are the architecture parameters by label and operation,
-    ``probabilities`` their softmax, ``entropy`` its mean over the labels (nats), ``sample`` the architecture they stand for now, and
-    ``skips`` by cell how many of the edges that it keeps are skip connections, of how many.
+    images, the latter measured before each architecture step (in second order with the weights one step ahead). ``alphas`` are the
+    architecture parameters by label and operation, ``probabilities`` their softmax, ``entropy`` its mean over the labels (nats),
+    ``sample`` the architecture they stand for now, and ``skips`` by cell how many of the edges that it keeps are skip connections, of
+    how many.
     """
 
     number: int

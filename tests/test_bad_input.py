@@ -81,6 +81,10 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         ([*ZOO, "--set", "optimizer=" + "[" * 5000], ["optimizer", "is not one of sgd"]),
         (["--retrain", f"Genotype({'x' * 300})"], ["Genotype(xx", "is too long to be a path"]),
         ([*TPE, "--order", "2"], ["tpe trains no supernet", "leave out --order"]),
+        (
+            ["--space", "darts", "--strategy", "darts", "--order", "2", "--recipe", "fast"],
+            ["one step of SGD ahead, and not one of muon", "--set optimizer=sgd"],
+        ),
         (["--space", "darts", "--strategy", "darts", "--set", "crop_padding=2"], ["paper's images", "leave out --set crop_padding"]),
         (["--space", "zoo", "--strategy", "tpe", "--dataset", "nowhere"], ["nowhere"]),
         ([*TPE, "--dataset", "nowhere"], ["nowhere", "does not exist"]),

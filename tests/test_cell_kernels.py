@@ -203,7 +203,18 @@ def test_what_there_is_no_kernel_for_is_refused() -> None:
         with pytest.raises(ValueError, match=r"no kernel for taps|neither dilation nor stride"):
             kernels.Convolution(taps, matrix, dilation, stride)
     images = torch.ones(1, 4, 4, 1, 8)
-    with pytest.raises(ValueError, match="cannot be passed"):
-        kernels.mix([images], torch.ones(1, 1, 8, dtype=torch.float16), torch.ones(1, 1, 8), None, images.clone(), adds=False)
+    for scale in (torch.ones(1, 1, 8, dtype=torch.float64), torch.ones(1, 1, 16)[:, :, ::2], torch.ones(1, 1, 7)):
+        with pytest.raises(ValueError, match=r"where torch.float32 of \(1, 1, 8\), next to one another, goes with images in torch.float32"):
+            kernels.mix([images], scale, torch.ones(1, 1, 8), None, images.clone(), adds=False)
+    with pytest.raises(ValueError, match=r"\(1, 4, 3, 1, 8\) where \(1, 4, 4, 1, 8\) is wanted"):
+        kernels.mix([images[:, :, :3].contiguous()], torch.ones(1, 1, 8), torch.ones(1, 1, 8), None, images.clone(), adds=False)
+    convolution, rates = kernels.Convolution(torch.ones(1, 8, 3, 3), matrix), torch.ones(1, 3, 8)
+    small = images[:, :2].contiguous()
+    for wrong in ("gradient", "y", "state_gradient"):
+        more = {"gradient": images, "y": images, wrong: small}
+        with pytest.raises(ValueError, match=r"\(1, 2, 4, 1, 8\) where \(1, 4, 4, 1, 8\) is wanted"):
+            kernels.convolve_back(images, convolution, rates=rates, **more)
+    with pytest.raises(ValueError, match=r"where \(1, 2, 2, 1, 8\) is wanted"):
+        kernels.pool_back(kernels.pool(images, 2), 2, images, torch.ones(3, 1, 8), torch.ones(2, 2, 8), images.clone(), torch.float32)
     with pytest.raises(ValueError, match=r"images in torch.float64 on cpu where torch.float32 on the CPU is wanted"):
         kernels.products([images], images.double())

@@ -253,6 +253,42 @@ def test_memory_does_not_grow_where_the_number_of_threads_changes() -> None:
     assert resident[1] - resident[0] < 2**20, "5 MB, had each thread kept its own"
 
 
+TOO_LITTLE = """
+import resource, torch
+from spaces import cell_kernels as kernels
+
+x, y = torch.ones(1, 512, 512, 1, 8), torch.ones(1, 512, 512, 1, 8)
+convolution = kernels.Convolution(torch.ones(1, 8, 5, 5), torch.ones(1, 8, 8))
+calls = {
+    "convolve": lambda: kernels.convolve(x, convolution, y=y),
+    "convolve_back": lambda: kernels.convolve_back(x, convolution, y, y, torch.ones(1, 3, 8), state_gradient=x, want_kernels=False),
+}
+torch.set_num_threads(1)
+kernels.convolve(x[:, :8, :8].contiguous(), convolution)  # what a first call takes
+pages = int(open("/proc/self/statm").read().split()[0])
+hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**20, hard))
+for name, call in calls.items():
+    try:
+        call()
+        print(name, "had room")
+    except MemoryError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+result, _ = kernels.convolve(x, convolution, y=y)
+print(result[0, 9, 9, 0, 0].item())
+"""
+
+
+@HERE
+@pytest.mark.skipif(sys.platform != "linux", reason="memory as Linux tells it")
+def test_too_little_memory_is_an_error_and_no_crash() -> None:
+    done = subprocess.run([sys.executable, "-c", TOO_LITTLE], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    words = "no memory for what 1 threads work on"
+    assert done.stdout.splitlines() == [f"convolve: {words}", f"convolve_back: {words}", "200.0"]
+
+
 @HERE
 def test_images_of_other_edges_than_the_kernels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(3, 7, 6, 1, 8\) where 2 edges of 8 channels are read"):

@@ -45,6 +45,36 @@ def test_weights_of_one_shape_are_orthogonalised_together_as_each_by_itself(monk
         torch.testing.assert_close(together, apart)
 
 
+@pytest.mark.parametrize("size", [(16, 4, 1, 1), (8, 4, 3, 3)])
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_steps_are_those_of_plain_muon(size: tuple[int, ...], nesterov: bool) -> None:
+    from timm.optim.muon import zeropower_via_newtonschulz
+
+    generator = torch.Generator().manual_seed(0)
+    weight = nn.Parameter(torch.randn(size, generator=generator))
+    group = {"params": [weight], "orthogonal": True, "weight_decay": 0.3}
+    optimizer = Muon([group], lr=0.1, momentum=0.7, nesterov=nesterov, beta2=0.95, steps=3)
+    plain, average = weight.detach().clone().flatten(1), torch.zeros(size[0], weight[0].numel())
+    for _ in range(3):
+        weight.grad = torch.randn(size, generator=generator)
+        optimizer.step()
+        gradient = weight.grad.flatten(1)
+        average = 0.7 * average + 0.3 * gradient
+        update = 0.7 * average + 0.3 * gradient if nesterov else average
+        step = zeropower_via_newtonschulz(update, 3, [(3.4445, -4.7750, 2.0315)], dtype=torch.float32)
+        plain = (1 - 0.1 * 0.3) * plain - 0.1 * max(1, plain.shape[0] / plain.shape[1]) ** 0.5 * step
+    torch.testing.assert_close(weight.detach().flatten(1), plain, rtol=1e-3, atol=1e-3)
+
+
+def test_what_is_no_convolution_follows_adamw_at_a_tenth_of_the_rate() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 4))
+    recipe = make_recipe({"optimizer": "muon", "initial_lr": 0.02, "weight_decay": 0.1, "decay_norms": False})
+    groups = make_optimizer(network, recipe).param_groups
+    told = [(len(group["params"]), group["lr"], group["weight_decay"], group["orthogonal"]) for group in groups]
+    rate = pytest.approx(0.002)
+    assert told == [(1, rate, 0.1, False), (3, rate, 0.0, False), (1, 0.02, 0.0, True)], "matrices, vectors, convolutions"
+
+
 def test_muon_moves_dense_convolutions_by_orthogonal_steps_of_one_size() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 6, 3))
     optimizer = make_optimizer(network, make_recipe({"optimizer": "muon", "initial_lr": 0.02, "momentum": 0.5, "weight_decay": 0.0}))

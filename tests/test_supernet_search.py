@@ -14,8 +14,9 @@ from test_one_shot import SMALL, evaluator, search, seeded
 from torch import Tensor, nn
 from torch.nn import functional
 
+from evaluators.optimizers import learning_rate_factor
 from spaces.darts import DartsSpace
-from strategies import StrategyError
+from strategies import SearchFailed, StrategyError
 from strategies.darts import DartsStrategy
 from strategies.second_order import architecture_gradient
 from strategies.supernet_search import AlphaOptimizer, CollapseGuard, SearchEpoch, count_skips, mean_entropy
@@ -53,6 +54,33 @@ def test_second_order_moves_the_alphas_otherwise(supernet: str, tmp_path: Path) 
         _, (epoch,) = search(seeded(DartsSpace, SMALL), folder, supernet=supernet, order=order)
         alphas.append(epoch.alphas)
     assert alphas[0].keys() == alphas[1].keys() and alphas[0] != alphas[1]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_second_order_looks_one_step_of_the_weights_ahead_in_float32(
+    precision: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[float] = []
+
+    def spy(train_loss: Any, validate: Any, weights: Any, alphas: Any, xi: float) -> Any:
+        assert not torch.is_autocast_enabled("cpu")
+        steps.append(xi)
+        return architecture_gradient(train_loss, validate, weights, alphas, xi)
+
+    monkeypatch.setattr("strategies.darts.architecture_gradient", spy)
+    strategy = DartsStrategy(order=2)
+    training = evaluator(tmp_path, 2, precision=precision)
+    strategy(RawFormatModelSpace(seeded(DartsSpace, SMALL), training), SequentialExecutionEngine())
+    factor = learning_rate_factor(training.module._recipe, 2, len(training.train_dataloaders))
+    assert steps == pytest.approx([0.05 * factor(step) for step in range(2 * len(training.train_dataloaders))])
+
+
+def test_a_search_that_diverges_is_told(tmp_path: Path) -> None:
+    space = seeded(DartsSpace, SMALL)
+    with torch.no_grad():
+        space.classifier.weight.fill_(math.nan)
+    with pytest.raises(SearchFailed, match="no longer finite"):
+        DartsStrategy()(RawFormatModelSpace(space, evaluator(tmp_path, 1)), SequentialExecutionEngine())
 
 
 def test_an_epoch_tells_of_its_alphas(tmp_path: Path) -> None:

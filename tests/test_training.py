@@ -297,6 +297,24 @@ def test_a_gpu_that_cannot_be_used_is_told_and_left(monkeypatch: pytest.MonkeyPa
         choose_device("cuda")
 
 
+def test_a_warm_up_takes_half_of_the_training_at_most() -> None:
+    factor = learning_rate_factor(Recipe(initial_lr=1.0, warmup_epochs=10), epochs=4, steps=10)
+    assert factor(19) == pytest.approx(20 / 21)
+    assert factor(20) == 1.0
+    assert factor(39) < 0.02
+
+
+def test_images_grow_over_the_whole_training() -> None:
+    data = make_data()
+    recipe = make_recipe({"start_size": 0.5, "batch_size": 9})
+    batches = TrainingBatches(data.train, data, recipe, 4, torch.Generator().manual_seed(0), torch.device("cpu"))
+    sides = [[images.shape[3] for images, _ in batches.epoch(number)] for number in range(4)]
+    flat = [side for of_epoch in sides for side in of_epoch]
+    assert flat == sorted(flat)
+    assert flat[0] == 4 and flat[-1] == 8
+    assert sides[0][-1] < sides[3][0]
+
+
 def test_a_line_falls_to_the_end() -> None:
     factor = learning_rate_factor(Recipe(initial_lr=1.0, ending_lr=0.2, warmup_epochs=1, schedule="linear"), epochs=5, steps=10)
     assert [factor(step) for step in (10, 20, 30, 50)] == pytest.approx([1.0, 0.8, 0.6, 0.2])

@@ -52,8 +52,8 @@ static void put_strip(const pass *p, const tensor *y, long n, long e, long r, lo
 }
 
 /* y = pointwise(depthwise(relu(scale * x + shift))); `sums` [edges, 2, out]: of y and of its squares, over batch and pixels. */
-void convolve(long threads, const shape *s, const tensor *x, const real *scale, const real *shift, const real *taps, const real *matrix,
-              const tensor *y, double *sums) {
+int convolve(long threads, const shape *s, const tensor *x, const real *scale, const real *shift, const real *taps, const real *matrix,
+             const tensor *y, double *sums) {
     sizes z = sizes_of(s);
     long images = s->images, ins = z.in_blocks, count = s->edges * 2 * s->channels_out;
     threads = fit(threads, images, work_of(s, &z));
@@ -61,6 +61,10 @@ void convolve(long threads, const shape *s, const tensor *x, const real *scale, 
     double *all = calloc(threads * count, sizeof(double));
     size_t each = whole_lines(ins * (z.plane + z.strip) + z.out_blocks * z.strip);
     vec *memory = memory_for(threads, each);
+    if (!k.memory || !all || !memory) {
+        free(all), free(k.memory);
+        return NO_MEMORY;
+    }
     EACH_THREAD {
         pass p = {.s = s, .z = &z, .in = memory + t * each};
         p.mid = p.in + ins * z.plane, p.out = p.mid + ins * z.strip;
@@ -79,6 +83,7 @@ void convolve(long threads, const shape *s, const tensor *x, const real *scale, 
     total(all, threads, count);
     memcpy(sums, all, count * sizeof(double));
     free(all), free(k.memory);
+    return 0;
 }
 
 /* ---- backward ---- */
@@ -183,9 +188,9 @@ static void unpack(const shape *s, const sizes *z, vec *learnt, long of_taps, lo
  * which has no edges, is put or, where `adds`, added to. `taps_gradient` and `matrix_gradient` may be NULL: then they are not computed.
  * Gradients are real.
  */
-void convolve_back(long threads, const shape *s, const tensor *x, const real *scale, const real *shift, const real *taps, const real *matrix,
-                   const tensor *g, const real *factor, const tensor *y, const real *rates, const tensor *x_gradient,
-                   const tensor *state_gradient, long adds, double *sums, real *taps_gradient, real *matrix_gradient) {
+int convolve_back(long threads, const shape *s, const tensor *x, const real *scale, const real *shift, const real *taps, const real *matrix,
+                  const tensor *g, const real *factor, const tensor *y, const real *rates, const tensor *x_gradient,
+                  const tensor *state_gradient, long adds, double *sums, real *taps_gradient, real *matrix_gradient) {
     sizes z = sizes_of(s);
     long images = s->images, ins = z.in_blocks, area = s->height * s->width, count = s->edges * 2 * s->channels_in;
     int gathers = s->size && s->stride == 1, learns = matrix_gradient != NULL;
@@ -193,11 +198,15 @@ void convolve_back(long threads, const shape *s, const tensor *x, const real *sc
     threads = fit(threads, images, 2 * work_of(s, &z));
     weights k = pack(s, &z, taps, matrix);
     vec *learnt = learns ? aligned_alloc(64, (threads * of_all * sizeof(vec) + 63) / 64 * 64) : NULL;
-    if (learns) memset(learnt, 0, threads * of_all * sizeof(vec));
     double *all = calloc(threads * count, sizeof(double));
     long d_plane = gathers ? z.plane : z.pixels;
     size_t each = whole_lines(ins * (z.plane + d_plane + z.strip + area) + z.plane + area + z.out_blocks * z.strip);
     vec *memory = memory_for(threads, each);
+    if (!k.memory || !all || !memory || (learns && !learnt)) {
+        free(all), free(learnt), free(k.memory);
+        return NO_MEMORY;
+    }
+    if (learns) memset(learnt, 0, threads * of_all * sizeof(vec));
     EACH_THREAD {
         pass p = {.s = s, .z = &z, .in = memory + t * each, .d_row = z.out_width, .d_plane = d_plane};
         if (gathers) p.d_row = z.row, p.d_first = z.inside;
@@ -224,4 +233,5 @@ void convolve_back(long threads, const shape *s, const tensor *x, const real *sc
     memcpy(sums, all, count * sizeof(double));
     if (learns) unpack(s, &z, learnt, of_taps, of_all, threads, taps_gradient, matrix_gradient);
     free(all), free(learnt), free(k.memory);
+    return 0;
 }

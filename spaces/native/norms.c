@@ -6,8 +6,8 @@
  * deviation, and by what a value is multiplied, and what is added, to normalise it. Moves the running statistics as torch's norms do, with
  * an unbiased variance.
  */
-void batch_norm(long threads, long edges, long channels, long count, double eps, double momentum, const double *sums, const real *weight,
-            const real *bias, real *running_mean, real *running_variance, real *normed) {
+int batch_norm(long threads, long edges, long channels, long count, double eps, double momentum, const double *sums, const real *weight,
+               const real *bias, real *running_mean, real *running_variance, real *normed) {
     (void)threads;
     long all = edges * channels;
     for (long i = 0; i < all; i++) {
@@ -19,13 +19,14 @@ void batch_norm(long threads, long edges, long channels, long count, double eps,
         running_variance[i] += momentum * (variance * count / (count - 1) - running_variance[i]);
         normed[i] = mean, normed[all + i] = rstd, normed[2 * all + i] = scale, normed[3 * all + i] = bias[i] - mean * scale;
     }
+    return 0;
 }
 
 /* Backward: how the gradient of a value follows from that of what it was normalised to, `rates` [edges, 3, channels] as `convolve_back` takes
  * them, from the sums of the latter, g, and of g times the value; and the gradient of the weight. That of the bias is the sum of g.
  */
-void batch_norm_back(long threads, long edges, long channels, long count, const real *normed, const real *weight, const double *of_gradient,
-                 const double *of_product, real *rates, real *weight_gradient) {
+int batch_norm_back(long threads, long edges, long channels, long count, const real *normed, const real *weight, const double *of_gradient,
+                    const double *of_product, real *rates, real *weight_gradient) {
     (void)threads;
     long all = edges * channels;
     for (long i = 0; i < all; i++) {
@@ -35,4 +36,5 @@ void batch_norm_back(long threads, long edges, long channels, long count, const 
         rate[0] = slope, rate[channels] = bend, rate[2 * channels] = -slope * of_gradient[i] / count - bend * mean;
         weight_gradient[i] = of_weight;
     }
+    return 0;
 }

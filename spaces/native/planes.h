@@ -111,7 +111,8 @@ static inline void pointwise_kernel(const vec *in, long in_row, long in_plane, l
         }
 }
 
-/* The kernels of all edges, [edges, channels, taps] and [edges, out, in] as torch has them, in vectors; flipped and transposed too. */
+/* The kernels of all edges, [edges, channels, taps] and [edges, out, in] as torch has them, in vectors; flipped and transposed too. `memory`
+ * is NULL where there was none for them. */
 typedef struct { vec *memory, *taps, *flipped, *matrix, *transposed; } weights;
 
 static inline weights pack(const shape *s, const sizes *z, const real *taps, const real *matrix) {
@@ -119,6 +120,7 @@ static inline weights pack(const shape *s, const sizes *z, const real *taps, con
     long of_matrix = s->edges * ins * LANES * outs, of_back = s->edges * outs * LANES * ins;
     weights k;
     k.memory = aligned_alloc(64, ((2 * of_taps + of_matrix + of_back) * sizeof(vec) + 63) / 64 * 64);
+    if (!k.memory) return k;
     memset(k.memory, 0, (2 * of_taps + of_matrix + of_back) * sizeof(vec));
     k.taps = k.memory, k.flipped = k.taps + of_taps, k.matrix = k.flipped + of_taps, k.transposed = k.matrix + of_matrix;
     for (long e = 0; e < s->edges; e++) {

@@ -36,11 +36,12 @@ INLINE void look(const windows *v, long n, long r, long c, vec *largest, mask *a
 }
 
 /* Largest value (`index`: which of the nine) and mean of the pixels inside; `sums` [2, 2, channels]: of both and of their squares. */
-void pool(long threads, long images, long height, long width, long channels, long stride, const tensor *x, const tensor *largest,
-          const tensor *mean, uint8_t *index, double *sums) {
+int pool(long threads, long images, long height, long width, long channels, long stride, const tensor *x, const tensor *largest,
+         const tensor *mean, uint8_t *index, double *sums) {
     long h = (height + stride - 1) / stride, w = (width + stride - 1) / stride, count = 4 * channels;
     threads = fit(threads, images, 9.0 * images * h * w * channels);
     double *all = calloc(threads * count, sizeof(double));
+    if (!all) return NO_MEMORY;
     EACH_THREAD EACH_IMAGE for (long first = 0; first < channels; first += LANES) {
         windows v = {height, width, stride, first, lanes(channels, first / LANES), x};
         for (long r = 0; r < h; r++) {
@@ -59,18 +60,20 @@ void pool(long threads, long images, long height, long width, long channels, lon
     total(all, threads, count);
     memcpy(sums, all, count * sizeof(double));
     free(all);
+    return 0;
 }
 
 /* Adds to `state_gradient` what comes back through both pools and the identity (stride 1): the gradient of each is
  * the sum over edges of rate[edge] * factor[image] * g, for the pools plus a * pool + b; `rates` [3, edges, channels], `of_pools`
  * [2, 2, channels]. */
-void pool_back(long threads, long images, long height, long width, long channels, long stride, long edges, const tensor *g, const real *factor,
+int pool_back(long threads, long images, long height, long width, long channels, long stride, long edges, const tensor *g, const real *factor,
               const real *rates, const real *of_pools, const tensor *largest, const tensor *mean, const uint8_t *index, long identity,
               const tensor *state_gradient) {
     long h = (height + stride - 1) / stride, w = (width + stride - 1) / stride, row = width + 2, plane = row * (height + 2);
     threads = fit(threads, images, (double)images * h * w * channels * (9 + edges));
     size_t each = whole_lines(plane);
     vec *memory = memory_for(threads, each);
+    if (!memory) return NO_MEMORY;
     EACH_THREAD {
         vec *back = memory + t * each;
         EACH_IMAGE for (long first = 0; first < channels; first += LANES) {
@@ -106,4 +109,5 @@ void pool_back(long threads, long images, long height, long width, long channels
             }
         }
     }
+    return 0;
 }

@@ -2,7 +2,7 @@
 #include "vectors.h"
 
 /* y (+)= sum over sources of factor[source, image] * (scale[source, edge, channel] * x[source] + shift[source, edge, channel]). */
-void mix(long threads, long images, long pixels, long edges, long channels, long sources, const tensor *x, const real *scale, const real *shift,
+int mix(long threads, long images, long pixels, long edges, long channels, long sources, const tensor *x, const real *scale, const real *shift,
         const real *factor, const tensor *y, long adds) {
     threads = fit(threads, images, (double)images * pixels * edges * channels * sources);
     EACH_THREAD EACH_IMAGE for (long e = 0; e < edges; e++) for (long first = 0; first < channels; first += LANES) {
@@ -21,14 +21,16 @@ void mix(long threads, long images, long pixels, long edges, long channels, long
             for (long p = 0; p < end; p++) put(to + p * y->pixel, sum[p], some);
         }
     }
+    return 0;
 }
 
 /* Sums over batch and pixels of factor * g * x for every source, [sources, edges, channels], and of factor * g, of the same size. */
-void products(long threads, long images, long pixels, long edges, long channels, long sources, const tensor *x, const tensor *g,
+int products(long threads, long images, long pixels, long edges, long channels, long sources, const tensor *x, const tensor *g,
              const real *factor, double *sums) {
     long count = 2 * sources * edges * channels;
     threads = fit(threads, images, (double)images * pixels * edges * channels * sources);
     double *all = calloc(threads * count, sizeof(double));
+    if (!all) return NO_MEMORY;
     EACH_THREAD EACH_IMAGE for (long e = 0; e < edges; e++) for (long first = 0; first < channels; first += LANES) {
         long some = lanes(channels, first / LANES);
         double *mine = all + t * count + e * channels + first;
@@ -54,14 +56,15 @@ void products(long threads, long images, long pixels, long edges, long channels,
     total(all, threads, count);
     memcpy(sums, all, count * sizeof(double));
     free(all);
+    return 0;
 }
 
-/* How many of `threads` threads really run: called once in a process of its own, as two OpenMP libraries in one may end it. */
-long count_threads(long threads) {
+/* Threads, and nothing else: tried once in a process of its own, which ends if its two OpenMP libraries, torch's and ours, do not bear it. */
+int try_threads(long threads) {
     long count = 0;
     EACH_THREAD {
         _Pragma("omp atomic")
         count++;
     }
-    return count;
+    return count != threads;
 }

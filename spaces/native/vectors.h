@@ -5,7 +5,7 @@
  * that a slice of a wider tensor is one too. They are stored as `store`, computed with and summed as `real`. One image at a time is worked
  * on in a thread's own memory, in planes of LANES channels: what lies between two passes stays in the cache, where maps
  * are as small as those of CIFAR-10. Sums over a batch go by
- * image within a thread and then by thread, so the same number of threads gives the same result.
+ * image within a thread and then by thread, so the same number of threads gives the same result. Each kernel returns 0, or NO_MEMORY.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +15,7 @@
 #endif
 
 #define LANES 8
+#define NO_MEMORY 1
 #define TILE 128 /* pixels that are summed at a time */
 #define INLINE static inline __attribute__((always_inline))
 #define EACH_THREAD _Pragma("omp parallel for num_threads(threads) schedule(static, 1)") for (long t = 0; t < threads; t++)
@@ -121,7 +122,7 @@ static __thread size_t kept_size;
 
 /* Vectors that no two threads share a cache line of. */
 static inline size_t whole_lines(size_t vectors) { return (vectors + 1) / 2 * 2; }
-/* Room for `threads` times `each` vectors, until the next call; NULL is told by a crash, as there is no way back from here. */
+/* Room for `threads` times `each` vectors, until the next call; NULL where there is no memory for it. */
 static inline vec *memory_for(long threads, size_t each) {
     size_t vectors = threads * each;
     if (vectors > kept_size) {
