@@ -59,6 +59,12 @@ ROWS: dict[str, Row] = {
         None,
         f"docs/found/early-NAS.json {FAST} --epochs 30",
     ),
+    "light NAS": Row(
+        "as early NAS, with what each operation costs taken off the alphas of that epoch (benchmarks/light_cells.py: the best of four such"
+        " cells by a short training)",
+        None,
+        f"docs/found/light-NAS.json {FAST} --epochs 30",
+    ),
     "random cells": Row(
         "three cells drawn at random from the space of NAS, each trained as that of short NAS",
         "--space darts --strategy random --trials 1 --epochs 1",

@@ -18,6 +18,7 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
 
 import torch
 from nni.nas.space import model_context
