@@ -598,7 +598,8 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     hyperparameters = recipe_values(space_entry(experiment.space_name).recipe_for(settings.preset))
     score = ("supernet validation accuracy", epoch.validation_accuracy, epoch.number)
     size = experiment.measure(experiment.build(architecture))
-    told = {"order": strategy.order, "collapse_guard": strategy.guard.describe(), **asdict(alpha_optimizer)}
+    told = {"order": strategy.order, "cost_weight": settings.cost_weight or 0.0, "collapse_guard": strategy.guard.describe()}
+    told |= asdict(alpha_optimizer)
     experiment.write_best(folder, architecture, hyperparameters, score, size, supernet=experiment.recipe, **told)
 
 

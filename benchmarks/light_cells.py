@@ -5,10 +5,9 @@
     python benchmarks/light_cells.py --quick                    # two cells, few images, less than 50 s; the last line is one JSON object
 
 A one-shot search weighs the operations of an edge in a network of 8 cells, by what each adds there; that convolutions one behind another
-train slowly in 20 cells it does not see. So the logits are taken from ``docs/found/longer-NAS-alphas.json`` (two searches of 6 epochs, see
-docs/results.md), and ``weight * cost`` is taken off each, where the cost of an operation is its multiply-adds by those of ``sep_conv_5x5``;
-operations and edges are then chosen as ever (Liu et al. 2019, section 2.4). Such a penalty is usual within a search (Cai et al. 2019,
-arXiv 1812.00332, equation 6). Nothing here sees the test images.
+train slowly in 20 cells it does not see. So the cells are read off as with ``--cost-weight``: from the alphas in
+``docs/found/longer-NAS-alphas.json`` (two searches of 6 epochs, see docs/results.md), less the weight times what an operation costs. A
+search has a cell for every weight, and a short training chooses among some. Nothing here sees the test images.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -39,8 +38,7 @@ from records.best import save_best
 from records.provenance import collect_versions
 from spaces import build_network
 from spaces.darts import DartsSpace
-from spaces.darts_operations import OPERATIONS
-from strategies.supernet_search import choose_edges
+from strategies.supernet_search import choose_edges, less_costs
 
 FOUND = ROOT / "docs" / "found"
 ALPHAS, KEPT = FOUND / "longer-NAS-alphas.json", FOUND / "light-NAS.json"
@@ -53,28 +51,18 @@ TRIED: list[Cell] = [(0, 2, 0.0), (0, 2, 0.4), (0, 2, 0.6), (0, 6, 0.6), (0, 6, 
 QUICK = TRIED[1:3]
 
 
-def costs() -> dict[str, float]:
-    """Multiply-adds of each operation on one edge, by those of ``sep_conv_5x5``."""
-    counts = {}
-    for name, make in OPERATIONS.items():
-        flops = measure_complexity(make(WIDTH, 1, True), (WIDTH, *IMAGE[1:]))["flops"]
-        counts[name] = float(flops or 0)
-    return {name: count / counts["sep_conv_5x5"] for name, count in counts.items()}
-
-
-def derive(seed: int, epoch: int, weight: float, cost: Mapping[str, float]) -> dict[str, Any]:
-    """The architecture that the alphas of an epoch stand for, ``weight * cost`` being taken off the logit of each operation."""
+def derive(seed: int, epoch: int, weight: float) -> dict[str, Any]:
+    """The architecture that the alphas of an epoch stand for, as ``--cost-weight`` would have read it off."""
     history = json.loads(ALPHAS.read_text())[seed]
     space = DartsSpace(width=WIDTH, num_cells=8)
     probabilities: dict[str, dict[str, float]] = {}
     for edge, text in history[epoch - 1]["alphas"].items():
         words = text.split()
-        alphas = {name: float(alpha) for name, alpha in zip(words[::2], words[1::2], strict=True)}
-        softmax = torch.tensor([alpha - weight * cost[name] for name, alpha in alphas.items()]).softmax(0).tolist()
-        probabilities[edge] = dict(zip(alphas, softmax, strict=True))
-    chosen: dict[str, Any] = {edge: max(of_edge, key=lambda name: of_edge[name]) for edge, of_edge in probabilities.items()}
+        softmax = torch.tensor([float(alpha) for alpha in words[1::2]]).softmax(0).tolist()
+        probabilities[edge] = dict(zip(words[::2], softmax, strict=True))
     edges = space.input_edges()
-    return DartsSpace.canonical({**chosen, **choose_edges(probabilities, edges, dict.fromkeys(edges, 2))})
+    charged = less_costs(probabilities, space.operation_costs(), weight)
+    return DartsSpace.canonical(choose_edges(charged, edges, dict.fromkeys(edges, 2)))
 
 
 def build(architecture: Mapping[str, Any]) -> Any:
@@ -124,10 +112,9 @@ def main() -> None:
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
-    cost = costs()
     if arguments.keep:
         cell = (int(arguments.keep[0]), int(arguments.keep[1]), float(arguments.keep[2]))
-        keep(cell, derive(*cell, cost))
+        keep(cell, derive(*cell))
         return
     data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, warn=lambda line: print(line, file=sys.stderr))
     cells = QUICK if arguments.quick else TRIED if arguments.only is None else [TRIED[number] for number in arguments.only]
@@ -138,7 +125,7 @@ def main() -> None:
     )
     results = {}
     for seed, epoch, weight in cells:
-        architecture = derive(seed, epoch, weight, cost)
+        architecture = derive(seed, epoch, weight)
         accuracy, seconds = score(architecture, data, images, epochs)
         parameters = measure_complexity(build(architecture), IMAGE)["parameters"]
         words = [str(seed), str(epoch), f"{weight:g}", DartsSpace.describe(architecture)["normal"], f"{parameters:,}"]

@@ -70,6 +70,16 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not (math.isfinite(weight) and weight >= 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0, such as 0.4")
+    return weight
+
+
 def _seconds(text: str) -> float:
     """Seconds, or minutes and hours with a unit: ``90``, ``10m``, ``1.5h``."""
     units = {"s": 1, "m": 60, "h": 3600}
@@ -155,6 +165,12 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     how.add_argument("--optimize-mode", choices=("maximize", "minimize"), help="of what a trial command reports (default: maximize)")
     how.add_argument("--supernet", choices=["fused", "stock"], help="one-shot: the fast form of the cells, or NNI's (default: fused)")
     how.add_argument("--order", type=int, choices=[1, 2], help="one-shot: first- or second-order gradient of the alphas (default: 1)")
+    how.add_argument(
+        "--cost-weight",
+        type=_weight,
+        metavar="W",
+        help="one-shot: W times what an operation costs is taken off its alpha where cells are read off: lighter cells (default: 0)",
+    )
     how.add_argument(
         "--collapse-guard",
         choices=["off", "warn", "stop"],

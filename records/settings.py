@@ -39,6 +39,7 @@ class Settings:
     start_step: int | None = None
     supernet: str | None = None
     order: int | None = None
+    cost_weight: float | None = None
     collapse_guard: str | None = None
     evaluator: str = "train"
     objectives: tuple[str, ...] | None = None
@@ -90,7 +91,8 @@ class Settings:
     @property
     def one_shot_flags(self) -> dict[str, Any]:
         """Those flags that were given of the ones that steer a one-shot search."""
-        flags = {"--supernet": self.supernet, "--order": self.order, "--collapse-guard": self.collapse_guard}
+        flags: dict[str, Any] = {"--supernet": self.supernet, "--order": self.order, "--cost-weight": self.cost_weight}
+        flags["--collapse-guard"] = self.collapse_guard
         return {flag: value for flag, value in flags.items() if value is not None}
 
     @property

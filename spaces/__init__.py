@@ -13,7 +13,8 @@ interface (``simplify``, ``freeze``), what its strategies and records need to kn
 - ``surrogate_features(architecture)``, where it can: what the network computes, as numbers by name that predict its accuracy;
 - ``kernels_note(precision)``, where it computes by kernels of its own: which, in words; and ``only_precision(device)``: the precision in
   which its networks are trained there whatever is asked for, or ``None``;
-- ``input_edges()``, where cells are searched one-shot: by ``InputChoice`` label the ``LayerChoice`` labels of its candidates, in order.
+- ``input_edges()``, where cells are searched one-shot: by ``InputChoice`` label the ``LayerChoice`` labels of its candidates, in order;
+  and ``operation_costs()``, where ``--cost-weight`` is to work: by name of the operation what it costs, from 0 to 1.
 
 To add one: write one file, then one line in ``SPACES``. The contract tests run over the dict.
 """

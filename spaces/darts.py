@@ -25,7 +25,7 @@ from spaces import SpaceError
 from spaces.compiled import kernels_note, only_precision
 from spaces.darts_frozen import run_cells, runs_fast
 from spaces.darts_fused import FusedCell
-from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm, candidate_names
+from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm, candidate_names, operation_costs
 
 CELL_KINDS = ("normal", "reduce")
 UNREAD = "max_pool_3x3"  # what a canonical sample says of an edge that no node reads
@@ -198,6 +198,7 @@ class DartsSpace(nas.ModelSpace):
                 raise SpaceError(f"darts: {name} must be at least {least}, not {value}")
         frozen = current_model() is not None
         reductions = (num_cells // 3, 2 * num_cells // 3)
+        self.width = width
         self.stem = nn.Sequential(nn.Conv2d(3, 3 * width, 3, padding=1, bias=False), nn.BatchNorm2d(3 * width))
         self.cells = nn.ModuleList()
         self.auxiliary_head: AuxiliaryHead | None = None
@@ -271,6 +272,11 @@ class DartsSpace(nas.ModelSpace):
                 node = int(name.removeprefix("inputs_"))
                 texts[kind].append(" + ".join(f"{architecture[edge_label(kind, source, node)]}({source})" for source in sources))
         return {kind: "; ".join(nodes) for kind, nodes in texts.items()}
+
+    def operation_costs(self) -> dict[str, float]:
+        """What each operation costs, from 0 to 1: its multiply-adds in the first cells, by those of the dearest one."""
+        with torch.random.fork_rng():
+            return operation_costs(self.width)
 
     kernels_note = staticmethod(kernels_note)
     only_precision = staticmethod(only_precision)

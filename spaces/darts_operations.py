@@ -127,6 +127,15 @@ OPERATIONS: dict[str, Callable[[int, int, bool], nn.Module]] = {
 }
 
 
+def operation_costs(channels: int) -> dict[str, float]:
+    """Multiply-adds of every operation on an edge of ``channels`` and stride 1, by those of the dearest one."""
+    counts = {}
+    for name, make in OPERATIONS.items():
+        convolutions = [module for module in make(channels, 1, True).modules() if isinstance(module, nn.Conv2d)]
+        counts[name] = sum(convolution.weight.numel() for convolution in convolutions)  # for each pixel
+    return {name: count / max(counts.values()) for name, count in counts.items()}
+
+
 def candidate_names(none: bool) -> list[str]:
     """Names of the candidates on an edge: the lab's seven, and ``none`` before them as in the paper where ``none`` is true."""
     return [name for name in OPERATIONS if none or name != NONE]

@@ -10,6 +10,7 @@ A module of the space that offers ``differentiable_form()`` is replaced by it: s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -35,6 +36,7 @@ from strategies.supernet_search import (
     SearchEpoch,
     choose_edges,
     count_skips,
+    less_costs,
     mean_entropy,
 )
 
@@ -51,6 +53,8 @@ class DartsModule(DartsLightningModule):
         alphas: Mapping[str, nn.Parameter],
         alpha_optimizer: AlphaOptimizer,
         order: int,
+        costs: Mapping[str, float],
+        cost_weight: float,
         guard: CollapseGuard,
         on_step: Callable[[int], Any] | None,
         on_epoch: Callable[[SearchEpoch], Any] | None,
@@ -59,7 +63,7 @@ class DartsModule(DartsLightningModule):
         super().__init__(training_module, **kwargs)
         self._input_edges, self._n_chosen, self._on_step, self._on_epoch = input_edges, n_chosen, on_step, on_epoch
         self._alpha_optimizer, self._order, self.guard = alpha_optimizer, order, guard
-        self._alphas = alphas
+        self._alphas, self._costs, self._cost_weight = alphas, costs, cost_weight
         self._sums = torch.zeros(4)
         self._batches = 0
         self.last_epoch: SearchEpoch | None = None
@@ -71,7 +75,7 @@ class DartsModule(DartsLightningModule):
 
     def export(self) -> dict[str, Any]:
         edges = {label: self._input_edges[label] for label in self._n_chosen}
-        return {**super().export(), **choose_edges(self.export_probs(), edges, self._n_chosen)}
+        return {**super().export(), **choose_edges(less_costs(self.export_probs(), self._costs, self._cost_weight), edges, self._n_chosen)}
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
         """Adam with the settings that were asked for; NNI's own has the paper's and no others."""
@@ -195,6 +199,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     order
         1, or 2: the alphas' gradient goes through one step of the weights by SGD, of their learning rate, without momentum, weight decay
         and clipping (the paper's equations 6 to 8), in float32; five passes of the supernet a step in place of two.
+    cost_weight
+        This times what an operation costs, as the space's ``operation_costs()`` says, is taken off its alpha where a cell is read off the
+        supernet: 0 or more, 0 as in the paper. Cells get lighter with it, and shallower.
     collapse_guard
         ``"off"``, ``"warn"`` or ``"stop"``: see ``CollapseGuard``. The strategy itself warns of nothing; ``guard`` says what happened.
     supernet
@@ -212,6 +219,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         gradient_clip_val: float | None = 5.0,
         supernet: str = "fused",
         order: int = 1,
+        cost_weight: float = 0.0,
         collapse_guard: str = "warn",
         on_step: Callable[[int], Any] | None = None,
         on_epoch: Callable[[SearchEpoch], Any] | None = None,
@@ -222,10 +230,13 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             raise StrategyError(f"darts: the supernet is one of {', '.join(SUPERNETS)}, not {supernet!r}")
         if order not in ORDERS:
             raise StrategyError(f"darts: the order is 1 or 2, not {order!r}")
-        self.order, self.guard = order, CollapseGuard(collapse_guard)
+        if not (math.isfinite(cost_weight) and cost_weight >= 0):
+            raise StrategyError(f"darts: the weight of costs is a number of at least 0, not {cost_weight!r}")
+        self.order, self.cost_weight, self.guard = order, cost_weight, CollapseGuard(collapse_guard)
         self._seed, self._fused, self._on_step, self._on_epoch = seed, supernet == "fused", on_step, on_epoch
         self._input_edges: dict[str, list[str]] = {}
         self._n_chosen: dict[str, int] = {}
+        self._costs: dict[str, float] = {}
 
     def _initialize(self, model_space: RawFormatModelSpace, engine: ExecutionEngine) -> RawFormatModelSpace:
         with torch.random.fork_rng():
@@ -234,6 +245,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
 
     def mutate_model(self, model: ModelSpace) -> ModelSpace:
         self._input_edges = model.input_edges() if hasattr(model, "input_edges") else {}
+        self._costs = model.operation_costs() if hasattr(model, "operation_costs") else {}
+        if self.cost_weight > 0 and not (self._costs and self._input_edges):
+            raise StrategyError("darts: a weight of costs is for spaces that say what their operations cost, by operation_costs()")
         inputs = (module for module in model.modules() if type(module) is InputChoice and module.label in self._input_edges)
         self._n_chosen = {module.label: module.n_chosen for module in inputs}
         return super().mutate_model(model)
@@ -253,6 +267,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             alphas=self._arch_parameters,
             alpha_optimizer=self._alpha_optimizer,
             order=self.order,
+            costs=self._costs,
+            cost_weight=self.cost_weight,
             guard=self.guard,
             on_step=self._on_step,
             on_epoch=self._on_epoch,

@@ -143,6 +143,24 @@ class CollapseGuard:
         self.collapsed_at = state["collapsed_at"]
 
 
+def less_costs(
+    probabilities: Mapping[str, Mapping[Any, float]], costs: Mapping[str, float], weight: float
+) -> Mapping[str, Mapping[Any, float]]:
+    """``probabilities`` of operations by label, as they are where ``weight * cost`` is taken off the logit of each.
+
+    ``costs`` are by operation, 0 where there is none. A penalty for costs is usual in the loss of a search (Cai et al. 2019, arXiv
+    1812.00332, equation 6); here it is taken off what the search has learnt, so that one search has a cell for every weight.
+    """
+    if weight == 0:
+        return probabilities
+    charged: dict[str, dict[Any, float]] = {}
+    for label, operations in probabilities.items():
+        shares = {name: p * math.exp(-weight * costs.get(name, 0.0)) for name, p in operations.items()}
+        total = sum(shares.values())
+        charged[label] = {name: share / total for name, share in shares.items()}
+    return charged
+
+
 def choose_edges(
     probabilities: Mapping[str, Mapping[Any, float]], input_edges: Mapping[str, list[str]], n_chosen: Mapping[str, int]
 ) -> dict[str, Any]:

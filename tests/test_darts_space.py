@@ -174,6 +174,14 @@ def test_sizes_out_of_range_are_refused(arguments: dict[str, int]) -> None:
         DartsSpace(**arguments)
 
 
+def test_what_operations_cost() -> None:
+    costs = DartsSpace(width=8, num_cells=3).operation_costs()
+    free = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect")
+    dear = 2 * (25 * 8 + 8 * 8)  # twice a depthwise and a pointwise convolution, for each pixel
+    expected = {"sep_conv_5x5": 1.0, "sep_conv_3x3": 2 * (9 * 8 + 64) / dear, "dil_conv_5x5": 0.5, "dil_conv_3x3": (9 * 8 + 64) / dear}
+    assert costs == pytest.approx({**dict.fromkeys(free, 0.0), **expected})
+
+
 def test_candidate_names() -> None:
     assert len(candidate_names(True)) == 8
     assert candidate_names(False) == candidate_names(True)[1:]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
-from test_one_shot import SMALL, evaluator, search, seeded
+from test_one_shot import SMALL, PlainSpace, evaluator, search, seeded
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +19,7 @@ from spaces.darts import DartsSpace
 from strategies import SearchFailed, StrategyError
 from strategies.darts import DartsStrategy
 from strategies.second_order import architecture_gradient
-from strategies.supernet_search import AlphaOptimizer, CollapseGuard, SearchEpoch, count_skips, mean_entropy
+from strategies.supernet_search import AlphaOptimizer, CollapseGuard, SearchEpoch, count_skips, less_costs, mean_entropy
 
 
 def test_the_second_order_gradient_is_that_of_exact_second_derivatives() -> None:
@@ -118,6 +118,37 @@ def test_the_alphas_optimizer_is_the_papers_unless_told_otherwise(tmp_path: Path
 def test_settings_of_the_alphas_optimizer_that_cannot_be(name: str, value: object) -> None:
     with pytest.raises(StrategyError, match=name):
         AlphaOptimizer.of({name: value})
+
+
+def test_costs_are_taken_off_the_logits() -> None:
+    alphas, costs = torch.tensor([0.3, -0.2, 0.1]), {"free": 0.0, "half": 0.5, "dear": 1.0}
+    given = {"edge": dict(zip(costs, alphas.softmax(0).tolist(), strict=True))}
+    charged = less_costs(given, costs, 0.7)["edge"]
+    assert list(charged.values()) == pytest.approx((alphas - 0.7 * torch.tensor(list(costs.values()))).softmax(0).tolist())
+    assert less_costs(given, costs, 0.0) == given
+    assert less_costs(given, {"dear": 1.0}, 1.0)["edge"]["half"] > given["edge"]["half"], "what has no cost gains"
+
+
+@pytest.mark.parametrize("supernet", ["fused", "stock"])
+def test_a_weight_of_costs_reads_off_lighter_cells_of_the_same_search(supernet: str, tmp_path: Path) -> None:
+    found = {}
+    for weight in (0.0, 100.0):
+        folder = tmp_path / str(weight)
+        folder.mkdir()
+        _, (found[weight],) = search(seeded(DartsSpace, SMALL), folder, supernet=supernet, cost_weight=weight)
+    assert found[0.0].alphas == found[100.0].alphas, "the search itself does not change"
+    assert found[0.0].entropy == found[100.0].entropy
+    kept = {value for label, value in found[100.0].sample.items() if "edge" in label}
+    assert kept <= {"max_pool_3x3", "avg_pool_3x3", "skip_connect"}
+    assert any("conv" in str(value) for value in found[0.0].sample.values())
+
+
+def test_a_weight_of_costs_that_cannot_be(tmp_path: Path) -> None:
+    for weight in (-0.1, math.nan):
+        with pytest.raises(StrategyError, match="a number of at least 0"):
+            DartsStrategy(cost_weight=weight)
+    with pytest.raises(StrategyError, match="say what their operations cost"):
+        search(seeded(PlainSpace, {}), tmp_path, cost_weight=0.1)
 
 
 def test_orders_and_guards_that_are_none() -> None:
