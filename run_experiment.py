@@ -434,6 +434,8 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     recipe = override(supernet_values(values) if strategy.one_shot else values, settings.pins)
     check_order(settings.order, recipe["optimizer"])
     space_class = entry.load()
+    if settings.cost_weight and not (hasattr(space_class, "operation_costs") and hasattr(space_class, "input_edges")):
+        raise SpaceError(f"--cost-weight: {settings.space} does not say what its operations cost (operation_costs() and input_edges())")
     settable = settable_arguments(space_class, "search")
     if table is not None and (sizes := [label for label in settings.pins if label in settable]):
         raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(sizes)}")

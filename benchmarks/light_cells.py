@@ -1,7 +1,7 @@
 """Lighter cells out of a search that is done: its architecture parameters less what an operation costs, and a short training of each.
 
     python benchmarks/light_cells.py --data-dir data            # the cells below, 20 of them one behind another, on validation images
-    python benchmarks/light_cells.py --keep 0 6 0.6             # write docs/found/light-NAS.json: seed, epoch, weight of the cost
+    python benchmarks/light_cells.py --keep 0 2 0.6             # write docs/found/light-NAS.json: seed, epoch, weight of the cost
     python benchmarks/light_cells.py --quick                    # two cells, few images, less than 50 s; the last line is one JSON object
 
 A one-shot search weighs the operations of an edge in a network of 8 cells, by what each adds there; that convolutions one behind another
@@ -114,6 +114,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.keep:
         cell = (int(arguments.keep[0]), int(arguments.keep[1]), float(arguments.keep[2]))
+        if not (0 <= cell[0] < 2 and 1 <= cell[1] <= 6):
+            parser.error("--keep: the searches have the seeds 0 and 1 and the epochs 1 to 6")
         keep(cell, derive(*cell))
         return
     data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, warn=lambda line: print(line, file=sys.stderr))

@@ -1,7 +1,7 @@
 """Seconds of a DARTS search step: NNI's supernet of its own DARTS cells, this project's fused one, and this project's unfused one.
 
     python benchmarks/supernet_step.py            # 8 and 16 channels, 8 cells, batches of 64 (about twenty minutes on two cores)
-    python benchmarks/supernet_step.py --quick    # one small size, less than 50 s; the last line is one JSON object
+    python benchmarks/supernet_step.py --quick    # one small size, less than 50 s; the last line is one JSON object (of the CPU)
 
 A step is what a search does with a pair of batches: an architecture step (Adam) and a step of the weights (SGD with momentum, gradients
 clipped). NNI's is that of its ``DartsLightningModule``, which differentiates everything in both halves; ours differentiates in each half
@@ -34,7 +34,7 @@ from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.machine import processor
+from benchmarks.machine import machine
 from benchmarks.process_memory import mebibytes
 from spaces.darts import DartsSpace
 from strategies.darts import DartsStrategy
@@ -196,7 +196,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Race on one device, at every width and in every precision that is asked for; by precision the figures of the smaller width."""
     device = torch.device(arguments.device)
     precisions = [arguments.precision] if arguments.precision else list(PRECISIONS)
-    print(f"{device.type}, {processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{device.type}, {machine(arguments.device)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     summary: dict[str, Any] = {}
     for width in [arguments.width] if arguments.width else [8, 16]:
         for name in precisions:

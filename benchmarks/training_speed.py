@@ -41,7 +41,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from benchmarks.authors_network import AuthorsNetwork
-from benchmarks.machine import processor
+from benchmarks.machine import machine
 from benchmarks.process_memory import mebibytes
 from evaluators.data import Dataset, Split, load_dataset
 from evaluators.devices import choose_device, choose_precision
@@ -210,9 +210,10 @@ def main() -> None:
     device = choose_device(arguments.device)
     where = {"device": device, "precision": choose_precision_apart(arguments.precision, device)}
     data = load_dataset(arguments.dataset, data_dir=Path(arguments.data_dir), warn=lambda line: print(line, file=sys.stderr))
-    summary: dict[str, Any] = {"images_per_second": {}, "memory_mib": {}, "processor": processor(), "threads": THREADS}
+    summary: dict[str, Any] = {"images_per_second": {}, "memory_mib": {}, "processor": machine(device.type), "threads": THREADS}
     summary |= {"device": device.type, "precision": str(where["precision"]).removeprefix("torch."), "dataset": data.name}
-    print(f"{summary['processor']}, {summary['threads']} threads, torch {torch.__version__}, {data.name}")
+    where_and_how = f"{summary['processor']}, {summary['threads']} threads, {summary['precision']}"
+    print(f"{where_and_how}, torch {torch.__version__}, {data.name}")
     print(f"  {'images a second':20} {'ours':>24} {'lab':>24} {'ratio':>6}   MiB beyond the start")
     steps, rounds = (2, 1) if arguments.quick else (4, arguments.rounds)  # the memory of a training has grown to its size after two
     for name in arguments.networks:

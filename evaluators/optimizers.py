@@ -76,8 +76,7 @@ def _normalize(filters: list[Tensor]) -> None:
 def learning_rate_factor(recipe: Recipe, epochs: int, steps: int) -> Callable[[int], float]:
     """The factor on ``initial_lr`` before each step, as ``Recipe`` describes its schedules; ``steps`` are those of an epoch.
 
-    A warm-up takes half of the training at most. One function for torch's ``LambdaLR``, whose state is the number of the step alone: the
-    schedules of torch and timm with a warm-up are chains of several, which count epochs.
+    A warm-up takes half of the training at most. One function for torch's ``LambdaLR``, whose state is the number of the step alone.
     """
     floor = recipe.ending_lr / recipe.initial_lr
     total, warmup = epochs * steps, min(recipe.warmup_epochs, epochs / 2) * steps

@@ -88,8 +88,10 @@ def convolve(
         raise ValueError(f"a result of {size} has no room in {tuple(y.shape)}")
     sums = torch.empty(edges, 2, channels, dtype=torch.float64)
     shape = convolution.shape(x)
-    norm = (_plain(scale, x.dtype, edges, x.shape[4]), _plain(shift, x.dtype, edges, x.shape[4]))
-    call("convolve", x.dtype, ctypes.byref(shape), _view(x, x.dtype), *norm, *convolution.kernels_for(x.dtype), _view(y, x.dtype), sums)
+    call(
+        *("convolve", x.dtype, ctypes.byref(shape), _view(x, x.dtype), *_norm(x, scale, shift)),
+        *(*convolution.kernels_for(x.dtype), _view(y, x.dtype), sums),
+    )
     return y, sums
 
 
@@ -126,7 +128,7 @@ def convolve_back(
     shape = convolution.shape(x)
     call(
         *("convolve_back", x.dtype, ctypes.byref(shape), _view(x, x.dtype)),
-        *(_plain(scale, x.dtype, edges, c_in), _plain(shift, x.dtype, edges, c_in), taps, matrix),
+        *(*_norm(x, scale, shift), taps, matrix),
         *(_view(gradient, real, of_y), _plain(factor, x.dtype, images), _view(y, x.dtype, of_y), _plain(rates, x.dtype, edges, 3, c_out)),
         *(_view(x_gradient, real), _view(state_gradient, real, (images, height, width, 1, c_in)), int(adds)),
         *(sums, taps_gradient, matrix_gradient),
@@ -146,7 +148,7 @@ def batch_norm(
         raise ValueError(f"a batch's variance wants more than one value per channel, not {count}")
     normed = weight.new_empty(4, len(weight))
     edges, _, channels = sums.shape
-    plain = [_plain(number, weight.dtype, len(weight)) for number in (weight, bias, *running)]
+    plain = [_plain(number, weight.dtype, edges * channels) for number in (weight, bias, *running)]
     call("batch_norm", weight.dtype, edges, channels, count, float(eps), float(momentum), sums, *plain, normed)
     return normed
 
@@ -160,7 +162,9 @@ def batch_norm_back(
     was put in.
     """
     rates, of_weight = weight.new_empty(edges, 3, len(weight) // edges), torch.empty_like(weight)
-    call("batch_norm_back", weight.dtype, edges, len(weight) // edges, count, normed, weight, of_gradient, of_product, rates, of_weight)
+    plain = (_plain(normed, weight.dtype, 4, len(weight)), _plain(weight, weight.dtype, len(weight)))
+    sums = (_plain(of_gradient, torch.float64, len(weight)), _plain(of_product, torch.float64, len(weight)))
+    call("batch_norm_back", weight.dtype, edges, len(weight) // edges, count, *plain, *sums, rates, of_weight)
     return rates, of_weight
 
 
@@ -241,11 +245,19 @@ def _edge_by_edge(like: Tensor, *sizes: int) -> Tensor:
     return like.new_empty(images, edges, height, width, channels).permute(0, 2, 3, 1, 4)
 
 
+def _norm(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """What images are multiplied by, and what is added to them: both or neither."""
+    if (scale is None) != (shift is None):
+        raise ValueError("a scale goes with a shift")
+    return _plain(scale, x.dtype, *x.shape[3:]), _plain(shift, x.dtype, *x.shape[3:])
+
+
 def _plain(x: Tensor | None, stored: torch.dtype, *size: int) -> Tensor | None:
     """``x`` if it holds as many numbers as ``size`` says, as ones that go with images in ``stored`` are kept."""
-    if x is not None and (x.dtype != real_of(stored) or x.numel() != math.prod(size) or not x.is_contiguous()):
-        given = f"{x.dtype} of shape {tuple(x.shape)} and strides {x.stride()}"
-        raise ValueError(f"numbers in {given} where {real_of(stored)} of {size}, next to one another, goes with images in {stored}")
+    if x is not None and (x.dtype != real_of(stored) or x.numel() != math.prod(size) or not x.is_contiguous() or x.device.type != "cpu"):
+        given = f"{x.dtype} on {x.device} of shape {tuple(x.shape)} and strides {x.stride()}"
+        wanted = f"{real_of(stored)} of {size}, next to one another on the CPU,"
+        raise ValueError(f"numbers in {given} where {wanted} go with images in {stored}")
     return x
 
 
@@ -288,4 +300,4 @@ def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
         else:
             passed.append(ctypes.c_long(value) if isinstance(value, int) else ctypes.c_double(value) if isinstance(value, float) else value)
     if getattr(library(dtype), name)(*passed) != 0:
-        raise MemoryError(f"{name}: no memory for what {torch.get_num_threads()} threads work on")
+        raise MemoryError(f"{name}: no memory for what its threads work on")

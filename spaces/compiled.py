@@ -122,7 +122,7 @@ def _compiled(compiler: list[str], macro: str) -> Path:
     told = _run([*compiler, *FLAGS[:3], "-dM", "-E", "-x", "c", os.devnull])
     # Beside another torch, with another OpenMP library, it has to be tried again.
     parts = [*(path.read_bytes() for path in _sources("*.[ch]")), told, macro.encode(), repr((FLAGS, TRIAL)).encode()]
-    parts += [torch.__version__.encode(), str(torch.__file__).encode()]
+    parts += [torch.__version__.encode(), os.fsencode(torch.__file__)]
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     path = _folder() / f"cell_kernels-{macro.removeprefix('STORE_').lower()}-{digest}.so"
     if not _is_whole(path):

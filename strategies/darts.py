@@ -10,7 +10,6 @@ A module of the space that offers ``differentiable_form()`` is replaced by it: s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -36,6 +35,7 @@ from strategies.supernet_search import (
     SearchEpoch,
     choose_edges,
     count_skips,
+    is_number,
     less_costs,
     mean_entropy,
 )
@@ -74,8 +74,15 @@ class DartsModule(DartsLightningModule):
         return [parameter for parameter in self._alphas.values() if id(parameter) in used]
 
     def export(self) -> dict[str, Any]:
-        edges = {label: self._input_edges[label] for label in self._n_chosen}
-        return {**super().export(), **choose_edges(less_costs(self.export_probs(), self._costs, self._cost_weight), edges, self._n_chosen)}
+        return {**super().export(), **self._read_off(self._cost_weight)}
+
+    def _read_off(self, cost_weight: float) -> dict[str, Any]:
+        """The cells that the alphas stand for, less this times what operations cost."""
+        charged = less_costs(self.export_probs(), self._costs, cost_weight)
+        return choose_edges(charged, self._kept_edges(), self._n_chosen)
+
+    def _kept_edges(self) -> dict[str, list[str]]:
+        return {label: self._input_edges[label] for label in self._n_chosen}
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
         """Adam with the settings that were asked for; NNI's own has the paper's and no others."""
@@ -174,7 +181,7 @@ class DartsModule(DartsLightningModule):
             alphas=alphas,
             probabilities=probabilities,
             entropy=mean_entropy(probabilities),
-            skips=count_skips(sample, {label: self._input_edges[label] for label in self._n_chosen}),
+            skips=count_skips({**sample, **self._read_off(0.0)}, self._kept_edges()),
             sample=sample,
         )
         self.guard.watch(self.last_epoch)
@@ -201,7 +208,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         and clipping (the paper's equations 6 to 8), in float32; five passes of the supernet a step in place of two.
     cost_weight
         This times what an operation costs, as the space's ``operation_costs()`` says, is taken off its alpha where a cell is read off the
-        supernet: 0 or more, 0 as in the paper. Cells get lighter with it, and shallower.
+        supernet: 0 or more, 0 as in the paper. Cells get lighter with it; the search and its guard do not hear of it.
     collapse_guard
         ``"off"``, ``"warn"`` or ``"stop"``: see ``CollapseGuard``. The strategy itself warns of nothing; ``guard`` says what happened.
     supernet
@@ -230,7 +237,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             raise StrategyError(f"darts: the supernet is one of {', '.join(SUPERNETS)}, not {supernet!r}")
         if order not in ORDERS:
             raise StrategyError(f"darts: the order is 1 or 2, not {order!r}")
-        if not (math.isfinite(cost_weight) and cost_weight >= 0):
+        if not (is_number(cost_weight) and cost_weight >= 0):
             raise StrategyError(f"darts: the weight of costs is a number of at least 0, not {cost_weight!r}")
         self.order, self.cost_weight, self.guard = order, cost_weight, CollapseGuard(collapse_guard)
         self._seed, self._fused, self._on_step, self._on_epoch = seed, supernet == "fused", on_step, on_epoch
@@ -247,7 +254,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._input_edges = model.input_edges() if hasattr(model, "input_edges") else {}
         self._costs = model.operation_costs() if hasattr(model, "operation_costs") else {}
         if self.cost_weight > 0 and not (self._costs and self._input_edges):
-            raise StrategyError("darts: a weight of costs is for spaces that say what their operations cost, by operation_costs()")
+            raise StrategyError("darts: a weight of costs is for spaces that have input_edges() and operation_costs()")
         inputs = (module for module in model.modules() if type(module) is InputChoice and module.label in self._input_edges)
         self._n_chosen = {module.label: module.n_chosen for module in inputs}
         return super().mutate_model(model)

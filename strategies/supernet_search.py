@@ -29,13 +29,13 @@ class AlphaOptimizer:
     def of(cls, values: Mapping[str, Any]) -> AlphaOptimizer:
         """From those of ``values`` that are its own. Raises ``StrategyError`` that names the value and the legal ones."""
         own = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        if "alpha_lr" in own and not (_is_number(own["alpha_lr"]) and own["alpha_lr"] > 0):
+        if "alpha_lr" in own and not (is_number(own["alpha_lr"]) and own["alpha_lr"] > 0):
             raise StrategyError(f"alpha_lr: {own['alpha_lr']!r} is not a number above 0")
-        if "alpha_weight_decay" in own and not (_is_number(own["alpha_weight_decay"]) and own["alpha_weight_decay"] >= 0):
+        if "alpha_weight_decay" in own and not (is_number(own["alpha_weight_decay"]) and own["alpha_weight_decay"] >= 0):
             raise StrategyError(f"alpha_weight_decay: {own['alpha_weight_decay']!r} is not a number of at least 0")
         if "alpha_betas" in own:
             betas = own["alpha_betas"]
-            if not isinstance(betas, list | tuple) or len(betas) != 2 or not all(_is_number(beta) and 0 <= beta < 1 for beta in betas):
+            if not isinstance(betas, list | tuple) or len(betas) != 2 or not all(is_number(beta) and 0 <= beta < 1 for beta in betas):
                 raise StrategyError(f"alpha_betas: {betas!r} is not two numbers from 0 to below 1, such as [0.5, 0.999]")
             own["alpha_betas"] = tuple(betas)
         return cls(**own)
@@ -44,7 +44,8 @@ class AlphaOptimizer:
 ALPHA_SETTINGS = tuple(field.name for field in fields(AlphaOptimizer))
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it is a finite one, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -55,8 +56,8 @@ class SearchEpoch:
     Losses and accuracies (fractions) are means over the epoch's batches, of the weights' half and of the architecture's half of the
     images, the latter measured before each architecture step (in second order with the weights one step ahead). ``alphas`` are the
     architecture parameters by label and operation, ``probabilities`` their softmax, ``entropy`` its mean over the labels (nats),
-    ``sample`` the architecture they stand for now, and ``skips`` by cell how many of the edges that it keeps are skip connections, of
-    how many.
+    ``sample`` the architecture they stand for now, less what operations cost, and ``skips`` by cell how many of the edges that they would
+    keep without costs are skip connections, of how many.
     """
 
     number: int
@@ -155,7 +156,8 @@ def less_costs(
         return probabilities
     charged: dict[str, dict[Any, float]] = {}
     for label, operations in probabilities.items():
-        shares = {name: p * math.exp(-weight * costs.get(name, 0.0)) for name, p in operations.items()}
+        least = min(costs.get(name, 0.0) for name in operations)  # off all alike: else all shares may come to 0
+        shares = {name: p * math.exp(-weight * (costs.get(name, 0.0) - least)) for name, p in operations.items()}
         total = sum(shares.values())
         charged[label] = {name: share / total for name, share in shares.items()}
     return charged

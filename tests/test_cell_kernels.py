@@ -204,7 +204,7 @@ def test_what_there_is_no_kernel_for_is_refused() -> None:
             kernels.Convolution(taps, matrix, dilation, stride)
     images = torch.ones(1, 4, 4, 1, 8)
     for scale in (torch.ones(1, 1, 8, dtype=torch.float64), torch.ones(1, 1, 16)[:, :, ::2], torch.ones(1, 1, 7)):
-        with pytest.raises(ValueError, match=r"where torch.float32 of \(1, 1, 8\), next to one another, goes with images in torch.float32"):
+        with pytest.raises(ValueError, match=r"where torch.float32 of \(1, 1, 8\), next to one another on the CPU, go with"):
             kernels.mix([images], scale, torch.ones(1, 1, 8), None, images.clone(), adds=False)
     with pytest.raises(ValueError, match=r"\(1, 4, 3, 1, 8\) where \(1, 4, 4, 1, 8\) is wanted"):
         kernels.mix([images[:, :, :3].contiguous()], torch.ones(1, 1, 8), torch.ones(1, 1, 8), None, images.clone(), adds=False)
@@ -214,6 +214,23 @@ def test_what_there_is_no_kernel_for_is_refused() -> None:
         more = {"gradient": images, "y": images, wrong: small}
         with pytest.raises(ValueError, match=r"\(1, 2, 4, 1, 8\) where \(1, 4, 4, 1, 8\) is wanted"):
             kernels.convolve_back(images, convolution, rates=rates, **more)
+    few, one, sums = torch.ones(1, 1, 7), torch.ones(1, 1, 8), torch.zeros(1, 2, 8, dtype=torch.float64)
+    moved = (torch.zeros(8), torch.ones(8))
+    for refused in (
+        lambda: kernels.convolve(images, convolution, scale=torch.ones(1, 8)),
+        lambda: kernels.convolve(images, convolution, scale=few, shift=few),
+        lambda: kernels.convolve(images.double(), convolution),
+        lambda: kernels.convolve_back(images, convolution, images, images, rates[:, :2].contiguous()),
+        lambda: kernels.convolve_back(images, convolution, images, images, rates, factor=torch.ones(2)),
+        lambda: kernels.mix([images], one, one, torch.ones(2, 1), images.clone(), adds=False),
+        lambda: kernels.products([images], images, torch.ones(2, 1)),
+        lambda: kernels.batch_norm(sums, 4, torch.ones(7), torch.zeros(7), moved, 1e-5, 0.1),
+        lambda: kernels.batch_norm_back(torch.ones(3, 8), 4, 1, torch.ones(8), sums[0, 0], sums[0, 1]),
+        lambda: kernels.batch_norm_back(torch.ones(4, 8), 4, 1, torch.ones(8), torch.ones(8), sums[0, 1]),
+        lambda: kernels.pool_back(kernels.pool(images, 1), 1, images, one, torch.ones(2, 2, 8), images.clone(), torch.float32),
+    ):
+        with pytest.raises(ValueError, match=r"go with images in|a scale goes with a shift"):
+            refused()
     with pytest.raises(ValueError, match=r"where \(1, 2, 2, 1, 8\) is wanted"):
         kernels.pool_back(kernels.pool(images, 2), 2, images, torch.ones(3, 1, 8), torch.ones(2, 2, 8), images.clone(), torch.float32)
     with pytest.raises(ValueError, match=r"images in torch.float64 on cpu where torch.float32 on the CPU is wanted"):

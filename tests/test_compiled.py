@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spaces import SpaceError
+from spaces import SpaceError, compiled
 from spaces import cell_kernels as kernels
 from spaces.compiled import (
     COMPILERS,
@@ -259,8 +259,10 @@ from spaces import cell_kernels as kernels
 
 x, y = torch.ones(1, 512, 512, 1, 8), torch.ones(1, 512, 512, 1, 8)
 convolution = kernels.Convolution(torch.ones(1, 8, 5, 5), torch.ones(1, 8, 8))
+pools = kernels.pool(x, 1)
 calls = {
     "convolve": lambda: kernels.convolve(x, convolution, y=y),
+    "pool_back": lambda: kernels.pool_back(pools, 1, y, torch.ones(3, 1, 8), torch.ones(2, 2, 8), x, torch.float32),
     "convolve_back": lambda: kernels.convolve_back(x, convolution, y, y, torch.ones(1, 3, 8), state_gradient=x, want_kernels=False),
 }
 torch.set_num_threads(1)
@@ -281,12 +283,23 @@ print(result[0, 9, 9, 0, 0].item())
 
 
 @HERE
+def test_beside_another_torch_they_are_made_and_tried_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "_is_whole", lambda path: True)
+    compiler = next([name] for name in COMPILERS if compiles(name))
+    paths = [compiled._compiled(compiler, "STORE_FLOAT32")]
+    for name, value in (("__version__", "0.0"), ("__file__", "/elsewhere/torch/__init__.py"), ("__file__", "/els\udcffwhere/__init__.py")):
+        monkeypatch.setattr(torch, name, value)
+        paths.append(compiled._compiled(compiler, "STORE_FLOAT32"))
+    assert len(set(paths)) == 4
+
+
+@HERE
 @pytest.mark.skipif(sys.platform != "linux", reason="memory as Linux tells it")
 def test_too_little_memory_is_an_error_and_no_crash() -> None:
     done = subprocess.run([sys.executable, "-c", TOO_LITTLE], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
-    words = "no memory for what 1 threads work on"
-    assert done.stdout.splitlines() == [f"convolve: {words}", f"convolve_back: {words}", "200.0"]
+    names, words = ("convolve", "pool_back", "convolve_back"), "no memory for what its threads work on"
+    assert done.stdout.splitlines() == [*(f"{name}: {words}" for name in names), "200.0"]
 
 
 @HERE

@@ -45,3 +45,20 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_a_reader_finds_the_other_language(name: str) -> None:
     (other,) = {"README.md", "README.zh-CN.md"} - {name}
     assert f"({other})" in read(name).split("\n")[2]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md", "docs/lab8.md", "CONTRIBUTING.md"])
+def test_benchmarks_have_the_flags_that_are_shown(name: str) -> None:
+    for script, rest in re.findall(r"python (benchmarks/\w+\.py)((?:.*\\\n)*.*)", read(name)):
+        for flag in re.findall(r"(?<= )--[a-z][a-z-]+", rest.partition("#")[0]):
+            assert f'"{flag}"' in read(script), f"{script} {flag}"
+
+
+def test_cells_that_were_found_are_those_of_the_alphas_beside_them() -> None:
+    from benchmarks.light_cells import KEPT, derive
+    from records.best import load_best
+
+    kept = load_best(KEPT)
+    told = kept.strategy
+    assert kept.architecture == derive(told["seed"], told["epoch"], told["cost_weight"])
+    assert load_best(KEPT.with_name("early-NAS.json")).architecture == derive(0, 2, 0.0)

@@ -126,6 +126,8 @@ def test_costs_are_taken_off_the_logits() -> None:
     charged = less_costs(given, costs, 0.7)["edge"]
     assert list(charged.values()) == pytest.approx((alphas - 0.7 * torch.tensor(list(costs.values()))).softmax(0).tolist())
     assert less_costs(given, costs, 0.0) == given
+    all_dear = less_costs(given, dict.fromkeys(costs, 0.5), 10_000.0)["edge"]
+    assert all_dear == pytest.approx(given["edge"]), "a cost that all have changes nothing"
     assert less_costs(given, {"dear": 1.0}, 1.0)["edge"]["half"] > given["edge"]["half"], "what has no cost gains"
 
 
@@ -137,7 +139,7 @@ def test_a_weight_of_costs_reads_off_lighter_cells_of_the_same_search(supernet: 
         folder.mkdir()
         _, (found[weight],) = search(seeded(DartsSpace, SMALL), folder, supernet=supernet, cost_weight=weight)
     assert found[0.0].alphas == found[100.0].alphas, "the search itself does not change"
-    assert found[0.0].entropy == found[100.0].entropy
+    assert (found[0.0].entropy, found[0.0].skips) == (found[100.0].entropy, found[100.0].skips), "nor what its guard watches"
     kept = {value for label, value in found[100.0].sample.items() if "edge" in label}
     assert kept <= {"max_pool_3x3", "avg_pool_3x3", "skip_connect"}
     assert any("conv" in str(value) for value in found[0.0].sample.values())
@@ -147,7 +149,7 @@ def test_a_weight_of_costs_that_cannot_be(tmp_path: Path) -> None:
     for weight in (-0.1, math.nan):
         with pytest.raises(StrategyError, match="a number of at least 0"):
             DartsStrategy(cost_weight=weight)
-    with pytest.raises(StrategyError, match="say what their operations cost"):
+    with pytest.raises(StrategyError, match="input_edges\\(\\) and operation_costs"):
         search(seeded(PlainSpace, {}), tmp_path, cost_weight=0.1)
 
 
