@@ -194,19 +194,21 @@ def test_a_lost_best_json_comes_back_with_the_resumed_run() -> None:
 
 @pytest.mark.slow
 def test_sizes_of_the_cells_and_how_the_supernet_is_trained_can_be_set() -> None:
+    write_images(Path("few"), train=100)
+    few = ["--dataset", "few", *SMALL[2:]]
     supernet = ["--order", "2", "--supernet", "stock", "--collapse-guard", "stop", "--cost-weight", "50", "--set", "alpha_lr=0.01"]
-    search = ["--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "1", "--set", "width=6", "--set", "num_cells=3"]
+    search = ["--space", "darts", "--strategy", "darts", *few, "--epochs", "1", "--set", "width=6", "--set", "num_cells=3"]
     assert run(*search, "--set", "num_nodes=2", "--set", "none=true", *supernet, "--out", "search") == 0
     best = read("search/best.json")
-    assert best["space"]["arguments"] == {"width": 6, "num_cells": 3, "num_nodes": 2, "none": True, "num_classes": 10}
+    assert best["space"]["arguments"] == {"width": 6, "num_cells": 3, "num_nodes": 2, "none": True, "num_classes": 2}
     assert len(best["architecture"]) == 2 * (2 + 5), "of each cell two choices of inputs and five edges"
     told = best["strategy"]
     assert (told["order"], told["cost_weight"], told["collapse_guard"]["mode"], told["alpha_lr"]) == (2, 50.0, "stop", 0.01)
     assert not any("conv" in str(value) for value in best["architecture"].values()), "costs outweigh all else"
     assert read("search/config.json")["identity"]["--supernet"] == "stock"
-    assert run("--retrain", "search/best.json", *SMALL, "--epochs", "1", "--set", "width=5", "--out", "retrain") == 0
+    assert run("--retrain", "search/best.json", *few, "--epochs", "1", "--set", "width=5", "--out", "retrain") == 0
     sizes = read("retrain/retrained.json")["space"]["arguments"]
-    assert sizes == {"width": 5, "num_cells": 5, "num_nodes": 2, "none": True, "auxiliary": True, "num_classes": 10}
+    assert sizes == {"width": 5, "num_cells": 5, "num_nodes": 2, "none": True, "auxiliary": True, "num_classes": 2}
 
 
 def interrupt_search(search: list[str], how: signal.Signals) -> None:
