@@ -82,6 +82,7 @@ ROWS: dict[str, Row] = {
         "TPE over backbone and hyperparameters, at most 120 M multiply-adds, 12 trials of at most 2 epochs; the winner 12 epochs",
         "--space zoo --strategy tpe --recipe fast --trials 12 --epochs 2 --pruner median --max-flops 120M",
         "BEST --epochs 12",
+        seeds=3,
     ),
     "small": Row("convnet32, width 32, recipe fast, 4 epochs", None, "convnet32 --set width=32 --epochs 4", seeds=3),
     "a quarter of an hour": Row(
