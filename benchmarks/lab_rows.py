@@ -60,8 +60,8 @@ ROWS: dict[str, Row] = {
         f"docs/found/early-NAS.json {FAST} --epochs 30",
     ),
     "light NAS": Row(
-        "as early NAS, with what each operation costs taken off the alphas of that epoch (benchmarks/light_cells.py: the best of four such"
-        " cells by a short training)",
+        "the alphas of early NAS, 0.6 times what each operation costs taken off (benchmarks/light_cells.py: by a short training the best of"
+        " four lighter cells of the two searches of longer NAS); trained as that of NAS, 30 epochs",
         None,
         f"docs/found/light-NAS.json {FAST} --epochs 30",
     ),
