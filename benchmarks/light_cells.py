@@ -28,7 +28,6 @@ sys.path.insert(0, str(ROOT))
 warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
 
 import torch
-from nni.nas.space import model_context
 
 from evaluators.complexity import measure_complexity
 from evaluators.data import Dataset, load_dataset
@@ -71,9 +70,8 @@ def build(architecture: Mapping[str, Any]) -> Any:
         return build_network(DartsSpace, {"width": WIDTH, "num_cells": CELLS, "auxiliary": True}, architecture)
 
 
-def score(architecture: Mapping[str, Any], data: Dataset, images: int, epochs: int) -> tuple[float, float]:
+def score(network: Any, data: Dataset, images: int, epochs: int) -> tuple[float, float]:
     """Accuracy on the first validation images, image and mirror image averaged, and seconds of training."""
-    network = build(architecture)
     start = time.perf_counter()
     few = data.train.take(torch.arange(min(images, len(data.train))))
     for _ in train(network, few, data, epochs=epochs, recipe=RECIPE):
@@ -86,8 +84,7 @@ def score(architecture: Mapping[str, Any], data: Dataset, images: int, epochs: i
 def keep(cell: Cell, architecture: Mapping[str, Any]) -> None:
     """Write the ``best.json`` that the row light NAS of the lab's table trains."""
     seed, epoch, weight = cell
-    with model_context(dict(architecture)):
-        size = measure_complexity(DartsSpace(width=WIDTH, num_cells=8), IMAGE)
+    size = measure_complexity(build_network(DartsSpace, {"width": WIDTH, "num_cells": 8}, architecture), IMAGE)
     save_best(
         KEPT,
         space_name="darts",
@@ -128,8 +125,9 @@ def main() -> None:
     results = {}
     for seed, epoch, weight in cells:
         architecture = derive(seed, epoch, weight)
-        accuracy, seconds = score(architecture, data, images, epochs)
-        parameters = measure_complexity(build(architecture), IMAGE)["parameters"]
+        network = build(architecture)
+        parameters = measure_complexity(network, IMAGE)["parameters"]
+        accuracy, seconds = score(network, data, images, epochs)
         words = [str(seed), str(epoch), f"{weight:g}", DartsSpace.describe(architecture)["normal"], f"{parameters:,}"]
         print(f"| {' | '.join([*words, f'{accuracy:.2%}', f'{seconds:.0f}'])} |", flush=True)
         results[f"{seed} {epoch} {weight:g}"] = round(accuracy, 4)

@@ -155,12 +155,18 @@ def compare(
 
     assert results[0].keys() == results[1].keys()
     assert len(plain.moved) == training * 2 * sum(isinstance(module, nn.BatchNorm2d) for module in cell.modules())
-    # The gradients of a softmax, and of weights before a normalisation, are small differences of large numbers: of kernels, of edges.
+    check_agreement(results[0], results[1], tolerance)
+
+
+def check_agreement(ours: dict[str, Tensor], reference: dict[str, Tensor], tolerance: float) -> None:
+    """Each quantity by the largest of its group: gradients of a softmax, and of weights before a normalisation, are small differences of
+    large numbers, of kernels and of edges.
+    """
     scale: dict[str, float] = {}
-    for name, expected in results[1].items():
+    for name, expected in reference.items():
         scale[group_of(name)] = max(scale.get(group_of(name), 0.0), expected.abs().max().item())
-    for name, expected in results[1].items():
-        error = (results[0][name] - expected).abs().max().item()
+    for name, expected in reference.items():
+        error = (ours[name] - expected).abs().max().item()
         assert error <= tolerance * scale[group_of(name)], f"{name}: {error:.2e} of {scale[group_of(name)]:.2e}"
 
 
@@ -245,12 +251,7 @@ def test_loss_and_gradients_of_a_whole_supernet(dtype: torch.dtype, tolerance: f
         gradients = {name: parameter.grad for name, parameter in {**alphas, **weights}.items() if parameter.grad is not None}
         assert gradients.keys() == {**alphas, **weights}.keys()
         results.append({"loss": loss.detach(), **gradients})
-    scale: dict[str, float] = {}
-    for name, expected in results[1].items():
-        scale[group_of(name)] = max(scale.get(group_of(name), 0.0), expected.abs().max().item())
-    for name, expected in results[1].items():
-        error = (results[0][name] - expected).abs().max().item()
-        assert error <= tolerance * scale[group_of(name)], f"{name}: {error:.2e} of {scale[group_of(name)]:.2e}"
+    check_agreement(results[0], results[1], tolerance)
 
 
 def search(supernet: str, steps: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
