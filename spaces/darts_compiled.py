@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from spaces.cell_kernels import Convolution, Pools, convolve, convolve_back, mix, pool, pool_back, products, real_of
 from spaces.darts_branches import Dilated, Factorized, Separable, Statistics
+from spaces.darts_layout import add_corners, corners_of, count_of, nchw, nhwc, nodes_of, on_edges, state_of
 
 if TYPE_CHECKING:
     from spaces.darts_fused import Fan, FusedCell
@@ -198,29 +199,6 @@ def _as_torch_has_it(of_kernels: Tensor) -> list[Tensor]:
     return list(of_kernels.unsqueeze(2) if of_kernels.dim() == 4 else of_kernels[..., None, None])
 
 
-def on_edges(x: Tensor, edges: int) -> Tensor:
-    """[N, H, W, 1, C] -> [N, H, W, edges, C], the same memory."""
-    return x.expand(-1, -1, -1, edges, -1)
-
-
-def corners_of(x: Tensor) -> Tensor:
-    """[N, H, W, 1, C] -> [N, ceil(H / 2), ceil(W / 2), 2, C]: pixels of even rows and columns, and of odd ones, or zeros."""
-    images, height, width, _, channels = x.shape
-    result = x.new_empty(images, -(-height // 2), -(-width // 2), 2, channels)
-    result[..., 0, :] = x[:, ::2, ::2, 0]
-    if height % 2 or width % 2:
-        result[..., 1, :].zero_()
-    result[:, : height // 2, : width // 2, 1] = x[:, 1::2, 1::2, 0]
-    return result
-
-
-def add_corners(of_corners: Tensor, state_gradient: Tensor) -> None:
-    """Add to the gradient of a state [N, H, W, 1, C] that of its ``corners_of``."""
-    state = state_gradient[..., 0, :]
-    state[:, ::2, ::2] += of_corners[..., 0, :]
-    state[:, 1::2, 1::2] += of_corners[:, : state.shape[1] // 2, : state.shape[2] // 2, 1]
-
-
 class CompiledCell(torch.autograd.Function):
     """The arithmetic of a ``FusedCell`` from its two preprocessed states [N, C, H, W] on.
 
@@ -274,28 +252,3 @@ class CompiledCell(torch.autograd.Function):
             of_parameters.append(of_own or ctx.of_parameters[index] * [None])
         states = [None if state is None else nchw(state).to(last.dtype) for state in of_states]
         return None, None, *states, *reversed(of_mixing), *(part for own in reversed(of_parameters) for part in own)
-
-
-def count_of(y: Tensor) -> int:
-    """How many values a channel of y [N, H, W, edges, C] has."""
-    return y[..., 0, 0].numel()
-
-
-def nhwc(x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, H, W, 1, C], the same memory."""
-    return x.permute(0, 2, 3, 1).unsqueeze(3)
-
-
-def nchw(x: Tensor) -> Tensor:
-    """The inverse of ``nhwc``."""
-    return x.squeeze(3).permute(0, 3, 1, 2)
-
-
-def nodes_of(output: Tensor, number: int) -> Tensor:
-    """A cell's output [N, nodes * C, H, W], or its gradient, as [N, H, W, nodes, C]."""
-    return output.permute(0, 2, 3, 1).unflatten(3, (number, -1))
-
-
-def state_of(index: int, before_last: Tensor, last: Tensor, nodes: Tensor) -> Tensor:
-    """State ``index`` of a cell [N, H, W, 1, C]: one of its two inputs or, as a slice, one of its nodes [N, H, W, nodes, C]."""
-    return nhwc((before_last, last)[index]) if index < 2 else nodes[:, :, :, index - 2 : index - 1]

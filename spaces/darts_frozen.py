@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from spaces.cell_kernels import Pools, mix, pool, pool_back
 from spaces.compiled import kernels_for
-from spaces.darts_compiled import nchw, nhwc, nodes_of, state_of
+from spaces.darts_layout import nchw, nhwc, nodes_of, state_of
 from spaces.darts_operations import DilatedConv, FactorizedReduce, SeparableConv, Zero
 from spaces.darts_readings import read
 from spaces.darts_units import CornersUnit, Normed, Unit, sums_of, with_their_own

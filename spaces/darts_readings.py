@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from spaces.cell_kernels import Convolution, convolve, convolve_back, mix, products
-from spaces.darts_compiled import count_of, nchw, nhwc, on_edges
+from spaces.darts_layout import count_of, nchw, nhwc, on_edges
 from spaces.darts_operations import FactorizedReduce
 from spaces.darts_units import CornersUnit, Normed, Sums, Unit, sums_of, with_their_own
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces.cell_kernels import Convolution, batch_norm, batch_norm_back, convolve, convolve_back, products
-from spaces.darts_compiled import add_corners, corners_of, count_of
+from spaces.darts_layout import add_corners, corners_of, count_of
 from spaces.darts_operations import FactorizedReduce
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_training import make_data, make_network
+from bright_bars import make_data, make_network
 from torch import Tensor, nn
 
 from evaluators.averaging import AveragedWeights

@@ -7,7 +7,7 @@ import time
 from typing import Any, ClassVar
 
 import torch
-from test_training import make_network
+from bright_bars import make_network
 from torch import nn
 
 from evaluators.complexity import measure_complexity, measure_latency

@@ -16,8 +16,9 @@ from spaces import darts_kernels as kernels
 from spaces.compiled import kernels_for, why_not, without_compiled_kernels
 from spaces.darts import Cell, DartsSpace
 from spaces.darts_branches import Statistics
-from spaces.darts_compiled import CompiledFan, nhwc
+from spaces.darts_compiled import CompiledFan
 from spaces.darts_fused import FusedCell
+from spaces.darts_layout import nhwc
 from strategies import StrategyError
 from strategies.darts import DartsStrategy
 from strategies.supernet_modules import MixedForm

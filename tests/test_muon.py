@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_training import make_network
+from bright_bars import make_network
 from torch import nn
 
 from evaluators import muon

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from bright_bars import make_data
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
 from nni.nas.space import RawFormatModelSpace
-from test_training import make_data
 from torch import Tensor, nn
 
 from evaluators.data import Dataset, Split
