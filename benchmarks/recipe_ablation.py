@@ -39,6 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "crops of 4 pixels for 2": {"crop_padding": 4},
     "random flips for alternating ones": {"flip": "random"},
     "cutout 8": {"cutout": 8},
+    "rand_augment 9": {"rand_augment": 9},
     "cutmix 1": {"cutmix": 1.0},
     "mixup 0.2": {"mixup": 0.2},
     "averaged weights (ema_decay 0.99)": {"ema_decay": 0.99},

@@ -7,11 +7,15 @@ generator given, which stays on its own device whatever that of the images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
+from torchvision.transforms.v2 import RandAugment
+
+ALIKE = 8  # images of a batch that RandAugment changes in the same way: one by one they would take several times as long
 
 
 def random_crop(images: Tensor, padding: int = 4, *, generator: torch.Generator, fill: str = "black") -> Tensor:
@@ -54,6 +58,26 @@ def random_flip(images: Tensor, *, generator: torch.Generator) -> Tensor:
 def flip_at(images: Tensor, chosen: Tensor) -> Tensor:
     """Mirror the images where `chosen`, bool [N], is true."""
     return torch.where(chosen[:, None, None, None], images.flip(3), images)
+
+
+def rand_augment(images: Tensor, magnitude: int, *, generator: torch.Generator) -> Tensor:
+    """RandAugment (arXiv 1909.13719) by torchvision: two of its 14 operations, drawn anew for every 8 images of the batch.
+
+    magnitude: 0 to 30, 0 is off; `images` are uint8.
+    """
+    if magnitude == 0:
+        return images
+    change = RandAugment(num_ops=2, magnitude=magnitude)
+    with lend(generator):
+        return torch.cat([change(group) for group in images.split(ALIKE)])
+
+
+@contextmanager
+def lend(generator: torch.Generator) -> Iterator[None]:
+    """For functions that draw from torch's own generator: it is seeded from `generator`, and put back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
+        yield
 
 
 def cutout(images: Tensor, size: int, *, generator: torch.Generator, value: float | Sequence[float] = 0) -> Tensor:
@@ -100,14 +124,16 @@ def augment(
     padding: int = 4,
     fill: str = "black",
     flip: bool = True,
+    rand_magnitude: int = 0,
     cutout_size: int = 0,
     cutout_value: float | Sequence[float] = 0,
     generator: torch.Generator,
 ) -> Tensor:
-    """The usual CIFAR-10 augmentation: random crop, random flip, cutout, in this order; each can be off (0, False)."""
+    """The usual CIFAR-10 augmentation: random crop, random flip, RandAugment, cutout, in this order; each can be off (0, False)."""
     images = random_crop(images, padding, fill=fill, generator=generator)
     if flip:
         images = random_flip(images, generator=generator)
+    images = rand_augment(images, rand_magnitude, generator=generator)
     return cutout(images, cutout_size, generator=generator, value=cutout_value)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import CutMix, MixUp, RandomChoice
 
-from evaluators.augmentation import Normalizer, augment, random_flip, shrink
+from evaluators.augmentation import Normalizer, augment, lend, random_flip, shrink
 from evaluators.data import Dataset, Split, iterate_batches
 from evaluators.recipes import Recipe
 
@@ -36,7 +36,11 @@ class TrainingBatches:
         self.images = len(split) - len(split) % self.size if self.drop_last else len(split)
         self.steps = math.ceil(self.images / self.size)
         self.augmentation: dict[str, Any] = {"padding": recipe.crop_padding, "fill": recipe.crop_fill, "flip": not self.alternating}
-        self.augmentation |= {"cutout_size": recipe.cutout, "cutout_value": [255 * mean for mean in data.mean]}
+        self.augmentation |= {
+            "rand_magnitude": recipe.rand_augment,
+            "cutout_size": recipe.cutout,
+            "cutout_value": [255 * mean for mean in data.mean],
+        }
         self.mixing = _mixing(recipe, data.num_classes, generator)
 
     def first(self, count: int) -> Tensor:
@@ -57,7 +61,7 @@ class TrainingBatches:
 
 
 def _mixing(recipe: Recipe, num_classes: int, generator: torch.Generator) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    """What mixes the images and labels of a batch, if anything does: torchvision's, which draw from torch's generator, lent to them."""
+    """What mixes the images and labels of a batch, if anything does: torchvision's."""
     ways: list[Any] = [MixUp(alpha=recipe.mixup, num_classes=num_classes)] if recipe.mixup >= LEAST_MIXING else []
     ways += [CutMix(alpha=recipe.cutmix, num_classes=num_classes)] if recipe.cutmix >= LEAST_MIXING else []
     if not ways:
@@ -65,8 +69,7 @@ def _mixing(recipe: Recipe, num_classes: int, generator: torch.Generator) -> Cal
     choice = RandomChoice(ways)
 
     def mix(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+        with lend(generator):
             inputs, labels = choice(inputs, labels)
         return inputs.contiguous(memory_format=torch.channels_last), labels
 

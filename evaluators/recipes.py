@@ -45,6 +45,8 @@ class Recipe:
     start_size
         Side of the images at the start of training, as a share of the full one, in (0, 1]; it rises in steps of 4 pixels
         (progressive resizing: arXiv 2104.00298, section 4.2, without its change of regularisation).
+    rand_augment
+        Magnitude of RandAugment, 0 to 30, 0 = off: two operations, the same for every 8 images of a batch (arXiv 1909.13719).
     cutout
         Side of the square that is blanked in training images, in pixels, 0 to 1024, 0 = off (arXiv 1708.04552).
     mixup, cutmix
@@ -80,6 +82,7 @@ class Recipe:
     crop_fill: str = "black"
     flip: str = "random"
     start_size: float = 1.0
+    rand_augment: int = 0
     cutout: int = 0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -130,6 +133,7 @@ _RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "warmup_epochs": (0.0, math.inf, True, False),
     "crop_padding": (0, 1024, True, True),
     "start_size": (0.0, 1.0, False, True),
+    "rand_augment": (0, 30, True, True),
     "cutout": (0, 1024, True, True),
     "mixup": (0.0, 1024.0, True, True),
     "cutmix": (0.0, 1024.0, True, True),
@@ -153,7 +157,7 @@ HYPERPARAMETERS = tuple(field.name for field in fields(Recipe))
 # A supernet is trained on the paper's images and in whole batches; it has no paths to drop, no auxiliary head, and no test. Whatever the
 # recipe, these stay as they are in `darts_search`.
 NOT_OF_SUPERNETS = (
-    *("drop_last", "crop_padding", "crop_fill", "flip", "start_size", "mixup", "cutmix", "ema_decay"),
+    *("drop_last", "crop_padding", "crop_fill", "flip", "start_size", "rand_augment", "mixup", "cutmix", "ema_decay"),
     *("drop_path", "auxiliary_weight", "flip_averaging"),
 )
 

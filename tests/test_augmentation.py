@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms.v2 import RandAugment
 from torchvision.transforms.v2 import functional as reference
 
 from evaluators.augmentation import (
@@ -14,6 +15,7 @@ from evaluators.augmentation import (
     cutout,
     cutout_at,
     flip_at,
+    rand_augment,
     random_crop,
     random_flip,
     shrink,
@@ -75,6 +77,20 @@ def test_random_flip_flips_half_of_the_images() -> None:
     assert (torch.bincount(pairs, minlength=4) - count / 8).abs().max() < 5 * (count / 2 * 3 / 16) ** 0.5
 
 
+def test_rand_augment_is_torchvisions_drawn_anew_for_every_eight_images() -> None:
+    images = random_images(20, 16, 16)
+    changed = rand_augment(images, 9, generator=generator(1))
+    assert changed.shape == images.shape and changed.dtype == torch.uint8
+    seed = int(torch.randint(2**62, (1,), generator=generator(1)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        expected = [RandAugment(num_ops=2, magnitude=9)(group) for group in (images[:8], images[8:16], images[16:])]
+    assert torch.equal(changed, torch.cat(expected))
+    alike = rand_augment(images[:1].expand(64, -1, -1, -1), 15, generator=generator()).unflatten(0, (8, 8))
+    assert (alike == alike[:, :1]).all(), "one way for eight images"
+    assert len({group[0].numpy().tobytes() for group in alike}) > 4, "another way for the next eight"
+
+
 @pytest.mark.parametrize("size", [1, 3, 4, 16])
 @pytest.mark.parametrize("dtype", TYPES)
 def test_cutout_is_torchvisions_erase_of_the_clipped_square(size: int, dtype: torch.dtype) -> None:
@@ -118,15 +134,17 @@ def test_cutout_value_of_uint8_is_rounded_to_the_nearest_level() -> None:
 
 def test_sizes_of_zero_switch_off() -> None:
     images = random_images(4)
-    assert torch.equal(augment(images, padding=0, flip=False, cutout_size=0, generator=generator()), images)
+    assert torch.equal(augment(images, padding=0, flip=False, rand_magnitude=0, cutout_size=0, generator=generator()), images)
 
 
-def test_augment_is_crop_then_flip_then_cutout() -> None:
+@pytest.mark.parametrize("magnitude", [0, 9])
+def test_augment_is_crop_then_flip_then_rand_augment_then_cutout(magnitude: int) -> None:
     images = random_images(64, 32, 32)
     g = generator(3)
     expected = random_flip(random_crop(images, 4, generator=g), generator=g)
+    expected = rand_augment(expected, magnitude, generator=g)
     expected = cutout(expected, 16, generator=g, value=5)
-    result = augment(images, padding=4, flip=True, cutout_size=16, cutout_value=5, generator=generator(3))
+    result = augment(images, padding=4, flip=True, rand_magnitude=magnitude, cutout_size=16, cutout_value=5, generator=generator(3))
     assert torch.equal(result, expected)
 
 
@@ -139,7 +157,7 @@ def test_the_same_generator_state_gives_the_same_images_and_another_gives_others
 def test_nothing_is_drawn_from_the_global_generator_and_the_input_is_left_alone() -> None:
     images = random_images(16, 32, 32)
     before, state = images.clone(), torch.get_rng_state()
-    augment(images, cutout_size=16, generator=generator())
+    augment(images, rand_magnitude=9, cutout_size=16, generator=generator())
     assert torch.equal(images, before) and torch.equal(torch.get_rng_state(), state)
 
 

@@ -54,7 +54,9 @@ def test_the_average_is_scored_and_kept_and_does_not_change_the_training() -> No
     assert torch.equal(vector(networks[1]), seen[1][-1]), "at the end the network has what was scored last"
 
 
-@pytest.mark.parametrize("values", [{"ema_decay": 0.9}, {"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.2, "cutmix": 1.0, "ema_decay": 0.99}])
+@pytest.mark.parametrize(
+    "values", [{"ema_decay": 0.9}, {"rand_augment": 9}, {"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.2, "cutmix": 1.0, "ema_decay": 0.99}]
+)
 def test_an_interrupted_training_goes_on_bit_for_bit(values: dict[str, Any], tmp_path: Path) -> None:
     settings: dict[str, Any] = {"data": make_data(), "epochs": 3, "recipe": make_recipe({**SETTINGS, **values})}
     whole, cut, again = (make_network(dropout=0.2) for _ in range(3))

@@ -368,7 +368,7 @@ def test_an_interrupted_retraining_goes_on(moment: str, monkeypatch: pytest.Monk
     capsys.readouterr()
     if moment == "in the second epoch":  # as if it had begun before there were these
         config = read("cut/config.json")
-        for name in ("mixup", "cutmix", "ema_decay"):
+        for name in ("rand_augment", "mixup", "cutmix", "ema_decay"):
             del config["identity"]["recipe"][name]
         Path("cut/config.json").write_text(json.dumps(config))
         assert run(*retraining, "--out", "cut", "--resume", "--set", "mixup=0.2") == 2
