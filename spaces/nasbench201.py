@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from spaces import SpaceError
 
 NUM_NODES = 4
+PUBLISHED_SIZE: dict[str, Any] = {"width": 16, "cells": 5}
 EDGES = tuple((source, node) for node in range(1, NUM_NODES) for source in range(node))
 
 
@@ -98,8 +99,12 @@ class NasBench201Space(nas.ModelSpace):
         If a size is out of its range.
     """
 
-    # By preset: the networks of trials, and the network that is trained in the end. The defaults are the paper's.
-    SIZES: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {"quick": {"search": {"width": 8, "cells": 1}, "retrain": {"cells": 2}}}
+    # By preset: the networks of trials, and the network that is trained in the end.
+    SIZES: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {
+        "quick": {"search": {"width": 8, "cells": 1}, "retrain": {"width": 8, "cells": 2}},
+        "lab": {"search": PUBLISHED_SIZE, "retrain": PUBLISHED_SIZE},
+        "paper": {"search": PUBLISHED_SIZE, "retrain": PUBLISHED_SIZE},
+    }
     SETTABLE: ClassVar[dict[str, Sequence[Any]]] = {"width": range(1, 257), "cells": range(1, 34)}
 
     def __init__(self, *, num_classes: int = 10, width: int = 16, cells: int = 5) -> None:

@@ -73,6 +73,19 @@ def test_ones_own_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("network", [["convnet32", "--set", "width=16"], ["DARTS_V2", "--set", "width=2", "--set", "num_cells=3"]])
+def test_a_trained_network(network: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = ["--set", "flip_averaging=false", "--precision", "float32"]
+    assert run_experiment.main(["--retrain", *network, *plain, "--epochs", "1", "--dataset", "digits", "--out", "trained"]) == 0
+    capsys.readouterr()
+    run(monkeypatch, "trained_network.py", "trained", "digits")
+    *by_class, overall = capsys.readouterr().out.splitlines()
+    expected = json.loads(Path("trained/retrained.json").read_text())["test_accuracy"]
+    assert overall.split() == ["all", f"{expected:.2%}"]
+    assert [line.split()[0] for line in by_class] == list("0123456789")
+
+
+@pytest.mark.slow
 def test_an_unchanged_nni_trial(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_experiment.main(["--config", str(EXAMPLES / "nni_trial/config.yml"), "--trials", "1", "--out", "run"]) == 0
     assert "Best of 1 trial by tpe, to maximize" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from nni.mutable import Categorical, CategoricalMultiple, MutableDict, Numerical
 from nni.nas.space import model_context
 
 from evaluators.recipes import HYPERPARAMETERS, RECIPES
+from records.presets import PRESETS
 from spaces import SPACES, SpaceError, make_space, preset_arguments, preset_choices, settable_arguments, sized_arguments, space_entry
 from spaces.choices import count_configurations, effective_labels, first_sample, is_fixed, legal_choices, require_labels, restrict
 from strategies.supernet_search import ALPHA_SETTINGS
@@ -85,6 +86,14 @@ def test_canonical_samples_are_legal_idempotent_and_the_same_network(name: str) 
     first, second = build(name, sample).state_dict(), build(name, canonical).state_dict()
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_retraining_takes_its_sizes_from_the_preset_and_not_from_the_search(name: str) -> None:
+    space = space_entry(name).load()
+    searched = {label for preset in PRESETS for label in preset_arguments(space, preset, "search")} - set(getattr(space, "OF_CHOICES", ()))
+    for preset in PRESETS:
+        assert searched <= preset_arguments(space, preset, "retrain").keys(), preset
 
 
 @pytest.mark.parametrize("name", SPACES)
