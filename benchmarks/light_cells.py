@@ -1,13 +1,14 @@
-"""Lighter cells out of a search that is done: its architecture parameters less what an operation costs, and a short training of each.
+"""Lighter cells out of a search that is done: its architecture parameters less what an operation costs, and short trainings to choose.
 
-    python benchmarks/light_cells.py --data-dir data            # the cells below, 20 of them one behind another, on validation images
-    python benchmarks/light_cells.py --keep 0 2 0.6             # write docs/found/light-NAS.json: seed, epoch, weight of the cost
+    python benchmarks/light_cells.py --data-dir data            # two rounds of trainings, the best of the first in the second
+    python benchmarks/light_cells.py --keep 1 6 0.6             # write docs/found/light-NAS.json: seed, epoch, weight of the cost
     python benchmarks/light_cells.py --quick                    # two cells, few images, less than 50 s; the last line is one JSON object
 
 A one-shot search weighs the operations of an edge in a network of 8 cells, by what each adds there; that convolutions one behind another
 train slowly in 20 cells it does not see. So the cells are read off as with ``--cost-weight``: from the alphas in
 ``docs/found/longer-NAS-alphas.json`` (two searches of 6 epochs, see docs/results.md), less the weight times what an operation costs. A
-search has a cell for every weight, and a short training chooses among some. Nothing here sees the test images.
+search has a cell for every epoch and weight, and short trainings at the full depth choose among them by successive halving (arXiv
+1502.07943): many cells with few images, the best of them with more. Nothing here sees the test images.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -15,11 +16,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import product
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +36,7 @@ warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
 import torch
 
 from evaluators.complexity import measure_complexity
-from evaluators.data import Dataset, load_dataset
+from evaluators.data import load_dataset
 from evaluators.recipes import RECIPES
 from evaluators.training import measure_accuracy, train
 from records.best import save_best
@@ -43,11 +49,22 @@ FOUND = ROOT / "docs" / "found"
 ALPHAS, KEPT = FOUND / "longer-NAS-alphas.json", FOUND / "light-NAS.json"
 WIDTH, CELLS, IMAGE = 8, 20, (3, 32, 32)
 RECIPE = replace(RECIPES["fast"], batch_size=128, initial_lr=0.06)  # that of the row NAS of the lab's table
-TRAINING_IMAGES, VALIDATION_IMAGES, EPOCHS = 9_000, 2_000, 2
-Cell = tuple[int, int, float]
-# seed of the search, epoch, weight of the cost; the first is the cell of the row early NAS
-TRIED: list[Cell] = [(0, 2, 0.0), (0, 2, 0.4), (0, 2, 0.6), (0, 6, 0.6), (0, 6, 0.8), (1, 2, 0.4), (1, 2, 0.6)]
-QUICK = TRIED[1:3]
+VALIDATION_IMAGES = 2_000
+Cell = tuple[int, int, float]  # seed of the search, epoch, weight of the cost
+CELLS_READ_OFF: list[Cell] = [*product((0, 1), (2, 4, 6), (0.4, 0.6, 0.8, 1.0))]
+QUICK: list[Cell] = [(0, 2, 0.4), (0, 2, 0.6)]
+
+
+@dataclass(frozen=True)
+class Round:
+    """So many epochs of so many images for each cell, of which the best ``kept`` go on."""
+
+    images: int
+    epochs: int
+    kept: int
+
+
+ROUNDS = (Round(9_000, 1, 6), Round(18_000, 2, 1))
 
 
 def derive(seed: int, epoch: int, weight: float) -> dict[str, Any]:
@@ -70,15 +87,49 @@ def build(architecture: Mapping[str, Any]) -> Any:
         return build_network(DartsSpace, {"width": WIDTH, "num_cells": CELLS, "auxiliary": True}, architecture)
 
 
-def score(network: Any, data: Dataset, images: int, epochs: int) -> tuple[float, float]:
-    """Accuracy on the first validation images, image and mirror image averaged, and seconds of training."""
+def measure(cell: Cell, images: int, epochs: int, dataset: str, data_dir: Path, threads: int) -> tuple[str, int, float, float]:
+    """What is said of a cell: its normal cell, parameters, accuracy on validation images, image and mirror image averaged, seconds."""
+    torch.set_num_threads(threads)
+    data = load_dataset(dataset, data_dir=data_dir)
+    architecture = derive(*cell)
+    network = build(architecture)
+    parameters = measure_complexity(network, IMAGE)["parameters"]
     start = time.perf_counter()
     few = data.train.take(torch.arange(min(images, len(data.train))))
     for _ in train(network, few, data, epochs=epochs, recipe=RECIPE):
         pass
     seconds = time.perf_counter() - start
     judged = data.validation.take(torch.arange(min(VALIDATION_IMAGES, len(data.validation))))
-    return measure_accuracy(network, judged, data, flip_averaging=True), seconds
+    accuracy = measure_accuracy(network, judged, data, flip_averaging=True)
+    return DartsSpace.describe(architecture)["normal"], parameters, accuracy, seconds
+
+
+def end_with_parent() -> None:
+    """A process of the pool ends at once where this program is killed, in place of training on."""
+    parent = parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def hold_round(cells: Sequence[Cell], images: int, epochs: int, dataset: str, data_dir: Path) -> dict[Cell, float]:
+    """Train each cell alone, one on every core, print a table, and return the accuracies, the best first."""
+    print(f"{CELLS} cells of {WIDTH} channels, {epochs} epochs of {images:,} images; {len(cells)} networks, one thread each")
+    print("| search | epoch | weight of the cost | normal cell | parameters | validation accuracy | seconds |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    accuracies = {}
+    with ProcessPoolExecutor(torch.get_num_threads(), mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+        waiting = {cell: pool.submit(measure, cell, images, epochs, dataset, data_dir, 1) for cell in cells}
+        for (seed, epoch, weight), future in waiting.items():
+            normal, parameters, accuracy, seconds = future.result()
+            print(f"| {seed} | {epoch} | {weight:g} | {normal} | {parameters:,} | {accuracy:.2%} | {seconds:.0f} |", flush=True)
+            accuracies[seed, epoch, weight] = accuracy
+    return dict(sorted(accuracies.items(), key=lambda item: -item[1]))
+
+
+def distinct(cells: Sequence[Cell]) -> list[Cell]:
+    """Of cells that are the same the first."""
+    seen = {json.dumps(derive(*cell), sort_keys=True): cell for cell in reversed(cells)}
+    return [cell for cell in cells if cell in seen.values()]
 
 
 def keep(cell: Cell, architecture: Mapping[str, Any]) -> None:
@@ -104,7 +155,6 @@ def keep(cell: Cell, architecture: Mapping[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two cells, few images, less than 50 s")
-    parser.add_argument("--only", type=int, nargs="+", metavar="NUMBER", help="those of the cells, counted from 0")
     parser.add_argument("--keep", nargs=3, metavar=("SEED", "EPOCH", "WEIGHT"), help="write this cell to docs/found, and train nothing")
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
@@ -116,22 +166,13 @@ def main() -> None:
         keep(cell, derive(*cell))
         return
     data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, warn=lambda line: print(line, file=sys.stderr))
-    cells = QUICK if arguments.quick else TRIED if arguments.only is None else [TRIED[number] for number in arguments.only]
-    images, epochs = (512, 1) if arguments.quick else (TRAINING_IMAGES, EPOCHS)
-    print(f"{data.name}, {CELLS} cells of {WIDTH} channels, {epochs} epochs of {images:,} images, {torch.get_num_threads()} threads")
-    print(
-        "| search | epoch | weight of the cost | normal cell | parameters | validation accuracy | seconds |\n|---|---|---|---|---|---|---|"
-    )
-    results = {}
-    for seed, epoch, weight in cells:
-        architecture = derive(seed, epoch, weight)
-        network = build(architecture)
-        parameters = measure_complexity(network, IMAGE)["parameters"]
-        accuracy, seconds = score(network, data, images, epochs)
-        words = [str(seed), str(epoch), f"{weight:g}", DartsSpace.describe(architecture)["normal"], f"{parameters:,}"]
-        print(f"| {' | '.join([*words, f'{accuracy:.2%}', f'{seconds:.0f}'])} |", flush=True)
-        results[f"{seed} {epoch} {weight:g}"] = round(accuracy, 4)
-    print(json.dumps(results))
+    print(data.name)
+    cells = QUICK if arguments.quick else distinct(CELLS_READ_OFF)
+    best: dict[Cell, float] = {}
+    for each in [Round(512, 1, 1)] if arguments.quick else ROUNDS:
+        best = hold_round(cells, each.images, each.epochs, arguments.dataset, arguments.data_dir)
+        cells = list(best)[: each.kept]
+    print(json.dumps({f"{seed} {epoch} {weight:g}": round(accuracy, 4) for (seed, epoch, weight), accuracy in best.items()}))
 
 
 if __name__ == "__main__":
