@@ -29,7 +29,7 @@ class TrainingBatches:
         self.recipe, self.epochs, self.generator = recipe, epochs, generator
         self.normalize = Normalizer(data.mean, data.std, channels_last=True)
         self.alternating = recipe.flip == "alternating"
-        split = Split(split.images.to(device), split.labels.to(device))
+        split = split.to(device)
         self.split = Split(random_flip(split.images, generator=generator), split.labels) if self.alternating else split
         self.size = min(recipe.batch_size, len(split))
         self.drop_last = recipe.drop_last or len(split) % self.size == 1

@@ -74,11 +74,10 @@ def train_and_validate(
         When the loss is no longer finite.
     """
     recipe = make_recipe(hyperparameters)
+    validation = data.validation.to(torch.device(device))
     accuracy = 0.0
     for _ in train(network, data.train, data, epochs=epochs, recipe=recipe, seed=seed, device=device, precision=precision):
-        accuracy = measure_accuracy(
-            network, data.validation, data, device=device, precision=precision, flip_averaging=recipe.flip_averaging
-        )
+        accuracy = measure_accuracy(network, validation, data, device=device, precision=precision, flip_averaging=recipe.flip_averaging)
         if report is not None:
             report(accuracy)
     return accuracy
@@ -193,15 +192,15 @@ def measure_accuracy(
     device = torch.device(device)
     normalize = Normalizer(data.mean, data.std, channels_last=True)
     network.eval()
-    correct = 0
+    correct = torch.zeros((), dtype=torch.int64, device=device)  # read once, so that a GPU need not wait for its answers
     for images, labels in iterate_batches(split, EVALUATION_BATCH, generator=None, drop_last=False):
         inputs = normalize(images.to(device))
         with autocast(device, precision):
             logits = network(inputs)
             if flip_averaging:
                 logits = logits + network(inputs.flip(3))
-        correct += int((logits.argmax(1).cpu() == labels).sum())
-    return correct / len(split)
+        correct += (logits.argmax(1) == labels.to(device)).sum()
+    return int(correct) / len(split)
 
 
 def _save_weights(network: nn.Module, path: Path) -> None:
