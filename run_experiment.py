@@ -613,6 +613,7 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     from strategies.engine import TrialResult
     from strategies.outcome import describe_outcome
     from strategies.pruning import make_pruning, why_idle
+    from strategies.starts import begin_with
 
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
     space = make_space(space_class, experiment.space_arguments)
@@ -640,18 +641,10 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
             on_epoch=keeper.note_epoch,
         ) as engine,
     ):
-        for name, sample in plan.starts.items():
-            engine.idle_worker_available()  # waits for one; the budget may be spent then
-            if not engine.budget_available() and engine.result_of(sample) is None:
-                experiment.screen.warn(f"the search begins without {name}: the budget is spent")
-                continue
-            rejected = len(engine.rejections)
-            engine.submit_models(explored.freeze(sample))
-            for rejection in engine.rejections[rejected:]:
-                experiment.screen.warn(f"the search begins without {name}: {rejection.reason}")
-        more: dict[str, Any] = {"open_trials": settings.workers, **shared} if strategy.is_optunas else {}
+        for line in begin_with(plan.starts, explored, engine):
+            experiment.screen.warn(line)
+        more = strategy.options(open_trials=settings.workers, canonical=canonical, shared=shared)
         more |= {"costs": experiment.objectives[1:]} if strategy.several_objectives else {}
-        more |= {"canonical": canonical} if strategy.takes_canonical else {}
         if strategy.takes_canonical and hasattr(space_class, "surrogate_features"):
             more |= {"features": space_class.surrogate_features, "described": list(architecture)}
         strategy.load()(seed=settings.seed, trials=total, **more)(explored, engine)
@@ -728,6 +721,7 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     with hold(folder, settings):
         keeper = best.keep_trials(folder, settings, screen)
         known = [TrialResult(**fields) for fields in keeper.recorded(space.mutables)]
+        shared = join_study(storage, folder, settings)
         budget: dict[str, Any] = {"max_trials": total, "time_budget": settings.time_budget}
         with (
             keeper.shown(total, settings.strategy or ""),
@@ -737,14 +731,13 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
                 canonical=space.canonical,
                 known=known,
                 pruning=pruning,
+                replays_at_once=bool(shared),
                 on_result=keeper.note,
                 on_epoch=keeper.note_epoch,
                 **budget,
             ) as engine,
         ):
-            more: dict[str, Any] = {"open_trials": settings.concurrency} if strategy.is_optunas else {}
-            more |= {"canonical": space.canonical} if strategy.takes_canonical else {}
-            more |= join_study(storage, folder, settings)
+            more = strategy.options(open_trials=settings.concurrency, canonical=space.canonical, shared=shared)
             strategy.load()(seed=settings.seed, trials=total, **more)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
             engine.wait_models()
         for line in describe_outcome(engine, settings.pruner):
@@ -860,7 +853,8 @@ def load_architecture(name: str, pins: Mapping[str, Any], flag: str = "--retrain
 
     if name in NAMES:
         space, architecture = named_architecture(name, pins)
-        return BestArchitecture(space, {}, architecture, {}, None, {}, {}, None, None, None, "", {})
+        unknown: dict[str, Any] = {"score": None, "seed": None, "parameters": None, "flops": None, "created": ""}
+        return BestArchitecture(space, {}, architecture, hyperparameters={}, dataset={}, strategy={}, versions={}, **unknown)
     if not Path(name).exists():
         raise RecordError(f"{flag} {name}: no such file, and no network of that name ({', '.join(NAMES)})")
     if Path(name).is_dir():

@@ -1,7 +1,7 @@
 """Lighter cells out of a search that is done: its architecture parameters less what an operation costs, and short trainings to choose.
 
     python benchmarks/light_cells.py --data-dir data            # two rounds of trainings, the best of the first in the second
-    python benchmarks/light_cells.py --keep 1 6 0.6             # write docs/found/light-NAS.json: seed, epoch, weight of the cost
+    python benchmarks/light_cells.py --keep 1 6 0.8             # write docs/found/light-NAS.json: seed, epoch, weight of the cost
     python benchmarks/light_cells.py --quick                    # two cells, few images, less than 50 s; the last line is one JSON object
 
 A one-shot search weighs the operations of an edge in a network of 8 cells, by what each adds there; that convolutions one behind another
@@ -16,16 +16,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +41,7 @@ from records.best import save_best
 from records.provenance import collect_versions
 from spaces import build_network
 from spaces.darts import DartsSpace
+from strategies._worker import watch_parent
 from strategies.supernet_search import choose_edges, less_costs
 
 FOUND = ROOT / "docs" / "found"
@@ -87,9 +86,9 @@ def build(architecture: Mapping[str, Any]) -> Any:
         return build_network(DartsSpace, {"width": WIDTH, "num_cells": CELLS, "auxiliary": True}, architecture)
 
 
-def measure(cell: Cell, images: int, epochs: int, dataset: str, data_dir: Path, threads: int) -> tuple[str, int, float, float]:
+def measure(cell: Cell, images: int, epochs: int, dataset: str, data_dir: Path) -> tuple[str, int, float, float]:
     """What is said of a cell: its normal cell, parameters, accuracy on validation images, image and mirror image averaged, seconds."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # one network on every core
     data = load_dataset(dataset, data_dir=data_dir)
     architecture = derive(*cell)
     network = build(architecture)
@@ -104,21 +103,14 @@ def measure(cell: Cell, images: int, epochs: int, dataset: str, data_dir: Path, 
     return DartsSpace.describe(architecture)["normal"], parameters, accuracy, seconds
 
 
-def end_with_parent() -> None:
-    """A process of the pool ends at once where this program is killed, in place of training on."""
-    parent = parent_process()
-    assert parent is not None
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-
-
 def hold_round(cells: Sequence[Cell], images: int, epochs: int, dataset: str, data_dir: Path) -> dict[Cell, float]:
     """Train each cell alone, one on every core, print a table, and return the accuracies, the best first."""
     print(f"{CELLS} cells of {WIDTH} channels, {epochs} epochs of {images:,} images; {len(cells)} networks, one thread each")
     print("| search | epoch | weight of the cost | normal cell | parameters | validation accuracy | seconds |")
     print("|---|---|---|---|---|---|---|", flush=True)
     accuracies = {}
-    with ProcessPoolExecutor(torch.get_num_threads(), mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
-        waiting = {cell: pool.submit(measure, cell, images, epochs, dataset, data_dir, 1) for cell in cells}
+    with ProcessPoolExecutor(torch.get_num_threads(), mp_context=get_context("spawn"), initializer=watch_parent) as pool:
+        waiting = {cell: pool.submit(measure, cell, images, epochs, dataset, data_dir) for cell in cells}
         for (seed, epoch, weight), future in waiting.items():
             normal, parameters, accuracy, seconds = future.result()
             print(f"| {seed} | {epoch} | {weight:g} | {normal} | {parameters:,} | {accuracy:.2%} | {seconds:.0f} |", flush=True)

@@ -10,7 +10,7 @@ To add one: write one function in one file, then one line in ``EVALUATORS``. The
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,11 @@ EVALUATORS: dict[str, EvaluatorEntry] = {
 }
 
 
-def evaluator_entry(name: str, evaluators: Mapping[str, EvaluatorEntry] = EVALUATORS) -> EvaluatorEntry:
+def evaluator_entry(name: str) -> EvaluatorEntry:
     """The entry called ``name``; raises ``EvaluatorError`` that names the known ones."""
-    if name not in evaluators:
-        raise EvaluatorError(f"unknown evaluator {name!r}; known: {', '.join(evaluators)}")
-    return evaluators[name]
+    if name not in EVALUATORS:
+        raise EvaluatorError(f"unknown evaluator {name!r}; known: {', '.join(EVALUATORS)}")
+    return EVALUATORS[name]
 
 
 def open_table(evaluator: str, path: Path | None, columns: Path | None, dataset: str) -> Any:

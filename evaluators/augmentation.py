@@ -1,8 +1,8 @@
 """Augmentation of whole batches of images, and their normalisation.
 
 Every function takes images [N, C, H, W], uint8 or floating point, leaves them as they are and returns others of the same shape and type,
-or these very ones where there is nothing to do; `shrink` returns smaller ones, `Normalizer` float32. Random draws come from the
-generator given, which stays on its own device whatever that of the images.
+or these very ones where there is nothing to do; `rand_augment` takes uint8 alone, `shrink` returns
+smaller ones, `Normalizer` float32. Random draws come from the generator given, which stays on its own device whatever that of the images.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def rand_augment(images: Tensor, magnitude: int, *, generator: torch.Generator) 
 
 @contextmanager
 def lend(generator: torch.Generator) -> Iterator[None]:
-    """For functions that draw from torch's own generator: it is seeded from `generator`, and put back afterwards."""
+    """For functions that draw from torch's own generator of the CPU: it is seeded from `generator`, and put back afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
         yield
@@ -138,10 +138,9 @@ def augment(
 
 
 class Normalizer:
-    """Turns uint8 images [N, 3, H, W] into (images / 255 - mean) / std of the type and memory format wanted.
+    """Turns uint8 images [N, 3, H, W] into (images / 255 - mean) / std, float32 of the memory format wanted.
 
     mean, std: one a channel, in the [0, 1] scale; every std more than 0.
-    dtype: of the result; the arithmetic is float32 in any case.
     channels_last: memory format of the result, which convolutions on new CPUs and GPUs prefer.
     """
 
@@ -150,7 +149,6 @@ class Normalizer:
         mean: Sequence[float],
         std: Sequence[float],
         *,
-        dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
     ) -> None:
         if len(mean) != len(std) or min(std) <= 0:
@@ -159,7 +157,6 @@ class Normalizer:
         # x / 255 / std - mean / std: one multiplication and one addition a pixel
         self._scale = (1 / (255 * deviation)).float().reshape(-1, 1, 1)
         self._shift = (-torch.tensor(mean, dtype=torch.float64) / deviation).float().reshape(-1, 1, 1)
-        self._dtype = dtype
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -168,7 +165,7 @@ class Normalizer:
         self._scale, self._shift = self._scale.to(images.device), self._shift.to(images.device)
         # Laid out last: with the channels innermost, the arithmetic alone would take several times as long on a CPU.
         normalised = images.contiguous().float().mul_(self._scale).add_(self._shift)
-        return normalised.to(self._dtype).contiguous(memory_format=self._memory_format)
+        return normalised.contiguous(memory_format=self._memory_format)
 
 
 def shrink(images: Tensor, start_size: float, progress: float) -> Tensor:

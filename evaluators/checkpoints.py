@@ -23,11 +23,22 @@ class Stateful(Protocol):
 
 def save_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.Generator, history: list[dict[str, Any]]) -> None:
     """Write the state of ``parts``, the generators' (ours and torch's own) and the ``history`` of epochs; replaces ``path`` atomically."""
-    random: dict[str, Any] = {"own": generator.get_state(), "torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        random["cuda"] = torch.cuda.get_rng_state_all()
+    random = {"own": generator.get_state(), **random_state()}
     content = {"parts": {name: part.state_dict() for name, part in parts.items()}, "random": random, "history": history}
     write_checkpoint(path, content)
+
+
+def random_state() -> dict[str, Any]:
+    """The states of torch's own generators, on every device."""
+    return {"torch": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_available() else {})
+
+
+def restore_random_state(states: Mapping[str, Any]) -> None:
+    """Put back what ``random_state`` gave; older checkpoints have that of one GPU, or of none."""
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and torch.cuda.is_available():
+        of_gpus = states["cuda"] if isinstance(states["cuda"], list) else [states["cuda"]]
+        torch.cuda.set_rng_state_all(of_gpus[: torch.cuda.device_count()])
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
@@ -82,12 +93,9 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.
     try:
         for name, part in parts.items():
             part.load_state_dict(content["parts"][name])
-        random, history = content["random"], content["history"]
+        generator.set_state(content["random"]["own"])
+        restore_random_state(content["random"])
+        history: list[dict[str, Any]] = content["history"]
     except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise broken(path) from error
-    generator.set_state(random["own"])
-    torch.set_rng_state(random["torch"])
-    if "cuda" in random and torch.cuda.is_available():
-        states = random["cuda"] if isinstance(random["cuda"], list) else [random["cuda"]]  # older ones have that of one GPU
-        torch.cuda.set_rng_state_all(states[: torch.cuda.device_count()])
     return history

@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from evaluators._images import stratified_cut
 from evaluators.batches import TrainingBatches
-from evaluators.checkpoints import broken, read_checkpoint, write_checkpoint
+from evaluators.checkpoints import broken, random_state, read_checkpoint, restore_random_state, write_checkpoint
 from evaluators.data import Dataset, Split
 from evaluators.memory import keep_freed_memory
 from evaluators.optimizers import learning_rate_factor, make_optimizer
@@ -88,12 +88,12 @@ class EpochCheckpoint(Checkpoint):
             trainer.save_checkpoint(self._path, weights_only=False)  # the optimizers' state too
 
     def state_dict(self) -> dict[str, Any]:
-        return {"own": [generator.get_state() for generator in self._generators], "torch": torch.get_rng_state()}
+        return {"own": [generator.get_state() for generator in self._generators], **random_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for generator, state in zip(self._generators, state_dict["own"], strict=True):
             generator.set_state(state)
-        torch.set_rng_state(state_dict["torch"])
+        restore_random_state(state_dict)
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -153,9 +153,8 @@ def make_supernet_evaluator(
     halves = stratified_cut(whole.labels, len(whole) // 2, torch.Generator().manual_seed(seed))
     # Of an odd number of images one is left out: a half with a batch more would set the number of steps, and the schedule knows one.
     weights_half, architecture_half = (whole.take(half[: len(whole) // 2]) for half in halves)
-    batch_size = min(recipe.batch_size, len(weights_half), len(architecture_half))
     loaders = [
-        BatchLoader(half, data, batch_size, recipe.cutout, seed + offset, device)
+        BatchLoader(half, data, recipe.batch_size, recipe.cutout, seed + offset, device)
         for offset, half in ((1, weights_half), (2, architecture_half))
     ]
     finished_epochs(checkpoints)  # a broken file is told before the training

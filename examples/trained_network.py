@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_model
 
 from evaluators.augmentation import Normalizer
 from evaluators.data import load_dataset
@@ -22,12 +22,12 @@ def load_network(run: Path) -> torch.nn.Module:
     """The network of a retraining's folder, ready to classify: normalised images [N, 3, H, W] -> logits [N, classes]."""
     told = json.loads((run / "retrained.json").read_text(encoding="utf-8"))
     network = build_network(space_entry(told["space"]["name"]).load(), told["space"]["arguments"], told["architecture"])
-    network.load_state_dict(load_file(run / "weights.safetensors"))
+    load_model(network, run / "weights.safetensors")
     return network.eval()
 
 
 def main(run: str, dataset: str) -> None:
-    """Say how many of the test images of each class the network knows."""
+    """Say how many of the test images of each class the network knows: all of them, without mirror images, unlike a quick --retrain."""
     data = load_dataset(dataset, data_dir=Path("data"))
     network, normalize = load_network(Path(run)), Normalizer(data.mean, data.std)
     with torch.no_grad():
@@ -39,4 +39,6 @@ def main(run: str, dataset: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if len(sys.argv) != 3:
+        sys.exit("trained_network.py takes the folder of a retraining and its data set: runs/small digits")
+    main(*sys.argv[1:])

@@ -73,17 +73,20 @@ SPACES: dict[str, SpaceEntry] = {
 }
 
 
-def space_entry(name: str, spaces: Mapping[str, SpaceEntry] = SPACES) -> SpaceEntry:
+def space_entry(name: str) -> SpaceEntry:
     """The entry called ``name``; raises ``SpaceError`` that names the known ones."""
-    if name not in spaces:
-        close = difflib.get_close_matches(name, spaces, n=1)
+    if name not in SPACES:
+        close = difflib.get_close_matches(name, SPACES, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        raise SpaceError(f"unknown space {name!r}{hint}; known: {', '.join(spaces)}")
-    return spaces[name]
+        raise SpaceError(f"unknown space {name!r}{hint}; known: {', '.join(SPACES)}")
+    return SPACES[name]
 
 
 def preset_arguments(space: type, preset: str, phase: str) -> dict[str, Any]:
-    """The constructor arguments of ``space`` for a preset in ``phase``, ``"search"`` or ``"retrain"``; none without ``SIZES``."""
+    """The constructor arguments of ``space`` for a preset in ``phase``, ``"search"`` or ``"retrain"``; none without ``SIZES``.
+
+    Every argument of a search, but those in ``OF_CHOICES``, is one of the retraining, too: else that would keep the search's own size.
+    """
     return dict(getattr(space, "SIZES", {}).get(preset, {}).get(phase, {}))
 
 
@@ -117,6 +120,13 @@ def _check_argument(name: str, value: Any, legal: Sequence[Any]) -> Any:
 def preset_choices(space: type, preset: str) -> dict[str, list[Any]]:
     """The choices that a preset searches, by label, where it leaves some out (``NARROWED``); a person may still ask for those by name."""
     return dict(getattr(space, "NARROWED", {}).get(preset, {}))
+
+
+def check_sizes(space: str, **sizes: tuple[int, int]) -> None:
+    """Raise ``SpaceError`` where a size is below the least that it may be; ``sizes`` are (value, least) by name."""
+    for name, (value, least) in sizes.items():
+        if value < least:
+            raise SpaceError(f"{space}: {name} must be at least {least}, not {value}")
 
 
 def make_space(space: type[ModelSpace], arguments: Mapping[str, Any]) -> ModelSpace:

@@ -196,12 +196,15 @@ def products(sources: Sequence[Tensor], gradient: Tensor, factor: Tensor | None 
 
 @dataclass
 class Pools:
-    """What ``pool`` puts out: [N, H', W', 1, C] each, with the place of the largest value and the sums of both and of their squares."""
+    """What ``pool`` puts out: [N, H', W', 1, C] each, the place of the largest value, and the sums of both and of their squares.
+
+    ``pool_back`` reads all but the sums.
+    """
 
     largest: Tensor | None
     mean: Tensor | None
     index: Tensor | None
-    sums: Tensor
+    sums: Tensor | None = None
 
 
 def pool(x: Tensor, stride: int, *, largest: bool = True, mean: bool = True) -> Pools:

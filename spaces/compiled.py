@@ -15,8 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -34,22 +32,9 @@ TRIAL = "import ctypes, sys, torch; torch.ones(1 << 20).sum(); sys.exit(ctypes.C
 SECONDS = 60  # within which a compiler is done, or stuck
 VARIABLE, CHOICES = "RETIARIUS_KERNELS", ("compiled", "torch")  # "torch": do without
 
-_switched_off = False
-
 
 class NotCompiled(Exception):
     """Why there are no compiled kernels, in one line."""
-
-
-@contextmanager
-def without_compiled_kernels() -> Iterator[None]:
-    """Cells run on torch's own operations while the ``with`` block lasts: to compare."""
-    global _switched_off
-    before, _switched_off = _switched_off, True
-    try:
-        yield
-    finally:
-        _switched_off = before
 
 
 def kernels_for(dtype: torch.dtype) -> ctypes.CDLL | None:
@@ -69,8 +54,6 @@ def why_not(dtype: torch.dtype = torch.float32) -> str | None:
         return f"none are made for {str(dtype).removeprefix('torch.')}"
     if choice == "torch":
         return f"switched off by {VARIABLE}=torch"
-    if _switched_off:
-        return "switched off"
     try:
         library(dtype)
     except NotCompiled as error:

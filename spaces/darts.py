@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
-from spaces import SpaceError
+from spaces import check_sizes
 from spaces.compiled import kernels_note, only_precision
 from spaces.darts_frozen import run_cells, runs_fast
 from spaces.darts_fused import FusedCell
@@ -188,14 +188,7 @@ class DartsSpace(nas.ModelSpace):
         self, *, num_classes: int = 10, width: int = 16, num_cells: int = 8, num_nodes: int = 4, none: bool = False, auxiliary: bool = False
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("num_classes", num_classes, 2),
-            ("width", width, 2),
-            ("num_cells", num_cells, 3),
-            ("num_nodes", num_nodes, 1),
-        ):
-            if value < least:
-                raise SpaceError(f"darts: {name} must be at least {least}, not {value}")
+        check_sizes("darts", num_classes=(num_classes, 2), width=(width, 2), num_cells=(num_cells, 3), num_nodes=(num_nodes, 1))
         frozen = current_model() is not None
         reductions = (num_cells // 3, 2 * num_cells // 3)
         self.width = width

@@ -120,13 +120,13 @@ class CompiledFan:
             if fan.stride > 1:
                 through = torch.cat([through, torch.zeros_like(through[:1])])
             tails = of_pools[:, :, 1:].sum(1)
-            pools = Pools(largest, average, index, means)
+            pools = Pools(largest, average, index)
             pool_back(pools, fan.stride, gradient, through, tails, state_gradient, x.dtype, identity=fan.stride == 1)
         return weights_gradient, gradients
 
     def _settle_pools(self, pools: Pools, edges: int) -> tuple[Tensor, Tensor]:
         """Mean and inverse standard deviation [2, edges, C] of both pools."""
-        assert pools.mean is not None
+        assert pools.mean is not None and pools.sums is not None
         norms = self.fan.parameter_free.norms
         if self.statistics.of_batch:
             measured = settle(pools.sums, pools.mean, self.statistics, self.real, norms[0], norms[1:])

@@ -109,7 +109,7 @@ class Edge:
 
     def _pool_back(self, gradient: Tensor, kept: Sequence[Tensor], state_gradient: Tensor) -> None:
         is_largest, channels = self.kind is nn.MaxPool2d, gradient.shape[4]
-        pools = Pools(kept[0], None, kept[1], kept[0]) if is_largest else Pools(None, kept[0], None, kept[0])
+        pools = Pools(kept[0], None, kept[1]) if is_largest else Pools(None, kept[0], None)
         rates = gradient.new_zeros(3, 1, channels)
         rates[0 if is_largest else 1] = 1
         nothing = gradient.new_zeros(2, 2, channels)

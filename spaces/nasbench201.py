@@ -14,7 +14,7 @@ import nni.nas.nn.pytorch as nas
 from nni.mutable import LabeledMutable
 from torch import Tensor, nn
 
-from spaces import SpaceError
+from spaces import check_sizes
 
 NUM_NODES = 4
 PUBLISHED_SIZE: dict[str, Any] = {"width": 16, "cells": 5}
@@ -99,19 +99,17 @@ class NasBench201Space(nas.ModelSpace):
         If a size is out of its range.
     """
 
-    # By preset: the networks of trials, and the network that is trained in the end.
+    # By preset: the networks of trials (those of the paper, the defaults, where there are none), and the network trained in the end.
     SIZES: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {
         "quick": {"search": {"width": 8, "cells": 1}, "retrain": {"width": 8, "cells": 2}},
-        "lab": {"search": PUBLISHED_SIZE, "retrain": PUBLISHED_SIZE},
-        "paper": {"search": PUBLISHED_SIZE, "retrain": PUBLISHED_SIZE},
+        "lab": {"retrain": PUBLISHED_SIZE},
+        "paper": {"retrain": PUBLISHED_SIZE},
     }
     SETTABLE: ClassVar[dict[str, Sequence[Any]]] = {"width": range(1, 257), "cells": range(1, 34)}
 
     def __init__(self, *, num_classes: int = 10, width: int = 16, cells: int = 5) -> None:
         super().__init__()
-        for name, value, least in (("num_classes", num_classes, 2), ("width", width, 1), ("cells", cells, 1)):
-            if value < least:
-                raise SpaceError(f"nasbench201: {name} must be at least {least}, not {value}")
+        check_sizes("nasbench201", num_classes=(num_classes, 2), width=(width, 1), cells=(cells, 1))
         layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)]
         layers += [Cell(width) for _ in range(cells)]
         for _ in range(2):

@@ -13,7 +13,7 @@ import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nni.nas.strategy.base import Strategy
@@ -59,6 +59,11 @@ class StrategyEntry:
         """The factory ``(seed=..., trials=...) -> Strategy``; imports NNI or Optuna on first use."""
         module, name = self.target.split(":")
         return getattr(importlib.import_module(module), name)
+
+    def options(self, *, open_trials: int, canonical: Any, shared: Mapping[str, Any]) -> dict[str, Any]:
+        """What the factory takes of these; ``shared`` is ``{"shared": study}``, or empty where the study is not shared."""
+        options: dict[str, Any] = {"open_trials": open_trials, **shared} if self.is_optunas else {}
+        return options | ({"canonical": canonical} if self.takes_canonical else {})
 
 
 STRATEGIES: dict[str, StrategyEntry] = {
@@ -116,13 +121,13 @@ def pruner_entry(name: str) -> PrunerEntry | None:
     return PRUNERS.get(name)
 
 
-def strategy_entry(name: str, strategies: Mapping[str, StrategyEntry] = STRATEGIES) -> StrategyEntry:
+def strategy_entry(name: str) -> StrategyEntry:
     """The entry called ``name``; raises ``StrategyError`` that names the known ones."""
-    if name not in strategies:
-        close = difflib.get_close_matches(name, strategies, n=1)
+    if name not in STRATEGIES:
+        close = difflib.get_close_matches(name, STRATEGIES, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        raise StrategyError(f"unknown strategy {name!r}{hint}; known: {', '.join(strategies)}")
-    return strategies[name]
+        raise StrategyError(f"unknown strategy {name!r}{hint}; known: {', '.join(STRATEGIES)}")
+    return STRATEGIES[name]
 
 
 def check_storage(strategy: str) -> None:

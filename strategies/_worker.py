@@ -31,7 +31,7 @@ class _Stopped(BaseException):
 def serve(connection: multiprocessing.connection.Connection, run: RunTrial, threads: int | None) -> None:
     """Run trials until the pipe ends; the process ends with the one that started it, however that one ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal reaches all; the parent ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    watch_parent()
     if threads is not None:
         import torch
 
@@ -43,6 +43,11 @@ def serve(connection: multiprocessing.connection.Connection, run: RunTrial, thre
             return
         if kind == "run":  # a stop that came too late for its trial is passed over
             connection.send(("end", ticket, *_run(connection, run, ticket, rest[0])))
+
+
+def watch_parent() -> None:
+    """This process ends at once where the one that started it has ended."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:

@@ -31,15 +31,14 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from strategies.engine import RejectedEvent, plain_sample, sample_key
-from strategies.local_search import neighbour_values
-from strategies.optuna_encoders import Encoder, make_encoder
+from strategies.local_search import MAX_DRAWS, neighbour_values
+from strategies.optuna_encoders import Encoder, draw_value, make_encoder
 
 Features = Callable[[Mapping[str, Any]], Mapping[str, float]]
 
 RANGE = 4.0  # so that the kernel, whose length is bounded, can tell places in a range apart
 MAX_LISTED = 20_000  # a space of so many samples is looked at as a whole
 DRAWN, PARENTS, NEIGHBOURS = 500, 5, 300  # else: random samples, and neighbours of the best so far
-MAX_DRAWS = 500  # random samples in a row of which none is new: the space is used up
 NOISE = 1e-3  # of a score, as a share of the variance of all
 # The length is not let fall further: where neighbours tell nothing of one another any more, every new score confirms that.
 KERNEL = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(2.0, (0.5, 20.0))
@@ -189,7 +188,7 @@ class BayesianSearch(Strategy):
         for _ in range(MAX_DRAWS):
             # Not by NNI's `random`, which checks each draw and takes a millisecond: hundreds are drawn for one suggestion.
             distributions = (encoder.distributions for encoder in self._encoders.values())
-            drawn = {name: _draw_value(each, self._random) for named in distributions for name, each in named.items()}
+            drawn = {name: draw_value(each, self._random) for named in distributions for name, each in named.items()}
             sample = self._canonical(plain_sample({label: encoder.decode(drawn) for label, encoder in self._encoders.items()}))
             if sample_key(sample) not in self._tried:
                 return sample
@@ -281,15 +280,6 @@ class BayesianSearch(Strategy):
 
     def _cleanup(self) -> None:
         self.engine.unregister_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
-
-
-def _draw_value(distribution: Any, random: np.random.RandomState) -> Any:
-    """A parameter of Optuna's, evenly over its choices, or over its range on its own scale."""
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[random.randint(len(distribution.choices))]
-    if distribution.log:
-        return math.exp(random.uniform(math.log(distribution.low), math.log(distribution.high)))
-    return random.uniform(distribution.low, distribution.high)
 
 
 def _place(name: str, value: Any, distribution: Any) -> dict[str, float]:

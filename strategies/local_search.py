@@ -47,7 +47,7 @@ def neighbour_values(mutable: Any, value: Any) -> list[Any]:
         if mutable.quantize is not None:  # a tenth of the range may be less than a step
             values += [mutable.qclip(value - mutable.quantize), mutable.qclip(value + mutable.quantize)]
         return list(dict.fromkeys(number if isinstance(number, int) else float(number) for number in values if number != value))
-    raise StrategyError(f"{mutable.label}: local search cannot search a {type(mutable).__name__}; it knows choices, subsets and numbers")
+    raise StrategyError(f"{mutable.label}: this strategy cannot search a {type(mutable).__name__}; it knows choices, subsets and numbers")
 
 
 def _ordered(mutable: CategoricalMultiple, members: list[Any]) -> list[Any]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from nni.mutable import Categorical, CategoricalMultiple, Numerical
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
@@ -15,15 +16,27 @@ from strategies import StrategyError
 MAX_SUBSETS = 256  # more subsets than this are described item by item
 
 
+def draw_value(distribution: BaseDistribution, random: np.random.RandomState) -> Any:
+    """A value of a parameter of Optuna's, evenly over its choices, or over its range on its own scale."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[random.randint(len(distribution.choices))]
+    assert isinstance(distribution, FloatDistribution), "make_encoder has these two"
+    if distribution.log:
+        return math.exp(random.uniform(math.log(distribution.low), math.log(distribution.high)))
+    return random.uniform(distribution.low, distribution.high)
+
+
 class Encoder:
     """One NNI mutable as Optuna parameters: ``distributions`` by name, and the translation of values both ways."""
 
     distributions: dict[str, BaseDistribution]
 
     def decode(self, parameters: Mapping[str, Any]) -> Any:
+        """The mutable's value of Optuna's parameters."""
         raise NotImplementedError
 
     def encode(self, value: Any) -> dict[str, Any]:
+        """Optuna's parameters of the mutable's value."""
         raise NotImplementedError
 
 
@@ -98,4 +111,4 @@ def make_encoder(label: str, mutable: Any) -> Encoder:
         return _OneOf(label, list(mutable.values))
     if isinstance(mutable, Numerical):
         return _Number(label, mutable)
-    raise StrategyError(f"{label}: TPE cannot search a {type(mutable).__name__}; it knows choices, subsets and numbers")
+    raise StrategyError(f"{label}: this strategy cannot search a {type(mutable).__name__}; it knows choices, subsets and numbers")

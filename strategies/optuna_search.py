@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -14,12 +13,12 @@ from nni.nas.execution.engine import ExecutionEngine
 from nni.nas.execution.event import ModelEventType, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
 from strategies.engine import RejectedEvent, TrialResult, sample_key
-from strategies.optuna_encoders import Encoder, make_encoder
+from strategies.optuna_encoders import Encoder, draw_value, make_encoder
 from strategies.shared_study import MEMBER, SharedStudy
 
 MAX_MOVES = 100  # away from a sample that is known
@@ -234,18 +233,10 @@ class OptunaStrategy(Strategy):
         moved, names = dict(parameters), list(distributions)
         for _ in range(MAX_MOVES if names else 0):
             name = names[self._explore.randint(len(names))]
-            moved[name] = self._draw(distributions[name])
+            moved[name] = draw_value(distributions[name], self._explore)
             if sample_key(self._decode(moved)) not in self._asked:
                 break
         return moved
-
-    def _draw(self, distribution: BaseDistribution) -> Any:
-        if isinstance(distribution, CategoricalDistribution):
-            return distribution.choices[self._explore.randint(len(distribution.choices))]
-        assert isinstance(distribution, FloatDistribution), "strategies.optuna_encoders has these two"
-        if distribution.log:
-            return math.exp(self._explore.uniform(math.log(distribution.low), math.log(distribution.high)))
-        return self._explore.uniform(distribution.low, distribution.high)
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         trial = self._running.pop(id(event.model), None)

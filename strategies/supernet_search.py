@@ -134,6 +134,7 @@ class CollapseGuard:
         return self.last_good if self.stops and self.last_good is not None else last
 
     def describe(self) -> dict[str, Any]:
+        """What ``best.json`` tells of the guard."""
         return {"mode": self.mode, "collapsed_at_epoch": self.collapsed_at, "stopped": self.stops}
 
     def state_dict(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def test_the_last_batch(keep: bool, batch_size: int, sizes: list[int]) -> None:
     assert (batches.images, batches.steps) == (sum(sizes), len(sizes))
 
 
-def test_alternating_flips_show_both_sides_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alternating_flips_show_both_sides_in_turn() -> None:
     data = make_data()
     recipe = make_recipe({**SETTINGS, "flip": "alternating", "crop_padding": 0, "batch_size": 90})
     batches = TrainingBatches(data.train, data, recipe, 3, torch.Generator().manual_seed(0), torch.device("cpu"))

@@ -26,7 +26,6 @@ from spaces.compiled import (
     kernels_note,
     only_precision,
     why_not,
-    without_compiled_kernels,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -102,8 +101,6 @@ def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
         kernels_for(torch.float32)
     monkeypatch.setenv(VARIABLE, "compiled")
     assert kernels_for(torch.float32) is not None
-    with without_compiled_kernels():
-        assert kernels_for(torch.float32) is None and why_not() == "switched off"
     assert kernels_for(torch.float16) is None and why_not(torch.float16) == "none are made for float16"
 
 
@@ -317,9 +314,10 @@ def test_the_note_says_which_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
         assert kernels_note() == "cells run on kernels compiled for this processor, in float32"
 
 
-def test_found_networks_are_trained_in_the_precision_of_their_kernels() -> None:
-    with without_compiled_kernels():
-        assert only_precision(torch.device("cpu")) is None
+def test_found_networks_are_trained_in_the_precision_of_their_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "torch")
+    assert only_precision(torch.device("cpu")) is None
+    monkeypatch.delenv(VARIABLE)
     assert only_precision(torch.device("cuda")) is None
     if kernels_for(torch.float32) is not None:
         assert only_precision(torch.device("cpu")) == torch.float32

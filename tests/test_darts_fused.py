@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spaces import darts_kernels as kernels
-from spaces.compiled import kernels_for, why_not, without_compiled_kernels
+from spaces.compiled import VARIABLE, kernels_for, why_not
 from spaces.darts import Cell, DartsSpace
 from spaces.darts_branches import Statistics
 from spaces.darts_compiled import CompiledFan
@@ -34,15 +34,12 @@ def seeded() -> Iterator[None]:
 
 
 @pytest.fixture(params=["compiled", "torch"])
-def operations_of(request: pytest.FixtureRequest) -> Iterator[None]:
+def operations_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fused cell's two ways to compute."""
     if request.param == "torch":
-        with without_compiled_kernels():
-            yield
+        monkeypatch.setenv(VARIABLE, "torch")
     elif kernels_for(torch.float32) is None:
         pytest.skip(f"no compiled kernels here: {why_not()}")
-    else:
-        yield
 
 
 # --- the reference -------------------------------------------------------------------------------------------------------------------

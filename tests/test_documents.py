@@ -60,5 +60,6 @@ def test_cells_that_were_found_are_those_of_the_alphas_beside_them() -> None:
 
     kept = load_best(KEPT)
     told = kept.strategy
+    assert (told["seed"], told["epoch"], told["cost_weight"]) == (1, 6, 0.8), "as the row light NAS says"
     assert kept.architecture == derive(told["seed"], told["epoch"], told["cost_weight"])
     assert load_best(KEPT.with_name("early-NAS.json")).architecture == derive(0, 2, 0.0)

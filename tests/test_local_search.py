@@ -44,7 +44,7 @@ def test_the_ends_of_a_range_have_neighbours_inside() -> None:
 def test_unknown_kinds_and_no_starts_are_refused() -> None:
     mutable = Mutable()
     mutable.label = "m"
-    with pytest.raises(StrategyError, match="m: local search cannot search a Mutable"):
+    with pytest.raises(StrategyError, match="m: this strategy cannot search a Mutable"):
         neighbour_values(mutable, 0)
     with pytest.raises(StrategyError, match="at least 1 start"):
         LocalSearch(starts=0)

@@ -220,3 +220,28 @@ def test_an_interrupted_search_leaves_no_trial_and_goes_on(how: signal.Signals) 
     Path("lab/go").touch()
     assert run("--out", "run", "--resume") == 0
     assert sorted(trial.number for trial in TrialLog(Path("run/trials.jsonl")).read()) == [0, 1, 2]
+
+
+@pytest.mark.slow
+def test_a_member_of_a_shared_study_that_goes_on_prunes_by_its_own_earlier_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their sampler does not propose those again, from which the pruner would hear of them."""
+    monkeypatch.chdir(tmp_path)
+    Path("search_space.json").write_text(json.dumps({"initial_lr": {"_type": "uniform", "_value": [0.0, 0.1]}}))
+    score = '0.1 if os.path.exists("poor") else 0.9'
+    write_script(tmp_path, f'for epoch in range(8): send("PERIODICAL", {score}); time.sleep(0.1)\nsend("FINAL", {score})')
+    search = ["--search-space", "search_space.json", "--trial-command", "python main.py", "--strategy", "tpe", "--pruner", "median"]
+    search += ["--storage", "sqlite:///study.db", "--trials", "6", "--out", "run"]
+    note = TrialKeeper.note
+
+    def interrupt(self: TrialKeeper, result: Any) -> None:
+        note(self, result)
+        if len(self.trials) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrialKeeper, "note", interrupt)
+    assert main(search) == 130
+    monkeypatch.setattr(TrialKeeper, "note", note)
+    Path("poor").touch()
+    assert main([*search, "--resume"]) == 0
+    statuses = [json.loads(line)["status"] for line in Path("run/trials.jsonl").read_text().splitlines()]
+    assert statuses == [*["complete"] * 5, "pruned"]

@@ -172,7 +172,7 @@ def test_every_kind_of_mutable_is_sampled_legally_and_understood_both_ways(mutab
 
 
 def test_unknown_kinds_of_mutables_are_refused() -> None:
-    with pytest.raises(StrategyError, match="m: TPE cannot search a Mutable"):
+    with pytest.raises(StrategyError, match="m: this strategy cannot search a Mutable"):
         make_encoder("m", Mutable())
 
 
