@@ -216,7 +216,7 @@ class Experiment:
         import torch
         from nni.nas.space import model_context
 
-        with torch.random.fork_rng(), nullcontext() if architecture is None else model_context(dict(architecture)):
+        with torch.random.fork_rng(devices=[]), nullcontext() if architecture is None else model_context(dict(architecture)):
             torch.manual_seed(self.settings.seed)
             return make_space(self.space_class, self.space_arguments)
 

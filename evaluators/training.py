@@ -233,7 +233,7 @@ def retrain(
     """
     curve = []
     settings: dict[str, Any] = {"epochs": epochs, "recipe": recipe, "seed": seed, "checkpoint": checkpoint}
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[] if torch.device(device).type == "cpu" else None):
         torch.manual_seed(seed)
         for epoch in train(network, data.train_and_validation, data, device=device, precision=precision, **settings):
             curve.append(asdict(epoch))

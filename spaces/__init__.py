@@ -134,7 +134,7 @@ def make_space(space: type[ModelSpace], arguments: Mapping[str, Any]) -> ModelSp
     import torch
 
     try:
-        with torch.random.fork_rng():  # its first weights are drawn from a state that is put back
+        with torch.random.fork_rng(devices=[]):  # its first weights are drawn from a state that is put back
             return space(**arguments)
     except (TypeError, AssertionError, RuntimeError, OverflowError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

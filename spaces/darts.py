@@ -268,7 +268,7 @@ class DartsSpace(nas.ModelSpace):
 
     def operation_costs(self) -> dict[str, float]:
         """What each operation costs, from 0 to 1: its multiply-adds in the first cells, by those of the dearest one."""
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             return operation_costs(self.width)
 
     kernels_note = staticmethod(kernels_note)

@@ -246,7 +246,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._costs: dict[str, float] = {}
 
     def _initialize(self, model_space: RawFormatModelSpace, engine: ExecutionEngine) -> RawFormatModelSpace:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
             return super()._initialize(model_space, engine)
 
