@@ -217,7 +217,7 @@ class Experiment:
         from nni.nas.space import model_context
 
         with torch.random.fork_rng(devices=[]), nullcontext() if architecture is None else model_context(dict(architecture)):
-            torch.manual_seed(self.settings.seed)
+            torch.default_generator.manual_seed(self.settings.seed)
             return make_space(self.space_class, self.space_arguments)
 
     @property

@@ -103,14 +103,14 @@ def measure(cell: Cell, images: int, epochs: int, dataset: str, data_dir: Path) 
     return DartsSpace.describe(architecture)["normal"], parameters, accuracy, seconds
 
 
-def hold_round(cells: Sequence[Cell], images: int, epochs: int, dataset: str, data_dir: Path) -> dict[Cell, float]:
+def hold_round(cells: Sequence[Cell], plan: Round, dataset: str, data_dir: Path) -> dict[Cell, float]:
     """Train each cell alone, one on every core, print a table, and return the accuracies, the best first."""
-    print(f"{CELLS} cells of {WIDTH} channels, {epochs} epochs of {images:,} images; {len(cells)} networks, one thread each")
+    print(f"{CELLS} cells of {WIDTH} channels, {plan.epochs} epochs of {plan.images:,} images; {len(cells)} networks, one thread each")
     print("| search | epoch | weight of the cost | normal cell | parameters | validation accuracy | seconds |")
     print("|---|---|---|---|---|---|---|", flush=True)
     accuracies = {}
     with ProcessPoolExecutor(torch.get_num_threads(), mp_context=get_context("spawn"), initializer=watch_parent) as pool:
-        waiting = {cell: pool.submit(measure, cell, images, epochs, dataset, data_dir) for cell in cells}
+        waiting = {cell: pool.submit(measure, cell, plan.images, plan.epochs, dataset, data_dir) for cell in cells}
         for (seed, epoch, weight), future in waiting.items():
             normal, parameters, accuracy, seconds = future.result()
             print(f"| {seed} | {epoch} | {weight:g} | {normal} | {parameters:,} | {accuracy:.2%} | {seconds:.0f} |", flush=True)
@@ -161,9 +161,9 @@ def main() -> None:
     print(data.name)
     cells = QUICK if arguments.quick else distinct(CELLS_READ_OFF)
     best: dict[Cell, float] = {}
-    for each in [Round(512, 1, 1)] if arguments.quick else ROUNDS:
-        best = hold_round(cells, each.images, each.epochs, arguments.dataset, arguments.data_dir)
-        cells = list(best)[: each.kept]
+    for plan in [Round(512, 1, 1)] if arguments.quick else ROUNDS:
+        best = hold_round(cells, plan, arguments.dataset, arguments.data_dir)
+        cells = list(best)[: plan.kept]
     print(json.dumps({f"{seed} {epoch} {weight:g}": round(accuracy, 4) for (seed, epoch, weight), accuracy in best.items()}))
 
 

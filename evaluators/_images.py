@@ -34,7 +34,7 @@ class Split:
         """The images at `indices` (int64 [M]), in that order, in memory of their own."""
         return Split(self.images.index_select(0, indices), self.labels.index_select(0, indices))
 
-    def to(self, device: torch.device) -> Split:
+    def to(self, device: torch.device | str) -> Split:
         """The same in the memory of `device`; nothing is copied where it lies there already."""
         return Split(self.images.to(device), self.labels.to(device))
 

@@ -74,7 +74,7 @@ def train_and_validate(
         When the loss is no longer finite.
     """
     recipe = make_recipe(hyperparameters)
-    validation = data.validation.to(torch.device(device))
+    validation = data.validation.to(device)
     accuracy = 0.0
     for _ in train(network, data.train, data, epochs=epochs, recipe=recipe, seed=seed, device=device, precision=precision):
         accuracy = measure_accuracy(network, validation, data, device=device, precision=precision, flip_averaging=recipe.flip_averaging)

@@ -247,7 +247,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
 
     def _initialize(self, model_space: RawFormatModelSpace, engine: ExecutionEngine) -> RawFormatModelSpace:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed)
+            torch.default_generator.manual_seed(self._seed)
             return super()._initialize(model_space, engine)
 
     def mutate_model(self, model: ModelSpace) -> ModelSpace:
