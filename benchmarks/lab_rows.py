@@ -65,6 +65,11 @@ ROWS: dict[str, Row] = {
         None,
         f"docs/found/light-NAS.json {FAST} --epochs 20",
     ),
+    "light NAS, 30 epochs": Row(
+        "as light NAS, trained for 30 epochs",
+        None,
+        f"docs/found/light-NAS.json {FAST} --epochs 30",
+    ),
     "random cells": Row(
         "three cells drawn at random from the space of NAS, each trained as that of short NAS",
         "--space darts --strategy random --trials 1 --epochs 1",
