@@ -87,13 +87,24 @@ INLINE void several(const vec *in, long in_plane, long ins, const vec *weight, v
         for (int q = 0; q < Q; q++) out[o * out_plane + q] = sum[q];
     }
 }
-/* A matrix `weight` [ins * LANES, outs] of vectors over the pixels of `h` rows of `w`. */
+/* A matrix `weight` [ins * LANES, outs] of vectors over the pixels of `h` rows of `w`, eight at a time: their sums stay in registers. What is
+ * left of a row is as many again, and rows that lie end to end are one: maps of 6 or 7 pixels would be nothing but such rests. */
 static inline void pointwise(const vec *in, long in_row, long in_plane, long ins, const vec *weight, vec *out, long out_row,
                              long out_plane, long outs, long h, long w) {
+    if (in_row == w && out_row == w) w *= h, h = 1;
     for (long r = 0; r < h; r++) {
-        long c = 0;
-        for (; c + 8 <= w; c += 8) several(in + r * in_row + c, in_plane, ins, weight, out + r * out_row + c, out_plane, outs, 8);
-        for (; c < w; c++) several(in + r * in_row + c, in_plane, ins, weight, out + r * out_row + c, out_plane, outs, 1);
+        const vec *from = in + r * in_row;
+        vec *to = out + r * out_row;
+        for (long c = w / 8; c > 0; c--, from += 8, to += 8) several(from, in_plane, ins, weight, to, out_plane, outs, 8);
+        switch (w % 8) {
+            case 1: several(from, in_plane, ins, weight, to, out_plane, outs, 1); break;
+            case 2: several(from, in_plane, ins, weight, to, out_plane, outs, 2); break;
+            case 3: several(from, in_plane, ins, weight, to, out_plane, outs, 3); break;
+            case 4: several(from, in_plane, ins, weight, to, out_plane, outs, 4); break;
+            case 5: several(from, in_plane, ins, weight, to, out_plane, outs, 5); break;
+            case 6: several(from, in_plane, ins, weight, to, out_plane, outs, 6); break;
+            case 7: several(from, in_plane, ins, weight, to, out_plane, outs, 7); break;
+        }
     }
 }
 /* weight += in^T g, both [blocks, rows of `w` pixels]. */
