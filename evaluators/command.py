@@ -158,14 +158,7 @@ class CommandTrial:
 
     def stop(self) -> None:
         """End the program and all that it has started: SIGTERM, and SIGKILL for what is there ``SECONDS_TO_OBEY`` later."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(SECONDS_TO_STOP)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # the guard itself may have been killed
-        self._process.wait()
+        stop_guarded(self._process, SECONDS_TO_STOP)
 
     def _read(self) -> None:
         for kind, value in self._metrics.read():
@@ -174,6 +167,18 @@ class CommandTrial:
             elif kind == "PERIODICAL":
                 number = to_number(value)
                 self._reports.append(math.nan if number is None else self._command.sign * number)
+
+
+def stop_guarded(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """End what runs under ``_guard.py``, the leader of its group: it is told to, and killed with its group where it takes longer."""
+    if process.stdin is not None and not process.stdin.closed:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # the guard itself may have been killed
+    process.wait()
 
 
 class _MetricsFile:

@@ -19,15 +19,16 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from evaluators import EvaluatorError
-from evaluators.command import GUARD, describe_stderr, to_number
+from evaluators.command import GUARD, describe_stderr, stop_guarded, to_number
 
 EXPERIMENT = "portal"  # NNI's id, and the name of its folder
 ENDED = {"SUCCEEDED": "complete", "FAILED": "failed", "EARLY_STOPPED": "pruned", "USER_CANCELED": "pruned", "SYS_CANCELED": "failed"}
-SECONDS_TO_START, SECONDS_TO_STOP = 60.0, 25.0
+SECONDS_TO_START, SECONDS_TO_ANSWER, SECONDS_TO_STOP = 60.0, 30.0, 25.0
 SECONDS_TO_OBEY = "15"  # it closes its files and ends its trials
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_FOR_RESULTS = 5.0  # between the end of a trial and its last report
@@ -102,7 +103,7 @@ class NniService:
         assert self._process is not None
         deadline = time.monotonic() + SECONDS_TO_START
         while self._process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError, ValueError):  # no connection yet; "INITIALIZING" is no JSON
+            with contextlib.suppress(RuntimeError):  # no connection yet; "INITIALIZING" is no JSON
                 self._ask("check-status")
                 return
             time.sleep(0.1)
@@ -175,23 +176,20 @@ class NniService:
         return ServiceTrial(int(job.get("sequenceId", 0)), sample, status, score, curve, seconds, error)
 
     def _ask(self, path: str, content: Any = None) -> Any:
+        """Its answer; raises ``RuntimeError`` where there is none, or none that can be read."""
         data = None if content is None else json.dumps(content).encode()
         url = f"http://{ADDRESS}:{self.port}/api/v1/nni/{path}"
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-        with self._opener.open(request, timeout=30) as answer:
-            return json.loads(answer.read())
+        try:
+            with self._opener.open(request, timeout=SECONDS_TO_ANSWER) as answer:
+                return json.loads(answer.read())
+        except (OSError, ValueError, HTTPException) as error:
+            raise RuntimeError(f"NNI's service gives no answer to {path}: {error}; {self.folder}/{EXPERIMENT}/log/ has more") from error
 
     def stop(self) -> None:
         """End it, and all that it has started."""
-        if self._process is None:
-            return
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(SECONDS_TO_STOP)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            stop_guarded(self._process, SECONDS_TO_STOP)
 
 
 def _find_node() -> Path:

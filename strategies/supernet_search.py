@@ -119,15 +119,12 @@ class CollapseGuard:
         """Whether the search is to end."""
         return self.mode == "stop" and self.collapsed_at is not None
 
-    def watch(self, epoch: SearchEpoch) -> bool:
-        """Take note of ``epoch``; whether the cell has collapsed in it for the first time."""
+    def watch(self, epoch: SearchEpoch) -> None:
+        """Take note of ``epoch``."""
         if not epoch.collapsed:
             self.last_good = epoch
-            return False
-        if self.mode == "off" or self.last_good is None or self.collapsed_at is not None:
-            return False
-        self.collapsed_at = epoch.number
-        return True
+        elif self.mode != "off" and self.last_good is not None and self.collapsed_at is None:
+            self.collapsed_at = epoch.number
 
     def result(self, last: SearchEpoch) -> SearchEpoch:
         """The epoch whose architecture is the search's: the last, or the last good one where the guard ended it."""

@@ -30,6 +30,17 @@ SPACE = {
     "initial_lr": {"_type": "uniform", "_value": [1e-4, 0.1]},
     "batch_size": {"_type": "choice", "_value": [64, 128]},
 }
+SILENT = """#!{python}
+import http.server, signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen(["sleep", "600"])
+class Pages(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{{"status": "INITIALIZED"}}')
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Pages).serve_forever()
+"""  # a service that says no more than that it is there, and does not end when it is told to
 HANG = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\nwhile True: time.sleep(1)\n"
 
 
@@ -95,6 +106,26 @@ def test_nothing_is_left_of_an_interrupted_search(how: signal.Signals) -> None:
     if how != signal.SIGKILL:
         assert search.returncode == 130
         assert "run has it; NNI's service begins anew" in errors
+
+
+@pytest.mark.parametrize("guard_hangs", [False, True])
+def test_a_service_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guard_hangs: bool) -> None:
+    node = tmp_path / "node"
+    node.write_text(SILENT.format(python=sys.executable))
+    node.chmod(0o700)
+    monkeypatch.setattr("evaluators.nni_service._find_node", lambda: node)
+    monkeypatch.setattr("evaluators.nni_service.SECONDS_TO_OBEY", "0.5")
+    monkeypatch.setattr("evaluators.nni_service.SECONDS_TO_STOP", 2.0)
+    port, started = free_port(), []
+    silent = pytest.raises(RuntimeError, match="NNI's service gives no answer to experiment: HTTP Error 501")
+    with silent, NniService(tmp_path / "nni", port) as service:
+        (guard,) = psutil.Process().children()
+        started = [guard, *guard.children(recursive=True)]
+        assert len(started) >= 3, "guard, service, what it has started"
+        if guard_hangs:
+            guard.suspend()
+        service.begin({}, "true", tmp_path)
+    assert wait_until_gone([process.pid for process in started], 10) and is_free(port)
 
 
 @pytest.mark.parametrize(

@@ -175,8 +175,11 @@ def epoch_with(number: int, skips: int) -> SearchEpoch:
 def test_the_guard(mode: str) -> None:
     guard = CollapseGuard(mode)
     epochs = [epoch_with(number, skips) for number, skips in enumerate((3, 1, 2, 4), start=1)]
-    alarms = [guard.watch(epoch) for epoch in epochs]
-    assert alarms == ([False] * 4 if mode == "off" else [False, False, True, False]), "the first epoch has nothing to collapse from"
+    seen = []
+    for epoch in epochs:
+        guard.watch(epoch)
+        seen.append(guard.collapsed_at)
+    assert seen == ([None] * 4 if mode == "off" else [None, None, 3, 3]), "the first epoch has nothing to collapse from"
     assert guard.result(epochs[-1]).number == (2 if mode == "stop" else 4)
     assert guard.stops == (mode == "stop")
     again = CollapseGuard(mode)
