@@ -14,18 +14,30 @@ INLINE void put_bytes(uint8_t *to, bytes v, long n) {
     else for (long i = 0; i < n; i++) to[i] = v[i];
 }
 
+/* Numbers of a lane each as bytes, and back: where there is AVX2 alone, gcc goes from lane to lane. */
+#if defined(__AVX2__) && !defined(__AVX512VL__) && !defined(STORE_FLOAT64)
+INLINE bytes narrowed(mask v) {
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
+    return (bytes)_mm_cvtsi128_si64(_mm_packus_epi16(words, words));
+}
+INLINE mask widened(bytes v) { return (mask)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)v)); }
+#else
+INLINE bytes narrowed(mask v) { return __builtin_convertvector(v, bytes); }
+INLINE mask widened(bytes v) { return __builtin_convertvector(v, mask); }
+#endif
+
 /* The images that are pooled, and LANES of their channels from `first` on. */
 typedef struct { long height, width, stride, first, some; const tensor *x; } windows;
 
-/* Largest value (`at`: which of the nine) and mean under the window of pixel (r, c) of the output. */
-INLINE void look(const windows *v, long n, long r, long c, vec *largest, mask *at, vec *mean) {
+/* Largest value (`at`: which of the nine) and mean under the window of pixel (r, c) of the output; `border`: some of it may lie outside. */
+INLINE void look(const windows *v, long n, long r, long c, vec *largest, mask *at, vec *mean, const int border) {
     const store *from = (const store *)v->x->data + n * v->x->image + v->first;
     int inside = 0;
     *largest = (vec){0} - INFINITY, *at = (mask){0}, *mean = (vec){0};
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) {
             long row = r * v->stride + i - 1, column = c * v->stride + j - 1;
-            if (row < 0 || column < 0 || row >= v->height || column >= v->width) continue;
+            if (border && (row < 0 || column < 0 || row >= v->height || column >= v->width)) continue;
             vec x = get(from + (row * v->width + column) * v->x->pixel, v->some);
             mask more = (x > *largest) | (x != x);
             *largest = (vec)(((mask)x & more) | ((mask)*largest & ~more));
@@ -48,8 +60,10 @@ int pool(long threads, long images, long height, long width, long channels, long
             vec sum[4] = {{0}}, best, average;
             mask at;
             for (long c = 0, p = r * w; c < w; c++, p++) {
-                look(&v, n, r, c, &best, &at, &average);
-                if (index) put_bytes(index + (n * h * w + p) * channels + first, __builtin_convertvector(at, bytes), v.some);
+                int border = r == 0 || c == 0 || r * stride + 1 >= height || c * stride + 1 >= width;
+                if (border) look(&v, n, r, c, &best, &at, &average, 1);
+                else look(&v, n, r, c, &best, &at, &average, 0);
+                if (index) put_bytes(index + (n * h * w + p) * channels + first, narrowed(at), v.some);
                 if (largest->data) put((store *)largest->data + n * largest->image + p * largest->pixel + first, best, v.some);
                 if (mean->data) put((store *)mean->data + n * mean->image + p * mean->pixel + first, average, v.some);
                 sum[0] += best, sum[1] += best * best, sum[2] += average, sum[3] += average * average;
@@ -93,7 +107,7 @@ int pool_back(long threads, long images, long height, long width, long channels,
                 if (identity) at[row + 1] += through[2];
                 if (largest->data) {
                     through[0] += tail[0] * get((const store *)largest->data + n * largest->image + p * largest->pixel + first, some) + tail[1];
-                    mask which = __builtin_convertvector(get_bytes(index + (n * h * w + p) * channels + first, some), mask);
+                    mask which = widened(get_bytes(index + (n * h * w + p) * channels + first, some));
                     for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) at[i * row + j] += where(which == i * 3 + j, through[0]);
                 }
                 if (mean->data) {

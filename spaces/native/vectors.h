@@ -138,7 +138,10 @@ static inline long fit(long threads, long images, double work) {
     long most = work / 500000 < images ? (long)(work / 500000) : images;
     return threads < most ? threads : most < 1 ? 1 : most;
 }
-static inline void add_sums(double *to, vec v, long n) { for (long i = 0; i < n; i++) to[i] += v[i]; }
+INLINE void add_sums(double *to, vec v, long n) {
+    if (__builtin_expect(n == LANES, 1)) for (int i = 0; i < LANES; i++) to[i] += v[i]; /* at once */
+    else for (long i = 0; i < n; i++) to[i] += v[i];
+}
 static inline void total(double *all, long threads, long count) {
     for (long t = 1; t < threads; t++) for (long i = 0; i < count; i++) all[i] += all[t * count + i];
 }
