@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from evaluators import EvaluatorError
 from evaluators.command import GUARD, describe_stderr, stop_guarded, to_number
@@ -184,6 +185,8 @@ class NniService:
             with self._opener.open(request, timeout=SECONDS_TO_ANSWER) as answer:
                 return json.loads(answer.read())
         except (OSError, ValueError, HTTPException) as error:
+            if isinstance(error, HTTPError):
+                error.close()  # it is an open answer, too
             raise RuntimeError(f"NNI's service gives no answer to {path}: {error}; {self.folder}/{EXPERIMENT}/log/ has more") from error
 
     def stop(self) -> None:

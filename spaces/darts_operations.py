@@ -40,6 +40,20 @@ class DilatedDepthwise(nn.Conv2d):
             return super().forward(x.to(self.weight.dtype))
 
 
+class StridedPointwise(nn.Conv2d):
+    """A 1x1 convolution of stride 2: [N, C_in, H, W] -> [N, C_out, ceil(H / 2), ceil(W / 2)].
+
+    Where a processor has AVX2 and no AVX-512, torch 2.14.1 (its oneDNN) writes past a buffer in the kernel's gradient of this convolution
+    if fewer than eight channels are read, in channels_last and by one thread; later the process aborts. Without a stride it does not.
+    """
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(c_in, c_out, 1, stride=2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if self.in_channels >= 8 else functional.conv2d(x[:, :, ::2, ::2], self.weight)
+
+
 class DilatedConv(nn.Sequential):
     """ReLU, dilated depthwise convolution, pointwise convolution, batch normalisation (dilation 2)."""
 
@@ -74,8 +88,8 @@ class FactorizedReduce(nn.Module):
     def __init__(self, c_in: int, c_out: int, *, affine: bool) -> None:
         super().__init__()
         self.relu = nn.ReLU()
-        self.conv_1 = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
-        self.conv_2 = nn.Conv2d(c_in, c_out - c_out // 2, 1, stride=2, bias=False)
+        self.conv_1 = StridedPointwise(c_in, c_out // 2)
+        self.conv_2 = StridedPointwise(c_in, c_out - c_out // 2)
         self.norm = nn.BatchNorm2d(c_out, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:

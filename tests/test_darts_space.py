@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from nni.nas.space import model_context
 from torch import nn
+from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from spaces import SpaceError
 from spaces.darts import DartsSpace, FrozenNode, Node
-from spaces.darts_operations import OPERATIONS, FactorizedReduce, candidate_names
+from spaces.darts_operations import OPERATIONS, FactorizedReduce, StridedPointwise, candidate_names
 from spaces.genotypes import GENOTYPES, Genotype, architecture_from_genotype, genotype_from_architecture
 
 
@@ -113,6 +117,35 @@ def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(name: str, 
         (out.float() * target).sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in operation.parameters() if p.grad is not None]))
     assert (gradients[1] - gradients[0]).norm() < 0.05 * gradients[0].norm()
+
+
+# In a process of its own, which would abort within some 100 steps.
+_THIN_STEPS = """
+import torch
+from spaces.darts_operations import FactorizedReduce
+torch.set_num_threads(1)
+for channels in (2, 4, 6):
+    reduce = FactorizedReduce(channels, channels, affine=True).to(memory_format=torch.channels_last)
+    for step in range(200):
+        side, others = 8 + step % 3, [torch.zeros(size + 1) for size in range(step % 50)]
+        images = torch.randn(2 + step % 5, channels, side, side).to(memory_format=torch.channels_last).requires_grad_()
+        reduce(images).sum().backward()
+"""
+
+
+def test_strided_convolutions_of_few_channels_leave_the_memory_of_others_alone() -> None:
+    # A process whose memory is spoilt may hang instead of ending.
+    subprocess.run([sys.executable, "-c", _THIN_STEPS], cwd=Path(__file__).parents[1], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("channels", [7, 8])
+@pytest.mark.parametrize("side", [6, 7])
+def test_a_strided_pointwise_convolution_is_one(channels: int, side: int) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        convolution = StridedPointwise(channels, 3).double()
+        images = torch.randn(2, channels, side, side, dtype=torch.float64)
+    torch.testing.assert_close(convolution(images), functional.conv2d(images, convolution.weight, stride=2))
 
 
 def test_unread_edges_are_neither_built_nor_counted() -> None:

@@ -116,10 +116,10 @@ def test_a_service_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, g
     monkeypatch.setattr("evaluators.nni_service._find_node", lambda: node)
     monkeypatch.setattr("evaluators.nni_service.SECONDS_TO_OBEY", "0.5")
     monkeypatch.setattr("evaluators.nni_service.SECONDS_TO_STOP", 2.0)
-    port, started = free_port(), []
+    port, started, before = free_port(), [], psutil.Process().children()
     silent = pytest.raises(RuntimeError, match="NNI's service gives no answer to experiment: HTTP Error 501")
     with silent, NniService(tmp_path / "nni", port) as service:
-        (guard,) = psutil.Process().children()
+        (guard,) = (child for child in psutil.Process().children() if child not in before)
         started = [guard, *guard.children(recursive=True)]
         assert len(started) >= 3, "guard, service, what it has started"
         if guard_hangs:
