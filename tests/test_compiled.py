@@ -56,6 +56,7 @@ def program(path: Path, text: str) -> str:
 
 
 @HERE
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o022, 0o002])  # the second is usual where every user has a group
 def test_they_are_compiled_once_and_kept(umask: int, tmp_path: Path) -> None:
     count = tmp_path / "count"
@@ -105,6 +106,7 @@ def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @HERE
+@pytest.mark.slow
 def test_a_library_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
     for content in (b"junk", None):
         assert ask(PYTHONPYCACHEPREFIX=str(tmp_path)) == "True None"
@@ -115,6 +117,7 @@ def test_a_library_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
 
 
 @HERE
+@pytest.mark.slow
 def test_a_cache_that_others_may_write_is_not_used(tmp_path: Path) -> None:
     folder = in_cache(tmp_path / "open")
     folder.mkdir(parents=True)
@@ -125,6 +128,7 @@ def test_a_cache_that_others_may_write_is_not_used(tmp_path: Path) -> None:
 
 
 @HERE
+@pytest.mark.slow
 def test_the_first_compiler_that_works_is_taken(tmp_path: Path) -> None:
     program(tmp_path / "cc", "echo 'no -fopenmp here' >&2; exit 1")
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPYCACHEPREFIX": str(tmp_path / "cache"), "CC": ""}
@@ -132,6 +136,7 @@ def test_the_first_compiler_that_works_is_taken(tmp_path: Path) -> None:
 
 
 @HERE
+@pytest.mark.slow
 def test_where_nothing_may_be_kept_it_is_cleaned_up(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     (tmp_path / "temporary").mkdir()

@@ -29,6 +29,7 @@ def test_the_other_choices_of_a_backbone_can_be_made() -> None:
     assert architecture == {"backbone": "convnet32", "stem": "own", "width": 16, "depth": 2}
 
 
+@pytest.mark.slow
 def test_a_backbone_is_trained_without_a_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,6 +75,7 @@ def test_nnis_mixed_inputs_sum_to_one_where_two_are_kept() -> None:
     assert ours([one, one, one, one]).item() == pytest.approx(4.0), "a node adds up what its edges give"
 
 
+@pytest.mark.slow
 def test_importing_our_strategy_first_leaves_nnis_strategies_whole() -> None:
     program = "import warnings; warnings.simplefilter('ignore'); import strategies.darts, nni.nas.strategy as s; print(s.DARTS.__name__)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

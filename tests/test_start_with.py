@@ -199,6 +199,7 @@ def test_what_a_network_does_not_read_may_be_fixed(capsys: pytest.CaptureFixture
     assert "width" not in json.loads(Path("again/best.json").read_text())["strategy"]["searched"]
 
 
+@pytest.mark.slow
 def test_the_zoo_begins_with_its_default_and_takes_the_hyperparameters_along(capsys: pytest.CaptureFixture[str]) -> None:
     found = {"backbone": "convnet32", "stem": "own", "width": 16, "depth": 3}
     start = write_best("best.json", found, "zoo", initial_lr=0.0123, cutout=8)
@@ -217,6 +218,7 @@ def test_the_zoo_begins_with_its_default_and_takes_the_hyperparameters_along(cap
     assert "best.json: not among what is searched, so that the recipe's is taken: initial_lr 7.5, optimizer 3" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_too_large_is_left_out_with_a_word(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--set", "width=2", "--set", "num_cells=3", "--max-params", "1.6k"]  # 1,664 with skip connections alone
     search = ["--space", "darts", "--strategy", "random", *DIGITS, *sizes, "--epochs", "1", "--trials", "2", "--out", "run"]

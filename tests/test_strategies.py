@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +91,25 @@ def test_same_seed_same_trials_other_seed_others(name: str) -> None:
     assert [result.sample for result in first] != [result.sample for result in other]
 
 
-@pytest.mark.parametrize("name", MULTI_TRIAL)
-def test_same_seed_same_trials_in_a_fresh_process(name: str) -> None:
-    program = "import json, sys; from test_strategies import explore; print(json.dumps([r.sample for r in explore(sys.argv[1], trials=6)]))"
+@cache
+def explored_elsewhere() -> dict[str, list[dict[str, Any]]]:
+    """The samples that each strategy explores in a new process: one for all of them, as it takes seconds to import what NNI needs."""
+    program = """
+import json
+from test_strategies import MULTI_TRIAL, explore
+print(json.dumps({name: [result.sample for result in explore(name, trials=6)] for name in MULTI_TRIAL}))
+"""
     tests = Path(__file__).parent
     environment = {"PYTHONPATH": f"{tests}:{tests.parent}", "PATH": "", "PYTHONWARNINGS": "ignore"}
-    there = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, check=True, env=environment)
+    there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    return json.loads(there.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", MULTI_TRIAL)
+def test_same_seed_same_trials_in_a_fresh_process(name: str) -> None:
     # The last digits of products, from which the Gaussian processes draw, depend on where memory happens to lie.
     here = [{k: pytest.approx(v, rel=1e-9) if isinstance(v, float) else v for k, v in r.sample.items()} for r in explore(name, trials=6)]
-    assert json.loads(there.stdout.splitlines()[-1]) == here
+    assert explored_elsewhere()[name] == here
 
 
 def fails_on_a(model: nn.Module, *, lr: float, width: int) -> float:
