@@ -437,8 +437,12 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     if settings.cost_weight and not (hasattr(space_class, "operation_costs") and hasattr(space_class, "input_edges")):
         raise SpaceError(f"--cost-weight: {settings.space} does not say what its operations cost (operation_costs() and input_edges())")
     settable = settable_arguments(space_class, "search")
-    if table is not None and (sizes := [label for label in settings.pins if label in settable]):
-        raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(sizes)}")
+    if table is not None:
+        if sizes := [label for label in settings.pins if label in settable]:
+            raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(sizes)}")
+        if idle := [label for label in settings.pins if label in recipe]:
+            why = "nothing is trained where a table answers, and what it has a column of is searched"
+            raise SpaceError(f"{why}: leave out --set {', '.join(idle)}")
     arguments = {} if table is not None else sized_arguments(space_class, settings.preset, "search", settings.pins)
     mutables = make_space(space_class, arguments).simplify()
     choices = legal_choices(mutables)
@@ -686,7 +690,7 @@ def keep_trials(experiment: Experiment, folder: RunFolder, searched: Any) -> Tri
         folder.best_path,
         experiment.screen,
         architecture=searched.architecture,
-        recipe=experiment.recipe,
+        recipe=experiment.recipe if experiment.table is None else {},  # a table's networks were trained by another
         save_best=save_best,
         durable=experiment.table is None,
         scalars=open_scalars(folder.path, wanted=experiment.settings.tensorboard),
@@ -708,11 +712,13 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     from strategies.concurrent_engine import ConcurrentEngine
     from strategies.engine import TrialResult
     from strategies.outcome import describe_outcome
-    from strategies.pruning import make_pruning
+    from strategies.pruning import make_pruning, why_idle
 
     space = parse_search_space(settings.search_space).pin(settings.pins)
     total = min(settings.trials or PRESETS[settings.preset].trials, count_configurations(space.mutables))
     pruning = make_pruning(settings.pruner, epochs=settings.epochs, start_step=settings.start_step)
+    if idle := why_idle(settings.pruner, epochs=settings.epochs, trials=total):
+        screen.warn(idle)
     check_command(settings.trial_command or "", settings.code_dir)
     folder, best = open_command_search(settings, total, space.parameters)
     program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", best.metric.sign, settings.trial_time)
@@ -793,7 +799,12 @@ def retrain(settings: Settings, screen: Screen) -> None:
     arguments = {**best.space_arguments, **sizes}
     experiment = Experiment(settings, screen, best.space_name, arguments, asdict(recipe), settings.epochs or preset.retrain_epochs)
     network = experiment.build(best.architecture)
-    size = experiment.measure(network)
+    try:
+        size = experiment.measure(network)
+    except RuntimeError as error:
+        height, width = experiment.image_shape[1:]
+        reason = str(error).splitlines()[0]
+        raise SpaceError(f"{settings.retrain} takes no images of {height}x{width} pixels: {reason}") from error
     words = ", ".join(f"{name} {value}" for name, value in experiment.space_arguments.items())
     counts = f"{format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds"
     said_by = f"--preset {settings.preset}{' and --set' if settings.pins.keys() & arguments.keys() else ''}"
@@ -802,13 +813,14 @@ def retrain(settings: Settings, screen: Screen) -> None:
         experiment.open_folder("retrain", architecture=best.architecture) as folder,
         open_scalars(folder.path, wanted=settings.tensorboard) as scalars,
     ):
-        keeper = TrainingKeeper(folder.path / "epochs.jsonl", screen, scalars, experiment.epochs)
+        checkpoint = folder.checkpoints_path / "retrain.ckpt"
+        keeper = TrainingKeeper(folder.path / "epochs.jsonl", screen, scalars, experiment.epochs, goes_on=checkpoint.exists())
         with keeper.shown():
             result = train_anew(
                 network,
                 **experiment.training,
                 recipe=recipe,
-                checkpoint=folder.checkpoints_path / "retrain.ckpt",
+                checkpoint=checkpoint,
                 weights=folder.path / "weights.safetensors",
                 on_epoch=keeper.note,
             )
@@ -833,7 +845,7 @@ def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
         raise RecordError(f"{settings.retrain}: {error}") from None
     can_be_set = (*settable_arguments(entry.load(), "retrain"), *HYPERPARAMETERS)
     for label, value in settings.pins.items():
-        if label not in can_be_set and best.architecture.get(label) != value:
+        if label not in can_be_set and (label not in best.architecture or best.architecture[label] != value):
             raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(can_be_set)}")
     read = entry.load().canonical(best.architecture)
     for label in settings.pins:

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
+from benchmarks.arguments import count
 from benchmarks.authors_network import AuthorsNetwork
 from evaluators.memory import keep_freed_memory
 from spaces import darts
@@ -84,10 +85,10 @@ def make_contenders(width: int, cells: int) -> dict[str, Contender]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_CELLS} cells, less than 50 s")
-    parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--cells", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=8, help="counted steps of each")
+    parser.add_argument("--width", type=count, default=8)
+    parser.add_argument("--cells", type=count, default=20)
+    parser.add_argument("--batch", type=count, default=64)
+    parser.add_argument("--rounds", type=count, default=8, help="counted steps of each")
     parser.add_argument("--stock-allocator", action="store_true", help="leave the C library's allocator as it is")
     arguments = parser.parse_args()
     cells, limit = (QUICK_CELLS, QUICK_SECONDS) if arguments.quick else (arguments.cells, float("inf"))
@@ -101,8 +102,8 @@ def main() -> None:
     first = {name: contender.step(images, labels) for name, contender in contenders.items()}
     difference = abs(first["ours"] - first["authors"]) / first["authors"]
     begun = time.monotonic()
-    for count in range(arguments.rounds):
-        if count >= 2 and time.monotonic() - begun > limit:
+    for number in range(arguments.rounds):
+        if number >= 2 and time.monotonic() - begun > limit:
             break
         for contender in contenders.values():
             contender.step(images, labels)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 import warnings
@@ -33,6 +34,8 @@ warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
 
 import torch
 
+from benchmarks.arguments import refuse
+from evaluators import EvaluatorError
 from evaluators.complexity import measure_complexity
 from evaluators.data import load_dataset
 from evaluators.recipes import RECIPES
@@ -152,12 +155,14 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     if arguments.keep:
-        cell = (int(arguments.keep[0]), int(arguments.keep[1]), float(arguments.keep[2]))
-        if not (0 <= cell[0] < 2 and 1 <= cell[1] <= 6):
-            parser.error("--keep: the searches have the seeds 0 and 1 and the epochs 1 to 6")
+        with refuse(parser, ValueError):
+            cell = (int(arguments.keep[0]), int(arguments.keep[1]), float(arguments.keep[2]))
+        if not (0 <= cell[0] < 2 and 1 <= cell[1] <= 6 and 0 <= cell[2] < math.inf):
+            parser.error("--keep: the searches have the seeds 0 and 1 and the epochs 1 to 6, and weights are from 0 on")
         keep(cell, derive(*cell))
         return
-    data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, warn=lambda line: print(line, file=sys.stderr))
+    with refuse(parser, EvaluatorError):
+        data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, warn=lambda line: print(line, file=sys.stderr))
     print(data.name)
     cells = QUICK if arguments.quick else distinct(CELLS_READ_OFF)
     best: dict[Cell, float] = {}

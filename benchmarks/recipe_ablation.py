@@ -20,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 
+from benchmarks.arguments import count, refuse
+from evaluators import EvaluatorError
 from evaluators.data import Dataset, load_dataset
 from evaluators.devices import choose_precision
 from evaluators.recipes import make_recipe, override, recipe_values
@@ -68,19 +70,20 @@ def measure(values: dict[str, Any], data: Dataset, width: int, epochs: int, seed
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two variants, 2,000 images, 1 seed")
-    parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--width", type=count, default=16)
+    parser.add_argument("--epochs", type=count, default=3)
+    parser.add_argument("--seeds", type=count, default=3)
     parser.add_argument("--rows", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="these alone, beside the recipe's")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     limit = 2_000 if arguments.quick else None
-    data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, limit=limit, warn=lambda line: print(line, file=sys.stderr))
+    with refuse(parser, EvaluatorError):
+        precision = choose_precision(arguments.precision, torch.device("cpu"))
+        data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, limit=limit, warn=lambda line: print(line, file=sys.stderr))
     recipe = next(iter(VARIANTS))
     names, seeds = (QUICK, 1) if arguments.quick else ((recipe, *(row for row in arguments.rows if row != recipe)), arguments.seeds)
-    precision = choose_precision(arguments.precision, torch.device("cpu"))
     size = f"convnet32 of width {arguments.width}, {arguments.epochs} epochs"
     print(f"{data.name}, {size}, {torch.get_num_threads()} threads, {str(precision).removeprefix('torch.')}")
     print("| variant | validation accuracy | against the recipe, by seed | n | seconds |\n|---|---|---|---|---|")

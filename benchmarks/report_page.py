@@ -15,8 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from arguments import refuse
 from results_section import write_section
 
+from records import RecordError
 from records.report import write_report
 
 PROJECT = Path(__file__).parents[1]
@@ -70,7 +72,8 @@ def main() -> None:
         if options.picture is None:
             write_section(PROJECT / "docs" / "results.md", measure(Path(folder), options.machine), BEGIN, END)
             return
-        path, _ = write_report(options.runs, Path(folder) / "report.html")
+        with refuse(parser, RecordError):
+            path, _ = write_report(options.runs, Path(folder) / "report.html")
         browser = Browser(Path(folder) / "profile")
         browser.open(path.as_uri())
         browser.call("Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=1, mobile=False)

@@ -38,6 +38,7 @@ import nni.nas.strategy
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 
+from benchmarks.arguments import count
 from benchmarks.results_section import write_section
 from evaluators import EvaluatorError
 from evaluators.table import Table, load_table
@@ -221,8 +222,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="10 seeds, CIFAR-10, 12,000 s, less than 50 s")
     parser.add_argument("--table", type=Path, metavar="FILE", help=f"the table (default: {PLACES[0].relative_to(ROOT)})")
-    parser.add_argument("--seeds", type=int, help="default: 100, with --quick 10")
-    parser.add_argument("--gp-seeds", type=int, default=20, help="seeds of the Gaussian processes, gp and bo (default: 20)")
+    parser.add_argument("--seeds", type=count, help="default: 100, with --quick 10")
+    parser.add_argument("--gp-seeds", type=count, default=20, help="seeds of the Gaussian processes, gp and bo (default: 20)")
     parser.add_argument("--only", nargs="+", choices=STRATEGIES, metavar="NAME", help="run these strategies and write no documents")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "search_quality.jsonl", help="finished searches of the full run")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where results.md and the plot go")

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from benchmarks.arguments import count
 from benchmarks.supernet_step import PRECISIONS, QUICK, SIDE, Search, make_batches
 from evaluators.memory import keep_freed_memory
 from spaces import cell_kernels
@@ -227,10 +228,10 @@ def profile_step(search: Search, batches: Any, clock: Callable[[], float]) -> Pr
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one small size, less than 50 s")
-    parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--cells", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--width", type=count, default=8)
+    parser.add_argument("--cells", type=count, default=8)
+    parser.add_argument("--batch", type=count, default=64)
+    parser.add_argument("--threads", type=count, default=torch.get_num_threads())
     parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     arguments = parser.parse_args()
     if arguments.quick:

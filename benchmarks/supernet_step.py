@@ -34,6 +34,7 @@ from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.arguments import count
 from benchmarks.machine import machine
 from benchmarks.process_memory import mebibytes
 from spaces.darts import DartsSpace
@@ -117,9 +118,9 @@ def race(
     batches = {name: make_batches(batch, device, search.layout) for name, search in searches.items()}
     times: dict[str, list[float]] = {name: [] for name in names}
     longest = 0.0
-    for count in range(rounds + 1):
+    for number in range(rounds + 1):
         begun = time.monotonic()
-        if count >= 2 and begun - start + longest > seconds:
+        if number >= 2 and begun - start + longest > seconds:
             break
         for name, search in searches.items():
             times[name].append(search.step(*batches[name]))
@@ -171,10 +172,10 @@ def show(title: str, times: dict[str, list[float]], memory: dict[str, float]) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one small size, less than 50 s")
-    parser.add_argument("--width", type=int, help="channels (default: 8 and 16)")
-    parser.add_argument("--cells", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5, help="counted steps of each")
+    parser.add_argument("--width", type=count, help="channels (default: 8 and 16)")
+    parser.add_argument("--cells", type=count, default=8)
+    parser.add_argument("--batch", type=count, default=64)
+    parser.add_argument("--rounds", type=count, default=5, help="counted steps of each")
     parser.add_argument("--device", help="default: the CPU, and a GPU too where there is one")
     parser.add_argument("--precision", choices=PRECISIONS, help="default: both")
     parser.add_argument("--memory-of", choices=CONTENDERS, help=argparse.SUPPRESS)

@@ -40,9 +40,11 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
+from benchmarks.arguments import count, refuse
 from benchmarks.authors_network import AuthorsNetwork
 from benchmarks.machine import machine
 from benchmarks.process_memory import mebibytes
+from evaluators import EvaluatorError
 from evaluators.data import Dataset, Split, load_dataset
 from evaluators.devices import choose_device, choose_precision
 from evaluators.recipes import RECIPES, Recipe
@@ -199,17 +201,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="speeds alone, few rounds, less than 50 s")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each (default: 5)")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings to each accuracy (default: 3)")
+    parser.add_argument("--rounds", type=count, default=5, help="counted rounds of each (default: 5)")
+    parser.add_argument("--seeds", type=count, default=3, help="trainings to each accuracy (default: 3)")
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--data-dir", default="data")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # a process that has computed with several threads cannot be forked: its children would wait for ever
-    device = choose_device(arguments.device)
-    where = {"device": device, "precision": choose_precision_apart(arguments.precision, device)}
-    data = load_dataset(arguments.dataset, data_dir=Path(arguments.data_dir), warn=lambda line: print(line, file=sys.stderr))
+    with refuse(parser, EvaluatorError):
+        device = choose_device(arguments.device)
+        where = {"device": device, "precision": choose_precision_apart(arguments.precision, device)}
+        data = load_dataset(arguments.dataset, data_dir=Path(arguments.data_dir), warn=lambda line: print(line, file=sys.stderr))
     summary: dict[str, Any] = {"images_per_second": {}, "memory_mib": {}, "processor": machine(device.type), "threads": THREADS}
     summary |= {"device": device.type, "precision": str(where["precision"]).removeprefix("torch."), "dataset": data.name}
     where_and_how = f"{summary['processor']}, {summary['threads']} threads, {summary['precision']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import time
 import warnings
@@ -13,8 +14,9 @@ from torch import nn
 
 from evaluators import EvaluatorError
 
+_OMP_PAUSE_SOFT = 1  # of OpenMP 5.0
 PRECISIONS = ("auto", "float32", "bfloat16")
-_UNUSABLE = (RuntimeError, AssertionError, NotImplementedError)
+_UNUSABLE = (RuntimeError, AssertionError, NotImplementedError, ImportError)
 
 
 def choose_device(name: str = "auto", warn: Callable[[str], object] = str) -> torch.device:
@@ -60,7 +62,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     check_precision(name)
     if name != "auto":
         return torch.float32 if name == "float32" else torch.bfloat16
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         block, images = _dense_block(device)
     seconds = _seconds_of_steps(block, images)
     # float32 unless the gain is clear: a tie buys nothing for the lost digits.
@@ -69,17 +71,25 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def denormals_as_zero() -> Iterator[None]:
-    """Let the processor take numbers below 1e-38 for 0, in this process, while the ``with`` block lasts.
+    """Let the processor take numbers below 1e-38 for 0, in this thread and those with which it computes, while the ``with`` block lasts.
 
     It computes with them a hundred times more slowly, and a network that has stopped to learn is full of them: a step of Adam on 11 million
     parameters takes 607 ms where it takes 20 (docs/results.md). Not for good, as Python's own numbers are rounded, too.
     """
     before = not torch.full((1,), 1e-40).mul(1.0).any()
-    torch.set_flush_denormal(True)
+    _flush_denormals(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(before)
+        _flush_denormals(before)
+
+
+def _flush_denormals(flush: bool) -> None:
+    torch.set_flush_denormal(flush)
+    # It is a register of each thread, which a new thread takes over from that which starts it: let OpenMP end those that it keeps.
+    pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None)
+    if pause is not None:
+        pause(_OMP_PAUSE_SOFT)
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[None]:

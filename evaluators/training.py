@@ -31,6 +31,7 @@ from evaluators.memory import keep_freed_memory
 from evaluators.optimizers import learning_rate_factor, make_optimizer
 from evaluators.recipes import Recipe, make_recipe
 from evaluators.small_maps import speed_up_small_maps
+from evaluators.thin_strides import avoid_thin_strides
 
 EVALUATION_BATCH = 500
 INITIALIZATION_PIXELS = 5_000 * 32 * 32  # of images from which first weights are taken
@@ -107,6 +108,7 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     network.to(device=device).to(memory_format=torch.channels_last)
     if device.type == "cpu":
+        avoid_thin_strides(network)
         speed_up_small_maps(network)
         keep_grouped_in_float32(network)
     batches = TrainingBatches(split, data, recipe, epochs, generator, device)

@@ -47,7 +47,8 @@ def main(arguments: list[str]) -> int:
     # What is searched is narrowed as much as anyone likes: a label that is set is not searched.
     fixed = ["--model", "convnet32", "--set", "width=16", "--set", "depth=2", "--batch_size", "64"]
     search = ["--space", "zoo", "--strategy", "tpe", "--trials", "2", "--epochs", "2", *fixed]
-    return run_experiment.main([*search, "--dataset", str(folder), *arguments[1:]])
+    sys.argv = ["run_experiment.py", *search, "--dataset", str(folder), *arguments[1:]]  # the run notes by which command it goes on
+    return run_experiment.main()
 
 
 if __name__ == "__main__":

@@ -55,4 +55,5 @@ class TinySpace(nas.ModelSpace):
 if __name__ == "__main__":
     SPACES["tiny"] = SpaceEntry("own_space:TinySpace", "one convolution", frozenset({"hyperparameters"}), "lab")
     search = ["--space", "tiny", "--strategy", "random", "--trials", "3", "--epochs", "2", "--dataset", "digits"]
-    sys.exit(run_experiment.main(sys.argv[1:] or search))
+    sys.argv[1:] = sys.argv[1:] or search  # the run notes from there by which command it goes on
+    sys.exit(run_experiment.main())

@@ -20,6 +20,8 @@ from spaces import build_network, space_entry
 
 def load_network(run: Path) -> torch.nn.Module:
     """The network of a retraining's folder, ready to classify: normalised images [N, 3, H, W] -> logits [N, classes]."""
+    if not (run / "retrained.json").exists():
+        sys.exit(f"{run} has no retrained.json: name the folder of a --retrain")
     told = json.loads((run / "retrained.json").read_text(encoding="utf-8"))
     network = build_network(space_entry(told["space"]["name"]).load(), told["space"]["arguments"], told["architecture"])
     load_model(network, run / "weights.safetensors")

@@ -37,6 +37,12 @@ class _Parser(argparse.ArgumentParser):
         raise RecordError(f"{message} (see --help)")
 
 
+def _path(text: str) -> Path:
+    if not text:  # a variable of the shell that is not set; Path would make the current folder of it
+        raise argparse.ArgumentTypeError("a path is empty: give it a value, or leave it out")
+    return Path(text)
+
+
 def _count(text: str) -> int:
     value = int(text) if text.strip().lstrip("+-").isdecimal() and len(text) < 12 else None
     if value is None or not 1 <= value < MOST:
@@ -108,17 +114,17 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--report",
         nargs="+",
         action="extend",
-        type=Path,
+        type=_path,
         default=[],
         metavar="RUN",
         help="write one HTML file about the runs in these folders",
     )
     what.add_argument(
-        "--dashboard", type=Path, metavar="RUN", help="show the trials of a run, also while it goes on, in Optuna's dashboard"
+        "--dashboard", type=_path, metavar="RUN", help="show the trials of a run, also while it goes on, in Optuna's dashboard"
     )
     what.add_argument("--list", action="store_true", help="show spaces, strategies, data sets, and which fit together")
-    what.add_argument("--config", type=Path, metavar="FILE", help="NNI's config.yml, version 1 or 2; flags have the last word")
-    what.add_argument("--search-space", type=Path, metavar="FILE", help="NNI's search_space.json, in place of the space's own ranges")
+    what.add_argument("--config", type=_path, metavar="FILE", help="NNI's config.yml, version 1 or 2; flags have the last word")
+    what.add_argument("--search-space", type=_path, metavar="FILE", help="NNI's search_space.json, in place of the space's own ranges")
     what.add_argument("--trial-command", metavar="COMMAND", help="a program that asks NNI for parameters, such as 'python main.py'")
     what.add_argument("--portal", action="store_true", help="run the program under NNI's own service and web portal, one trial at a time")
     size = parser.add_argument_group("how large")
@@ -135,7 +141,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     data.add_argument(
         "--dataset", default="auto", metavar="NAME", help="auto, cifar10, digits, or a folder with train/<class>/ and test/<class>/"
     )
-    data.add_argument("--data-dir", type=Path, default=Path("data"), metavar="DIR", help="where data sets lie (default: data)")
+    data.add_argument("--data-dir", type=_path, default=Path("data"), metavar="DIR", help="where data sets lie (default: data)")
     how = parser.add_argument_group("how")
     how.add_argument(
         "--set",
@@ -183,9 +189,12 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         metavar="NAMES",
         help="of nsga2: accuracy,parameters (default), or with flops or the measured latency; see pareto.json",
     )
-    how.add_argument("--table", type=Path, metavar="FILE", help="for --evaluator table: a CSV file, as it is or compressed by gzip")
+    how.add_argument("--table", type=_path, metavar="FILE", help="for --evaluator table: a CSV file, as it is or compressed by gzip")
     how.add_argument(
-        "--table-columns", type=Path, metavar="FILE", help="JSON file that says what its columns mean, where the program does not know them"
+        "--table-columns",
+        type=_path,
+        metavar="FILE",
+        help="JSON file that says what its columns mean, where the program does not know them",
     )
     how.add_argument("--recipe", metavar="NAME", help="training recipe: fast, cells, lab, darts (default: the one that suits the space)")
     how.add_argument("--seed", type=_seed, metavar="N", help="seed of every random draw (default: 0)")
@@ -194,7 +203,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     how.add_argument("--precision", default="auto", metavar="NAME", help=f"float32, bfloat16, or {auto}")
     where = parser.add_argument_group("where")
     where.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<time>-<space>-<strategy>), or file of the report"
+        "--out", type=_path, metavar="DIR", help="folder of the run (default: runs/<time>-<space>-<strategy>), or file of the report"
     )
     where.add_argument("--resume", action="store_true", help="go on with the run in --out")
     where.add_argument("--tensorboard", action="store_true", help="write scalars for TensorBoard into the run's folder")

@@ -49,8 +49,9 @@ def explain(error: Exception | KeyboardInterrupt, bad_input: Kinds, failed: Kind
     if isinstance(error, failed):
         return FAILED, str(error)
     if isinstance(error, KeyboardInterrupt):
-        how = error.args[0] if error.args else "the same command with --out DIR --resume goes on"
-        return INTERRUPTED, f"interrupted; what was finished is kept: {how}"
+        if not error.args:  # what a run's folder is held by tells how it goes on
+            return INTERRUPTED, "interrupted before a run had begun: type the same command again"
+        return INTERRUPTED, f"interrupted; what was finished is kept: {error.args[0]}"
     # A fault of ours or of a library, such as memory that runs out.
     message = str(error).strip().splitlines()
     return FAILED, f"{type(error).__name__}: {message[0] if message else 'no message'}{_find_traceback(error)}"

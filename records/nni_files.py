@@ -40,9 +40,11 @@ def read_search_space(path: Path) -> Any:
     """The content of ``search_space.json``, or of the same in YAML, which NNI takes too.
 
     Raises:
-        RecordError: the file cannot be read, is neither, or is the other one of NNI's files.
+        RecordError: the file cannot be read, is neither, is empty, or is the other one of NNI's files.
     """
     document = read_yaml(path) if path.suffix in (".yml", ".yaml") else read_json(path)
+    if document is None:
+        raise RecordError(f'{path}: there is nothing in it; a search space is such as {{"lr": {{"_type": "uniform", "_value": [0, 1]}}}}')
     said = {fold(key) for key, value in document.items() if not is_parameter(value)} if isinstance(document, dict) else set()
     if len(said & _KEYS_OF_EXPERIMENTS) > 1:
         raise RecordError(f"{path}: this describes an experiment, and no search space: it goes with --config")

@@ -86,7 +86,7 @@ class Settings:
     @property
     def training_flags(self) -> dict[str, Any]:
         """Those flags that were given of the ones that say on what, where and how exactly to train."""
-        return _given(self, ("data_dir", "device", "precision"))
+        return _given(self, ("data_dir", "device", "precision", "recipe"))
 
     @property
     def one_shot_flags(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def parse_settings(argv: Sequence[str], description: str) -> Settings:
     """The settings that ``argv`` asks for. Raises ``RecordError``, one line; ``--help`` prints and exits."""
     options = vars(make_parser(description).parse_args(argv))
     for name, value in options.items():
-        if value == "":  # a variable of the shell that is not set
+        if value == "" or (isinstance(value, list) and "" in value and name != "set"):  # a variable of the shell that is not set
             raise RecordError(f"--{name.replace('_', '-')} is empty: give it a value, or leave it out")
     pins: dict[str, Any] = {}
     for assignment in options.pop("set"):
@@ -185,7 +185,7 @@ def _check_action(settings: Settings) -> None:
             raise RecordError(f"{flag} goes with a search, not with --retrain")
         return
     if settings.trial_command is not None:
-        ours = ("dataset", "evaluator", "recipe", "table", "table_columns", "objectives")
+        ours = ("dataset", "evaluator", "table", "table_columns", "objectives")
         for flag in {**settings.training_flags, **settings.trial_flags, **settings.one_shot_flags, **_given(settings, ours)}:
             if flag == "--workers":
                 raise RecordError("--workers is for trainings of ours; --concurrency N runs N trial commands at a time")

@@ -22,10 +22,13 @@ class TrainingKeeper:
         screen: where progress is shown.
         scalars: where the numbers go beside the record.
         epochs: how many there are to be.
+        goes_on: whether there is a state to go on from; without one the epochs that were noted are those of a training that begins anew.
     """
 
-    def __init__(self, path: Path, screen: Screen, scalars: Scalars, epochs: int) -> None:
+    def __init__(self, path: Path, screen: Screen, scalars: Scalars, epochs: int, *, goes_on: bool) -> None:
         self._log, self._screen, self._scalars, self._epochs = EpochLog(path), screen, scalars, epochs
+        if not goes_on:
+            self._log.keep(0)
 
     @contextmanager
     def shown(self) -> Iterator[None]:

@@ -68,16 +68,23 @@ def count_configurations(mutables: Mapping[str, Any]) -> int:
 def canonical_within(mutables: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """The space's ``canonical`` for samples of a search of ``mutables``, which may be of more labels.
 
-    What the mutables fix stays so, also where the network does not read it: each sample is one of the search.
+    What the network does not read is at a value that the mutables can have, which the space's default may not be: each sample is one of
+    the search.
     """
-    fixed = _fixed_values(mutables)
-    return lambda sample: {**sample, **canonical({label: sample[label] for label in mutables}), **fixed}
+    return lambda sample: {**sample, **brought_within(canonical({label: sample[label] for label in mutables}), mutables, canonical)}
 
 
-def with_fixed(architecture: Mapping[str, Any], mutables: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-    """``architecture`` (a legal one) with the values that ``mutables`` fix, as it is where another network would come of that."""
-    found, kept = dict(architecture), {**architecture, **_fixed_values(mutables)}
-    return kept if canonical(kept) == canonical(found) else found
+def brought_within(
+    architecture: Mapping[str, Any], mutables: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]
+) -> dict[str, Any]:
+    """``architecture`` (a legal one) with values that ``mutables`` can have, as it is where another network would come of that."""
+    found = dict(architecture)
+    kept = {**found, **{label: _usual_value(mutable) for label, mutable in mutables.items() if not takes(mutable, found[label])}}
+    return kept if kept == found or canonical(kept) == canonical(found) else found
+
+
+def _usual_value(mutable: Any) -> Any:
+    return _only_value(mutable) if is_fixed(mutable) else mutable.default()
 
 
 def _fixed_values(mutables: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from spaces import SpaceError, preset_choices
-from spaces.choices import canonical_within, effective_labels, first_sample, is_fixed, legal_choices, restrict, takes, with_fixed
+from spaces.choices import brought_within, canonical_within, effective_labels, first_sample, is_fixed, legal_choices, restrict, takes
 from spaces.nni_choice import ChosenSpace
 
 
@@ -30,11 +30,8 @@ class SearchedPart:
         self.canonical = canonical_within(self.architecture, space.canonical)
 
     def fit(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
-        """A legal architecture with the values that are fixed, as it is where another network would come of that.
-
-        It may still have a value that is not among those searched.
-        """
-        return with_fixed(architecture, self.architecture, self._space.canonical)
+        """A legal architecture with values that are searched, as it is where another network would come of that."""
+        return brought_within(architecture, self.architecture, self._space.canonical)
 
     def outside(self, values: Mapping[str, Any]) -> list[str]:
         """Those of ``values``, by label, that are searched and that the search cannot try: label and value, in words."""

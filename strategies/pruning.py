@@ -44,13 +44,17 @@ def hyperband(*, epochs: int | None) -> HyperbandPruner:
     return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
 
 
-def why_idle(name: str, *, epochs: int, trials: int) -> str | None:
-    """One line that says why the pruner ``name`` cannot end any trial of such a search, or ``None`` where it can."""
+def why_idle(name: str, *, epochs: int | None, trials: int) -> str | None:
+    """One line that says why the pruner ``name`` cannot end any trial of such a search, or ``None`` where it can.
+
+    ``epochs`` are how often a trial reports its score, ``None`` where nobody knows: often enough, then.
+    """
     entry = pruner_entry(name)
-    if entry is None or (epochs > 1 and trials > entry.after):
+    if entry is None or ((epochs is None or epochs > 1) and trials > entry.after):
         return None
     needs = f"trials of 2 epochs or more, and more than {entry.after} of them"
-    return f"--pruner {name} has no effect here: it needs {needs} (--epochs, --trials); there are {trials} of {epochs}"
+    there_are = f"{trials} trials" if epochs is None else f"{trials} of {epochs}"
+    return f"--pruner {name} has no effect here: it needs {needs} (--epochs, --trials); there are {there_are}"
 
 
 def make_pruning(name: str, *, epochs: int | None, start_step: int | None = None) -> Pruning | None:

@@ -22,6 +22,7 @@ def test_unknown_recipes_evaluators_devices_and_precisions_name_the_known_ones()
         (lambda: recipe_values("slow"), "unknown recipe 'slow'; known: fast, cells, lab"),
         (lambda: evaluator_entry("guess"), "unknown evaluator 'guess'; known: train"),
         (lambda: choose_device("abacus"), "device 'abacus' cannot be used here; usable: auto, cpu"),
+        (lambda: choose_device("hpu"), "device 'hpu' cannot be used here; usable: auto, cpu"),
         (lambda: choose_precision("float64", torch.device("cpu")), "unknown precision 'float64'; known: auto, float32, bfloat16"),
     ]:
         with pytest.raises(EvaluatorError, match=message):

@@ -22,7 +22,7 @@ def sigterm_as_it_was() -> Iterator[None]:
 def test_sigterm_interrupts_and_is_then_as_it_was() -> None:
     with pytest.raises(KeyboardInterrupt) as caught, end_on_sigterm():
         os.kill(os.getpid(), signal.SIGTERM)
-    assert explain(caught.value, (), ())[0] == INTERRUPTED
+    assert explain(caught.value, (), ()) == (INTERRUPTED, "interrupted before a run had begun: type the same command again")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

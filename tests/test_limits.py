@@ -12,6 +12,7 @@ import torch
 from nni.mutable import Categorical, Numerical
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.execution import ModelEventType
+from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.space import ModelStatus, SimplifiedModelSpace, model_context
 from test_strategies import MULTI_TRIAL, TinySpace, score
 from torch import nn
@@ -202,6 +203,17 @@ def test_every_space_is_measured_without_data_and_without_random_numbers(name: s
     assert all(parameter.is_meta for parameter in network.parameters())
     assert measure_complexity(network, (3, 32, 32))["flops"] > 0
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class ReadsItsWeights(ModelSpace):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.scales = torch.linspace(0, 0.1, 3).tolist()
+
+
+def test_a_space_that_needs_its_weights_is_measured_too() -> None:
+    assert count_parameters(build_without_data(lambda: make_space(ReadsItsWeights, {}))) == 8
 
 
 def test_what_needs_its_weights_is_built_really() -> None:

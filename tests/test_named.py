@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from image_folders import write_images
 from nni.nas.space import model_context
 
 from records.best import check_architecture, load_best
@@ -40,6 +41,17 @@ def test_a_backbone_is_trained_without_a_search(
     assert result["architecture"]["width"] == 16 and result["hyperparameters"]["optimizer"] == "muon"
     assert result["test_accuracy"] > 0.9 and result["flip_averaging"] is True
     assert "test accuracy, image and mirror image averaged" in capsys.readouterr().out
+
+
+def test_images_that_are_too_small_for_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_images(tmp_path / "images")
+    assert main(["--retrain", "squeezenet1_1", "--dataset", str(folder), "--device", "cpu", "--precision", "float32"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: squeezenet1_1 takes no images of 8x8 pixels: ")
+    assert not Path("runs").exists()
 
 
 FOUND = [path for path in sorted((Path(__file__).parents[1] / "docs" / "found").glob("*.json")) if not path.stem.endswith("-alphas")]

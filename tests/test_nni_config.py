@@ -209,6 +209,13 @@ def test_the_wrong_one_of_the_two_files_is_told_apart(tmp_path: Path) -> None:
     assert set(read_search_space(space)) == {"trial", "tuner"}, "parameters may have any name"
 
 
+@pytest.mark.parametrize(("name", "content"), [("space.json", "null"), ("space.yml", "# nothing yet")])
+def test_a_search_space_with_nothing_in_it(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(RecordError, match="there is nothing in it; a search space is such as"):
+        read_search_space(tmp_path / name)
+
+
 def test_a_search_space_that_is_not_json(tmp_path: Path) -> None:
     path = tmp_path / "space.json"
     path.write_text('{"lr": {"_type": "uniform", "_value": [0, NaN]}}')

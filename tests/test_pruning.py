@@ -241,9 +241,16 @@ def test_repeated_samples_are_judged_once() -> None:
 
 @pytest.mark.parametrize(
     ("pruner", "epochs", "trials", "idle"),
-    [("none", 1, 1, False), ("median", 1, 20, True), ("median", 2, 4, True), ("median", 2, 5, False), ("halving", 2, 2, False)],
+    [
+        ("none", 1, 1, False),
+        ("median", 1, 20, True),
+        ("median", 2, 4, True),
+        ("median", 2, 5, False),
+        ("median", None, 4, True),
+        ("halving", 2, 2, False),
+    ],
 )
-def test_a_pruner_that_cannot_act_is_said(pruner: str, epochs: int, trials: int, idle: bool) -> None:
+def test_a_pruner_that_cannot_act_is_said(pruner: str, epochs: int | None, trials: int, idle: bool) -> None:
     reason = why_idle(pruner, epochs=epochs, trials=trials)
     assert (reason is not None) == idle
     if reason is not None:

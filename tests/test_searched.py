@@ -91,6 +91,16 @@ def test_without_a_default_each_choice_has_to_be_made() -> None:
     assert values(everything) == {"stem": ["wide"], "width": [16], "inputs": [0, 2]}
 
 
+def test_what_is_not_read_has_a_value_that_is_searched() -> None:
+    searched = part(chosen=ChosenSpace({"stem": ["plain", "wide"], "width": [16, 32]}, {}, None))
+    for stem in ("plain", "wide"):
+        for width in (16, 32):
+            sample = searched.canonical({"stem": stem, "width": width, "inputs": [0, 1]})
+            assert sample == {"stem": stem, "width": width if stem == "wide" else 16, "inputs": [0, 1]}, "8, the default, is not searched"
+    assert searched.fit({"stem": "plain", "width": 8, "inputs": [0, 1]})["width"] == 16
+    assert searched.fit({"stem": "wide", "width": 8, "inputs": [0, 1]})["width"] == 8, "another width would be another network"
+
+
 def test_samples_of_an_architecture() -> None:
     searched, default = part(pins={"width": 16}), {"stem": "plain", "width": 8, "inputs": [0, 1]}
     fixed = {"stem": "plain", "width": 16, "inputs": [0, 1]}

@@ -109,6 +109,7 @@ def test_the_alphas_optimizer_is_the_papers_unless_told_otherwise(tmp_path: Path
         ("alpha_lr", 0),
         ("alpha_lr", "fast"),
         ("alpha_lr", True),
+        ("alpha_lr", 10**400),
         ("alpha_weight_decay", -1e-3),
         ("alpha_betas", 0.5),
         ("alpha_betas", [0.5]),

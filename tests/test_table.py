@@ -277,6 +277,11 @@ def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) 
         ),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--workers", "2"], "a table answers at once"),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--precision", "float32"], "leave out --precision"),
+        (
+            [*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--recipe", "lab"],
+            "nothing is trained where a table answers: leave out --recipe",
+        ),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "initial_lr=0.5"], "is searched: leave out --set initial_lr"),
         (["--space", "nasbench201", "--strategy", "tpe", "--table", "TABLE"], "--table and --table-columns go with --evaluator table"),
         (["--space", "nasbench201", "--strategy", "tpe", "--table-columns", "x"], "--table and --table-columns go with --evaluator table"),
         (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table goes with a search"),
