@@ -29,8 +29,8 @@ def save_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.
 
 
 def random_state() -> dict[str, Any]:
-    """The states of torch's own generators, on every device."""
-    return {"torch": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_available() else {})
+    """The states of torch's own generators, on every device that is in use: to ask a GPU would start it."""
+    return {"torch": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_initialized() else {})
 
 
 def restore_random_state(states: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from strategies.engine import MAX_REPEATS, RecordingEngine
 
 
 def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
-    """Lines about the trials that ended early and the configurations that were never tried; then raises where no trial was completed.
+    """Lines about the trials that ended early and what was never tried, and why; then raises where no trial was completed.
 
     Raises
     ------
@@ -32,6 +32,8 @@ def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
             yield f"the search ended early, after many in a row that were too large; the nearest of all has {nearest}"
     if engine.found_nothing_new:
         yield f"the search ended early, after {MAX_REPEATS} proposals in a row of what had been tried"
+    elif results and engine.left_over:  # all that mean the same are one, so that there may be fewer than it seems
+        yield f"the search ended after {len(results)} of {len(results) + engine.left_over} trials: it found nothing else to try"
     if not results:
         raise SearchFailed("the time budget ended before the first trial: give it more")
     if not ended["complete"]:

@@ -114,8 +114,8 @@ def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.Ca
     assert main([*table, "--strategy", "random", "--trials", "9", "--out", "first"]) == 0
     ranked = sorted(TrialLog(Path("first/trials.jsonl")).read(), key=lambda trial: -(trial.score or 0))
 
-    def tried(out: str, *starts: str, pin: str = "batch_size=8") -> list[Any]:
-        assert main([*table, "--strategy", "random", "--trials", "4", "--start-with", *starts, "--set", pin, "--out", out]) == 0
+    def tried(out: str, *starts: str, fixed: tuple[str, ...] = ()) -> list[Any]:
+        assert main([*table, "--strategy", "random", "--trials", "4", "--start-with", *starts, *fixed, "--out", out]) == 0
         return [trial.architecture for trial in TrialLog(Path(out, "trials.jsonl")).read()]
 
     assert tried("a", "first:3", write_best("best.json", BEST)) == [*(trial.architecture for trial in ranked[:3]), BEST]
@@ -123,7 +123,9 @@ def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.Ca
     edge = "edge_0_1"
     pinned = ranked[-1].architecture[edge]
     fitting = [trial.architecture for trial in ranked if trial.architecture[edge] == pinned]
-    assert tried("c", f"first:{len(fitting)}", pin=f"{edge}={pinned}")[: len(fitting)] == fitting, "those that the search holds"
+    assert tried("c", f"first:{len(fitting)}", fixed=("--set", f"{edge}={pinned}"))[: len(fitting)] == fitting, (
+        "those that the search holds"
+    )
     capsys.readouterr()
     for start, words in (("first:99", "9 networks are there that this search holds, and not 99"), ("none:2", "no such file")):
         assert main([*table, "--strategy", "random", "--start-with", start, "--out", "d"]) == 2

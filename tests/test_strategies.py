@@ -24,6 +24,7 @@ from strategies import STRATEGIES, StrategyError, check_pair, strategy_entry
 from strategies.engine import TrialResult
 from strategies.in_process_engine import InProcessEngine
 from strategies.optuna_encoders import make_encoder
+from strategies.outcome import describe_outcome
 
 MULTI_TRIAL = [name for name, entry in STRATEGIES.items() if not entry.one_shot]
 LAYERS = ("a", "b", "c")
@@ -89,6 +90,18 @@ def test_same_seed_same_trials_other_seed_others(name: str) -> None:
     first, again, other = explore(name, seed=1), explore(name, seed=1), explore(name, seed=2)
     assert [result.sample for result in first] == [result.sample for result in again]
     assert [result.sample for result in first] != [result.sample for result in other]
+
+
+@pytest.mark.parametrize("name", MULTI_TRIAL)
+def test_a_search_that_runs_out_of_what_is_new_says_so(name: str) -> None:
+    def canonical(sample: dict[str, Any]) -> dict[str, Any]:
+        return {"first": sample["first"], "second": "a", "inputs": [0, 1]}
+
+    space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(lambda model: 0.5))
+    engine = InProcessEngine(max_trials=12, canonical=canonical)
+    strategy_entry(name).load()(seed=0, trials=12)(space, engine)
+    (line,) = describe_outcome(engine, "none")
+    assert len(engine.results) <= 3 and line.startswith("the search ended "), line
 
 
 @cache
