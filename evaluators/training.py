@@ -100,8 +100,8 @@ def train(
 
     Order and augmentation come from a generator of their own, seeded by ``seed``; dropout and drop-path draw from torch's generator,
     which the caller seeds. With ``checkpoint`` the state is kept in that file after every epoch, and an existing file is gone on from:
-    on the same machine the result is the same, bit for bit, as without the interruption. Where the recipe averages weights, ``network`` has
-    the average while a new epoch is yielded and at the end.
+    on the same machine the result is the same, bit for bit (on a GPU up to the order of its sums), as without the interruption. Where the
+    recipe averages weights, ``network`` has the average while a new epoch is yielded and at the end.
     """
     keep_freed_memory()
     device = torch.device(device)
