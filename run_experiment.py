@@ -717,11 +717,11 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     space = parse_search_space(settings.search_space).pin(settings.pins)
     total = min(settings.trials or PRESETS[settings.preset].trials, count_configurations(space.mutables))
     pruning = make_pruning(settings.pruner, epochs=settings.epochs, start_step=settings.start_step)
-    if idle := why_idle(settings.pruner, epochs=settings.epochs, trials=total):
-        screen.warn(idle)
     check_command(settings.trial_command or "", settings.code_dir)
     folder, best = open_command_search(settings, total, space.parameters)
     program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", best.metric.sign, settings.trial_time)
+    if idle := why_idle(settings.pruner, epochs=settings.epochs, trials=total):
+        screen.warn(idle)
     screen.say(f"each trial runs {program.command!r} in {program.directory.absolute()}, {settings.concurrency} at a time")
 
     with hold(folder, settings):

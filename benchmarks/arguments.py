@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,9 +20,10 @@ def count(text: str) -> int:
 
 
 @contextmanager
-def refuse(parser: argparse.ArgumentParser, *kinds: type[Exception]) -> Iterator[None]:
+def refuse(*kinds: type[Exception]) -> Iterator[None]:
     """End the program with one line and status 2 where the ``with`` block raises one of ``kinds``: what was asked for cannot be had."""
     try:
         yield
     except kinds as error:
-        parser.error(str(error))
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

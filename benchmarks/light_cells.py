@@ -155,13 +155,13 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     if arguments.keep:
-        with refuse(parser, ValueError):
+        with refuse(ValueError):
             cell = (int(arguments.keep[0]), int(arguments.keep[1]), float(arguments.keep[2]))
         if not (0 <= cell[0] < 2 and 1 <= cell[1] <= 6 and 0 <= cell[2] < math.inf):
             parser.error("--keep: the searches have the seeds 0 and 1 and the epochs 1 to 6, and weights are from 0 on")
         keep(cell, derive(*cell))
         return
-    with refuse(parser, EvaluatorError):
+    with refuse(EvaluatorError):
         data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, warn=lambda line: print(line, file=sys.stderr))
     print(data.name)
     cells = QUICK if arguments.quick else distinct(CELLS_READ_OFF)

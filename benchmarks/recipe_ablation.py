@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     limit = 2_000 if arguments.quick else None
-    with refuse(parser, EvaluatorError):
+    with refuse(EvaluatorError):
         precision = choose_precision(arguments.precision, torch.device("cpu"))
         data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, limit=limit, warn=lambda line: print(line, file=sys.stderr))
     recipe = next(iter(VARIANTS))

@@ -72,7 +72,7 @@ def main() -> None:
         if options.picture is None:
             write_section(PROJECT / "docs" / "results.md", measure(Path(folder), options.machine), BEGIN, END)
             return
-        with refuse(parser, RecordError):
+        with refuse(RecordError):
             path, _ = write_report(options.runs, Path(folder) / "report.html")
         browser = Browser(Path(folder) / "profile")
         browser.open(path.as_uri())

@@ -38,7 +38,7 @@ import nni.nas.strategy
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 
-from benchmarks.arguments import count
+from benchmarks.arguments import count, refuse
 from benchmarks.results_section import write_section
 from evaluators import EvaluatorError
 from evaluators.table import Table, load_table
@@ -218,7 +218,7 @@ def plot(runs: Sequence[Run], best: dict[str, float], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="10 seeds, CIFAR-10, 12,000 s, less than 50 s")
     parser.add_argument("--table", type=Path, metavar="FILE", help=f"the table (default: {PLACES[0].relative_to(ROOT)})")
@@ -229,24 +229,20 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where results.md and the plot go")
     parser.add_argument("--processor", default=f"1 of {os.cpu_count()} cores", help="words for the processor, for results.md")
     arguments = parser.parse_args()
-    try:
+    with refuse(EvaluatorError):
         path = find_table(arguments.table)
         if arguments.quick:
             print(json.dumps(run_quick(load_table(path, dataset="cifar10"), arguments.seeds or 10)))
-            return 0
+            return
         tables = {dataset: load_table(path, dataset=dataset) for dataset in DATASETS}
-    except EvaluatorError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     best = {name: 100 * max(row.facts["test_accuracy"] for row in table.rows.values()) for name, table in tables.items()}
     seeds = dict.fromkeys(STRATEGIES, arguments.seeds or 100) | dict.fromkeys(PROCESSES, arguments.gp_seeds)
     runs = run_all(tables, arguments.runs, seeds.__getitem__, arguments.only or STRATEGIES)
     if arguments.only:
-        return 0
+        return
     write_section(arguments.docs / "results.md", format_tables(runs, best, arguments.processor), BEGIN, END)
     plot(runs, best, arguments.docs / "search_quality.png")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # a process that has computed with several threads cannot be forked: its children would wait for ever
-    with refuse(parser, EvaluatorError):
+    with refuse(EvaluatorError):
         device = choose_device(arguments.device)
         where = {"device": device, "precision": choose_precision_apart(arguments.precision, device)}
         data = load_dataset(arguments.dataset, data_dir=Path(arguments.data_dir), warn=lambda line: print(line, file=sys.stderr))

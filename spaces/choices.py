@@ -79,12 +79,8 @@ def brought_within(
 ) -> dict[str, Any]:
     """``architecture`` (a legal one) with values that ``mutables`` can have, as it is where another network would come of that."""
     found = dict(architecture)
-    kept = {**found, **{label: _usual_value(mutable) for label, mutable in mutables.items() if not takes(mutable, found[label])}}
+    kept = {**found, **{label: mutable.default() for label, mutable in mutables.items() if not takes(mutable, found[label])}}
     return kept if kept == found or canonical(kept) == canonical(found) else found
-
-
-def _usual_value(mutable: Any) -> Any:
-    return _only_value(mutable) if is_fixed(mutable) else mutable.default()
 
 
 def _fixed_values(mutables: Mapping[str, Any]) -> dict[str, Any]:

@@ -154,7 +154,7 @@ class RecordingEngine(ExecutionEngine):
     @property
     def left_over(self) -> int:
         """How many trials the budget would still allow; 0 where their number has no limit."""
-        return self._max_trials - len(self._known) if self._max_trials is not None and self.budget_available() else 0
+        return self._max_trials - self._count_trials() if self._max_trials is not None and self.budget_available() else 0
 
     def facts_of(self, sample: Sample) -> dict[str, Any]:
         """What ``describe`` said of the trial of ``sample``; raises ``KeyError`` where there was none."""
