@@ -70,6 +70,11 @@ ROWS: dict[str, Row] = {
         None,
         f"docs/found/light-NAS.json {FAST} --epochs 30",
     ),
+    "light NAS, batches of 64": Row(
+        "as light NAS, trained by what --retrain does unasked with cells (recipe cells: batches of 64), 30 epochs",
+        None,
+        "docs/found/light-NAS.json --epochs 30",
+    ),
     "random cells": Row(
         "three cells drawn at random from the space of NAS, each trained as that of short NAS",
         "--space darts --strategy random --trials 1 --epochs 1",
