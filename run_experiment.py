@@ -134,7 +134,9 @@ class Experiment:
             and self.settings.supernet != "stock"
             and hasattr(self.space_class, "kernels_note")
         ):
-            self.screen.say(self.space_class.kernels_note(self.precision if self._is_supernet else None))
+            note = self.space_class.kernels_note(self.precision, is_supernet=self._is_supernet)
+            if note:
+                self.screen.say(note)
         if self.data.num_classes is not None:
             self.space_arguments = {**self.space_arguments, "num_classes": self.data.num_classes}
         self.precision_name = str(self.precision).removeprefix("torch.")

@@ -50,6 +50,7 @@ from evaluators.devices import choose_device, choose_precision
 from evaluators.recipes import RECIPES, Recipe
 from evaluators.training import retrain, train
 from spaces.backbones import build_backbone
+from spaces.compiled import VARIABLE
 from spaces.darts import DartsSpace
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
 
@@ -143,6 +144,8 @@ class Contender:
         build, batch = NETWORKS[name]
         split = Split(data.train.images[: steps * batch], data.train.labels[: steps * batch])
         torch.manual_seed(0)
+        if contender == "lab":
+            os.environ[VARIABLE] = "torch"  # no kernels of ours in its network
         network = LABS_NETWORKS.get(name, build)() if contender == "lab" else build()
         rounds = CONTENDERS[contender](network, split, data, batch, where)
         before = mebibytes("VmRSS")

@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from functools import cache
+from typing import Any
 
 from torch import nn
 
-StandIn = TypeVar("StandIn", bound=nn.Conv2d)
 
+def stand_in(kind: Any, layer: nn.Conv2d) -> nn.Conv2d:
+    """A layer of ``kind`` with the parameters and the hooks of ``layer``: one set of them, by whichever of the two it is reached.
 
-def stand_in(kind: type[StandIn], layer: nn.Conv2d) -> StandIn:
-    """A layer of ``kind`` with the parameters and the hooks of ``layer``: one set of them, by whichever of the two it is reached."""
-    other = kind.__new__(kind)
+    What ``kind`` leaves to ``nn.Conv2d`` goes to the class of ``layer``.
+    """
+    of: Any = type(layer)
+    joined = kind if of is nn.Conv2d else _joined(kind, of)
+    other: nn.Conv2d = joined.__new__(joined)
     other.__dict__ = layer.__dict__
     return other
 
 
+@cache
+def _joined(kind: Any, other: Any) -> type[nn.Conv2d]:
+    """The class of all those of ``kind`` that stand in for layers of the class ``other``."""
+    return type(kind.__name__, (kind, other), {"__doc__": kind.__doc__, "__module__": kind.__module__})
+
+
 def replace_convolutions(network: nn.Module, kind: type[nn.Conv2d], wanted: Callable[[nn.Conv2d], bool]) -> None:
-    """Let ``kind`` stand in for the plain convolutions below ``network`` that are ``wanted``."""
+    """Let ``kind`` stand in for the convolutions below ``network`` that are ``wanted``.
+
+    They are ``nn.Conv2d`` itself or of a class that says, by ``is_conv2d = True``, that it is the same function.
+    """
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
-            if type(layer) is nn.Conv2d and wanted(layer):
+            if isinstance(layer, nn.Conv2d) and _may_be_replaced(layer, kind) and wanted(layer):
                 setattr(parent, name, stand_in(kind, layer))
+
+
+def _may_be_replaced(layer: nn.Conv2d, kind: type[nn.Conv2d]) -> bool:
+    return type(layer) is nn.Conv2d or (getattr(layer, "is_conv2d", False) and not isinstance(layer, kind))

@@ -17,6 +17,7 @@ from torch import nn
 
 from spaces import SpaceError
 from spaces.convnet32 import ConvNet32
+from spaces.winograd import use_winograd
 
 STEMS = ("own", "small")
 
@@ -44,6 +45,7 @@ def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10, **siz
     network = PACKAGES[backbone.package](name, num_classes, **size)
     if stem == "small":
         backbone.use_small_stem(network)
+    use_winograd(network)
     return network
 
 

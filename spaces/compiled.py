@@ -61,12 +61,12 @@ def why_not(dtype: torch.dtype = torch.float32) -> str | None:
     return None
 
 
-def kernels_note(of_supernet: torch.dtype | None = None) -> str:
-    """By what cells are computed on a CPU, in one line for people: those of a supernet in this precision, or of a found network."""
-    reason = why_not(of_supernet or torch.float32)  # found networks are trained in float32
+def kernels_note(precision: torch.dtype, *, is_supernet: bool) -> str:
+    """By what cells are computed on a CPU, in one line for people: those of a supernet in ``precision``, or of a found network."""
+    reason = why_not(precision if is_supernet else torch.float32)  # found networks are trained in float32
     if reason is not None:
         return f"cells run on torch's operations: {reason}"
-    return f"cells run on kernels compiled for this processor{'' if of_supernet else ', in float32'}"
+    return f"cells run on kernels compiled for this processor{'' if is_supernet else ', in float32'}"
 
 
 def only_precision(device: torch.device) -> torch.dtype | None:

@@ -14,6 +14,7 @@ from spaces import SpaceError
 from spaces.backbones import BACKBONES, STEMS, build_backbone, check_num_classes
 from spaces.convnet32 import DEPTHS, WIDTHS
 from spaces.hyperparameters import search_hyperparameters
+from spaces.winograd import kernels_note
 
 # The one backbone whose size is chosen too.
 SIZED = "convnet32"
@@ -144,6 +145,8 @@ class ZooSpace(nas.ModelSpace):
     def hyperparameters() -> dict[str, LabeledMutable]:
         """The hyperparameters that can be searched together with the architecture."""
         return search_hyperparameters()
+
+    kernels_note = staticmethod(kernels_note)
 
 
 def _unread(backbone: str) -> tuple[str, ...]:

@@ -312,11 +312,11 @@ def test_images_of_other_edges_than_the_kernels_are_refused() -> None:
 
 def test_the_note_says_which_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "torch")
-    assert kernels_note() == "cells run on torch's operations: switched off by RETIARIUS_KERNELS=torch"
+    assert kernels_note(torch.float32, is_supernet=False) == "cells run on torch's operations: switched off by RETIARIUS_KERNELS=torch"
     monkeypatch.delenv(VARIABLE)
     if kernels_for(torch.float32) is not None:
-        assert kernels_note(torch.bfloat16) == "cells run on kernels compiled for this processor"
-        assert kernels_note() == "cells run on kernels compiled for this processor, in float32"
+        assert kernels_note(torch.bfloat16, is_supernet=True) == "cells run on kernels compiled for this processor"
+        assert kernels_note(torch.bfloat16, is_supernet=False) == "cells run on kernels compiled for this processor, in float32"
 
 
 def test_found_networks_are_trained_in_the_precision_of_their_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
