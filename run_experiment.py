@@ -101,6 +101,13 @@ def report(settings: Settings, screen: Screen) -> None:
     screen.say(f"written to {path}")
 
 
+def load_libraries(screen: Screen) -> None:
+    """Import what takes seconds, while a person sees that something goes on."""
+    quiet_libraries()
+    with screen.waiting("loading PyTorch and NNI"):
+        import nni.nas.nn.pytorch  # noqa: F401
+
+
 # --- the experiment: settings made concrete ------------------------------------------------------------------------------------------
 
 
@@ -152,7 +159,7 @@ class Experiment:
 
         settings, say, warn = self.settings, self.screen.say, self.screen.warn
         self.device = choose_device(settings.device, warn)
-        self.precision = choose_precision(self._asked_precision(), self.device)
+        self.precision = choose_precision(self._asked_precision(), self.device, getattr(self.space_class, "speed_up", None))
         limit = PRESETS[settings.preset].images
         self.data = load_dataset(settings.dataset, data_dir=settings.data_dir, seed=settings.seed, limit=limit, announce=say, warn=warn)
         sizes = self.data.describe()
@@ -241,6 +248,7 @@ class Experiment:
         ``labels`` are those of the architecture; ``fixed`` are the hyperparameters that are not searched.
         """
         from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
+        from evaluators.devices import gpus_of
         from strategies.in_process_engine import InProcessEngine
         from strategies.limits import Limit, SizeLimits
         from strategies.table_engine import TableEngine
@@ -259,7 +267,7 @@ class Experiment:
             options |= {"time_budget": settings.time_budget, "reject": reject}
             if settings.workers > 1:
                 return self._make_parallel_engine(labels, fixed, **options)
-            return InProcessEngine(describe=self.measure, seed=settings.seed, **options)
+            return InProcessEngine(describe=self.measure, seed=settings.seed, gpus=gpus_of(self.device), **options)
         reject = SizeLimits(limits, table.labels, dict)
         look_up = partial(table.steps, fidelities=self.reports)
         return TableEngine(
@@ -424,7 +432,7 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     pruner_entry(settings.pruner)
     table = open_table(settings.evaluator, settings.table, settings.table_columns, settings.dataset)
     check_flags(settings.strategy or "", looks_up=table is not None, **settings.search_flags)
-    quiet_libraries()
+    load_libraries(screen)
     from evaluators.data import require_dataset
     from evaluators.devices import check_precision, choose_device
     from evaluators.recipes import check_hyperparameter, override, recipe_values, supernet_values
@@ -564,6 +572,7 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     from nni.nas.execution import SequentialExecutionEngine
     from nni.nas.space import RawFormatModelSpace
 
+    from evaluators.devices import gpus_of
     from evaluators.one_shot import finished_epochs, make_supernet_evaluator
     from evaluators.recipes import make_recipe, recipe_values
     from strategies.supernet_search import AlphaOptimizer
@@ -597,7 +606,7 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
             on_epoch=note_epoch,
             **{flag.removeprefix("--").replace("-", "_"): value for flag, value in settings.one_shot_flags.items()},
         )
-        with keeper.shown(), torch.random.fork_rng():
+        with keeper.shown(), torch.random.fork_rng(devices=gpus_of(experiment.device)):
             torch.manual_seed(settings.seed)
             strategy(RawFormatModelSpace(experiment.build(None), evaluator), SequentialExecutionEngine())
     epoch = strategy.result()
@@ -704,7 +713,7 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     strategy = strategy_entry(settings.strategy or "")
     check_takes_commands(settings.strategy or "")
     pruner_entry(settings.pruner)
-    quiet_libraries()
+    load_libraries(screen)
     from nni.nas.space import SimplifiedModelSpace
 
     from evaluators.command import TrialCommand, check_command
@@ -792,7 +801,7 @@ def search_under_portal(settings: Settings, screen: Screen) -> None:
 def retrain(settings: Settings, screen: Screen) -> None:
     """Train a found or a published architecture anew, score the test set once, write ``retrained.json`` and the weights."""
     require_usable_out(settings.out, resume=settings.resume)
-    quiet_libraries()
+    load_libraries(screen)
     from evaluators.training import retrain as train_anew
 
     best = load_architecture(settings.retrain or "", settings.pins)
@@ -839,16 +848,17 @@ def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
     """The recipe by which ``best`` is trained anew; refuses an illegal architecture, and ``--set`` of what cannot be set then."""
     from evaluators.recipes import HYPERPARAMETERS, make_recipe, override, recipe_values
     from spaces.choices import legal_choices
+    from spaces.named import choices_left
 
     entry = space_entry(best.space_name)
     try:
         check_architecture(best.architecture, legal_choices(make_space(entry.load(), best.space_arguments).simplify()))
     except (RecordError, SpaceError) as error:
         raise RecordError(f"{settings.retrain}: {error}") from None
-    can_be_set = (*settable_arguments(entry.load(), "retrain"), *HYPERPARAMETERS)
+    can_be_set, left = (*settable_arguments(entry.load(), "retrain"), *HYPERPARAMETERS), choices_left(settings.retrain or "")
     for label, value in settings.pins.items():
         if label not in can_be_set and (label not in best.architecture or best.architecture[label] != value):
-            raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join(can_be_set)}")
+            raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join([*left, *can_be_set])}")
     read = entry.load().canonical(best.architecture)
     for label in settings.pins:
         if label in read and read[label] != best.architecture[label]:

@@ -5,9 +5,9 @@
 
 The lab's loop is a DataLoader with two workers and PIL transforms (crop, flip), float32 in torch's own memory layout; ours is
 ``evaluators.training.train``. Both take the same images in batches of the same size and do the same SGD steps, on the same network
-(for the lab, DARTS_V2 has the form of the DARTS authors' code). They take turns, round by round, each in a process of its own, so that
-whatever else the machine does hits both alike; the first round is not counted. Ratios are of medians. Memory is the peak of the training
-process beyond where it started, the lab's two workers left out; on a GPU that of the GPU.
+(for the lab without our kernels, and DARTS_V2 in the form of the DARTS authors' code). They take turns, round by round, each in a process
+of its own, so that whatever else the machine does hits both alike; the first round is not counted. Ratios are of medians. Memory is the
+peak of the training process beyond where it started, the lab's two workers left out; on a GPU that of the GPU.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -53,6 +53,7 @@ from spaces.backbones import build_backbone
 from spaces.compiled import VARIABLE
 from spaces.darts import DartsSpace
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
+from spaces.winograd import use_winograd
 
 SGD = Recipe(initial_lr=0.01, weight_decay=5e-4)
 GOALS = {0.769: 2, 0.87: 4}  # test accuracy of the lab's table -> epochs of convnet32, width 32, by its curves on the validation split
@@ -239,9 +240,9 @@ def main() -> None:
 def choose_precision_apart(name: str, device: torch.device) -> torch.dtype:
     """In a process of its own: one that has computed with threads cannot be forked."""
     if name != "auto" or device.type != "cpu":
-        return choose_precision(name, device)
+        return choose_precision(name, device, use_winograd)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
-        return pool.submit(choose_precision, name, device).result()
+        return pool.submit(choose_precision, name, device, use_winograd).result()
 
 
 def add_times(summary: dict[str, Any], arguments: argparse.Namespace, data: Dataset, where: dict[str, Any]) -> None:

@@ -53,20 +53,34 @@ def check_precision(name: str) -> None:
         raise EvaluatorError(f"unknown precision {name!r}; known: {', '.join(PRECISIONS)}")
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
+def choose_precision(name: str, device: torch.device, prepare: Callable[[nn.Module], object] | None = None) -> torch.dtype:
     """``float32`` or ``bfloat16``; for ``auto`` the latter where dense convolutions really train faster in it here.
 
-    The measurement takes a fraction of a second. Nothing less tells: processors without bfloat16 units emulate them. Grouped convolutions
-    do not decide, as on a CPU they stay in float32 (``evaluators.grouped``).
+    ``prepare`` is done with the network that is measured, as it is with those that will be trained. The measurement takes a fraction of a
+    second. Nothing less tells: processors without bfloat16 units emulate them. Grouped convolutions do not decide, as on a CPU they stay in
+    float32 (``evaluators.grouped``).
     """
     check_precision(name)
     if name != "auto":
         return torch.float32 if name == "float32" else torch.bfloat16
     with torch.random.fork_rng(devices=[]):
         block, images = _dense_block(device)
+    if prepare is not None:
+        prepare(block)
     seconds = _seconds_of_steps(block, images)
     # float32 unless the gain is clear: a tie buys nothing for the lost digits.
     return torch.bfloat16 if seconds[torch.bfloat16] < 0.85 * seconds[torch.float32] else torch.float32
+
+
+def gpus_of(device: torch.device | str) -> list[int]:
+    """The GPUs from whose generators is drawn where ``device`` computes: what ``torch.random.fork_rng`` is to put back.
+
+    By itself it asks every GPU there is, also one that belongs to somebody else, and warns of their number.
+    """
+    device = torch.device(device)
+    if device.type != "cuda":
+        return []
+    return [torch.cuda.current_device() if device.index is None else device.index]
 
 
 @contextmanager

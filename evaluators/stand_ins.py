@@ -24,7 +24,14 @@ def stand_in(kind: Any, layer: nn.Conv2d) -> nn.Conv2d:
 @cache
 def _joined(kind: Any, other: Any) -> type[nn.Conv2d]:
     """The class of all those of ``kind`` that stand in for layers of the class ``other``."""
-    return type(kind.__name__, (kind, other), {"__doc__": kind.__doc__, "__module__": kind.__module__})
+    # No module has this class by a name, by which pickle could find it.
+    own = {"__doc__": kind.__doc__, "__module__": kind.__module__, "__reduce__": lambda self: (_empty, (kind, other), self.__dict__)}
+    return type(kind.__name__, (kind, other), own)
+
+
+def _empty(kind: Any, other: Any) -> nn.Conv2d:
+    joined = _joined(kind, other)
+    return joined.__new__(joined)
 
 
 def replace_convolutions(network: nn.Module, kind: type[nn.Conv2d], wanted: Callable[[nn.Conv2d], bool]) -> None:

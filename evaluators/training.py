@@ -25,7 +25,7 @@ from evaluators.averaging import AveragedWeights
 from evaluators.batches import TrainingBatches
 from evaluators.checkpoints import Stateful, load_checkpoint, replace_atomically, save_checkpoint
 from evaluators.data import Dataset, Split, iterate_batches
-from evaluators.devices import autocast, denormals_as_zero
+from evaluators.devices import autocast, denormals_as_zero, gpus_of
 from evaluators.grouped import keep_grouped_in_float32
 from evaluators.memory import keep_freed_memory
 from evaluators.optimizers import learning_rate_factor, make_optimizer
@@ -235,7 +235,7 @@ def retrain(
     """
     curve = []
     settings: dict[str, Any] = {"epochs": epochs, "recipe": recipe, "seed": seed, "checkpoint": checkpoint}
-    with torch.random.fork_rng(devices=[] if torch.device(device).type == "cpu" else None):
+    with torch.random.fork_rng(devices=gpus_of(device)):
         torch.manual_seed(seed)
         for epoch in train(network, data.train_and_validation, data, device=device, precision=precision, **settings):
             curve.append(asdict(epoch))

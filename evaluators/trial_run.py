@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from evaluators.devices import gpus_of
+
 
 @dataclass(frozen=True)
 class TrialRun:
@@ -39,7 +41,7 @@ class TrialRun:
     def __call__(self, sample: Mapping[str, Any], report: Callable[[float], None], note: Callable[[dict[str, Any]], None]) -> float:
         """The score of ``sample``; ``note`` is told what ``measure`` says of its network. Raises what building and evaluating raise."""
         hyperparameters = {label: value for label, value in sample.items() if label not in self.labels}
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=gpus_of(self.training.get("device", "cpu"))):
             torch.manual_seed(self.seed)
             network = self.build({label: sample[label] for label in self.labels})
             note(dict(self.measure(network)))

@@ -85,6 +85,12 @@ class Screen:
         self._print(self._err, f"error: {line}", "bold red")
 
     @contextlib.contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Show on a terminal, while the ``with`` block lasts, what is waited for; nothing of it stays, and files get nothing."""
+        with self._out.status(text) if self._is_terminal(self._out_stream) else contextlib.nullcontext():
+            yield
+
+    @contextlib.contextmanager
     def progress(
         self,
         total: float | None,

@@ -11,8 +11,9 @@ interface (``simplify``, ``freeze``), what its strategies and records need to kn
 - ``SETTABLE``, where a person may set arguments of the constructor: by name the legal values, a ``range`` or a tuple; and ``OF_CHOICES``,
   the names of those of them that say what there is to choose, so that a found architecture has settled them;
 - ``surrogate_features(architecture)``, where it can: what the network computes, as numbers by name that predict its accuracy;
-- ``kernels_note(precision, is_supernet=...)``, where it computes by kernels of its own on a CPU: which, in words, or ``None``; and
-  ``only_precision(device)``: the precision in which its networks are trained there whatever is asked for, or ``None``;
+- ``kernels_note(precision, is_supernet=...)``, where it computes by kernels of its own on a CPU: which, in words, or ``None``;
+  ``speed_up(network)``, by which dense convolutions of a network have them; and ``only_precision(device)``: the precision in which its
+  networks are trained there whatever is asked for, or ``None``;
 - ``input_edges()``, where cells are searched one-shot: by ``InputChoice`` label the ``LayerChoice`` labels of its candidates, in order;
   and ``operation_costs()``, where ``--cost-weight`` is to work: by name of the operation what it costs, from 0 to 1.
 

@@ -1,4 +1,4 @@
-"""The kernels of ``native/`` as functions of tensors: see there for what each computes.
+"""The kernels of ``native/`` that DARTS cells consist of, as functions of tensors: see there for what each computes.
 
 Images are [N, H, W, edges, C], with channels next to one another, and images, pixels and edges at one distance each: slices of wider
 tensors, and ``expand`` over the edges where all read the same. Kernels, statistics and gradients are in float32 for images in float32 and
@@ -11,7 +11,7 @@ import ctypes
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -59,10 +59,10 @@ class Convolution:
     def kernels_for(self, stored: torch.dtype) -> tuple[Tensor | None, Tensor]:
         """``taps`` and ``matrix`` as they are passed with images in ``stored``."""
         taps, matrix = self.taps, self.matrix.contiguous()
-        _plain(matrix, stored, *matrix.shape)
+        checked(matrix, stored, *matrix.shape)
         if taps is None:
             return None, matrix
-        return _plain(taps.contiguous(), stored, len(matrix), matrix.shape[2], *taps.shape[2:]), matrix
+        return checked(taps.contiguous(), stored, len(matrix), matrix.shape[2], *taps.shape[2:]), matrix
 
     def shape(self, x: Tensor) -> _Shape:
         edges, c_out, c_in = self.matrix.shape
@@ -129,7 +129,7 @@ def convolve_back(
     call(
         *("convolve_back", x.dtype, ctypes.byref(shape), _view(x, x.dtype)),
         *(*_norm(x, scale, shift), taps, matrix),
-        *(_view(gradient, real, of_y), _plain(factor, x.dtype, images), _view(y, x.dtype, of_y), _plain(rates, x.dtype, edges, 3, c_out)),
+        *(_view(gradient, real, of_y), checked(factor, x.dtype, images), _view(y, x.dtype, of_y), checked(rates, x.dtype, edges, 3, c_out)),
         *(_view(x_gradient, real), _view(state_gradient, real, (images, height, width, 1, c_in)), int(adds)),
         *(sums, taps_gradient, matrix_gradient),
     )
@@ -148,7 +148,7 @@ def batch_norm(
         raise ValueError(f"a batch's variance wants more than one value per channel, not {count}")
     normed = weight.new_empty(4, len(weight))
     edges, _, channels = sums.shape
-    plain = [_plain(number, weight.dtype, edges * channels) for number in (weight, bias, *running)]
+    plain = [checked(number, weight.dtype, edges * channels) for number in (weight, bias, *running)]
     call("batch_norm", weight.dtype, edges, channels, count, float(eps), float(momentum), sums, *plain, normed)
     return normed
 
@@ -162,8 +162,8 @@ def batch_norm_back(
     was put in.
     """
     rates, of_weight = weight.new_empty(edges, 3, len(weight) // edges), torch.empty_like(weight)
-    plain = (_plain(normed, weight.dtype, 4, len(weight)), _plain(weight, weight.dtype, len(weight)))
-    sums = (_plain(of_gradient, torch.float64, len(weight)), _plain(of_product, torch.float64, len(weight)))
+    plain = (checked(normed, weight.dtype, 4, len(weight)), checked(weight, weight.dtype, len(weight)))
+    sums = (checked(of_gradient, torch.float64, len(weight)), checked(of_product, torch.float64, len(weight)))
     call("batch_norm_back", weight.dtype, edges, len(weight) // edges, count, *plain, *sums, rates, of_weight)
     return rates, of_weight
 
@@ -176,9 +176,9 @@ def mix(sources: Sequence[Tensor], scale: Tensor, shift: Tensor, factor: Tensor 
     images, height, width, edges, channels = y.shape
     count, stored = len(sources), y.dtype
     plain = (
-        _plain(scale, stored, count, edges, channels),
-        _plain(shift, stored, count, edges, channels),
-        _plain(factor, stored, count, images),
+        checked(scale, stored, count, edges, channels),
+        checked(shift, stored, count, edges, channels),
+        checked(factor, stored, count, images),
     )
     sizes = (images, height * width, edges, channels, count)
     call("mix", stored, *sizes, _views(sources, stored, y.shape), *plain, _view(y, stored), int(adds))
@@ -189,7 +189,7 @@ def products(sources: Sequence[Tensor], gradient: Tensor, factor: Tensor | None 
     images, height, width, edges, channels = gradient.shape
     count, dtype = len(sources), sources[0].dtype
     sums = torch.empty(2, count, edges, channels, dtype=torch.float64)
-    views = (_views(sources, dtype, gradient.shape), _view(gradient, real_of(dtype)), _plain(factor, dtype, count, images))
+    views = (_views(sources, dtype, gradient.shape), _view(gradient, real_of(dtype)), checked(factor, dtype, count, images))
     call("products", dtype, images, height * width, edges, channels, count, *views, sums)
     return sums[0], sums[1]
 
@@ -235,7 +235,7 @@ def pool_back(
     images, height, width, _, channels = state_gradient.shape
     edges, size = gradient.shape[3], (images, -(-height // stride), -(-width // stride))
     real, of_pool = real_of(dtype), (*size, 1, channels)
-    plain = (_plain(factor, dtype, images), _plain(rates, dtype, 3, edges, channels), _plain(of_pools, dtype, 2, 2, channels))
+    plain = (checked(factor, dtype, images), checked(rates, dtype, 3, edges, channels), checked(of_pools, dtype, 2, 2, channels))
     call(
         *("pool_back", dtype, images, height, width, channels, stride, edges, _view(gradient, real, (*size, edges, channels)), *plain),
         *(_view(pools.largest, dtype, of_pool), _view(pools.mean, dtype, of_pool), pools.index, int(identity), _view(state_gradient, real)),
@@ -252,10 +252,14 @@ def _norm(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor
     """What images are multiplied by, and what is added to them: both or neither."""
     if (scale is None) != (shift is None):
         raise ValueError("a scale goes with a shift")
-    return _plain(scale, x.dtype, *x.shape[3:]), _plain(shift, x.dtype, *x.shape[3:])
+    return checked(scale, x.dtype, *x.shape[3:]), checked(shift, x.dtype, *x.shape[3:])
 
 
-def _plain(x: Tensor | None, stored: torch.dtype, *size: int) -> Tensor | None:
+@overload
+def checked(x: Tensor, stored: torch.dtype, *size: int) -> Tensor: ...
+@overload
+def checked(x: None, stored: torch.dtype, *size: int) -> None: ...
+def checked(x: Tensor | None, stored: torch.dtype, *size: int) -> Tensor | None:
     """``x`` if it holds as many numbers as ``size`` says, as ones that go with images in ``stored`` are kept."""
     if x is not None and (x.dtype != real_of(stored) or x.numel() != math.prod(size) or not x.is_contiguous() or x.device.type != "cpu"):
         given = f"{x.dtype} on {x.device} of shape {tuple(x.shape)} and strides {x.stride()}"
@@ -297,8 +301,10 @@ def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
     passed: list[Any] = [ctypes.c_long(torch.get_num_threads())]
     for value in arguments:
         if isinstance(value, Tensor):
-            if not value.is_contiguous() or value.dtype not in (real_of(dtype), torch.float64, torch.uint8):
-                raise ValueError(f"{name}: a tensor in {value.dtype} of strides {value.stride()} cannot be passed with images in {dtype}")
+            is_plain = value.is_contiguous() and value.device.type == "cpu"
+            if not is_plain or value.dtype not in (real_of(dtype), torch.float64, torch.uint8):
+                given = f"a tensor in {value.dtype} on {value.device} of strides {value.stride()}"
+                raise ValueError(f"{name}: {given} cannot be passed with images in {dtype}")
             passed.append(ctypes.c_void_p(value.data_ptr()))
         else:
             passed.append(ctypes.c_long(value) if isinstance(value, int) else ctypes.c_double(value) if isinstance(value, float) else value)

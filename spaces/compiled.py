@@ -1,8 +1,8 @@
 """The kernels in ``native/``, compiled for this very processor where there is a C compiler with OpenMP: a few seconds, once.
 
 What was compiled is kept where Python keeps what it compiles or, where that may not be written, in the user's cache folder, under a name
-that tells source, compiler, processor and torch apart. Where it cannot be compiled or loaded, nothing else is needed: cells then run on
-torch's own operations, at the pace that these have.
+that tells source, compiler, processor and torch apart. Where it cannot be compiled or loaded, nothing else is needed: cells and dense
+convolutions then run on torch's own operations, at the pace that these have.
 """
 
 from __future__ import annotations

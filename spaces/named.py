@@ -7,7 +7,7 @@ from typing import Any
 
 from spaces.backbones import BACKBONES
 from spaces.genotypes import GENOTYPES, architecture_from_genotype
-from spaces.zoo import ZooSpace
+from spaces.zoo import ZooSpace, unread_by
 
 NAMES = (*GENOTYPES, *BACKBONES)
 
@@ -23,3 +23,10 @@ def named_architecture(name: str, choices: Mapping[str, Any]) -> tuple[str, dict
     architecture = {**ZooSpace.default_architecture(), "backbone": name}
     others = set(architecture) - {"backbone"}
     return "zoo", {**architecture, **{label: value for label, value in choices.items() if label in others}}
+
+
+def choices_left(name: str) -> tuple[str, ...]:
+    """The labels of the choices that the network called ``name`` leaves: none where it is not a backbone."""
+    if name not in BACKBONES:
+        return ()
+    return tuple(label for label in ZooSpace.default_architecture() if label not in ("backbone", *unread_by(name)))

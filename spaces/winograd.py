@@ -2,31 +2,34 @@
 
 Lavin and Gray (2016), "Fast algorithms for convolutional neural networks" (arXiv 1509.09308), F(4x4, 3x3): a quarter of the
 multiplications. The kernels are in ``native/winograd.c``; torch's own library computes directly. Results differ from its by the rounding of
-the transforms, some 1e-5 of the largest.
+the transforms, some 1e-5 of the largest; a pixel that is no number spoils the tile of 4x4 pixels that it is in, and those beside it.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from spaces.cell_kernels import call
+from spaces.cell_kernels import call, checked
 from spaces.compiled import kernels_for, why_not
 
 TILE, PRODUCTS = 4, 36  # pixels along the side of a tile, multiplications in one
-# Below, the transforms take longer than the products that they spare; measured on a processor with AVX2.
-LEAST_CHANNELS = 1024  # those read times those written
+# Otherwise the transforms take longer than the products that they spare; measured on a processor with AVX2.
+LEAST_CHANNELS, LEAST_PAIRS = 16, 1024  # read or written, and those read times those written
+LEAST_TILES = 32  # of all images: the kernels are transformed for each batch anew
 MOST_PRODUCTS = 0.5  # of those that torch's convolution takes: maps that fill their tiles badly are left to it
 
 
 def convolve(x: Tensor, kernels: Tensor) -> Tensor:
     """``x`` [N, C, H, W] convolved with ``kernels`` [3, 3, C, out_channels], padded by one pixel: [N, out_channels, H, W]."""
     images, channels, height, width = x.shape
+    kernels = checked(kernels.contiguous(), x.dtype, 3, 3, channels, kernels.shape[3])
     y = torch.empty(images, kernels.shape[3], height, width, dtype=x.dtype, memory_format=torch.channels_last)
-    call("winograd", x.dtype, images, height, width, channels, kernels.shape[3], _pixels(x), kernels.contiguous(), _pixels(y))
+    call("winograd", x.dtype, images, height, width, channels, kernels.shape[3], _pixels(x), kernels, _pixels(y))
     return y
 
 
@@ -34,7 +37,8 @@ def kernel_gradients(x: Tensor, gradient: Tensor) -> Tensor:
     """The gradient of ``kernels`` [3, 3, C, out_channels], from ``x`` [N, C, H, W] and that of the result [N, out_channels, H, W]."""
     images, channels, height, width = x.shape
     kernels = x.new_empty(3, 3, channels, gradient.shape[1])
-    call("winograd_kernels", x.dtype, images, height, width, channels, gradient.shape[1], _pixels(x), _pixels(gradient), kernels)
+    of_pixels = checked(_pixels(gradient), x.dtype, images, height, width, gradient.shape[1])
+    call("winograd_kernels", x.dtype, images, height, width, channels, gradient.shape[1], _pixels(x), of_pixels, kernels)
     return kernels
 
 
@@ -66,7 +70,8 @@ class Winograd(torch.autograd.Function):
 class WinogradConv2d(nn.Conv2d):
     """A dense 3x3 convolution of stride 1 that is padded by one pixel: the function, names and parameters of ``nn.Conv2d``.
 
-    Whatever is not faster by the kernels, or not computed by them (on a GPU, in bfloat16), goes to torch.
+    Whatever is not faster by the kernels, or not computed by them (on a GPU, in bfloat16), goes to torch. What they compute lies in
+    channels_last, whatever the images do, and has gradients of the first order alone; ``RETIARIUS_KERNELS=torch`` does without them.
     """
 
     is_conv2d = True  # what may stand in for nn.Conv2d may stand in for this
@@ -79,32 +84,39 @@ class WinogradConv2d(nn.Conv2d):
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def _is_faster(self, x: Tensor) -> bool:
-        if x.device.type != "cpu" or x.dtype != torch.float32 or self.weight.dtype != torch.float32 or x.dim() != 4:
+        weight = self.weight
+        if any(tensor.device.type != "cpu" or tensor.dtype != torch.float32 for tensor in (x, weight)):
             return False
         if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or torch.jit.is_tracing():
             return False
+        if x.dim() != 4 or x.shape[1] != self.in_channels or not may_gain(self):  # somebody may have changed its stride
+            return False
         height, width = x.shape[2:]
-        products = -(-height // TILE) * -(-width // TILE) * PRODUCTS
-        return products <= MOST_PRODUCTS * 9 * height * width and x.shape[0] > 0 and kernels_for(torch.float32) is not None
+        tiles = -(-height // TILE) * -(-width // TILE)
+        is_filled = tiles * PRODUCTS <= MOST_PRODUCTS * 9 * height * width
+        return is_filled and tiles * len(x) >= LEAST_TILES and kernels_for(torch.float32) is not None
 
 
-def kernels_note(precision: torch.dtype, *, is_supernet: bool = False) -> str | None:
+def kernels_note(precision: torch.dtype, *, is_supernet: bool) -> str | None:
     """By what dense convolutions are computed on a CPU, in one line for people; ``None`` where there is nothing to say of ``precision``."""
     if precision != torch.float32:
         return None
     reason = why_not(precision)
-    by = "kernels compiled for this processor (Winograd)" if reason is None else f"torch's operations: {reason}"
-    return f"dense 3x3 convolutions run on {by}"
+    if reason is not None:
+        return f"dense 3x3 convolutions run on torch's operations: {reason}"
+    return "dense 3x3 convolutions run on kernels compiled for this processor, where these are faster"
 
 
 def use_winograd(network: nn.Module) -> None:
     """Let the dense 3x3 convolutions of ``network``, fresh and nobody else's, be computed so where that is faster."""
     for layer in network.modules():
-        if type(layer) is nn.Conv2d and _may_gain(layer):
+        if type(layer) is nn.Conv2d and may_gain(layer):
             layer.__class__ = WinogradConv2d  # in its place, where its parents and hooks know it
 
 
-def _may_gain(layer: nn.Conv2d) -> bool:
+def may_gain(layer: nn.Conv2d) -> bool:
+    """Whether ``layer`` is such a convolution, with channels enough."""
     is_plain = (layer.kernel_size, layer.stride, layer.dilation, layer.groups) == ((3, 3), (1, 1), (1, 1), 1)
     is_padded = layer.padding == (1, 1) and layer.padding_mode == "zeros"
-    return is_plain and is_padded and layer.in_channels * layer.out_channels >= LEAST_CHANNELS
+    channels = (layer.in_channels, layer.out_channels)
+    return is_plain and is_padded and min(channels) >= LEAST_CHANNELS and math.prod(channels) >= LEAST_PAIRS

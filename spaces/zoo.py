@@ -14,7 +14,7 @@ from spaces import SpaceError
 from spaces.backbones import BACKBONES, STEMS, build_backbone, check_num_classes
 from spaces.convnet32 import DEPTHS, WIDTHS
 from spaces.hyperparameters import search_hyperparameters
-from spaces.winograd import kernels_note
+from spaces.winograd import kernels_note, use_winograd
 
 # The one backbone whose size is chosen too.
 SIZED = "convnet32"
@@ -120,7 +120,7 @@ class ZooSpace(nas.ModelSpace):
     @staticmethod
     def describe(architecture: Sample) -> dict[str, str]:
         """An architecture for people to read: its choices, without those that its backbone does not have."""
-        unread = _unread(architecture["backbone"])
+        unread = unread_by(architecture["backbone"])
         return {label: str(value) for label, value in architecture.items() if label not in unread}
 
     @classmethod
@@ -138,7 +138,7 @@ class ZooSpace(nas.ModelSpace):
                 raise SpaceError(f"the architecture has no {label!r}; it is one of {known}")
             if sample[label] not in choices:
                 raise SpaceError(f"{label} is {sample[label]!r}; it is one of {known}")
-        unread = _unread(sample["backbone"])
+        unread = unread_by(sample["backbone"])
         return {label: DEFAULT[label] if label in unread else sample[label] for label in LEGAL}
 
     @staticmethod
@@ -147,8 +147,9 @@ class ZooSpace(nas.ModelSpace):
         return search_hyperparameters()
 
     kernels_note = staticmethod(kernels_note)
+    speed_up = staticmethod(use_winograd)
 
 
-def _unread(backbone: str) -> tuple[str, ...]:
+def unread_by(backbone: str) -> tuple[str, ...]:
     """The labels that do not matter to ``backbone``."""
     return ("stem",) if backbone == SIZED else SIZES

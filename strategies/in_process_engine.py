@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import nni
@@ -52,6 +52,8 @@ class InProcessEngine(RecordingEngine):
         Called with the network of each trial before its evaluation; what it returns stands in ``TrialResult.facts``.
     seed
         Seeds torch's generator before each trial (initial weights, dropout), so that a trial's result does not depend on those before it.
+    gpus
+        Those whose generators are put back after a trial; ``None``: all.
     options
         As ``RecordingEngine`` takes them.
     """
@@ -61,10 +63,11 @@ class InProcessEngine(RecordingEngine):
         *,
         describe: Callable[[Any], dict[str, Any]] | None = None,
         seed: int = 0,
+        gpus: Sequence[int] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._describe, self._seed = describe, seed
+        self._describe, self._seed, self._gpus = describe, seed, gpus
 
     def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
         """Answer from the record, reject, or run."""
@@ -91,7 +94,7 @@ class InProcessEngine(RecordingEngine):
         try:
             nni.get_next_parameter()
             # Torch builds networks and drops paths with its own generator: seeded for this trial, put back as it was afterwards.
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(devices=self._gpus):
                 torch.manual_seed(self._seed)
                 network = model.executable_model()
                 facts = self._describe(network) if self._describe is not None else {}

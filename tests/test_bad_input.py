@@ -80,7 +80,14 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         ([*ZOO, "--data-dir", ""], ["--data-dir: a path is empty", "leave it out"]),
         ([*ZOO, "--out", ""], ["--out: a path is empty", "leave it out"]),
         ([*ZOO, "--start-with", ""], ["--start-with is empty", "leave it out"]),
-        (["--retrain", "resnet18", "--set", "colour=null"], ["--set colour: retraining keeps the architecture"]),
+        (
+            ["--retrain", "resnet18", "--set", "colour=null"],
+            ["--set colour: retraining keeps the architecture", ": stem, init"],
+        ),
+        (
+            ["--retrain", "convnet32", "--set", "wdth=16"],
+            ["--set wdth: retraining keeps the architecture", ": width, depth, "],
+        ),
         ([*ZOO, "--epochs", "9" * 20], ["--epochs", "below 1,000,000,000"]),
         ([*ZOO, "--set", "optimizer=" + "[" * 5000], ["optimizer", "is not one of sgd"]),
         (["--retrain", f"Genotype({'x' * 300})"], ["Genotype(xx", "is too long to be a path"]),

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from evaluators import EvaluatorError, evaluator_entry
-from evaluators.devices import choose_device, choose_precision
+from evaluators.devices import choose_device, choose_precision, gpus_of
 from evaluators.recipes import (
     recipe_values,
 )
@@ -34,6 +34,21 @@ def test_measuring_which_precision_is_faster_leaves_torchs_generator_alone() -> 
     state = torch.get_rng_state()
     assert choose_precision("auto", torch.device("cpu")) in (torch.float32, torch.bfloat16)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_network_that_is_measured_is_prepared_as_those_to_be_trained() -> None:
+    prepared: list[torch.nn.Module] = []
+    choose_precision("auto", torch.device("cpu"), prepared.append)
+    assert [type(layer).__name__ for layer in prepared[0].children()].count("Conv2d") == 2
+    choose_precision("float32", torch.device("cpu"), prepared.append)
+    assert len(prepared) == 1
+
+
+def test_generators_are_put_back_of_the_gpu_in_use_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gpus_of("cpu") == gpus_of(torch.device("meta")) == []
+    assert gpus_of("cuda:3") == [3]
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert gpus_of(torch.device("cuda")) == [1]
 
 
 def test_a_gpu_that_cannot_be_used_is_told_and_left(monkeypatch: pytest.MonkeyPatch) -> None:

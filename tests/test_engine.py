@@ -75,6 +75,14 @@ def test_each_trial_starts_from_the_same_random_state_and_leaves_none() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_generators_of_other_gpus_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    original = torch.random.fork_rng
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices=None: asked.append(devices) or original(devices=[]))
+    InProcessEngine(gpus=[2]).submit_models(frozen(lambda model, n: 0.0))
+    assert asked == [[2]]
+
+
 def test_an_interrupted_trial_is_not_recorded_and_those_before_it_are() -> None:
     def evaluate(model: Any, n: int) -> float:
         if n == 2:

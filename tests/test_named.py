@@ -15,7 +15,7 @@ from spaces import SPACES, make_space
 from spaces.backbones import BACKBONES
 from spaces.choices import legal_choices
 from spaces.genotypes import GENOTYPES
-from spaces.named import NAMES, named_architecture
+from spaces.named import NAMES, choices_left, named_architecture
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -28,6 +28,8 @@ def test_every_name_stands_for_a_legal_architecture(name: str) -> None:
 def test_the_other_choices_of_a_backbone_can_be_made() -> None:
     _, architecture = named_architecture("convnet32", {"width": 16, "initial_lr": 0.1, "backbone": "resnet50"})
     assert architecture == {"backbone": "convnet32", "stem": "own", "width": 16, "depth": 2}
+    assert choices_left("convnet32") == ("width", "depth") and choices_left("resnet18") == ("stem",)
+    assert choices_left("DARTS_V2") == choices_left("best.json") == ()
 
 
 @pytest.mark.slow

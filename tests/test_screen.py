@@ -24,6 +24,8 @@ SHOW_EVERYTHING = """
 import time
 from records.screen import Screen
 screen = Screen()
+with screen.waiting("loading"):
+    time.sleep(0.2)
 screen.say("Data: digits \\u2192 1,797 [not markup] \\udc80")
 screen.warn("CIFAR-10 is not here \\u2192 using digits")
 with screen.progress(4, "trials", "search") as progress:
@@ -275,6 +277,8 @@ def test_a_terminal_gets_a_bar_with_the_best_and_the_time() -> None:
     text = run_on_terminal(120)
     assert "\x1b[?25l" in text and text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor comes back"
     plain = CONTROL.sub("", text)
+    waited_for, _, shown = text.partition("Data: digits")
+    assert "loading" in waited_for and "\x1b[2K" in waited_for and "loading" not in shown, "gone when it is over"
     assert "━" in plain
     assert re.search(r"━ search  4/4 trials  best 90\.00%  [\d.]+ s so far  loss 1\.25", plain)
     assert "\x1b[1;33mWARNING: CIFAR-10 is not here → using digits" in text

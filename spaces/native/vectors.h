@@ -1,11 +1,12 @@
 #pragma once
-/* What a DARTS cell consists of, each in one pass over memory: compiled by spaces/compiled.py on first use.
+/* What the kernels share: compiled by spaces/compiled.py on first use. Those of winograd.c are described there; the others are what a DARTS
+ * cell consists of, each in one pass over memory.
  *
  * Tensors are [images, height, width, edges, channels] with a distance between images, pixels and edges (0: all edges read the same), so
  * that a slice of a wider tensor is one too. They are stored as `store`, computed with and summed as `real`. One image at a time is worked
  * on in a thread's own memory, in planes of LANES channels: what lies between two passes stays in the cache, where maps
- * are as small as those of CIFAR-10. Sums over a batch go by
- * image within a thread and then by thread, so the same number of threads gives the same result. Each kernel returns 0, or NO_MEMORY.
+ * are as small as those of CIFAR-10. Sums over a batch go by image within a thread and then by thread, so the same number of threads gives
+ * the same result. Each kernel returns 0, or NO_MEMORY.
  */
 #include <stdint.h>
 #include <stdlib.h>

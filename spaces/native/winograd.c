@@ -17,9 +17,10 @@
 #endif
 #define COLUMNS (2 * WIDE)
 #define BAND 24 /* rows that lie together where they are summed over tiles: a multiple of ROWS and of LANES */
-#define BLOCK 48 /* rows that stay in the cache while the columns pass by */
-#define TILES 256 /* worked on at a time: so many make the reading of the kernels cheap, and few stay in the cache */
-#define SKEW 16 /* numbers between two places, so that they do not share the same lines of the cache */
+#define BLOCK 48 /* rows that stay in the cache while the columns pass by: a multiple of ROWS */
+#define TILES 256 /* worked on at a time: enough that reading the kernels for them is cheap, few enough that one place's stay in the cache */
+#define SKEW 16 /* numbers between two places, so that they do not share the same sets of the cache */
+_Static_assert(BAND % ROWS == 0 && BAND % LANES == 0 && BLOCK % ROWS == 0 && COLUMNS % LANES == 0, "groups do not fit");
 typedef real wide __attribute__((vector_size(WIDE * sizeof(real))));
 
 typedef struct { long height, width, down, across; } map;
@@ -54,27 +55,34 @@ INLINE void kernel_gradient_matrix(vec *d, long step) { /* G', 6 -> 3 */
 /* Where channel `c` of row `i` lies, among `rows`: channels in groups of `group`, each group row by row. */
 INLINE long place_of(long i, long c, long rows, long group) { return (c / group * rows + i) * group + c % group; }
 
-/* Tiles `first` to `first + count` of `x`, each channel of each place as `place_of` says for groups of `group`. Of a `gradient` the 4x4
- * pixels of a tile are transformed, of an image those and the pixels around them. */
-INLINE void transform_tiles(long threads, map of, const real *x, long channels, long first, long count, int gradient, real *v, long apart, long group) {
-    EACH_THREAD for (long i = t * count / threads; i < (t + 1) * count / threads; i++) {
-        long tile = first + i, edge = gradient ? 0 : -1, size = gradient ? 4 : 6;
-        long top = tile / of.across % of.down * 4 + edge, left = tile % of.across * 4 + edge;
-        const real *image = x + tile / (of.down * of.across) * of.height * of.width * channels;
-        for (long c = 0; c < channels; c += LANES) {
-            long some = lanes(channels, c / LANES);
-            vec d[PLACES];
-            for (long r = 0; r < size; r++) for (long q = 0; q < size; q++) {
-                long row = top + r, column = left + q;
-                int is_inside = row >= 0 && row < of.height && column >= 0 && column < of.width;
-                d[r * 6 + q] = is_inside ? get_real(image + (row * of.width + column) * channels + c, some) : (vec){0};
-            }
-            for (long q = 0; q < size; q++) if (gradient) gradient_matrix(d + q, 6); else image_matrix(d + q, 6);
-            for (long r = 0; r < 6; r++) if (gradient) gradient_matrix(d + r * 6, 1); else image_matrix(d + r * 6, 1);
-            real *to = v + place_of(i, c, count, group);
-            for (long p = 0; p < PLACES; p++) put_real(to + p * apart, d[p], some);
+/* The `tile` of `x`, each place of it `apart` from the last, and its channels as `place_of` says of row `i` of `count`, in groups of `group`.
+ * Of a gradient the 4x4 pixels of the tile are transformed, of an image those and the pixels around them. */
+INLINE void transform_tile(map of, const real *x, long channels, long tile, int is_gradient, real *v, long apart, long i, long count, long group) {
+    long edge = is_gradient ? 0 : -1, size = is_gradient ? 4 : 6;
+    long top = tile / of.across % of.down * 4 + edge, left = tile % of.across * 4 + edge;
+    const real *image = x + tile / (of.down * of.across) * of.height * of.width * channels;
+    for (long c = 0; c < channels; c += LANES) {
+        long some = lanes(channels, c / LANES);
+        vec d[PLACES];
+        for (long r = 0; r < size; r++) for (long q = 0; q < size; q++) {
+            long row = top + r, column = left + q;
+            int is_inside = row >= 0 && row < of.height && column >= 0 && column < of.width;
+            d[r * 6 + q] = is_inside ? get_real(image + (row * of.width + column) * channels + c, some) : (vec){0};
         }
+        for (long q = 0; q < size; q++) if (is_gradient) gradient_matrix(d + q, 6); else image_matrix(d + q, 6);
+        for (long r = 0; r < 6; r++) if (is_gradient) gradient_matrix(d + r * 6, 1); else image_matrix(d + r * 6, 1);
+        real *to = v + place_of(i, c, count, group);
+        for (long p = 0; p < PLACES; p++) put_real(to + p * apart, d[p], some);
     }
+}
+/* Tiles `first` to `first + count`, each by the thread whose turn it is. */
+static void transform_images(long threads, map of, const real *x, long channels, long first, long count, real *v, long apart, long group) {
+    EACH_THREAD for (long i = t * count / threads; i < (t + 1) * count / threads; i++)
+        transform_tile(of, x, channels, first + i, 0, v, apart, i, count, group);
+}
+static void transform_gradients(long threads, map of, const real *g, long channels, long first, long count, real *v, long apart, long group) {
+    EACH_THREAD for (long i = t * count / threads; i < (t + 1) * count / threads; i++)
+        transform_tile(of, g, channels, first + i, 1, v, apart, i, count, group);
 }
 
 /* The pixels of tiles `first` to `first + count`, from what `m` has of them, tile by tile. */
@@ -180,7 +188,7 @@ int winograd(long threads, long images, long height, long width, long from, long
     transform_kernels(threads, kernels, from, to, u, u_apart);
     for (long first = 0; first < tiles; first += some) {
         long count = least(some, tiles - first);
-        transform_tiles(threads, of, x, from, first, count, 0, v, v_apart, from);
+        transform_images(threads, of, x, from, first, count, v, v_apart, from);
         EACH_THREAD for (long p = t * PLACES / threads; p < (t + 1) * PLACES / threads; p++)
             convolve_place(count, from, to, v + p * v_apart, u + p * u_apart, m + p * m_apart);
         pixels_of_tiles(threads, of, m, m_apart, to, first, count, y);
@@ -200,8 +208,8 @@ int winograd_kernels(long threads, long images, long height, long width, long fr
     memset(m, 0, PLACES * m_apart * sizeof(real));
     for (long first = 0; first < tiles; first += some) {
         long count = least(some, tiles - first);
-        transform_tiles(threads, of, x, from, first, count, 0, v, v_apart, BAND);
-        transform_tiles(threads, of, g, to, first, count, 1, of_g, g_apart, COLUMNS);
+        transform_images(threads, of, x, from, first, count, v, v_apart, BAND);
+        transform_gradients(threads, of, g, to, first, count, of_g, g_apart, COLUMNS);
         EACH_THREAD for (long p = t * PLACES / threads; p < (t + 1) * PLACES / threads; p++)
             sum_over_tiles(count, from, to, v + p * v_apart, of_g + p * g_apart, m + p * m_apart);
     }
