@@ -19,9 +19,9 @@ from spaces.compiled import kernels_for, why_not
 
 TILE, PRODUCTS = 4, 36  # pixels along the side of a tile, multiplications in one
 # Otherwise the transforms take longer than the products that they spare; measured on a processor with AVX2.
-LEAST_CHANNELS, LEAST_PAIRS = 16, 1024  # read or written, and those read times those written
+LEAST_CHANNELS, LEAST_PAIRS = 16, 512  # read or written, and those read times those written
 LEAST_TILES = 32  # of all images: the kernels are transformed for each batch anew
-MOST_PRODUCTS = 0.5  # of those that torch's convolution takes: maps that fill their tiles badly are left to it
+MOST_PRODUCTS = 0.65  # of those that torch's convolution takes: maps that fill their tiles badly are left to it
 
 
 def convolve(x: Tensor, kernels: Tensor) -> Tensor:
