@@ -11,6 +11,7 @@ largest by the largest value, against torch's in float64, of 32 of the images.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
 import sys
@@ -40,10 +41,9 @@ def layers(channels: int, out_channels: int) -> dict[str, nn.Conv2d]:
     """The same convolution, by each contender."""
     torch.manual_seed(0)
     plain = nn.Conv2d(channels, out_channels, 3, padding=1, bias=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    ours = nn.Sequential(nn.Conv2d(channels, out_channels, 3, padding=1, bias=False))
-    ours.load_state_dict({"0.weight": plain.weight})
+    ours = copy.deepcopy(plain)
     use_winograd(ours)
-    return {"torch": plain, "ours": ours[0].to(memory_format=torch.channels_last)}
+    return {"torch": plain, "ours": ours}
 
 
 def step(layer: nn.Conv2d, images: Tensor, gradient: Tensor) -> tuple[float, float, list[Tensor]]:

@@ -25,6 +25,7 @@ class Row:
 FAST = "--recipe fast --set batch_size=128 --set initial_lr=0.06"  # for cells
 DARTS = "--space darts --strategy darts --epochs 2"
 CELLS = f"BEST {FAST}"
+CONVNET32 = "convnet32 --set width=64 --set depth=3 --epochs 16"
 ROWS: dict[str, Row] = {
     "as given": Row("lab recipe, its slip included, resnet18, 30 epochs", None, "resnet18 --recipe lab --epochs 30"),
     "by hand": Row(
@@ -95,13 +96,11 @@ ROWS: dict[str, Row] = {
         seeds=3,
     ),
     "small": Row("convnet32, width 32, recipe fast, 4 epochs", None, "convnet32 --set width=32 --epochs 4", seeds=3),
-    "a quarter of an hour": Row(
-        "convnet32, width 64, depth 3, recipe fast, 16 epochs", None, "convnet32 --set width=64 --set depth=3 --epochs 16", seeds=3
-    ),
+    "a quarter of an hour": Row("convnet32, width 64, depth 3, recipe fast, 16 epochs", None, CONVNET32, seeds=3),
     "an hour, AVX2 alone": Row(
         "as a quarter of an hour, on a processor without bfloat16: what an hour gives there",
         None,
-        "convnet32 --set width=64 --set depth=3 --epochs 16",
+        CONVNET32,
     ),
     "an hour": Row(
         "convnet32, width 96, depth 3, recipe fast with crops of 4 pixels and cutout 12, 28 epochs",

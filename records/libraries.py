@@ -18,7 +18,6 @@ def quiet_libraries() -> None:
     """Import NNI without what people can do nothing about: it was made for an older torch, and Lightning asks for loader processes."""
     warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module", category=RuntimeWarning)
     warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning")
-    warnings.filterwarnings("ignore", message="CUDA reports that you have")  # several GPUs, whose generators are all kept
     for name in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
         logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.ERROR)
     keep_home_clean()  # Lightning's metrics import matplotlib

@@ -63,10 +63,17 @@ def why_not(dtype: torch.dtype = torch.float32) -> str | None:
 
 def kernels_note(precision: torch.dtype, *, is_supernet: bool) -> str:
     """By what cells are computed on a CPU, in one line for people: those of a supernet in ``precision``, or of a found network."""
-    reason = why_not(precision if is_supernet else torch.float32)  # found networks are trained in float32
+    if is_supernet:
+        return run_on("cells", precision)
+    return run_on("cells", torch.float32, ", in float32")  # as found networks are trained
+
+
+def run_on(what: str, dtype: torch.dtype, how: str = "") -> str:
+    """Whether ``what`` run on compiled kernels for ``dtype``, or why not, in one line for people; ``how`` is said of the kernels."""
+    reason = why_not(dtype)
     if reason is not None:
-        return f"cells run on torch's operations: {reason}"
-    return f"cells run on kernels compiled for this processor{'' if is_supernet else ', in float32'}"
+        return f"{what} run on torch's operations: {reason}"
+    return f"{what} run on kernels compiled for this processor{how}"
 
 
 def only_precision(device: torch.device) -> torch.dtype | None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from spaces.cell_kernels import call, checked
-from spaces.compiled import kernels_for, why_not
+from spaces.compiled import kernels_for, run_on
 
 TILE, PRODUCTS = 4, 36  # pixels along the side of a tile, multiplications in one
 # Otherwise the transforms take longer than the products that they spare; measured on a processor with AVX2.
@@ -101,10 +101,7 @@ def kernels_note(precision: torch.dtype, *, is_supernet: bool) -> str | None:
     """By what dense convolutions are computed on a CPU, in one line for people; ``None`` where there is nothing to say of ``precision``."""
     if precision != torch.float32:
         return None
-    reason = why_not(precision)
-    if reason is not None:
-        return f"dense 3x3 convolutions run on torch's operations: {reason}"
-    return "dense 3x3 convolutions run on kernels compiled for this processor, where these are faster"
+    return run_on("dense 3x3 convolutions", precision, ", where these are faster")
 
 
 def use_winograd(network: nn.Module) -> None:

@@ -76,13 +76,12 @@ INLINE void transform_tile(map of, const real *x, long channels, long tile, int 
     }
 }
 /* Tiles `first` to `first + count`, each by the thread whose turn it is. */
-static void transform_images(long threads, map of, const real *x, long channels, long first, long count, real *v, long apart, long group) {
-    EACH_THREAD for (long i = t * count / threads; i < (t + 1) * count / threads; i++)
-        transform_tile(of, x, channels, first + i, 0, v, apart, i, count, group);
-}
-static void transform_gradients(long threads, map of, const real *g, long channels, long first, long count, real *v, long apart, long group) {
-    EACH_THREAD for (long i = t * count / threads; i < (t + 1) * count / threads; i++)
-        transform_tile(of, g, channels, first + i, 1, v, apart, i, count, group);
+static void transform_tiles(long threads, map of, const real *x, long channels, long first, long count, int is_gradient, real *v, long apart, long group) {
+    EACH_THREAD for (long i = t * count / threads; i < (t + 1) * count / threads; i++) {
+        /* By constants, for each of which the compiler makes a form of its own. */
+        if (is_gradient) transform_tile(of, x, channels, first + i, 1, v, apart, i, count, group);
+        else transform_tile(of, x, channels, first + i, 0, v, apart, i, count, group);
+    }
 }
 
 /* The pixels of tiles `first` to `first + count`, from what `m` has of them, tile by tile. */
@@ -188,7 +187,7 @@ int winograd(long threads, long images, long height, long width, long from, long
     transform_kernels(threads, kernels, from, to, u, u_apart);
     for (long first = 0; first < tiles; first += some) {
         long count = least(some, tiles - first);
-        transform_images(threads, of, x, from, first, count, v, v_apart, from);
+        transform_tiles(threads, of, x, from, first, count, 0, v, v_apart, from);
         EACH_THREAD for (long p = t * PLACES / threads; p < (t + 1) * PLACES / threads; p++)
             convolve_place(count, from, to, v + p * v_apart, u + p * u_apart, m + p * m_apart);
         pixels_of_tiles(threads, of, m, m_apart, to, first, count, y);
@@ -208,8 +207,8 @@ int winograd_kernels(long threads, long images, long height, long width, long fr
     memset(m, 0, PLACES * m_apart * sizeof(real));
     for (long first = 0; first < tiles; first += some) {
         long count = least(some, tiles - first);
-        transform_images(threads, of, x, from, first, count, v, v_apart, BAND);
-        transform_gradients(threads, of, g, to, first, count, of_g, g_apart, COLUMNS);
+        transform_tiles(threads, of, x, from, first, count, 0, v, v_apart, BAND);
+        transform_tiles(threads, of, g, to, first, count, 1, of_g, g_apart, COLUMNS);
         EACH_THREAD for (long p = t * PLACES / threads; p < (t + 1) * PLACES / threads; p++)
             sum_over_tiles(count, from, to, v + p * v_apart, of_g + p * g_apart, m + p * m_apart);
     }
