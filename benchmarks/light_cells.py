@@ -1,7 +1,8 @@
 """Lighter cells out of a search that is done: its architecture parameters less what an operation costs, and short trainings to choose.
 
     python benchmarks/light_cells.py --data-dir data            # two rounds of trainings, the best of the first in the second
-    python benchmarks/light_cells.py --keep 1 6 0.8             # write docs/found/light-NAS.json: seed, epoch, weight of the cost
+    python benchmarks/light_cells.py --cells 1/6/0.75 1/6/0.8   # the second round alone, of these: seed, epoch, weight of the cost
+    python benchmarks/light_cells.py --keep 1/6/0.8             # write docs/found/light-NAS.json
     python benchmarks/light_cells.py --quick                    # two cells, few images, less than 50 s; the last line is one JSON object
 
 A one-shot search weighs the operations of an edge in a network of 8 cells, by what each adds there; that convolutions one behind another
@@ -69,6 +70,20 @@ class Round:
 ROUNDS = (Round(9_000, 1, 6), Round(18_000, 2, 1))
 
 
+def read_cell(text: str) -> Cell:
+    """``SEED/EPOCH/WEIGHT``, as a type of ``argparse``."""
+    try:
+        seed, epoch, weight = text.split("/")
+        cell = (int(seed), int(epoch), float(weight))
+        if not (0 <= cell[0] < 2 and 1 <= cell[1] <= 6 and 0 <= cell[2] < math.inf):
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not SEED/EPOCH/WEIGHT: the searches have the seeds 0 and 1 and the epochs 1 to 6, and weights are from 0 on"
+        ) from None
+    return cell
+
+
 def derive(seed: int, epoch: int, weight: float) -> dict[str, Any]:
     """The architecture that the alphas of an epoch stand for, as ``--cost-weight`` would have read it off."""
     history = json.loads(ALPHAS.read_text())[seed]
@@ -127,12 +142,13 @@ def distinct(cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell in seen.values()]
 
 
-def keep(cell: Cell, architecture: Mapping[str, Any]) -> None:
-    """Write the ``best.json`` that the row light NAS of the lab's table trains."""
+def keep(cell: Cell, path: Path) -> None:
+    """Write the ``best.json`` that a row of the lab's table trains."""
     seed, epoch, weight = cell
+    architecture = derive(*cell)
     size = measure_complexity(build_network(DartsSpace, {"width": WIDTH, "num_cells": 8}, architecture), IMAGE)
     save_best(
-        KEPT,
+        path,
         space_name="darts",
         space_arguments={"width": WIDTH, "num_cells": 8, "num_classes": 10},
         architecture=architecture,
@@ -150,23 +166,23 @@ def keep(cell: Cell, architecture: Mapping[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two cells, few images, less than 50 s")
-    parser.add_argument("--keep", nargs=3, metavar=("SEED", "EPOCH", "WEIGHT"), help="write this cell to docs/found, and train nothing")
+    parser.add_argument("--cells", type=read_cell, nargs="+", metavar="SEED/EPOCH/WEIGHT", help="the second round alone, of these cells")
+    parser.add_argument("--keep", type=read_cell, metavar="SEED/EPOCH/WEIGHT", help="write this cell to --to, and train nothing")
+    parser.add_argument("--to", type=Path, default=KEPT, help="default: docs/found/light-NAS.json")
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     if arguments.keep:
-        with refuse(ValueError):
-            cell = (int(arguments.keep[0]), int(arguments.keep[1]), float(arguments.keep[2]))
-        if not (0 <= cell[0] < 2 and 1 <= cell[1] <= 6 and 0 <= cell[2] < math.inf):
-            parser.error("--keep: the searches have the seeds 0 and 1 and the epochs 1 to 6, and weights are from 0 on")
-        keep(cell, derive(*cell))
+        keep(arguments.keep, arguments.to)
         return
     with refuse(EvaluatorError):
         data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, warn=lambda line: print(line, file=sys.stderr))
     print(data.name)
-    cells = QUICK if arguments.quick else distinct(CELLS_READ_OFF)
+    cells, rounds = (QUICK, [Round(512, 1, 1)]) if arguments.quick else (distinct(CELLS_READ_OFF), [*ROUNDS])
+    if arguments.cells:
+        cells, rounds = arguments.cells, rounds[-1:]
     best: dict[Cell, float] = {}
-    for plan in [Round(512, 1, 1)] if arguments.quick else ROUNDS:
+    for plan in rounds:
         best = hold_round(cells, plan, arguments.dataset, arguments.data_dir)
         cells = list(best)[: plan.kept]
     print(json.dumps({f"{seed} {epoch} {weight:g}": round(accuracy, 4) for (seed, epoch, weight), accuracy in best.items()}))

@@ -18,6 +18,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell has started the tests in the background. What they start would ignore Ctrl-C as well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What every strategy must do is a quick test but for those whose model is fitted anew for each proposal, seconds a search."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if {parameters.get("name"), parameters.get("strategy")} & {"gp", "bo"}:
+            item.add_marker(pytest.mark.slow)
+
+
 _resolve = socket.getaddrinfo
 
 

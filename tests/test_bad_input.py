@@ -235,6 +235,7 @@ def test_a_time_budget_too_small_for_a_trial(capsys: pytest.CaptureFixture[str])
     assert "the time budget ended before the first trial" in fails(capsys, *arguments, status=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "tpe"])
 def test_a_limit_below_every_network(capsys: pytest.CaptureFixture[str], strategy: str) -> None:
     arguments = ["--space", "zoo", "--strategy", strategy, *SMALL, "--epochs", "2", "--max-params", "1k", "--out", "run"]

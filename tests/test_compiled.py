@@ -74,6 +74,7 @@ def in_cache(prefix: Path) -> Path:
     return prefix / SOURCES.relative_to(SOURCES.anchor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("compiler", "complaint"),
     [

@@ -274,6 +274,7 @@ def search(supernet: str, steps: int) -> tuple[dict[str, Tensor], dict[str, Tens
     return ({label: alpha.detach() for label, alpha in alphas.items()}, {name: weight.detach() for name, weight in weights.items()})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("operations_of")
 def test_a_search_of_twenty_steps_ends_at_the_same_alphas() -> None:
     (fused, fused_weights), (stock, stock_weights) = search("fused", 20), search("stock", 20)

@@ -133,6 +133,7 @@ for channels in (2, 4, 6):
 """
 
 
+@pytest.mark.slow
 def test_strided_convolutions_of_few_channels_leave_the_memory_of_others_alone() -> None:
     # A process whose memory is spoilt may hang instead of ending.
     subprocess.run([sys.executable, "-c", _THIN_STEPS], cwd=Path(__file__).parents[1], check=True, timeout=120)

@@ -99,6 +99,7 @@ def test_a_resumed_search_rejects_the_same(name: str) -> None:
     assert len(resumed.rejections) == len(whole.rejections)
 
 
+@pytest.mark.slow
 def test_tpe_learns_to_stay_inside() -> None:
     def small_corner(sample: Any) -> Rejection | None:
         excess = (sample["width"] > 4) + (sample["first"] != "a") + (sample["second"] != "a")

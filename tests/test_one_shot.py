@@ -226,6 +226,7 @@ def test_an_odd_number_of_images_makes_no_step_that_the_schedule_does_not_know(t
     assert {len(loader.batches.split) for loader in (lightning.train_dataloaders, lightning.val_dataloaders)} == {59}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"order": 2}, {"collapse_guard": "stop"}])
 def test_a_search_that_is_gone_on_with_is_the_search_that_was_not_interrupted(options: dict[str, Any], tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in ("whole", "parted")}

@@ -165,6 +165,7 @@ print(json.dumps({name: digest(build(name, sample)) for name, sample in json.loa
     return json.loads(there.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_same_seed_same_weights_in_a_fresh_process(name: str) -> None:
     assert digests_elsewhere()[name] == digest(build(name, SPACES[name].load().canonical(draw(name, 0))))

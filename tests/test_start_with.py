@@ -110,6 +110,7 @@ def test_a_budget_of_time_may_leave_some_out(table: list[str], capsys: pytest.Ca
     assert capsys.readouterr().err.count("the budget is spent") == len(many) - 3, "two of 36 seconds fit, and the third ends the search"
 
 
+@pytest.mark.slow
 def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*table, "--strategy", "random", "--trials", "9", "--out", "first"]) == 0
     ranked = sorted(TrialLog(Path("first/trials.jsonl")).read(), key=lambda trial: -(trial.score or 0))
@@ -166,6 +167,7 @@ def test_of_a_folder_no_two_that_this_search_would_train_alike(table: list[str],
     assert "without trial 0 of run:" in said and "without trial 2 of run:" in said and "without trial 1 of run:" not in said
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_with_what_it_began_with_though_the_folder_has_changed(
     table: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,6 +193,7 @@ def test_a_search_goes_on_with_what_it_began_with_though_the_folder_has_changed(
     assert "run/starts.json: not with what a search began; take it away" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_a_network_does_not_read_may_be_fixed(capsys: pytest.CaptureFixture[str]) -> None:
     """Here the width, by the only backbone: the search goes on after its default configuration, and takes its own run's folder."""
     zoo = ["--space", "zoo", "--strategy", "tpe", *DIGITS, "--epochs", "1", "--set", "width=16", "--set", "backbone=squeezenet1_1"]

@@ -118,6 +118,7 @@ print(json.dumps({name: [result.sample for result in explore(name, trials=6)] fo
     return json.loads(there.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MULTI_TRIAL)
 def test_same_seed_same_trials_in_a_fresh_process(name: str) -> None:
     # The last digits of products, from which the Gaussian processes draw, depend on where memory happens to lie.
@@ -216,6 +217,7 @@ def test_unknown_strategies_name_the_known_ones() -> None:
         strategy_entry("tpee")
 
 
+@pytest.mark.slow
 def test_bayesian_optimisation_beats_random() -> None:
     best = {name: sum(max(r.score or 0 for r in explore(name, seed=s, trials=40)) for s in range(3)) / 3 for name in ("bo", "random")}
     assert best["bo"] > 1.15, "the optimum is 1.16"

@@ -29,6 +29,7 @@ train_and_validate(network, data=data, epochs=1, batch_size=8)
 """
 
 
+@pytest.mark.slow
 def test_training_them_leaves_the_memory_of_others_alone() -> None:
     # A process whose memory is spoilt may hang instead of ending.
     subprocess.run([sys.executable, "-c", STEPS], cwd=Path(__file__).parents[1], check=True, timeout=120)
