@@ -69,8 +69,13 @@ def _make_muon(network: nn.Module, recipe: Recipe) -> Optimizer:
 @torch.no_grad()
 def _normalize(filters: list[Tensor]) -> None:
     """Scale the weights [out, in, h, w] of each convolution to the norm ``sqrt(out)``: one a filter on average."""
-    for weights in filters:
-        weights.mul_(len(weights) ** 0.5 / weights.norm().clamp_min(1e-12))
+    if not filters:
+        return
+    factors = torch._foreach_norm(filters)
+    torch._foreach_clamp_min_(factors, 1e-12)
+    torch._foreach_reciprocal_(factors)
+    torch._foreach_mul_(factors, [len(weights) ** 0.5 for weights in filters])
+    torch._foreach_mul_(filters, factors)
 
 
 def learning_rate_factor(recipe: Recipe, epochs: int, steps: int) -> Callable[[int], float]:

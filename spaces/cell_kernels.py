@@ -33,7 +33,7 @@ class _Shape(ctypes.Structure):
 
 def real_of(stored: torch.dtype) -> torch.dtype:
     """In what tensors of dtype ``stored`` are computed with, and their kernels, statistics and gradients are kept."""
-    return torch.float64 if stored == torch.float64 else torch.float32
+    return torch.float64 if stored is torch.float64 else torch.float32
 
 
 @dataclass
@@ -261,7 +261,7 @@ def checked(x: Tensor, stored: torch.dtype, *size: int) -> Tensor: ...
 def checked(x: None, stored: torch.dtype, *size: int) -> None: ...
 def checked(x: Tensor | None, stored: torch.dtype, *size: int) -> Tensor | None:
     """``x`` if it holds as many numbers as ``size`` says, as ones that go with images in ``stored`` are kept."""
-    if x is not None and (x.dtype != real_of(stored) or x.numel() != math.prod(size) or not x.is_contiguous() or x.device.type != "cpu"):
+    if x is not None and (x.dtype is not real_of(stored) or x.numel() != math.prod(size) or not x.is_contiguous() or not x.is_cpu):
         given = f"{x.dtype} on {x.device} of shape {tuple(x.shape)} and strides {x.stride()}"
         wanted = f"{real_of(stored)} of {size}, next to one another on the CPU,"
         raise ValueError(f"numbers in {given} where {wanted} go with images in {stored}")
@@ -281,15 +281,15 @@ def _views(tensors: Sequence[Tensor], dtype: torch.dtype, size: Sequence[int]) -
 
 def _images(x: Tensor, dtype: torch.dtype, size: Sequence[int] | None) -> _Images:
     image, row, pixel, edge, channel = x.stride()
-    height, width = x.shape[1:3]
-    if x.dtype != dtype or x.device.type != "cpu":
+    shape = x.shape
+    if x.dtype is not dtype or not x.is_cpu:
         raise ValueError(f"images in {x.dtype} on {x.device} where {dtype} on the CPU is wanted")
-    if size is not None and x.shape != tuple(size):
-        raise ValueError(f"images of shape {tuple(x.shape)} where {tuple(size)} is wanted")
-    if channel != 1 or (row != width * pixel and height > 1):
-        raise ValueError(f"images of shape {tuple(x.shape)} and strides {x.stride()} have no one distance between pixels")
+    if size is not None and shape != tuple(size):
+        raise ValueError(f"images of shape {tuple(shape)} where {tuple(size)} is wanted")
+    if channel != 1 or (row != shape[2] * pixel and shape[1] > 1):
+        raise ValueError(f"images of shape {tuple(shape)} and strides {x.stride()} have no one distance between pixels")
     images = _Images(x.data_ptr(), image, pixel, edge)
-    images.read = x.nbytes if edge else x.nbytes // x.shape[3]
+    images.read = x.nbytes if edge else x.nbytes // shape[3]
     return images
 
 
@@ -299,10 +299,10 @@ def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
     Raises ``MemoryError`` where there is none for the planes of its threads; nothing is written then.
     """
     passed: list[Any] = [ctypes.c_long(torch.get_num_threads())]
+    plain = (real_of(dtype), torch.float64, torch.uint8)
     for value in arguments:
         if isinstance(value, Tensor):
-            is_plain = value.is_contiguous() and value.device.type == "cpu"
-            if not is_plain or value.dtype not in (real_of(dtype), torch.float64, torch.uint8):
+            if value.dtype not in plain or not value.is_contiguous() or not value.is_cpu:
                 given = f"a tensor in {value.dtype} on {value.device} of strides {value.stride()}"
                 raise ValueError(f"{name}: {given} cannot be passed with images in {dtype}")
             passed.append(ctypes.c_void_p(value.data_ptr()))

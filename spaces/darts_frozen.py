@@ -8,6 +8,7 @@ modules run.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,12 @@ def runs_fast(space: Any, images: Tensor) -> bool:
     )
 
 
+@lru_cache(maxsize=64)
+def _rows(dtype: torch.dtype, channels: int, *values: float) -> Tensor:
+    """A row of ``channels`` equal numbers for each value: [values, 1, channels], to be read alone."""
+    return torch.tensor(values, dtype=dtype).view(-1, 1, 1).repeat(1, 1, channels)
+
+
 class Edge:
     """One pass through an operation of a frozen node: what the node sums up of it is ``factor * (scale * source + shift)``."""
 
@@ -67,7 +74,7 @@ class Edge:
                 before = passes[-1] if passes else None
                 passes.append(unit.forward(x if before is None else before.y, own, before))
             return [tensor for each in passes for tensor in each], passes[-1].y, passes[-1].scale, passes[-1].shift
-        ones, zeros = x.new_ones(1, x.shape[4]), x.new_zeros(1, x.shape[4])
+        ones, zeros = _rows(x.dtype, x.shape[4], 1, 0)
         if self.kind is nn.Identity:
             return [], x, ones, zeros
         if self.kind is Zero:
@@ -83,8 +90,8 @@ class Edge:
         if self.units:
             return self._units_back(x, gradient, parameters, kept, state_gradient)
         if self.kind is nn.Identity:
-            channels = gradient.shape[4]
-            mix([gradient], gradient.new_ones(1, 1, channels), gradient.new_zeros(1, 1, channels), None, state_gradient, adds=True)
+            of_this = gradient.dtype, gradient.shape[4]
+            mix([gradient], _rows(*of_this, 1), _rows(*of_this, 0), None, state_gradient, adds=True)
         elif self.kind is not Zero:
             self._pool_back(gradient, kept, state_gradient)
         return []
@@ -108,11 +115,9 @@ class Edge:
         return gradients
 
     def _pool_back(self, gradient: Tensor, kept: Sequence[Tensor], state_gradient: Tensor) -> None:
-        is_largest, channels = self.kind is nn.MaxPool2d, gradient.shape[4]
+        is_largest, of_this = self.kind is nn.MaxPool2d, (gradient.dtype, gradient.shape[4])
         pools = Pools(kept[0], None, kept[1]) if is_largest else Pools(None, kept[0], None)
-        rates = gradient.new_zeros(3, 1, channels)
-        rates[0 if is_largest else 1] = 1
-        nothing = gradient.new_zeros(2, 2, channels)
+        rates, nothing = _rows(*of_this, is_largest, not is_largest, 0), _rows(*of_this, 0, 0, 0, 0)
         pool_back(pools, self.stride, gradient, rates, nothing, state_gradient, gradient.dtype, factor=self.factor)
 
 

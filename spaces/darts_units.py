@@ -83,9 +83,9 @@ class Unit:
         of_x, of_sums, of_taps, of_matrix = convolve_back(
             x, self._convolution(parameters), gradient, kept.y, rates, want_x=before is not None, **how
         )
-        assert of_matrix is not None
-        own = [*([] if of_taps is None else [of_taps.transpose(0, 1)]), of_matrix[0, :, :, None, None]]
-        return of_x, Sums(of_sums[0, 0], of_sums[0, 1]), [*own, *of_norm]
+        of_kernels = [kernel for kernel in (of_taps, of_matrix) if kernel is not None]
+        own = [kernel.view(weight.shape) for kernel, weight in zip(of_kernels, parameters, strict=False)]
+        return of_x, Sums(*of_sums[0].unbind()), [*own, *of_norm]
 
     def normalisation(self, sums: Tensor, count: int, parameters: Sequence[Tensor]) -> Tensor:
         """What normalises ``count`` values of these ``sums``, as ``batch_norm`` gives it; moves the running statistics."""
@@ -101,8 +101,8 @@ class Unit:
 
     def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
         *depthwise, pointwise = parameters[:-2]
-        taps = depthwise[0].squeeze(1).unsqueeze(0) if depthwise else None
-        return Convolution(taps, pointwise.flatten(1).unsqueeze(0), *self._sizes)
+        taps = depthwise[0].reshape(1, -1, *depthwise[0].shape[2:]) if depthwise else None
+        return Convolution(taps, pointwise.reshape(1, *pointwise.shape[:2]), *self._sizes)
 
 
 class CornersUnit(Unit):
