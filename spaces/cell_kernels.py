@@ -1,8 +1,9 @@
 """The kernels of ``native/`` that DARTS cells consist of, as functions of tensors: see there for what each computes.
 
 Images are [N, H, W, edges, C], with channels next to one another, and images, pixels and edges at one distance each: slices of wider
-tensors, and ``expand`` over the edges where all read the same. Kernels, statistics and gradients are in float32 for images in float32 and
-bfloat16, in float64 for those in float64.
+tensors, and ``expand`` over the edges where all read the same. What a convolution reads, and its gradient, may be
+[N, H, W, edges, C / 8, 8], too, with the blocks of eight channels at one distance from one another. Kernels, statistics and gradients are
+in float32 for images in float32 and bfloat16, in float64 for those in float64.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from torch import Tensor
 
 from spaces.compiled import library
 
+LANES = 8  # channels that the kernels work on at once
+
 
 class _Images(ctypes.Structure):
-    _fields_ = (("data", ctypes.c_void_p), ("image", ctypes.c_long), ("pixel", ctypes.c_long), ("edge", ctypes.c_long))
+    _fields_ = (("data", ctypes.c_void_p), *((name, ctypes.c_long) for name in ("image", "pixel", "edge", "block")))
     read = 0  # bytes, in one pass over them; for who measures what a call costs
 
 
@@ -66,7 +69,7 @@ class Convolution:
 
     def shape(self, x: Tensor) -> _Shape:
         edges, c_out, c_in = self.matrix.shape
-        if x.shape[3:] != (edges, c_in):
+        if x.shape[3] != edges or math.prod(x.shape[4:]) != c_in:
             raise ValueError(f"images of shape {tuple(x.shape)} where {edges} edges of {c_in} channels are read")
         return _Shape(edges, *x.shape[:3], c_in, c_out, 0 if self.taps is None else self.taps.shape[-1], self.dilation, self.stride)
 
@@ -269,7 +272,7 @@ def checked(x: Tensor | None, stored: torch.dtype, *size: int) -> Tensor | None:
 
 
 def _view(x: Tensor | None, dtype: torch.dtype, size: Sequence[int] | None = None) -> Any:
-    return ctypes.byref(_Images(None, 0, 0, 0) if x is None else _images(x, dtype, size))
+    return ctypes.byref(_Images() if x is None else _images(x, dtype, size))
 
 
 def _views(tensors: Sequence[Tensor], dtype: torch.dtype, size: Sequence[int]) -> Any:
@@ -280,15 +283,19 @@ def _views(tensors: Sequence[Tensor], dtype: torch.dtype, size: Sequence[int]) -
 
 
 def _images(x: Tensor, dtype: torch.dtype, size: Sequence[int] | None) -> _Images:
-    image, row, pixel, edge, channel = x.stride()
-    shape = x.shape
+    image, row, pixel, edge, *blocks, channel = x.stride()
+    shape = tuple(x.shape)
+    if blocks:
+        if shape[5] != LANES:
+            raise ValueError(f"images of shape {shape} where blocks of {LANES} channels are wanted")
+        shape = (*shape[:4], shape[4] * LANES)
     if x.dtype is not dtype or not x.is_cpu:
         raise ValueError(f"images in {x.dtype} on {x.device} where {dtype} on the CPU is wanted")
     if size is not None and shape != tuple(size):
-        raise ValueError(f"images of shape {tuple(shape)} where {tuple(size)} is wanted")
+        raise ValueError(f"images of shape {shape} where {tuple(size)} is wanted")
     if channel != 1 or (row != shape[2] * pixel and shape[1] > 1):
-        raise ValueError(f"images of shape {tuple(shape)} and strides {x.stride()} have no one distance between pixels")
-    images = _Images(x.data_ptr(), image, pixel, edge)
+        raise ValueError(f"images of shape {shape} and strides {x.stride()} have no one distance between pixels")
+    images = _Images(x.data_ptr(), image, pixel, edge, *(blocks or (LANES,)))
     images.read = x.nbytes if edge else x.nbytes // shape[3]
     return images
 

@@ -227,11 +227,12 @@ class DartsSpace(nas.ModelSpace):
             before_last, last = last, cell(before_last, last)
             yield last
 
-    def _forward(self, images: Tensor, run: Callable[[Tensor], Iterator[Tensor]]) -> Tensor | tuple[Tensor, Tensor]:
-        auxiliary_logits = None
+    def _forward(self, images: Tensor, run: Callable[[Tensor], Iterator[Tensor | None]]) -> Tensor | tuple[Tensor, Tensor]:
+        auxiliary_logits = last = None
         for index, last in enumerate(run(self.stem(images))):
             if self.training and self.auxiliary_head is not None and index == self.auxiliary_after:
                 auxiliary_logits = self.auxiliary_head(last)
+        assert last is not None
         logits = self.classifier(last.mean(dim=(2, 3)))
         return logits if auxiliary_logits is None else (logits, auxiliary_logits)
 

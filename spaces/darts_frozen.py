@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from spaces.cell_kernels import Pools, mix, pool, pool_back
 from spaces.compiled import kernels_for
-from spaces.darts_layout import nchw, nhwc, nodes_of, state_of
+from spaces.darts_layout import may_lie_apart, nchw, nhwc, nodes_of, output_of, room_for_nodes, state_of
 from spaces.darts_operations import DilatedConv, FactorizedReduce, SeparableConv, Zero
 from spaces.darts_readings import read
 from spaces.darts_units import CornersUnit, Normed, Unit, sums_of, with_their_own
@@ -122,17 +122,17 @@ class Edge:
 
 
 class FrozenCell(torch.autograd.Function):
-    """A frozen cell from its two preprocessed states [N, C, H, W] on: [N, nodes * C, H', W'].
+    """A frozen cell from its two preprocessed states [N, C, H, W] on: its output of ``size`` [H', W'], as ``output_of`` has it.
 
     ``nodes`` are the edges that each node sums up, ``parameters`` those of all edges.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, nodes: Sequence[Sequence[Edge]], size: Sequence[int], before_last: Tensor, last: Tensor, *parameters: Tensor
+        ctx: Any, nodes: Sequence[Sequence[Edge]], size: Sequence[int], apart: bool, before_last: Tensor, last: Tensor, *parameters: Tensor
     ) -> Tensor:
-        result = last.new_empty(len(last), *size, len(nodes), last.shape[1])
-        ctx.nodes, ctx.counts = nodes, []
+        result = room_for_nodes(last, size, len(nodes), apart=apart)
+        ctx.nodes, ctx.apart, ctx.counts = nodes, apart, []
         saved: list[Tensor] = []
         remaining = with_their_own([edge for edges in nodes for edge in edges], parameters)
         for index, edges in enumerate(nodes):
@@ -147,7 +147,7 @@ class FrozenCell(torch.autograd.Function):
             if any(edge.factor is not None for edge in edges):
                 factors = torch.stack([last.new_ones(len(last)) if edge.factor is None else edge.factor for edge in edges])
             mix(sources, torch.stack(scales), torch.stack(shifts), factors, result[:, :, :, index : index + 1], adds=False)
-        output = result.flatten(3).permute(0, 3, 1, 2)
+        output = output_of(result, apart=apart)
         ctx.save_for_backward(before_last, last, output, *saved)
         return output
 
@@ -155,8 +155,9 @@ class FrozenCell(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         before_last, last, output, *saved = ctx.saved_tensors
-        result = nodes_of(output, len(ctx.nodes))
-        of_nodes = torch.empty_like(result).copy_(nodes_of(gradient, len(ctx.nodes)))
+        result, of_nodes = nodes_of(output, len(ctx.nodes)), nodes_of(gradient, len(ctx.nodes))
+        if not ctx.apart:  # else it was made by ReadState, the only reader of such an output, and is nobody else's
+            of_nodes = torch.empty_like(result).copy_(of_nodes)
         of_inputs = [torch.zeros_like(nhwc(state)) for state in (before_last, last)]
         of_parameters: list[Tensor] = []
         counts, end = list(ctx.counts), len(saved)
@@ -169,11 +170,14 @@ class FrozenCell(torch.autograd.Function):
                 of_node = of_nodes[:, :, :, index : index + 1]
                 of_parameters = edge.backward(x, of_node, saved[begin : begin + own], saved[begin + own : end], of_state) + of_parameters
                 end = begin
-        return None, None, *map(nchw, of_inputs), *of_parameters
+        return None, None, None, *map(nchw, of_inputs), *of_parameters
 
 
-def run_cells(space: Any, stem: Tensor) -> Iterator[Tensor]:
-    """The outputs of the frozen ``space``'s cells, one after the other, in training: what ``stem`` [N, C, H, W] becomes."""
+def run_cells(space: Any, stem: Tensor) -> Iterator[Tensor | None]:
+    """The outputs of the frozen ``space``'s cells, one after the other, in training: what ``stem`` [N, C, H, W] becomes.
+
+    ``None`` stands for those that other cells alone read.
+    """
     torch._foreach_add_([norm.num_batches_tracked for norm in space.norms], 1)
     cells = list(space.cells)
     states: list[dict[int, Tensor]] = [{} for _ in cells]  # of each cell, by which of its two inputs
@@ -184,15 +188,20 @@ def run_cells(space: Any, stem: Tensor) -> Iterator[Tensor]:
         modules = [(cells[reader].preprocess_0, cells[reader].preprocess_1)[which] for reader, which in wanted]
         for (reader, which), state in zip(wanted, read(last, modules), strict=True):
             states[reader][which] = state
-        last = _run_cell(cell, *(states[number].pop(which) for which in (0, 1)))
-        yield last
+        is_read_outside = number in (space.auxiliary_after, len(cells) - 1)
+        before, after = (states[number].pop(which) for which in (0, 1))
+        last = _run_cell(cell, before, after, is_read_outside)
+        yield last if is_read_outside else None
         wanted = [(number + 1, 1), (number + 2, 0)]
 
 
-def _run_cell(cell: Cell, before_last: Tensor, last: Tensor) -> Tensor:
-    """What the frozen ``cell`` makes of its two states, preprocessed."""
+def _run_cell(cell: Cell, before_last: Tensor, last: Tensor, is_read_outside: bool) -> Tensor:
+    """What the frozen ``cell`` makes of its two states, preprocessed: [N, nodes * C, H', W'] where not only cells read it."""
     nodes: Any = cell.nodes
     edges = [[Edge(source, module, last) for source, module in zip(node.sources, node.edges, strict=True)] for node in nodes]
     stride = 2 if cell.reduces else 1
     size = [-(-side // stride) for side in last.shape[2:]]
-    return FrozenCell.apply(edges, size, before_last, last, *(tensor for node in edges for edge in node for tensor in edge.parameters))
+    apart = may_lie_apart(last) and not is_read_outside
+    return FrozenCell.apply(
+        edges, size, apart, before_last, last, *(tensor for node in edges for edge in node for tensor in edge.parameters)
+    )

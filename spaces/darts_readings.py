@@ -23,7 +23,7 @@ class JointReader:
         self.parameters = [parameter for unit in self.units for parameter in unit.parameters]
 
     def forward(self, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Of ``x`` [N, H, W, 1, C_in]: y [N, H, W, edges, C], not normalised, and of each edge what normalises it, as in ``Normed``."""
+        """Of ``x``, as ``nhwc`` has it: y [N, H, W, edges, C], not normalised, and of each edge what normalises it, as in ``Normed``."""
         y, sums = convolve(on_edges(x, len(self.units)), self._convolution(parameters))
         parts = zip(with_their_own(self.units, parameters), sums.split(1), strict=True)
         return y, [unit.normalisation(of_edge, count_of(y), own) for (unit, own), of_edge in parts]
@@ -72,7 +72,7 @@ class CornersReader:
 
 
 class ReadState(torch.autograd.Function):
-    """What cells make of a state [N, C_in, H, W] before they use it: for all units of the ``readers``, normalised, [N, C, H', W'].
+    """What cells make of a state before they use it: for all units of the ``readers``, normalised, [N, C, H', W'].
 
     One function for all, as the state and its gradient are the widest tensors there are: readers of one width share a pass over them, and
     further ones add to the gradient in place.
@@ -109,13 +109,17 @@ class ReadState(torch.autograd.Function):
 
 
 def read(x: Tensor, modules: Sequence[Any]) -> list[Tensor]:
-    """What each of the ``modules``, those that preprocess the inputs of cells, makes of the state ``x`` [N, C, H, W] in training."""
+    """What each of the ``modules``, those that preprocess the inputs of cells, makes of the state ``x`` in training.
+
+    It is [N, C, H, W], or an output of nodes that lie apart, [N, H, W, nodes, 8].
+    """
     groups: dict[Any, list[int]] = {}
     for number, module in enumerate(modules):
         groups.setdefault(number if isinstance(module, FactorizedReduce) else module[1].weight.shape, []).append(number)
     chosen = [[modules[number] for number in group] for group in groups.values()]
     readers = [CornersReader(group[0]) if isinstance(group[0], FactorizedReduce) else JointReader(group) for group in chosen]
     parameters = [parameter for reader in readers for parameter in reader.parameters]
-    results = ReadState.apply(readers, x.contiguous(memory_format=torch.channels_last), *parameters)
+    state = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+    results = ReadState.apply(readers, state, *parameters)
     by_number = dict(zip((number for group in groups.values() for number in group), results, strict=True))
     return [by_number[number] for number in range(len(modules))]

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from benchmarks.authors_network import AuthorsNetwork
-from spaces import darts
+from spaces import darts, darts_frozen
 from spaces.compiled import kernels_for, why_not
 from spaces.darts import DartsSpace
 from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm
@@ -84,6 +84,29 @@ def test_outputs_that_cells_share(num_cells: int, monkeypatch: pytest.MonkeyPatc
 
 
 @HERE
+@pytest.mark.parametrize("width", [4, 8])  # eight: the outputs of the first cells are nodes that lie apart
+def test_a_graph_that_is_kept_gives_the_same_gradients_again(width: int) -> None:
+    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V1"]), width=width, num_cells=5)
+    logits, _ = network(torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)).double())
+    loss, parameters = logits.square().sum(), list(network.cells.parameters())
+    first = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    again = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for one, other in zip(first, again, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or torch.equal(one, other)
+
+
+@HERE
+def test_nodes_of_eight_channels_lie_apart_where_cells_alone_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = []
+    monkeypatch.setattr(darts_frozen, "read", lambda x, modules: states.append(tuple(x.shape)) or read(x, modules))
+    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V1"]), width=8, num_cells=6)  # reductions: 2 and 4
+    network(torch.randn(2, 3, 16, 16).double())
+    apart, beside = (2, 16, 16, 4, 8), [(2, 64, 8, 8), (2, 64, 8, 8), (2, 128, 4, 4)]
+    assert states == [(2, 24, 16, 16), apart, apart, *beside]
+
+
+@HERE
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_cells_of_one_operation(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with_edges = DartsSpace(width=4, num_cells=3, num_nodes=2)
@@ -95,21 +118,29 @@ def test_cells_of_one_operation(operation: str, monkeypatch: pytest.MonkeyPatch)
 
 
 @HERE
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("order", ["corners", "corners, wide, narrow, corners", "narrow, wide, narrow"])
-def test_readers_of_one_state(order: str) -> None:
+def test_readers_of_one_state(order: str, apart: bool) -> None:
     torch.manual_seed(0)
-    make = {"corners": lambda: FactorizedReduce(6, 4, affine=True), "wide": lambda: ReluConvNorm(6, 8, 1, 1, 0, affine=True)}
-    make["narrow"] = lambda: ReluConvNorm(6, 4, 1, 1, 0, affine=True)
+    wide = 24 if apart else 6
+    make = {"corners": lambda: FactorizedReduce(wide, 4, affine=True), "wide": lambda: ReluConvNorm(wide, 8, 1, 1, 0, affine=True)}
+    make["narrow"] = lambda: ReluConvNorm(wide, 4, 1, 1, 0, affine=True)
     modules = nn.ModuleList(make[name]() for name in order.split(", ")).double().to(memory_format=torch.channels_last)
-    plain, x = copy.deepcopy(modules), torch.randn(3, 6, 5, 8, dtype=torch.float64)
+    plain, x = copy.deepcopy(modules), torch.randn(3, wide, 5, 7, dtype=torch.float64)
+
+    def read_apart(state: Tensor, all_of_it: Any) -> list[Tensor]:
+        nodes = state.unflatten(1, (3, 8)).permute(0, 1, 3, 4, 2).contiguous()  # image by image a node after the other
+        return read(nodes.permute(0, 2, 3, 1, 4), all_of_it)
+
     results = []
-    for outputs_of, network in ((read, modules), (lambda state, all_of_it: [module(state) for module in all_of_it], plain)):
+    ours = read_apart if apart else read
+    for outputs_of, network in ((ours, modules), (lambda state, all_of_it: [module(state) for module in all_of_it], plain)):
         state = x.clone(memory_format=torch.channels_last).requires_grad_()
         outputs = outputs_of(state, network)
         sum((number + 1) * output.sin().sum() for number, output in enumerate(outputs)).backward()
         results.append([*outputs, state.grad, *(parameter.grad for parameter in network.parameters())])
-    for ours, theirs in zip(*results, strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
 @HERE

@@ -41,7 +41,7 @@ static void put_strip(const pass *p, const tensor *y, long n, long e, long r, lo
     for (long b = 0; b < p->z->out_blocks; b++) {
         vec sum = {0}, square = {0};
         long some = lanes(channels, b);
-        store *to = (store *)y->data + n * y->image + r * p->z->out_width * y->pixel + e * y->edge + b * LANES;
+        store *to = (store *)y->data + n * y->image + r * p->z->out_width * y->pixel + e * y->edge + b * y->block;
         for (long i = 0; i < count; i++, to += y->pixel) {
             vec v = p->out[b * count + i];
             sum += v, square += v * v;
@@ -95,8 +95,8 @@ static void gradient_of_y(const pass *p, const tensor *g, real factor, const ten
         long some = lanes(channels, b);
         const real *rate = rates + e * 3 * channels + b * LANES;
         vec of_g = get_real(rate, some) * factor, of_y = get_real(rate + channels, some), rest = get_real(rate + 2 * channels, some);
-        const real *gs = (const real *)g->data + n * g->image + r * p->z->out_width * g->pixel + e * g->edge + b * LANES;
-        const store *ys = (const store *)y->data + n * y->image + r * p->z->out_width * y->pixel + e * y->edge + b * LANES;
+        const real *gs = (const real *)g->data + n * g->image + r * p->z->out_width * g->pixel + e * g->edge + b * g->block;
+        const store *ys = (const store *)y->data + n * y->image + r * p->z->out_width * y->pixel + e * y->edge + b * y->block;
         for (long i = 0; i < count; i++)
             p->out[b * count + i] = get_real(gs + i * g->pixel, some) * of_g + get(ys + i * y->pixel, some) * of_y + rest;
     }
@@ -146,7 +146,7 @@ static void to_state(const pass *p, const vec *result, long row, const tensor *s
         for (long c = 0; c < s->width; c++) sum[r * s->width + c] = result[r * row + c] + (e ? sum[r * s->width + c] : (vec){0});
     if (e < s->edges - 1) return;
     const vec *active = p->in + b * p->z->plane + p->z->inside;
-    real *to = (real *)state->data + n * state->image + b * LANES;
+    real *to = (real *)state->data + n * state->image + b * state->block;
     for (long r = 0; r < s->height; r++)
         for (long c = 0; c < s->width; c++, to += state->pixel)
             put_real(to, (adds ? get_real(to, some) : (vec){0}) + where(active[r * p->z->row + c] > (vec){0}, sum[r * s->width + c]), some);
@@ -157,8 +157,8 @@ static void to_input(const pass *p, const vec *result, long row, const tensor *x
     const shape *s = p->s;
     long some = lanes(s->channels_in, b);
     const vec *active = p->in + b * p->z->plane + p->z->inside;
-    const store *xs = (const store *)x->data + n * x->image + e * x->edge + b * LANES;
-    real *to = (real *)gradient->data + n * gradient->image + e * gradient->edge + b * LANES;
+    const store *xs = (const store *)x->data + n * x->image + e * x->edge + b * x->block;
+    real *to = (real *)gradient->data + n * gradient->image + e * gradient->edge + b * gradient->block;
     for (long r = 0; r < s->height; r++) {
         vec sum = {0}, product = {0};
         for (long c = 0; c < s->width; c++, xs += x->pixel, to += gradient->pixel) {

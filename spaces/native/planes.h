@@ -159,7 +159,7 @@ static inline void read_image(const shape *s, const sizes *z, const tensor *x, l
         if (scale) a = get_real(scale + e * s->channels_in + b * LANES, some), d = get_real(shift + e * s->channels_in + b * LANES, some);
         for (long r = 0; r < s->height; r++) {
             vec *row = padded + b * z->plane + (r + z->margin) * z->row + z->margin;
-            const store *from = (const store *)x->data + n * x->image + r * s->width * x->pixel + e * x->edge + b * LANES;
+            const store *from = (const store *)x->data + n * x->image + r * s->width * x->pixel + e * x->edge + b * x->block;
             if (scale) for (long c = 0; c < s->width; c++) row[c] = rectified(get(from + c * x->pixel, some) * a + d);
             else for (long c = 0; c < s->width; c++) row[c] = rectified(get(from + c * x->pixel, some));
         }

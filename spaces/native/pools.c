@@ -26,12 +26,12 @@ INLINE bytes narrowed(mask v) { return __builtin_convertvector(v, bytes); }
 INLINE mask widened(bytes v) { return __builtin_convertvector(v, mask); }
 #endif
 
-/* The images that are pooled, and LANES of their channels from `first` on. */
-typedef struct { long height, width, stride, first, some; const tensor *x; } windows;
+/* The images that are pooled, and `some` of the LANES channels of a block. */
+typedef struct { long height, width, stride, block, some; const tensor *x; } windows;
 
 /* Largest value (`at`: which of the nine) and mean under the window of pixel (r, c) of the output; `border`: some of it may lie outside. */
 INLINE void look(const windows *v, long n, long r, long c, vec *largest, mask *at, vec *mean, const int border) {
-    const store *from = (const store *)v->x->data + n * v->x->image + v->first;
+    const store *from = (const store *)v->x->data + n * v->x->image + v->block * v->x->block;
     int inside = 0;
     *largest = (vec){0} - INFINITY, *at = (mask){0}, *mean = (vec){0};
     for (int i = 0; i < 3; i++)
@@ -54,8 +54,8 @@ int pool(long threads, long images, long height, long width, long channels, long
     threads = fit(threads, images, 9.0 * images * h * w * channels);
     double *all = calloc(threads * count, sizeof(double));
     if (!all) return NO_MEMORY;
-    EACH_THREAD EACH_IMAGE for (long first = 0; first < channels; first += LANES) {
-        windows v = {height, width, stride, first, lanes(channels, first / LANES), x};
+    EACH_THREAD EACH_IMAGE for (long b = 0, first = 0; first < channels; first = ++b * LANES) {
+        windows v = {height, width, stride, b, lanes(channels, b), x};
         for (long r = 0; r < h; r++) {
             vec sum[4] = {{0}}, best, average;
             mask at;
@@ -64,8 +64,8 @@ int pool(long threads, long images, long height, long width, long channels, long
                 if (border) look(&v, n, r, c, &best, &at, &average, 1);
                 else look(&v, n, r, c, &best, &at, &average, 0);
                 if (index) put_bytes(index + (n * h * w + p) * channels + first, narrowed(at), v.some);
-                if (largest->data) put((store *)largest->data + n * largest->image + p * largest->pixel + first, best, v.some);
-                if (mean->data) put((store *)mean->data + n * mean->image + p * mean->pixel + first, average, v.some);
+                if (largest->data) put((store *)largest->data + n * largest->image + p * largest->pixel + b * largest->block, best, v.some);
+                if (mean->data) put((store *)mean->data + n * mean->image + p * mean->pixel + b * mean->block, average, v.some);
                 sum[0] += best, sum[1] += best * best, sum[2] += average, sum[3] += average * average;
             }
             for (int i = 0; i < 4; i++) add_sums(all + t * count + i * channels + first, sum[i], v.some);
@@ -90,8 +90,8 @@ int pool_back(long threads, long images, long height, long width, long channels,
     if (!memory) return NO_MEMORY;
     EACH_THREAD {
         vec *back = memory + t * each;
-        EACH_IMAGE for (long first = 0; first < channels; first += LANES) {
-            long some = lanes(channels, first / LANES);
+        EACH_IMAGE for (long b = 0, first = 0; first < channels; first = ++b * LANES) {
+            long some = lanes(channels, b);
             vec tail[4];
             for (int i = 0; i < 4; i++) tail[i] = get_real(of_pools + i * channels + first, some);
             memset(back, 0, plane * sizeof(vec));
@@ -99,26 +99,26 @@ int pool_back(long threads, long images, long height, long width, long channels,
                 long p = r * w + c;
                 vec through[3] = {{0}};
                 for (long e = 0; e < edges; e++) {
-                    vec v = get_real((const real *)g->data + n * g->image + p * g->pixel + e * g->edge + first, some);
+                    vec v = get_real((const real *)g->data + n * g->image + p * g->pixel + e * g->edge + b * g->block, some);
                     for (int i = 0; i < 3; i++) through[i] += v * get_real(rates + (i * edges + e) * channels + first, some);
                 }
                 if (factor) for (int i = 0; i < 3; i++) through[i] *= factor[n];
                 vec *at = back + r * stride * row + c * stride;
                 if (identity) at[row + 1] += through[2];
                 if (largest->data) {
-                    through[0] += tail[0] * get((const store *)largest->data + n * largest->image + p * largest->pixel + first, some) + tail[1];
+                    through[0] += tail[0] * get((const store *)largest->data + n * largest->image + p * largest->pixel + b * largest->block, some) + tail[1];
                     mask which = widened(get_bytes(index + (n * h * w + p) * channels + first, some));
                     for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) at[i * row + j] += where(which == i * 3 + j, through[0]);
                 }
                 if (mean->data) {
                     long rows = 3 - (r == 0) - (r * stride + 1 >= height), columns = 3 - (c == 0) - (c * stride + 1 >= width);
-                    through[1] += tail[2] * get((const store *)mean->data + n * mean->image + p * mean->pixel + first, some) + tail[3];
+                    through[1] += tail[2] * get((const store *)mean->data + n * mean->image + p * mean->pixel + b * mean->block, some) + tail[3];
                     through[1] /= (real)(rows * columns);
                     for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) at[i * row + j] += through[1];
                 }
             }
             for (long r = 0; r < height; r++) for (long c = 0; c < width; c++) {
-                real *to = (real *)state_gradient->data + n * state_gradient->image + (r * width + c) * state_gradient->pixel + first;
+                real *to = (real *)state_gradient->data + n * state_gradient->image + (r * width + c) * state_gradient->pixel + b * state_gradient->block;
                 put_real(to, get_real(to, some) + back[(r + 1) * row + c + 1], some);
             }
         }

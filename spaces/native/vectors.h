@@ -2,8 +2,9 @@
 /* What the kernels share: compiled by spaces/compiled.py on first use. Those of winograd.c are described there; the others are what a DARTS
  * cell consists of, each in one pass over memory.
  *
- * Tensors are [images, height, width, edges, channels] with a distance between images, pixels and edges (0: all edges read the same), so
- * that a slice of a wider tensor is one too. They are stored as `store`, computed with and summed as `real`. One image at a time is worked
+ * Tensors are [images, height, width, edges, channels] with a distance between images, pixels, edges (0: all edges read the same) and blocks
+ * of LANES channels, so that a slice of a wider tensor is one too, and so are slices that lie apart from one another, taken as one tensor. They
+ * are stored as `store`, computed with and summed as `real`. One image at a time is worked
  * on in a thread's own memory, in planes of LANES channels: what lies between two passes stays in the cache, where maps
  * are as small as those of CIFAR-10. Sums over a batch go by image within a thread and then by thread, so the same number of threads gives
  * the same result. Each kernel returns 0, or NO_MEMORY.
@@ -38,8 +39,8 @@ typedef float store;
 typedef real vec __attribute__((vector_size(LANES * sizeof(real))));
 typedef uint8_t bytes __attribute__((vector_size(LANES)));
 
-/* A tensor as the caller sees it: distances in elements from one image, pixel and edge to the next. */
-typedef struct { void *data; long image, pixel, edge; } tensor;
+/* A tensor as the caller sees it: distances in elements from one image, pixel, edge and block of LANES channels to the next. */
+typedef struct { void *data; long image, pixel, edge, block; } tensor;
 
 /* ---- loads and stores: `n` of LANES channels, the others are 0 ---- */
 
