@@ -124,15 +124,23 @@ class Edge:
 class FrozenCell(torch.autograd.Function):
     """A frozen cell from its two preprocessed states [N, C, H, W] on: its output of ``size`` [H', W'], as ``output_of`` has it.
 
-    ``nodes`` are the edges that each node sums up, ``parameters`` those of all edges.
+    ``nodes`` are the edges that each node sums up, ``parameters`` those of all edges. What ``is_private`` is read by one ``ReadState`` and
+    nothing else: the gradient that comes back has been made for it, and is worked on where it is.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, nodes: Sequence[Sequence[Edge]], size: Sequence[int], apart: bool, before_last: Tensor, last: Tensor, *parameters: Tensor
+        ctx: Any,
+        nodes: Sequence[Sequence[Edge]],
+        size: Sequence[int],
+        is_private: bool,
+        before_last: Tensor,
+        last: Tensor,
+        *parameters: Tensor,
     ) -> Tensor:
+        apart = is_private and may_lie_apart(last)
         result = room_for_nodes(last, size, len(nodes), apart=apart)
-        ctx.nodes, ctx.apart, ctx.counts = nodes, apart, []
+        ctx.nodes, ctx.is_private, ctx.counts = nodes, is_private, []
         saved: list[Tensor] = []
         remaining = with_their_own([edge for edges in nodes for edge in edges], parameters)
         for index, edges in enumerate(nodes):
@@ -156,7 +164,7 @@ class FrozenCell(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         before_last, last, output, *saved = ctx.saved_tensors
         result, of_nodes = nodes_of(output, len(ctx.nodes)), nodes_of(gradient, len(ctx.nodes))
-        if not ctx.apart:  # else it was made by ReadState, the only reader of such an output, and is nobody else's
+        if not ctx.is_private:
             of_nodes = torch.empty_like(result).copy_(of_nodes)
         of_inputs = [torch.zeros_like(nhwc(state)) for state in (before_last, last)]
         of_parameters: list[Tensor] = []
@@ -188,20 +196,18 @@ def run_cells(space: Any, stem: Tensor) -> Iterator[Tensor | None]:
         modules = [(cells[reader].preprocess_0, cells[reader].preprocess_1)[which] for reader, which in wanted]
         for (reader, which), state in zip(wanted, read(last, modules), strict=True):
             states[reader][which] = state
-        is_read_outside = number in (space.auxiliary_after, len(cells) - 1)
+        is_private = number not in (space.auxiliary_after, len(cells) - 1)
         before, after = (states[number].pop(which) for which in (0, 1))
-        last = _run_cell(cell, before, after, is_read_outside)
-        yield last if is_read_outside else None
+        last = _run_cell(cell, before, after, is_private)
+        yield None if is_private else last
         wanted = [(number + 1, 1), (number + 2, 0)]
 
 
-def _run_cell(cell: Cell, before_last: Tensor, last: Tensor, is_read_outside: bool) -> Tensor:
-    """What the frozen ``cell`` makes of its two states, preprocessed: [N, nodes * C, H', W'] where not only cells read it."""
+def _run_cell(cell: Cell, before_last: Tensor, last: Tensor, is_private: bool) -> Tensor:
+    """What the frozen ``cell`` makes of its two states, preprocessed, as ``FrozenCell`` has it."""
     nodes: Any = cell.nodes
     edges = [[Edge(source, module, last) for source, module in zip(node.sources, node.edges, strict=True)] for node in nodes]
     stride = 2 if cell.reduces else 1
     size = [-(-side // stride) for side in last.shape[2:]]
-    apart = may_lie_apart(last) and not is_read_outside
-    return FrozenCell.apply(
-        edges, size, apart, before_last, last, *(tensor for node in edges for edge in node for tensor in edge.parameters)
-    )
+    parameters = [tensor for node in edges for edge in node for tensor in edge.parameters]
+    return FrozenCell.apply(edges, size, is_private, before_last, last, *parameters)
