@@ -2,7 +2,7 @@
 
     python benchmarks/light_cells.py --data-dir data            # two rounds of trainings, the best of the first in the second
     python benchmarks/light_cells.py --cells 1/6/0.75 1/6/0.8   # the second round alone, of these: seed, epoch, weight of the cost
-    python benchmarks/light_cells.py --keep 1/6/0.8             # write docs/found/light-NAS.json
+    python benchmarks/light_cells.py --keep 1/6/0.8             # write docs/found/light-NAS.json, or what --to says
     python benchmarks/light_cells.py --quick                    # two cells, few images, less than 50 s; the last line is one JSON object
 
 A one-shot search weighs the operations of an edge in a network of 8 cells, by what each adds there; that convolutions one behind another
@@ -166,8 +166,9 @@ def keep(cell: Cell, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two cells, few images, less than 50 s")
-    parser.add_argument("--cells", type=read_cell, nargs="+", metavar="SEED/EPOCH/WEIGHT", help="the second round alone, of these cells")
-    parser.add_argument("--keep", type=read_cell, metavar="SEED/EPOCH/WEIGHT", help="write this cell to --to, and train nothing")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--cells", type=read_cell, nargs="+", metavar="SEED/EPOCH/WEIGHT", help="the second round alone, of these cells")
+    what.add_argument("--keep", type=read_cell, metavar="SEED/EPOCH/WEIGHT", help="write this cell to --to, and train nothing")
     parser.add_argument("--to", type=Path, default=KEPT, help="default: docs/found/light-NAS.json")
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
@@ -180,12 +181,12 @@ def main() -> None:
     print(data.name)
     cells, rounds = (QUICK, [Round(512, 1, 1)]) if arguments.quick else (distinct(CELLS_READ_OFF), [*ROUNDS])
     if arguments.cells:
-        cells, rounds = arguments.cells, rounds[-1:]
+        cells, rounds = distinct(arguments.cells), rounds[-1:]
     best: dict[Cell, float] = {}
     for plan in rounds:
         best = hold_round(cells, plan, arguments.dataset, arguments.data_dir)
         cells = list(best)[: plan.kept]
-    print(json.dumps({f"{seed} {epoch} {weight:g}": round(accuracy, 4) for (seed, epoch, weight), accuracy in best.items()}))
+    print(json.dumps({f"{seed}/{epoch}/{weight:g}": round(accuracy, 4) for (seed, epoch, weight), accuracy in best.items()}))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from spaces.compiled import library
 
-LANES = 8  # channels that the kernels work on at once
+LANES = 8  # channels that the kernels work on at once, as in native/vectors.h
 
 
 class _Images(ctypes.Structure):
@@ -117,7 +117,8 @@ def convolve_back(
 
     ``rates`` [edges, 3, C_out], ``factor`` [N] or ``None``. Returned are, where ``want_x``, the gradient of ``scale * x + shift``, with the
     sums [edges, 2, C_in] of it and of it times x, and, where ``want_kernels``, those of ``taps`` and ``matrix``. The gradient of an x that
-    has one edge or is read by all is added to ``state_gradient`` [N, H, W, 1, C_in] where that is given; not ``adds``: put there.
+    has one edge or is read by all is added to ``state_gradient`` [N, H, W, 1, C_in], or in blocks, where that is given; not ``adds``: put
+    there.
     """
     taps, matrix = convolution.kernels_for(x.dtype)
     real = real_of(x.dtype)

@@ -124,8 +124,9 @@ class Edge:
 class FrozenCell(torch.autograd.Function):
     """A frozen cell from its two preprocessed states [N, C, H, W] on: its output of ``size`` [H', W'], as ``output_of`` has it.
 
-    ``nodes`` are the edges that each node sums up, ``parameters`` those of all edges. What ``is_private`` is read by one ``ReadState`` and
-    nothing else: the gradient that comes back has been made for it, and is worked on where it is.
+    ``nodes`` are the edges that each node sums up, ``parameters`` those of all edges. An output that ``is_private`` is read by one
+    ``ReadState`` and nothing else: its nodes lie apart where they may, and the gradient that comes back, which was made for it, is worked
+    on where it is.
     """
 
     @staticmethod
@@ -196,7 +197,7 @@ def run_cells(space: Any, stem: Tensor) -> Iterator[Tensor | None]:
         modules = [(cells[reader].preprocess_0, cells[reader].preprocess_1)[which] for reader, which in wanted]
         for (reader, which), state in zip(wanted, read(last, modules), strict=True):
             states[reader][which] = state
-        is_private = number not in (space.auxiliary_after, len(cells) - 1)
+        is_private = number != len(cells) - 1 and (number != space.auxiliary_after or space.auxiliary_head is None)
         before, after = (states[number].pop(which) for which in (0, 1))
         last = _run_cell(cell, before, after, is_private)
         yield None if is_private else last

@@ -15,7 +15,7 @@ from spaces.cell_kernels import LANES
 
 
 def nhwc(x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, H, W, 1, C], and nodes that lie apart [N, H, W, nodes, 8] -> [N, H, W, 1, nodes, 8]; the same memory."""
+    """A state with an axis of edges, the same memory: [N, C, H, W] -> [N, H, W, 1, C]; [N, H, W, nodes, 8] -> [N, H, W, 1, nodes, 8]."""
     return (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).unsqueeze(3)
 
 

@@ -1,4 +1,4 @@
-"""What holds for every test: it reaches no machine but this one, and what it starts can be interrupted."""
+"""What holds for every test: it reaches no machine but this one, what it starts can be interrupted, and slow strategies make it slow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What every strategy must do is a quick test but for those whose model is fitted anew for each proposal, seconds a search."""
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        if {parameters.get("name"), parameters.get("strategy")} & {"gp", "bo"}:
+        if any(parameters.get(key) in ("gp", "bo") for key in ("name", "strategy")):
             item.add_marker(pytest.mark.slow)
 
 

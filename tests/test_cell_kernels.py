@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spaces import cell_kernels as kernels
-from spaces.compiled import kernels_for, why_not
+from spaces.compiled import SOURCES, kernels_for, why_not
 
 pytestmark = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
 
@@ -183,6 +183,30 @@ def test_a_convolution_may_be_put_where_one_wants_it() -> None:
     assert y is side_by_side and y.equal(kernels.convolve(x, convolution)[0])
     with pytest.raises(ValueError, match=r"a result of \(3, 4, 5, 2, 7\) has no room in \(3, 4, 5, 2, 6\)"):
         kernels.convolve(x, convolution, y=side_by_side[..., :6])
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_blocks_of_channels_may_lie_apart(size: int) -> None:
+    """What a convolution reads, and where its gradient goes: three blocks of eight channels out of four."""
+    draw, edges = Draw(), 2
+    wide, of_wide = draw(IMAGES, 4, 5, 6, 8), draw(IMAGES, 4, 5, 6, 8)  # [N, blocks, H, W, 8]
+    apart, of_apart = (tensor.permute(0, 2, 3, 1, 4).unsqueeze(3)[..., 1:, :] for tensor in (wide, of_wide))
+    beside, of_beside = apart.flatten(4), of_apart.flatten(4).clone()
+    convolution = kernels.Convolution(draw(edges, 24, size, size) if size else None, draw(edges, 7, 24))
+    results, before = [], of_wide[:, 0].clone()
+    for x, of_x in ((apart, of_apart), (beside, of_beside)):
+        seen = x.expand(-1, -1, -1, edges, *(-1 for _ in x.shape[4:]))
+        y, sums = kernels.convolve(seen, convolution)
+        back = kernels.convolve_back(seen, convolution, y.cos(), y, torch.ones(edges, 3, 7).double(), state_gradient=of_x)
+        results.append([y, sums, *back[2:]])
+    assert all(one is other is None or torch.equal(one, other) for one, other in zip(*results, strict=True))
+    assert torch.equal(of_apart.flatten(4), of_beside) and torch.equal(of_wide[:, 0], before)
+    with pytest.raises(ValueError, match=r"\(3, 5, 6, 2, 6, 4\) where blocks of 8 channels are wanted"):
+        kernels.convolve(beside.unflatten(4, (6, 4)).expand(-1, -1, -1, edges, -1, -1), convolution)
+
+
+def test_python_and_c_work_on_as_many_channels_at_once() -> None:
+    assert f"#define LANES {kernels.LANES} " in (SOURCES / "vectors.h").read_text()
 
 
 def test_the_variance_of_values_far_from_zero() -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from benchmarks.authors_network import AuthorsNetwork
-from spaces import darts, darts_frozen
+from spaces import darts, darts_frozen, darts_layout
 from spaces.compiled import kernels_for, why_not
 from spaces.darts import DartsSpace
 from spaces.darts_operations import OPERATIONS, FactorizedReduce, ReluConvNorm
@@ -104,6 +104,22 @@ def test_nodes_of_eight_channels_lie_apart_where_cells_alone_read_them(monkeypat
     network(torch.randn(2, 3, 16, 16).double())
     apart, beside = (2, 16, 16, 4, 8), [(2, 64, 8, 8), (2, 64, 8, 8), (2, 128, 4, 4)]
     assert states == [(2, 24, 16, 16), apart, apart, *beside]
+
+
+@HERE
+@pytest.mark.parametrize("num_nodes", [1, 4])
+def test_nodes_that_lie_apart_give_the_same_numbers_bit_by_bit(num_nodes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = DartsSpace(width=8, num_cells=6, num_nodes=num_nodes)
+    operations = [name for name in OPERATIONS if name != "none"]
+    architecture = {
+        label: operations[number % len(operations)] if "edge" in label else [0, 1] for number, label in enumerate(space.simplify())
+    }
+    network = make_network(architecture, torch.float32, drop_path=0.2, width=8, num_cells=6, num_nodes=num_nodes)
+    other, images = copy.deepcopy(network), torch.randn(6, 3, 13, 16, generator=torch.Generator().manual_seed(0))
+    apart = one_step(network, images)
+    monkeypatch.setattr(darts_layout, "LANES", 0)
+    beside = one_step(other, images)
+    assert all(torch.equal(value, beside[name]) for name, value in apart.items())
 
 
 @HERE

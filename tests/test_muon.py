@@ -91,6 +91,17 @@ def test_muon_moves_dense_convolutions_by_orthogonal_steps_of_one_size() -> None
     assert "momentum_buffer" not in optimizer.state[network[2].weight], "a depthwise convolution has nothing to orthogonalise"
 
 
+def test_filters_of_every_convolution_without_a_bias_keep_a_size_of_their_own() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 6, 3), nn.Conv2d(6, 5, 1, bias=False), nn.Conv2d(5, 7, 3, bias=False)
+    )
+    optimizer = make_optimizer(network, make_recipe({"optimizer": "muon", "initial_lr": 0.3}))
+    for _ in range(2):
+        assert [network[number].weight.norm().item() for number in (0, 2, 3)] == pytest.approx([8**0.5, 5**0.5, 7**0.5])
+        network(torch.ones(2, 3, 9, 9)).square().mean().backward()
+        optimizer.step()
+
+
 def test_muon_counts_its_steps_where_the_weights_are() -> None:
     """Torch leaves a count that was loaded on the CPU; here the weights are on a device without content."""
 

@@ -26,12 +26,12 @@ INLINE bytes narrowed(mask v) { return __builtin_convertvector(v, bytes); }
 INLINE mask widened(bytes v) { return __builtin_convertvector(v, mask); }
 #endif
 
-/* The images that are pooled, and `some` of the LANES channels of a block. */
-typedef struct { long height, width, stride, block, some; const tensor *x; } windows;
+/* The images that are pooled, and `some` of the LANES channels of block `b`. */
+typedef struct { long height, width, stride, b, some; const tensor *x; } windows;
 
 /* Largest value (`at`: which of the nine) and mean under the window of pixel (r, c) of the output; `border`: some of it may lie outside. */
 INLINE void look(const windows *v, long n, long r, long c, vec *largest, mask *at, vec *mean, const int border) {
-    const store *from = (const store *)v->x->data + n * v->x->image + v->block * v->x->block;
+    const store *from = (const store *)v->x->data + n * v->x->image + v->b * v->x->block;
     int inside = 0;
     *largest = (vec){0} - INFINITY, *at = (mask){0}, *mean = (vec){0};
     for (int i = 0; i < 3; i++)
@@ -54,7 +54,7 @@ int pool(long threads, long images, long height, long width, long channels, long
     threads = fit(threads, images, 9.0 * images * h * w * channels);
     double *all = calloc(threads * count, sizeof(double));
     if (!all) return NO_MEMORY;
-    EACH_THREAD EACH_IMAGE for (long b = 0, first = 0; first < channels; first = ++b * LANES) {
+    EACH_THREAD EACH_IMAGE EACH_BLOCK {
         windows v = {height, width, stride, b, lanes(channels, b), x};
         for (long r = 0; r < h; r++) {
             vec sum[4] = {{0}}, best, average;
@@ -90,7 +90,7 @@ int pool_back(long threads, long images, long height, long width, long channels,
     if (!memory) return NO_MEMORY;
     EACH_THREAD {
         vec *back = memory + t * each;
-        EACH_IMAGE for (long b = 0, first = 0; first < channels; first = ++b * LANES) {
+        EACH_IMAGE EACH_BLOCK {
             long some = lanes(channels, b);
             vec tail[4];
             for (int i = 0; i < 4; i++) tail[i] = get_real(of_pools + i * channels + first, some);
@@ -106,7 +106,8 @@ int pool_back(long threads, long images, long height, long width, long channels,
                 vec *at = back + r * stride * row + c * stride;
                 if (identity) at[row + 1] += through[2];
                 if (largest->data) {
-                    through[0] += tail[0] * get((const store *)largest->data + n * largest->image + p * largest->pixel + b * largest->block, some) + tail[1];
+                    const store *from = (const store *)largest->data + n * largest->image + p * largest->pixel + b * largest->block;
+                    through[0] += tail[0] * get(from, some) + tail[1];
                     mask which = widened(get_bytes(index + (n * h * w + p) * channels + first, some));
                     for (int i = 0; i < 3; i++) for (int j = 0; j < 3; j++) at[i * row + j] += where(which == i * 3 + j, through[0]);
                 }
@@ -118,7 +119,8 @@ int pool_back(long threads, long images, long height, long width, long channels,
                 }
             }
             for (long r = 0; r < height; r++) for (long c = 0; c < width; c++) {
-                real *to = (real *)state_gradient->data + n * state_gradient->image + (r * width + c) * state_gradient->pixel + b * state_gradient->block;
+                real *to = (real *)state_gradient->data + n * state_gradient->image + b * state_gradient->block;
+                to += (r * width + c) * state_gradient->pixel;
                 put_real(to, get_real(to, some) + back[(r + 1) * row + c + 1], some);
             }
         }

@@ -5,7 +5,7 @@
 int mix(long threads, long images, long pixels, long edges, long channels, long sources, const tensor *x, const real *scale, const real *shift,
         const real *factor, const tensor *y, long adds) {
     threads = fit(threads, images, (double)images * pixels * edges * channels * sources);
-    EACH_THREAD EACH_IMAGE for (long e = 0; e < edges; e++) for (long b = 0, first = 0; first < channels; first = ++b * LANES) {
+    EACH_THREAD EACH_IMAGE for (long e = 0; e < edges; e++) EACH_BLOCK {
         long some = lanes(channels, b);
         vec d = {0}, sum[TILE];
         for (long i = 0; i < sources; i++) d += get_real(shift + (i * edges + e) * channels + first, some) * (factor ? factor[i * images + n] : 1);
@@ -31,7 +31,7 @@ int products(long threads, long images, long pixels, long edges, long channels, 
     threads = fit(threads, images, (double)images * pixels * edges * channels * sources);
     double *all = calloc(threads * count, sizeof(double));
     if (!all) return NO_MEMORY;
-    EACH_THREAD EACH_IMAGE for (long e = 0; e < edges; e++) for (long b = 0, first = 0; first < channels; first = ++b * LANES) {
+    EACH_THREAD EACH_IMAGE for (long e = 0; e < edges; e++) EACH_BLOCK {
         long some = lanes(channels, b);
         double *mine = all + t * count + e * channels + first;
         for (long begin = 0; begin < pixels; begin += TILE) {

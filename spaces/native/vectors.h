@@ -3,11 +3,10 @@
  * cell consists of, each in one pass over memory.
  *
  * Tensors are [images, height, width, edges, channels] with a distance between images, pixels, edges (0: all edges read the same) and blocks
- * of LANES channels, so that a slice of a wider tensor is one too, and so are slices that lie apart from one another, taken as one tensor. They
- * are stored as `store`, computed with and summed as `real`. One image at a time is worked
- * on in a thread's own memory, in planes of LANES channels: what lies between two passes stays in the cache, where maps
- * are as small as those of CIFAR-10. Sums over a batch go by image within a thread and then by thread, so the same number of threads gives
- * the same result. Each kernel returns 0, or NO_MEMORY.
+ * of LANES channels, so that a slice of a wider tensor is one too, and so are slices that lie apart from one another, taken as one tensor.
+ * They are stored as `store`, computed with and summed as `real`. One image at a time is worked on in a thread's own memory, in planes of
+ * LANES channels: what lies between two passes stays in the cache, where maps are as small as those of CIFAR-10. Sums over a batch go by
+ * image within a thread and then by thread, so the same number of threads gives the same result. Each kernel returns 0, or NO_MEMORY.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,12 +15,13 @@
 #include <immintrin.h>
 #endif
 
-#define LANES 8
+#define LANES 8 /* as in spaces/cell_kernels.py */
 #define NO_MEMORY 1
 #define TILE 128 /* pixels that are summed at a time */
 #define INLINE static inline __attribute__((always_inline))
 #define EACH_THREAD _Pragma("omp parallel for num_threads(threads) schedule(static, 1)") for (long t = 0; t < threads; t++)
 #define EACH_IMAGE for (long n = t * images / threads; n < (t + 1) * images / threads; n++)
+#define EACH_BLOCK for (long b = 0, first; (first = b * LANES) < channels; b++) /* of LANES channels, of which it is the `first` */
 
 #if defined(STORE_FLOAT64)
 typedef double real;
