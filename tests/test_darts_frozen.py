@@ -142,7 +142,7 @@ def test_readers_of_one_state(order: str, apart: bool) -> None:
     make = {"corners": lambda: FactorizedReduce(wide, 4, affine=True), "wide": lambda: ReluConvNorm(wide, 8, 1, 1, 0, affine=True)}
     make["narrow"] = lambda: ReluConvNorm(wide, 4, 1, 1, 0, affine=True)
     modules = nn.ModuleList(make[name]() for name in order.split(", ")).double().to(memory_format=torch.channels_last)
-    plain, x = copy.deepcopy(modules), torch.randn(3, wide, 5, 7, dtype=torch.float64)
+    plain, x = copy.deepcopy(modules), torch.randn(3, wide, 5, 8, dtype=torch.float64)
 
     def read_apart(state: Tensor, all_of_it: Any) -> list[Tensor]:
         nodes = state.unflatten(1, (3, 8)).permute(0, 1, 3, 4, 2).contiguous()  # image by image a node after the other
