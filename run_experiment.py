@@ -23,13 +23,14 @@ from typing import Any
 
 from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry, open_table
 from records import RecordError
-from records.best import BestArchitecture, check_architecture, load_best, save_best
+from records.best import BestArchitecture, check_architecture, load_best
 from records.closing import show_found, show_retrained
 from records.command_line import LAB_OPTIONS
 from records.epoch_keeper import EpochKeeper
 from records.exit_status import end_on_sigterm, explain
 from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count
+from records.found import FoundRecord
 from records.hold import hold
 from records.libraries import quiet_libraries
 from records.listing import show_list
@@ -45,8 +46,6 @@ from records.settings import Settings, parse_settings
 from records.starts import load_starts, save_starts, stored_starts
 from records.study_note import note_study
 from records.training_keeper import TrainingKeeper
-from records.trial_keeper import TrialKeeper
-from records.trials import Trial
 from spaces import SPACES, SpaceError, build_network, make_space, settable_arguments, sized_arguments, space_entry
 from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, check_storage, pruner_entry, strategy_entry
 from strategies.flags import check_flags, check_order, check_takes_commands
@@ -212,10 +211,10 @@ class Experiment:
             **identity,
             "space": {"name": self.space_name, "arguments": self.space_arguments},
             "dataset": self.data.describe(),
-            "recipe": values_as_told(self.recipe, self.stored.get("recipe")),
         }
         same |= {"epochs": self.epochs, "preset": settings.preset, "pins": settings.pins, "seed": settings.seed}
-        same |= {"precision": self.precision_name}
+        if self.table is None:
+            same |= {"recipe": values_as_told(self.recipe, self.stored.get("recipe")), "precision": self.precision_name}
         folder = RunFolder.create(settings.out, space=self.space_name, strategy=name, resume=settings.resume, identity=same)
         with hold(folder, settings):
             yield folder
@@ -304,30 +303,10 @@ class Experiment:
             size[LATENCY] = measure_latency(network, self.image_shape, device=self.device, precision=self.precision)
         return size
 
-    def write_best(
-        self,
-        folder: RunFolder,
-        architecture: Mapping[str, Any],
-        hyperparameters: Mapping[str, Any],
-        score: tuple[str, float, int],
-        size: Mapping[str, int | None],
-        **more: Any,
-    ) -> None:
-        """Write ``best.json``; ``score`` is (metric, value, epochs), ``size`` as ``measure`` gives it, ``more`` is told of the strategy."""
-        save_best(
-            folder.best_path,
-            space_name=self.space_name,
-            space_arguments=self.space_arguments,
-            architecture=architecture,
-            hyperparameters=hyperparameters,
-            score=dict(zip(("metric", "value", "epochs"), score, strict=True)),
-            dataset=self.data.describe(),
-            strategy={"name": self.settings.strategy, **more},
-            seed=self.settings.seed,
-            versions=collect_versions(),
-            parameters=size["parameters"],
-            flops=size["flops"],
-        )
+    def record_in(self, folder: RunFolder) -> FoundRecord:
+        """What writes ``best.json`` there."""
+        origin = {"space_name": self.space_name, "space_arguments": self.space_arguments, "dataset": self.data.describe()}
+        return FoundRecord(folder, self.settings, **origin)
 
 
 @contextmanager
@@ -390,18 +369,16 @@ def search(settings: Settings, screen: Screen) -> None:
         with experiment.open_folder(settings.strategy, **search_identity(experiment, plan)) as folder:
             if strategy.one_shot:
                 search_one_shot(experiment, folder)
+                words = {}
             else:
                 save_starts(folder.path / STARTS, settings.start_with, plan.starts)
-                search_trials(experiment, folder, plan, join_study(storage, folder, settings))
-            show_best(load_best(folder.best_path), folder, experiment)
+                words = search_trials(experiment, folder, plan, join_study(storage, folder, settings))
+            show_best(load_best(folder.best_path), folder, experiment, words)
 
 
-def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment) -> None:
-    """The closing table of a search, and what to type next."""
-    words = dict(experiment.space_class.describe(best.architecture))
-    if experiment.table is not None:
-        test_accuracy = experiment.table.test_accuracy({**best.hyperparameters, **best.architecture})
-        words["test accuracy by the table"] = format_accuracy(test_accuracy)
+def show_best(best: BestArchitecture, folder: RunFolder, experiment: Experiment, known: Mapping[str, str]) -> None:
+    """The closing table of a search, in which ``known`` is told besides, and what to type next."""
+    words = {**experiment.space_class.describe(best.architecture), **known}
     # A space of one's own is known to the script that has brought it along, and to no other.
     program = "run_experiment.py" if space_entry(best.space_name).target.startswith("spaces.") else sys.argv[0]
     told: dict[str, Any] = {"dataset": experiment.data.name, "words": words, "program": program}
@@ -456,7 +433,9 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     arguments = {} if table is not None else sized_arguments(space_class, settings.preset, "search", settings.pins)
     mutables = make_space(space_class, arguments).simplify()
     choices = legal_choices(mutables)
-    check_pins(settings, choices, others=[*settable, *recipe])
+    own = own_hyperparameters(space_class, settings, recipe)
+    check_pins(settings, choices, others=[*settable, *recipe, *own])
+    recipe |= {label: settings.pins[label] for label in own if label in settings.pins}
     chosen, epochs = None, settings.epochs
     if settings.search_space is not None:
         names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": recipe}
@@ -479,6 +458,19 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
         raise SpaceError(f"{settings.space}: no training has a hyperparameter {unknown[0]!r}; known: {', '.join(recipe)}")
     plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table)
     return replace(plan, starts={} if strategy.one_shot else starting_points(settings, screen, plan, choices))
+
+
+def own_hyperparameters(space_class: Any, settings: Settings, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What the space brings for an evaluator of one's own, as mutables by label; refuses ``--set`` of what those cannot have."""
+    from spaces.choices import takes
+
+    if settings.evaluator == Settings.evaluator or evaluator_entry(settings.evaluator).looks_up:
+        return {}
+    own = {label: mutable for label, mutable in space_class.hyperparameters().items() if label not in (*recipe, "epochs")}
+    for label, mutable in own.items():
+        if label in settings.pins and not takes(mutable, settings.pins[label]):
+            raise SpaceError(f"--set {label}: {settings.pins[label]!r} is none of what {settings.space} has for it: {mutable}")
+    return own
 
 
 def check_pins(settings: Settings, choices: Mapping[str, Any], others: Sequence[str]) -> None:
@@ -591,19 +583,13 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
             finished=finished_epochs(folder.checkpoints_path),
             describe=experiment.space_class.describe,
         )
-
-        def note_epoch(epoch: Any) -> None:
-            end = "the search ends here" if strategy.guard.stops else "--collapse-guard stop would end the search here"
-            collapsed = strategy.guard.collapsed_at == epoch.number
-            keeper.note(epoch, f"skip connections take over the normal cell; {end}" if collapsed else None)
-
-        strategy = strategy_entry(settings.strategy or "").load()(
+        strategy: Any = strategy_entry(settings.strategy or "").load()(
             seed=settings.seed,
             trials=1,
             alpha_optimizer=alpha_optimizer,
             gradient_clip_val=recipe.grad_clip or None,
             on_step=keeper.note_step,
-            on_epoch=note_epoch,
+            on_epoch=lambda epoch: keeper.note(epoch, strategy.guard.warning(epoch.number)),
             **{flag.removeprefix("--").replace("-", "_"): value for flag, value in settings.one_shot_flags.items()},
         )
         with keeper.shown(), torch.random.fork_rng(devices=gpus_of(experiment.device)):
@@ -617,11 +603,14 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     size = experiment.measure(experiment.build(architecture))
     told = {"order": strategy.order, "cost_weight": settings.cost_weight or 0.0, "collapse_guard": strategy.guard.describe()}
     told |= asdict(alpha_optimizer)
-    experiment.write_best(folder, architecture, hyperparameters, score, size, supernet=experiment.recipe, **told)
+    experiment.record_in(folder).save(architecture, hyperparameters, score, size, supernet=experiment.recipe, **told)
 
 
-def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, shared: Mapping[str, Any]) -> None:
-    """Run trials until the strategy or the budget ends; ``best.json`` follows the best one. ``shared`` is what ``join_study`` gives."""
+def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, shared: Mapping[str, Any]) -> dict[str, str]:
+    """Run trials until the strategy or the budget ends; ``best.json`` follows the best one. What else is known of it, in words.
+
+    ``shared`` is what ``join_study`` gives.
+    """
     from nni.nas.space import SimplifiedModelSpace
 
     from spaces.choices import count_configurations
@@ -639,9 +628,18 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     # With a table the budget alone may end a search; the number of trials is then an estimate.
     max_trials = None if experiment.table is not None and settings.trials is None and settings.time_budget else total
     reports = len(experiment.reports)
-    if idle := why_idle(settings.pruner, epochs=reports, trials=total):
+    if idle := why_idle(settings.pruner, scores=reports, trials=total, start_step=settings.start_step):
         experiment.screen.warn(idle)
-    keeper, canonical = keep_trials(experiment, folder, plan.searched), plan.searched.canonical
+    keeper = experiment.record_in(folder).keep_trials(
+        experiment.screen,
+        architecture=architecture,
+        recipe=experiment.recipe,
+        epochs=experiment.epochs,
+        looked_up=experiment.table is not None,
+        canonical=space_class.canonical,
+        labels_with_effect=plan.searched.labels_with_effect,
+    )
+    canonical = plan.searched.canonical
     with (
         keeper.shown(max_trials, settings.strategy or ""),
         experiment.make_engine(
@@ -658,10 +656,14 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     ):
         for line in begin_with(plan.starts, explored, engine):
             experiment.screen.warn(line)
-        more = strategy.options(open_trials=settings.workers, canonical=canonical, shared=shared)
-        more |= {"costs": experiment.objectives[1:]} if strategy.several_objectives else {}
-        if strategy.takes_canonical and hasattr(space_class, "surrogate_features"):
-            more |= {"features": space_class.surrogate_features, "described": list(architecture)}
+        more = strategy.options(
+            open_trials=settings.workers,
+            canonical=canonical,
+            shared=shared,
+            costs=experiment.objectives[1:],
+            features=getattr(space_class, "surrogate_features", None),
+            described=list(architecture),
+        )
         strategy.load()(seed=settings.seed, trials=total, **more)(explored, engine)
         engine.wait_models()
     if strategy.several_objectives:
@@ -671,6 +673,11 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
         experiment.screen.say(f"{count} {are} best in {' against '.join(experiment.objectives)}: {folder.path / 'pareto.json'}")
     for line in describe_outcome(engine, settings.pruner):
         experiment.screen.say(line)
+    if experiment.table is None or keeper.best is None:
+        return {}
+    # As it was looked up: best.json has the architecture that stands for all that build the same network, which may be another row.
+    test_accuracy = experiment.table.test_accuracy({**keeper.best.hyperparameters, **keeper.best.architecture})
+    return {"test accuracy by the table": format_accuracy(test_accuracy)}
 
 
 def make_trial_evaluator(experiment: Experiment, searched: Mapping[str, Any], fixed: Mapping[str, Any]) -> Any:
@@ -682,30 +689,6 @@ def make_trial_evaluator(experiment: Experiment, searched: Mapping[str, Any], fi
         return FunctionalEvaluator(experiment.table.find, **searched)
     training = {**experiment.training, **fixed, **searched}  # the epochs may be searched, too
     return FunctionalEvaluator(evaluator_entry(experiment.settings.evaluator).load(), report=nni.report_intermediate_result, **training)
-
-
-def keep_trials(experiment: Experiment, folder: RunFolder, searched: Any) -> TrialKeeper:
-    """What keeps the trials of a search of ours, and the best of them as ``best.json``, which tells what was searched."""
-
-    def save_best(trial: Trial) -> None:
-        assert trial.score is not None
-        hyperparameters = dict(trial.hyperparameters)
-        epochs = hyperparameters.pop("epochs", experiment.epochs)
-        score, size = ("validation accuracy", trial.score, epochs), {"parameters": trial.parameters, "flops": trial.flops}
-        found = experiment.space_class.canonical(trial.architecture)
-        labels = searched.labels_with_effect(found)
-        experiment.write_best(folder, found, hyperparameters, score, size, trial=trial.number, searched=labels)
-
-    return TrialKeeper(
-        folder.trials_path,
-        folder.best_path,
-        experiment.screen,
-        architecture=searched.architecture,
-        recipe=experiment.recipe if experiment.table is None else {},  # a table's networks were trained by another
-        save_best=save_best,
-        durable=experiment.table is None,
-        scalars=open_scalars(folder.path, wanted=experiment.settings.tensorboard),
-    )
 
 
 def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
@@ -731,7 +714,7 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     check_command(settings.trial_command or "", settings.code_dir)
     folder, best = open_command_search(settings, total, space.parameters)
     program = TrialCommand(settings.trial_command or "", settings.code_dir, folder.path / "trials", best.metric.sign, settings.trial_time)
-    if idle := why_idle(settings.pruner, epochs=settings.epochs, trials=total):
+    if idle := why_idle(settings.pruner, scores=settings.epochs, trials=total, start_step=settings.start_step):
         screen.warn(idle)
     screen.say(f"each trial runs {program.command!r} in {program.directory.absolute()}, {settings.concurrency} at a time")
 
@@ -805,7 +788,7 @@ def retrain(settings: Settings, screen: Screen) -> None:
     from evaluators.training import retrain as train_anew
 
     best = load_architecture(settings.retrain or "", settings.pins)
-    recipe, preset = retraining_recipe(best, settings), PRESETS[settings.preset]
+    recipe, preset = retraining_recipe(best, settings, screen), PRESETS[settings.preset]
     sizes = sized_arguments(space_entry(best.space_name).load(), settings.preset, "retrain", settings.pins)
     arguments = {**best.space_arguments, **sizes}
     experiment = Experiment(settings, screen, best.space_name, arguments, asdict(recipe), settings.epochs or preset.retrain_epochs)
@@ -844,7 +827,7 @@ def retrain(settings: Settings, screen: Screen) -> None:
         show_retrained(screen, document, path)
 
 
-def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
+def retraining_recipe(best: BestArchitecture, settings: Settings, screen: Screen) -> Any:
     """The recipe by which ``best`` is trained anew; refuses an illegal architecture, and ``--set`` of what cannot be set then."""
     from evaluators.recipes import HYPERPARAMETERS, make_recipe, override, recipe_values
     from spaces.choices import legal_choices
@@ -863,11 +846,15 @@ def retraining_recipe(best: BestArchitecture, settings: Settings) -> Any:
     for label in settings.pins:
         if label in read and read[label] != best.architecture[label]:
             raise RecordError(f"--set {label}: {settings.retrain} has nothing that this would change: leave it out")
+    own = [label for label in best.hyperparameters if label in entry.load().hyperparameters() and label not in HYPERPARAMETERS]
+    if own:
+        screen.warn(f"a training anew has no {', '.join(own)}, which {settings.retrain} has for an evaluator of its own: left out")
+    found = {label: value for label, value in best.hyperparameters.items() if label not in own}
     try:
-        make_recipe(best.hyperparameters)  # what is wrong in the file, before what is set beside it
+        make_recipe(found)  # what is wrong in the file, before what is set beside it
     except EvaluatorError as error:
         raise EvaluatorError(f"{settings.retrain}: {error}") from None
-    values = recipe_values(settings.recipe) if settings.recipe else best.hyperparameters or recipe_values(entry.recipe_for(settings.preset))
+    values = recipe_values(settings.recipe) if settings.recipe else found or recipe_values(entry.recipe_for(settings.preset))
     return make_recipe(override(values, settings.pins))
 
 

@@ -5,9 +5,9 @@
     python benchmarks/lab_table.py --quick               # two rows in small, less than 50 s; nothing is written to docs/
 
 Each row is a run of ``run_experiment.py`` in a folder under ``--runs``: interrupted, the same command goes on where it was. A row that is
-done is kept in docs/lab_table.json, and the table of docs/results.md is written from there. What its search found is kept in docs/found/,
-as a ``best.json`` that can be trained anew, with the architecture parameters of each epoch where a supernet was searched. Ends with one
-line of JSON.
+done is kept in docs/lab_table.json, and the table of docs/results.md is written from there; taken out of that file, it is run again. What
+its search found is kept in docs/found/, as a ``best.json`` that can be trained anew, with the architecture parameters of each epoch where a
+supernet was searched. Ends with one line of JSON.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -204,11 +204,18 @@ def as_markdown(done: dict[str, Any]) -> str:
         spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
         flips = " (image and mirror image averaged)" if result["flip_averaging"] else ""
         sizes = sorted({min(result["parameters"]), max(result["parameters"])})
-        search = f"{result['search_seconds'] / 60:.0f} min" if result["search"] else "-"
+        search = f"{result['search_seconds'] / 60:.0f} min" if result["search"] else row.searched or "-"
         cells = [name, result["note"], f"{statistics.mean(accuracies):.2f}%{spread}{flips}", str(len(accuracies))]
-        cells += [f"{result['seconds'] / 60:.1f} min", search, " to ".join(f"{size:,}" for size in sizes), result["machine"]]
+        precision = "".join(f", {name}" for name in result.get("precision", []))
+        cells += [f"{result['seconds'] / 60:.1f} min", search, " to ".join(f"{size:,}" for size in sizes), result["machine"] + precision]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def summary(row: dict[str, Any]) -> dict[str, Any]:
+    """What the line of JSON says of a row that is trained."""
+    mean = round(statistics.mean(row["test_accuracies"]), 4)
+    return {"test_accuracy": mean, "flip_averaging": row["flip_averaging"], "seconds": row["seconds"]}
 
 
 def rows_done() -> dict[str, Any]:
@@ -241,7 +248,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows = {name: Row(ROWS[name].note, None, retrain) for name, retrain in QUICK.items()}
             done = {name: fill(name, row, Path(folder), [*data, "--preset", "quick"]) for name, row in rows.items()}
-        print(json.dumps({name: {"test_accuracy": row["test_accuracies"][0], "seconds": row["seconds"]} for name, row in done.items()}))
+        print(json.dumps({name: summary(row) for name, row in done.items()}))
         return
     for name in arguments.rows:
         if not is_done(rows_done().get(name, {}), ROWS[name]):
@@ -249,8 +256,7 @@ def main() -> None:
             fill_and_keep(name, ROWS[name], arguments.runs.absolute(), [*SEARCH.split(), *data], arguments.machine)
     done = rows_done()
     print(as_markdown(done))
-    trained = {name: row["test_accuracies"] for name, row in done.items() if row["test_accuracies"]}
-    print(json.dumps({name: round(statistics.mean(accuracies), 4) for name, accuracies in trained.items()}))
+    print(json.dumps({name: summary(row) for name, row in done.items() if row["test_accuracies"]}))
 
 
 if __name__ == "__main__":

@@ -99,8 +99,8 @@ def derive(seed: int, epoch: int, weight: float) -> dict[str, Any]:
 
 
 def build(architecture: Mapping[str, Any]) -> Any:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
         return build_network(DartsSpace, {"width": WIDTH, "num_cells": CELLS, "auxiliary": True}, architecture)
 
 
@@ -123,7 +123,8 @@ def measure(cell: Cell, images: int, epochs: int, dataset: str, data_dir: Path) 
 
 def hold_round(cells: Sequence[Cell], plan: Round, dataset: str, data_dir: Path) -> dict[Cell, float]:
     """Train each cell alone, one on every core, print a table, and return the accuracies, the best first."""
-    print(f"{CELLS} cells of {WIDTH} channels, {plan.epochs} epochs of {plan.images:,} images; {len(cells)} networks, one thread each")
+    size = f"{plan.epochs} epochs of {plan.images:,} images or all there are"
+    print(f"{CELLS} cells of {WIDTH} channels, {size}; {len(cells)} networks, one thread each")
     print("| search | epoch | weight of the cost | normal cell | parameters | validation accuracy | seconds |")
     print("|---|---|---|---|---|---|---|", flush=True)
     accuracies = {}
@@ -138,8 +139,10 @@ def hold_round(cells: Sequence[Cell], plan: Round, dataset: str, data_dir: Path)
 
 def distinct(cells: Sequence[Cell]) -> list[Cell]:
     """Of cells that are the same the first."""
-    seen = {json.dumps(derive(*cell), sort_keys=True): cell for cell in reversed(cells)}
-    return [cell for cell in cells if cell in seen.values()]
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        first.setdefault(json.dumps(derive(*cell), sort_keys=True), cell)
+    return list(first.values())
 
 
 def keep(cell: Cell, path: Path) -> None:
@@ -174,7 +177,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     if arguments.keep:
-        keep(arguments.keep, arguments.to)
+        with refuse(OSError):
+            keep(arguments.keep, arguments.to)
         return
     with refuse(EvaluatorError):
         data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, warn=lambda line: print(line, file=sys.stderr))

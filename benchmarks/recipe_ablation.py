@@ -27,6 +27,7 @@ from evaluators.devices import choose_precision
 from evaluators.recipes import make_recipe, override, recipe_values
 from evaluators.training import measure_accuracy, train
 from spaces.backbones import build_backbone
+from spaces.winograd import use_winograd
 
 # What is said of a row, and what is other than in the recipe.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -53,6 +54,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batches of 128 for 256": {"batch_size": 128},
     "learning rate 0.02 for 0.03": {"initial_lr": 0.02},
     "learning rate 0.045 for 0.03": {"initial_lr": 0.045},
+    "batches of 128 at 0.045": {"batch_size": 128, "initial_lr": 0.045},
+    "batches of 64": {"batch_size": 64},
 }
 QUICK = ("the recipe", "SGD 0.1, warm-up, decay 5e-4, for Muon")
 
@@ -80,7 +83,7 @@ def main() -> None:
     arguments = parser.parse_args()
     limit = 2_000 if arguments.quick else None
     with refuse(EvaluatorError):
-        precision = choose_precision(arguments.precision, torch.device("cpu"))
+        precision = choose_precision(arguments.precision, torch.device("cpu"), use_winograd)
         data = load_dataset(arguments.dataset, data_dir=arguments.data_dir, limit=limit, warn=lambda line: print(line, file=sys.stderr))
     recipe = next(iter(VARIANTS))
     names, seeds = (QUICK, 1) if arguments.quick else ((recipe, *(row for row in arguments.rows if row != recipe)), arguments.seeds)

@@ -196,9 +196,11 @@ def time_to(goal: float, epochs: int, data: Dataset, where: dict[str, Any], seed
         torch.manual_seed(seed)
         network = build_backbone("convnet32", width=32, num_classes=data.num_classes)
         results.append(retrain(network, data=data, epochs=epochs, recipe=recipe, **{**where, "seed": seed}))
-        print(f"  {goal:.1%}: seed {seed}, {results[-1]['test_accuracy']:.2%} after {results[-1]['seconds']:.0f} s", flush=True)
+        accuracy = f"{results[-1]['test_accuracy']:.2%} (image and mirror image averaged)"
+        print(f"  {goal:.1%}: seed {seed}, {accuracy} after {results[-1]['seconds']:.0f} s", flush=True)
     seconds, accuracies = [r["seconds"] for r in results], [r["test_accuracy"] for r in results]
-    return {"epochs": epochs, "seconds": round(statistics.mean(seconds), 1), "test_accuracies": accuracies}
+    told = {"epochs": epochs, "seconds": round(statistics.mean(seconds), 1), "test_accuracies": accuracies}
+    return {**told, "flip_averaging": recipe.flip_averaging}
 
 
 def main() -> None:

@@ -81,7 +81,8 @@ def _normalize(filters: list[Tensor]) -> None:
 def learning_rate_factor(recipe: Recipe, epochs: int, steps: int) -> Callable[[int], float]:
     """The factor on ``initial_lr`` before each step, as ``Recipe`` describes its schedules; ``steps`` are those of an epoch.
 
-    A warm-up takes half of the training at most. One function for torch's ``LambdaLR``, whose state is the number of the step alone.
+    A warm-up takes half of the training at most. One function for torch's ``LambdaLR``, whose state is the number of the step alone;
+    timm's schedulers bring all groups to one and the same rate at the end, where AdamW's keep ``ADAMW_SHARE`` of Muon's here.
     """
     floor = recipe.ending_lr / recipe.initial_lr
     total, warmup = epochs * steps, min(recipe.warmup_epochs, epochs / 2) * steps

@@ -119,7 +119,8 @@ RECIPES: dict[str, Recipe] = {
     "lab": Recipe(schedule="cosine_per_batch", drop_last=False),
     # Liu et al. 2019, section 3.1: the weights of the supernet.
     "darts_search": Recipe(initial_lr=0.025, ending_lr=0.001, weight_decay=3e-4, batch_size=64, grad_clip=5.0),
-    # Liu et al. 2019, section 3.2 and the authors' train.py; batch 96 for one GPU there.
+    # Liu et al. 2019, section 3.2 and the authors' train.py; batch 96 for one GPU there. Theirs sets the learning rate once an epoch and
+    # keeps the last, shorter batch.
     "darts": Recipe(initial_lr=0.025, weight_decay=3e-4, batch_size=96, cutout=16, grad_clip=5.0, drop_path=0.2),
 }
 

@@ -209,7 +209,12 @@ class _RowReader:
         }
         if any(seconds < 0 for _, seconds in fidelities.values()):
             raise EvaluatorError(f"{self._path}, line {line}: seconds of training below 0")
-        rows[key] = Row(fidelities, {name: self._number(fields, line, column) for name, column in self._facts.items()})
+        facts = {name: self._number(fields, line, column) for name, column in self._facts.items()}
+        for accuracy in (*(score for score, _ in fidelities.values()), *(facts[name] for name in ("test_accuracy",) if name in facts)):
+            if not 0 <= accuracy <= 1:
+                right = "a fraction from 0 to 1; of percent, --table-columns FILE makes it one by its scale, 0.01"
+                raise EvaluatorError(f"{self._path}, line {line}: an accuracy of {accuracy:g}, expected {right}")
+        rows[key] = Row(fidelities, facts)
 
     def _number(self, fields: Sequence[str], line: int, column: tuple[int, float]) -> float:
         place, scale = column

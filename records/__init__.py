@@ -7,7 +7,7 @@ nothing. Its modules, by what they are for:
   ``nni_experiment``
 - the folder of a run: ``run_folder``, ``hold``, ``log``, ``provenance``, ``starts``, ``study_note``
 - what is kept in it as it happens: ``trials`` and ``trial_keeper``, ``epoch_keeper`` (of a supernet), ``training_keeper``, ``scalars``
-- what was found: ``best``, ``pareto``, ``parameter_record``, ``metric``
+- what was found: ``best``, ``found``, ``pareto``, ``parameter_record``, ``metric``
 - what a person sees: ``screen``, ``progress``, ``closing``, ``listing``, ``formats``, ``exit_status``, ``libraries``; afterwards
   ``report``, ``dashboard``
 - files and secrets: ``files`` (JSON, replaced atomically and read with care), ``lines`` (JSON, line by line), ``passwords``

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +60,28 @@ class StrategyEntry:
         module, name = self.target.split(":")
         return getattr(importlib.import_module(module), name)
 
-    def options(self, *, open_trials: int, canonical: Any, shared: Mapping[str, Any]) -> dict[str, Any]:
-        """What the factory takes of these; ``shared`` is ``{"shared": study}``, or empty where the study is not shared."""
+    def options(
+        self,
+        *,
+        open_trials: int,
+        canonical: Any,
+        shared: Mapping[str, Any],
+        costs: Sequence[str] = (),
+        features: Any = None,
+        described: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """What the factory takes of these, which the class describes.
+
+        ``shared`` is ``{"shared": study}``, or empty where the study is not shared; ``features`` is ``None`` where the space tells none.
+        """
         options: dict[str, Any] = {"open_trials": open_trials, **shared} if self.is_optunas else {}
-        return options | ({"canonical": canonical} if self.takes_canonical else {})
+        if self.several_objectives:
+            options |= {"costs": costs}
+        if self.takes_canonical:
+            options |= {"canonical": canonical}
+            if features is not None:
+                options |= {"features": features, "described": described}
+        return options
 
 
 STRATEGIES: dict[str, StrategyEntry] = {

@@ -152,6 +152,11 @@ class RecordingEngine(ExecutionEngine):
         return self._repeats >= MAX_REPEATS
 
     @property
+    def out_of_time(self) -> bool:
+        """Whether the time budget is spent."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    @property
     def left_over(self) -> int:
         """How many trials the budget would still allow; 0 where their number has no limit."""
         return self._max_trials - self._count_trials() if self._max_trials is not None and self.budget_available() else 0
@@ -227,7 +232,7 @@ class RecordingEngine(ExecutionEngine):
     def budget_available(self) -> bool:
         return (
             (self._max_trials is None or self._count_trials() < self._max_trials)
-            and (self._deadline is None or time.monotonic() < self._deadline)
+            and not self.out_of_time
             and not self.found_nothing_new
             and not self.found_nothing_allowed
         )

@@ -12,7 +12,7 @@ from strategies.engine import Rejection, sample_key
 
 @dataclass(frozen=True)
 class Limit:
-    """``measure(network)`` may be at most ``value``, anything where that is ``None``; ``flag`` and ``unit`` name it for people."""
+    """``measure`` of what ``SizeLimits`` builds may be at most ``value``, anything where that is ``None``; ``flag``, ``unit`` name it."""
 
     flag: str
     value: int | None
@@ -30,7 +30,8 @@ class SizeLimits:
     labels
         Those on which the network depends; the rest of a sample are hyperparameters.
     build
-        The network of an architecture (of ``labels``); it may be one without data (torch's meta device).
+        What is measured of an architecture (of ``labels``): its network, which may be one without data (torch's meta device), or the
+        sample by which a table knows it.
     """
 
     def __init__(self, limits: Sequence[Limit], labels: Sequence[str], build: Callable[[Mapping[str, Any]], Any]) -> None:

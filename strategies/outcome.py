@@ -14,7 +14,7 @@ def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
     Raises
     ------
     StrategyError
-        Every configuration was rejected.
+        Every configuration that was proposed was rejected, and not for want of time.
     SearchFailed
         There was no time for a trial, or none was completed.
     """
@@ -26,8 +26,8 @@ def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
         count = "1 configuration was" if len(rejections) == 1 else f"{len(rejections):,} configurations were"
         yield f"{count} too large and not trained; log.txt lists all that were"
         nearest = min(rejections, key=lambda rejection: rejection.excess).reason
-        if not results:
-            raise StrategyError(f"no configuration is small enough; the nearest of {len(rejections):,} has {nearest}: raise the limit")
+        if not results and (engine.found_nothing_allowed or not engine.out_of_time):
+            raise StrategyError(f"nothing proposed is small enough; the nearest of {len(rejections):,} has {nearest}: raise the limit")
         if engine.found_nothing_allowed:
             yield f"the search ended early, after many in a row that were too large; the nearest of all has {nearest}"
     if engine.found_nothing_new:

@@ -44,16 +44,18 @@ def hyperband(*, epochs: int | None) -> HyperbandPruner:
     return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
 
 
-def why_idle(name: str, *, epochs: int | None, trials: int) -> str | None:
+def why_idle(name: str, *, scores: int | None, trials: int, start_step: int | None = None) -> str | None:
     """One line that says why the pruner ``name`` cannot end any trial of such a search, or ``None`` where it can.
 
-    ``epochs`` are how often a trial reports its score, ``None`` where nobody knows: often enough, then.
+    ``scores`` are how often a trial reports one, ``None`` where nobody knows: often enough, then. The last is not judged. ``start_step`` is
+    Medianstop's.
     """
     entry = pruner_entry(name)
-    if entry is None or ((epochs is None or epochs > 1) and trials > entry.after):
+    first = max(1, start_step or 1) if entry is not None and entry.target == PRUNERS["median"].target else 1
+    if entry is None or ((scores is None or scores > first) and trials > entry.after):
         return None
-    needs = f"trials of 2 epochs or more, and more than {entry.after} of them"
-    there_are = f"{trials} trials" if epochs is None else f"{trials} of {epochs}"
+    needs = f"trials that report {first + 1} scores or more, and more than {entry.after} of them"
+    there_are = f"{trials} trials" if scores is None else f"{trials} of {scores}"
     return f"--pruner {name} has no effect here: it needs {needs} (--epochs, --trials); there are {there_are}"
 
 

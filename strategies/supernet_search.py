@@ -127,6 +127,13 @@ class CollapseGuard:
         elif self.mode != "off" and self.last_good is not None and self.collapsed_at is None:
             self.collapsed_at = epoch.number
 
+    def warning(self, number: int) -> str | None:
+        """What to say of the epoch of this number, which was watched: a line where it set the guard off."""
+        if self.collapsed_at != number:
+            return None
+        end = "the search ends here" if self.stops else "--collapse-guard stop would end the search here"
+        return f"skip connections take over the normal cell; {end}"
+
     def result(self, last: SearchEpoch) -> SearchEpoch:
         """The epoch whose architecture is the search's: the last, or the last good one where the guard ended it."""
         return self.last_good if self.stops and self.last_good is not None else last

@@ -67,5 +67,6 @@ class TableEngine(InProcessEngine):
             judged.end(status, final)
         self._record(model, TrialResult(self._next_number(), dict(model.sample), status, final, curve, seconds, None, facts))
 
-    def budget_available(self) -> bool:
-        return not self._is_over and super().budget_available()
+    @property
+    def out_of_time(self) -> bool:
+        return self._is_over or super().out_of_time

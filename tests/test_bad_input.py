@@ -243,7 +243,7 @@ def test_a_limit_below_every_network(capsys: pytest.CaptureFixture[str], strateg
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("WARNING: the search begins without the default configuration: 11,181,642 parameters")
     words = (
-        r"error: no configuration is small enough; the nearest of 200 has [\d,]+ parameters, more than --max-params 1,000: raise the limit"
+        r"error: nothing proposed is small enough; the nearest of 200 has [\d,]+ parameters, more than --max-params 1,000: raise the limit"
     )
     assert re.fullmatch(words, lines[1])
     assert Path("run/log.txt").read_text().count("not tried") >= 200

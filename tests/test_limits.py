@@ -72,7 +72,7 @@ def test_a_search_without_anything_allowed_ends(name: str) -> None:
     assert engine.found_nothing_allowed
     lines, nearest = describe_outcome(engine, "none"), min(engine.rejections, key=lambda rejection: rejection.excess)
     assert next(lines) == "200 configurations were too large and not trained; log.txt lists all that were"
-    with pytest.raises(StrategyError, match=f"no configuration is small enough; the nearest of 200 has {nearest.reason}: raise the limit"):
+    with pytest.raises(StrategyError, match=f"nothing proposed is small enough; the nearest of 200 has {nearest.reason}: raise the limit"):
         next(lines)
 
 

@@ -251,10 +251,27 @@ def test_repeated_samples_are_judged_once() -> None:
     ],
 )
 def test_a_pruner_that_cannot_act_is_said(pruner: str, epochs: int | None, trials: int, idle: bool) -> None:
-    reason = why_idle(pruner, epochs=epochs, trials=trials)
+    reason = why_idle(pruner, scores=epochs, trials=trials)
     assert (reason is not None) == idle
     if reason is not None:
-        assert f"--pruner {pruner} has no effect here: it needs trials of 2 epochs or more" in reason
+        assert f"--pruner {pruner} has no effect here: it needs trials that report 2 scores or more" in reason
+
+
+def test_a_pruner_that_begins_after_the_last_score_but_one_is_said_and_cannot_act() -> None:
+    assert why_idle("median", scores=8, trials=20, start_step=7) is None
+    reason = why_idle("median", scores=8, trials=20, start_step=8)
+    assert reason is not None
+    assert "it needs trials that report 9 scores or more" in reason
+    assert why_idle("halving", scores=8, trials=20, start_step=8) is None, "Medianstop's alone"
+    for start_step, can_act in ((7, True), (8, False)):
+        pruning = make_pruning("median", epochs=8, start_step=start_step)
+        assert pruning is not None
+        stopped = []
+        for trial in range(6):
+            judged = pruning.begin()
+            stopped.append(any(judged.stops(0.5 - trial / 100) for _ in range(8)))
+            judged.end("pruned" if stopped[-1] else "complete", None if stopped[-1] else 0.5)
+        assert any(stopped) == can_act
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)

@@ -14,6 +14,7 @@ from nni.nas.space import SimplifiedModelSpace
 from test_strategies import TinySpace
 
 from evaluators import EvaluatorError
+from evaluators.recipes import recipe_values
 from evaluators.table import load_table
 from records.trial_keeper import TrialKeeper
 from records.trials import TrialLog
@@ -86,6 +87,8 @@ def test_columns_can_be_described_in_a_file(tmp_path: Path) -> None:
         (["a,4,high,10,0.7,30,1000"], "line 2: score_3 is 'high', expected a number"),
         (["a,4,nan,10,0.7,30,1000"], "line 2: score_3 is 'nan', expected a number"),
         (["a,4,0.5,-10,0.7,30,1000"], "line 2: seconds of training below 0"),
+        (["a,4,0.5,10,70,30,1000"], "line 2: an accuracy of 70, expected a fraction from 0 to 1; of percent, --table-columns FILE makes"),
+        (["a,4,-0.5,10,0.7,30,1000"], "line 2: an accuracy of -0.5, expected a fraction"),
     ],
 )
 def test_broken_rows(tmp_path: Path, rows: list[str], words: str) -> None:
@@ -253,6 +256,31 @@ def test_limits_on_the_size_are_those_of_the_table(made_up: Path, in_a_folder_of
     assert max(trial.parameters or 0 for trial in trials) == 300_000
     with pytest.raises(EvaluatorError, match="has no flops of its samples"):
         load_table(small_table(tmp_path, "a,4,0.5,10,0.7,30,1000")).check_sizes(["parameters", "flops"])
+
+
+def test_a_budget_below_every_trial_is_no_limit_on_the_size(
+    made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*SEARCH, "--strategy", "random", "--table", str(made_up), "--max-params", "500k", "--time-budget", "5", "--out", "run"]
+    assert main(arguments) == 1, "some network with at most two convolutions is proposed, and takes 6 seconds or more"
+    printed = capsys.readouterr()
+    assert "too large and not trained" in printed.out
+    assert "error: the time budget ended before the first trial: give it more" in printed.err
+
+
+def test_a_table_with_a_column_for_a_hyperparameter(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"sgd": "0.7,10,0.71", "adam": "0.8,10,0.81", "rmsprop": "0.9,10,0.91", "muon": "0.6,10,0.61"}
+    lines = ["backbone,stem,width,depth,optimizer,score_3,seconds_3,test_accuracy"]
+    lines += [f"resnet18,own,16,2,{optimizer},{figures}" for optimizer, figures in rows.items()]
+    Path("table.csv").write_text("\n".join(lines) + "\n")
+    pins = ("backbone=resnet18", "stem=own", "width=16", "depth=2")  # resnet18 does not read a width: 64 means the same
+    search = ["--space", "zoo", "--strategy", "grid", "--evaluator", "table", "--table", "table.csv", "--trials", "4"]
+    assert main([*search, *(word for pin in pins for word in ("--set", pin)), "--out", "run"]) == 0
+    assert "91.00%" in capsys.readouterr().out, "the test accuracy of the row that was found"
+    best, config = (json.loads(Path("run", name).read_text()) for name in ("best.json", "config.json"))
+    assert best["architecture"]["width"] == 64
+    assert best["hyperparameters"] == {**recipe_values("fast"), "optimizer": "rmsprop"}, "what the table leaves open is the space's recipe"
+    assert not {"recipe", "precision"} & config["identity"].keys(), "nothing was trained"
 
 
 def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,10 +20,13 @@ from evaluators.complexity import measure_complexity
 from evaluators.data import Dataset, Split
 from evaluators.recipes import (
     OPTIMIZERS,
+    RECIPES,
     Recipe,
     make_recipe,
 )
 from evaluators.training import measure_accuracy, retrain, train, train_and_validate
+
+BFLOAT16: dict[str, Any] = {"device": torch.device("cpu"), "precision": torch.bfloat16}
 
 
 @pytest.mark.parametrize("name", [name for name, entry in EVALUATORS.items() if not entry.looks_up])
@@ -37,6 +41,16 @@ def test_every_evaluator_learns_reports_each_epoch_and_repeats_itself(name: str)
     first, again, other = (torch.cat([p.flatten() for p in network.parameters()]) for network in networks)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_the_recipe_fast_repeats_itself_in_bfloat16() -> None:
+    recipe, states = make_recipe({**asdict(RECIPES["fast"]), "batch_size": 16}), []
+    for _ in range(2):
+        network = make_network()
+        epochs = train(network, make_data().train, make_data(), epochs=3, recipe=recipe, **BFLOAT16)
+        states.append([(epoch.loss, epoch.accuracy) for epoch in epochs])
+        states.append([parameter.tolist() for parameter in network.parameters()])
+    assert states[:2] == states[2:]
 
 
 def test_search_never_looks_at_the_test_set() -> None:
