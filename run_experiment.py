@@ -785,6 +785,7 @@ def retrain(settings: Settings, screen: Screen) -> None:
     """Train a found or a published architecture anew, score the test set once, write ``retrained.json`` and the weights."""
     require_usable_out(settings.out, resume=settings.resume)
     load_libraries(screen)
+    from evaluators.training import idle_settings
     from evaluators.training import retrain as train_anew
 
     best = load_architecture(settings.retrain or "", settings.pins)
@@ -793,6 +794,8 @@ def retrain(settings: Settings, screen: Screen) -> None:
     arguments = {**best.space_arguments, **sizes}
     experiment = Experiment(settings, screen, best.space_name, arguments, asdict(recipe), settings.epochs or preset.retrain_epochs)
     network = experiment.build(best.architecture)
+    for line in idle_settings(network, recipe):
+        screen.warn(line)
     try:
         size = experiment.measure(network)
     except RuntimeError as error:

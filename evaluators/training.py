@@ -147,6 +147,14 @@ def train(
         average.put_into(network)
 
 
+def idle_settings(network: nn.Module, recipe: Recipe) -> Iterator[str]:
+    """A line for each hyperparameter of ``recipe`` that is on and changes nothing in a training of ``network``: which and why."""
+    if recipe.drop_path and not any(isinstance(module, StochasticDepth) for module in network.modules()):
+        yield f"drop_path {recipe.drop_path:g} has no effect: this network has no paths that could be dropped"
+    if recipe.warmup_epochs and recipe.schedule == "cosine_per_batch":
+        yield f"warmup_epochs {recipe.warmup_epochs:g} has no effect: the schedule {recipe.schedule} has no warm-up"
+
+
 def _initialize_from(network: nn.Module, batches: TrainingBatches) -> None:
     """Let those modules that offer it (``initialize_from``) take their first weights from training images."""
     initializers: list[Any] = [module.initialize_from for module in network.modules() if hasattr(module, "initialize_from")]

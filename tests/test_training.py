@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ from evaluators.recipes import (
     Recipe,
     make_recipe,
 )
-from evaluators.training import measure_accuracy, retrain, train, train_and_validate
+from evaluators.training import idle_settings, measure_accuracy, retrain, train, train_and_validate
 
 BFLOAT16: dict[str, Any] = {"device": torch.device("cpu"), "precision": torch.bfloat16}
 
@@ -159,6 +159,17 @@ def test_drop_path_rises_linearly_and_only_where_the_recipe_has_it() -> None:
     path.p = 0.25
     list(train(network, make_data().train, make_data(), epochs=1, recipe=make_recipe(SETTINGS)))
     assert path.p == 0.25, "a network's own stochastic depth is left alone"
+
+
+def test_settings_that_change_nothing_are_told() -> None:
+    network, with_paths = make_network(), nn.Sequential(make_network(), StochasticDepth(0.0, "row"))
+    recipe = Recipe(drop_path=0.2, warmup_epochs=1)
+    (line,) = idle_settings(network, recipe)
+    assert line == "drop_path 0.2 has no effect: this network has no paths that could be dropped"
+    assert not list(idle_settings(with_paths, recipe))
+    (line,) = idle_settings(with_paths, replace(recipe, schedule="cosine_per_batch"))
+    assert line == "warmup_epochs 1 has no effect: the schedule cosine_per_batch has no warm-up"
+    assert not list(idle_settings(network, Recipe(schedule="cosine_per_batch")))
 
 
 def test_auxiliary_logits_count_by_their_weight() -> None:
