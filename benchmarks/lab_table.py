@@ -53,7 +53,7 @@ def run(arguments: list[str], out: Path, log: Path) -> None:
 
 
 def search(command: str, seed: int, found: Path, log: Path, data: list[str]) -> float:
-    """Search, unless that is done, with what is found in the folder ``found``; how many seconds it took, killed sittings left out."""
+    """Search, unless that is done, with what is found in the folder ``found``; its seconds, without killed sittings."""
     sittings = found.with_name(f"{found.name}-sittings.txt")
     if not (found / "done").exists():
         start = time.perf_counter()

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from evaluators import EvaluatorError
 
@@ -90,7 +90,6 @@ class TrialCommand:
         inherited = {name: value for name, value in os.environ.items() if name not in names}
         return {
             **inherited,
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]),
             "NNI_PLATFORM": "local",
             "NNI_EXP_ID": "retiarius",
             "NNI_TRIAL_JOB_ID": f"trial{number}",
@@ -115,15 +114,8 @@ class CommandTrial:
         self._final: list[Any] = []
         self.start = time.monotonic()
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-            self._process = subprocess.Popen(
-                [sys.executable, str(GUARD), "group", SECONDS_TO_OBEY, command.command],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=err,
-                cwd=command.directory,
-                env=command.environment(number, folder),
-                start_new_session=True,  # Ctrl-C in the terminal reaches this program alone, which then ends its trials
-            )
+            where = (command.directory, command.environment(number, folder))
+            self._process = start_guarded("group", SECONDS_TO_OBEY, command.command, *where, stdout=out, stderr=err)
 
     def read_reports(self) -> list[float]:
         """The intermediate results since the last call, times the command's sign; NaN for what is no number."""
@@ -167,6 +159,25 @@ class CommandTrial:
             elif kind == "PERIODICAL":
                 number = to_number(value)
                 self._reports.append(math.nan if number is None else self._command.sign * number)
+
+
+def start_guarded(
+    whom: str, seconds: str, command: str, directory: Path, environment: Mapping[str, str], *, stdout: IO[bytes], stderr: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Run ``command`` by a shell in ``directory``, under ``_guard.py``, which says what ``whom`` and ``seconds`` are.
+
+    ``python`` in it is the one that runs this.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+    return subprocess.Popen(
+        [sys.executable, str(GUARD), whom, seconds, command],
+        stdin=subprocess.PIPE,
+        cwd=directory,
+        env={**environment, "PATH": path},
+        start_new_session=True,  # Ctrl-C in the terminal reaches this program alone, which then ends what it has started
+        stdout=stdout,
+        stderr=stderr,
+    )
 
 
 def stop_guarded(process: subprocess.Popen[bytes], seconds: float) -> None:

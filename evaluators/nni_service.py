@@ -25,7 +25,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 from evaluators import EvaluatorError
-from evaluators.command import GUARD, describe_stderr, stop_guarded, to_number
+from evaluators.command import describe_stderr, start_guarded, stop_guarded, to_number
 
 EXPERIMENT = "portal"  # NNI's id, and the name of its folder
 ENDED = {"SUCCEEDED": "complete", "FAILED": "failed", "EARLY_STOPPED": "pruned", "USER_CANCELED": "pruned", "SYS_CANCELED": "failed"}
@@ -79,17 +79,9 @@ class NniService:
         arguments |= {"log-level": "info", "foreground": "false", "python-interpreter": sys.executable, "mode": "local"}
         flags = [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
         program = [str(node), "--max-old-space-size=4096", str(node.parent / "main.js"), *flags]
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         with (self.folder / "service.txt").open("wb") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, str(GUARD), "command", SECONDS_TO_OBEY, f"exec {shlex.join(program)}"],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=out,
-                cwd=node.parent,  # the manager finds its pages by it
-                env={**os.environ, "HOME": str(home), "PATH": path},
-                start_new_session=True,  # Ctrl-C in the terminal reaches this program alone, which then ends the service
-            )
+            where = (node.parent, {**os.environ, "HOME": str(home)})  # the manager finds its pages by the folder
+            self._process = start_guarded("command", SECONDS_TO_OBEY, f"exec {shlex.join(program)}", *where, stdout=out, stderr=out)
         try:
             self._wait_until_up()
         except BaseException:
