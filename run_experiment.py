@@ -213,8 +213,9 @@ class Experiment:
             "dataset": self.data.describe(),
         }
         same |= {"epochs": self.epochs, "preset": settings.preset, "pins": settings.pins, "seed": settings.seed}
-        if self.table is None:
-            same |= {"recipe": values_as_told(self.recipe, self.stored.get("recipe")), "precision": self.precision_name}
+        trained = {"recipe": values_as_told(self.recipe, self.stored.get("recipe")), "precision": self.precision_name}
+        # With a table nothing is trained; older versions noted these nevertheless.
+        same |= trained if self.table is None else {name: self.stored[name] for name in trained if name in self.stored}
         folder = RunFolder.create(settings.out, space=self.space_name, strategy=name, resume=settings.resume, identity=same)
         with hold(folder, settings):
             yield folder

@@ -5,9 +5,9 @@
     python benchmarks/lab_table.py --quick               # two rows in small, less than 50 s; nothing is written to docs/
 
 Each row is a run of ``run_experiment.py`` in a folder under ``--runs``: interrupted, the same command goes on where it was. A row that is
-done is kept in docs/lab_table.json, and the table of docs/results.md is written from there; taken out of that file, it is run again. What
-its search found is kept in docs/found/, as a ``best.json`` that can be trained anew, with the architecture parameters of each epoch where a
-supernet was searched. Ends with one line of JSON.
+done is kept in docs/lab_table.json, and the table of docs/results.md is written from there. Taken out of that file, and its folder taken
+away, it is run again. What its search found is kept in docs/found/, as a ``best.json`` that can be trained anew, with the architecture
+parameters of each epoch where a supernet was searched. Ends with one line of JSON.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -206,7 +206,7 @@ def as_markdown(done: dict[str, Any]) -> str:
         sizes = sorted({min(result["parameters"]), max(result["parameters"])})
         search = f"{result['search_seconds'] / 60:.0f} min" if result["search"] else row.searched or "-"
         cells = [name, result["note"], f"{statistics.mean(accuracies):.2f}%{spread}{flips}", str(len(accuracies))]
-        precision = "".join(f", {name}" for name in result.get("precision", []))
+        precision = "".join(f", {used}" for used in result.get("precision", []))
         cells += [f"{result['seconds'] / 60:.1f} min", search, " to ".join(f"{size:,}" for size in sizes), result["machine"] + precision]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

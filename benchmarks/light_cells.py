@@ -177,7 +177,9 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     arguments = parser.parse_args()
     if arguments.keep:
-        with refuse(OSError):
+        with refuse(FileNotFoundError):
+            if not arguments.to.parent.is_dir():
+                raise FileNotFoundError(f"--to {arguments.to}: there is no folder {arguments.to.parent}")
             keep(arguments.keep, arguments.to)
         return
     with refuse(EvaluatorError):

@@ -114,8 +114,15 @@ class CommandTrial:
         self._final: list[Any] = []
         self.start = time.monotonic()
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-            where = (command.directory, command.environment(number, folder))
-            self._process = start_guarded("group", SECONDS_TO_OBEY, command.command, *where, stdout=out, stderr=err)
+            self._process = start_guarded(
+                "group",
+                SECONDS_TO_OBEY,
+                command.command,
+                directory=command.directory,
+                environment=command.environment(number, folder),
+                stdout=out,
+                stderr=err,
+            )
 
     def read_reports(self) -> list[float]:
         """The intermediate results since the last call, times the command's sign; NaN for what is no number."""
@@ -162,7 +169,7 @@ class CommandTrial:
 
 
 def start_guarded(
-    whom: str, seconds: str, command: str, directory: Path, environment: Mapping[str, str], *, stdout: IO[bytes], stderr: IO[bytes]
+    whom: str, seconds: str, command: str, *, directory: Path, environment: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes]
 ) -> subprocess.Popen[bytes]:
     """Run ``command`` by a shell in ``directory``, under ``_guard.py``, which says what ``whom`` and ``seconds`` are.
 

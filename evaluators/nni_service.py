@@ -80,8 +80,15 @@ class NniService:
         flags = [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
         program = [str(node), "--max-old-space-size=4096", str(node.parent / "main.js"), *flags]
         with (self.folder / "service.txt").open("wb") as out:
-            where = (node.parent, {**os.environ, "HOME": str(home)})  # the manager finds its pages by the folder
-            self._process = start_guarded("command", SECONDS_TO_OBEY, f"exec {shlex.join(program)}", *where, stdout=out, stderr=out)
+            self._process = start_guarded(
+                "command",
+                SECONDS_TO_OBEY,
+                f"exec {shlex.join(program)}",
+                directory=node.parent,  # the manager finds its pages by it
+                environment={**os.environ, "HOME": str(home)},
+                stdout=out,
+                stderr=out,
+            )
         try:
             self._wait_until_up()
         except BaseException:

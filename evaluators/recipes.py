@@ -227,4 +227,4 @@ def values_as_told(values: Mapping[str, Any], told: Any) -> dict[str, Any]:
     """
     if not isinstance(told, Mapping):
         return dict(values)
-    return {name: value for name, value in values.items() if name in told or value != getattr(Recipe, name)}
+    return {name: value for name, value in values.items() if name in told or value != getattr(Recipe, name, None)}

@@ -204,17 +204,22 @@ class _RowReader:
         if key in rows:
             raise EvaluatorError(f"{self._path}, line {line}: the sample {key.replace(_SEPARATOR, ', ')} stands in the table twice")
         fidelities = {
-            epochs: (self._number(fields, line, score), self._number(fields, line, seconds))
+            epochs: (self._accuracy(fields, line, score), self._number(fields, line, seconds))
             for epochs, (score, seconds) in self._fidelities.items()
         }
         if any(seconds < 0 for _, seconds in fidelities.values()):
             raise EvaluatorError(f"{self._path}, line {line}: seconds of training below 0")
-        facts = {name: self._number(fields, line, column) for name, column in self._facts.items()}
-        for accuracy in (*(score for score, _ in fidelities.values()), *(facts[name] for name in ("test_accuracy",) if name in facts)):
-            if not 0 <= accuracy <= 1:
-                right = "a fraction from 0 to 1; of percent, --table-columns FILE makes it one by its scale, 0.01"
-                raise EvaluatorError(f"{self._path}, line {line}: an accuracy of {accuracy:g}, expected {right}")
-        rows[key] = Row(fidelities, facts)
+        rows[key] = Row(fidelities, {name: self._fact(name, fields, line, column) for name, column in self._facts.items()})
+
+    def _fact(self, name: str, fields: Sequence[str], line: int, column: tuple[int, float]) -> float:
+        return self._accuracy(fields, line, column) if name == "test_accuracy" else self._number(fields, line, column)
+
+    def _accuracy(self, fields: Sequence[str], line: int, column: tuple[int, float]) -> float:
+        value = self._number(fields, line, column)
+        if not 0 <= value <= 1:
+            right = "a fraction from 0 to 1; of percent, --table-columns FILE makes it one by its scale, 0.01"
+            raise EvaluatorError(f"{self._path}, line {line}: {self._header[column[0]]} is {value:g}, expected {right}")
+        return value
 
     def _number(self, fields: Sequence[str], line: int, column: tuple[int, float]) -> float:
         place, scale = column

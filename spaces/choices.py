@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from nni.mutable import Categorical, CategoricalMultiple
+from nni.mutable import Categorical, CategoricalMultiple, Numerical
 
 from spaces import SpaceError
 
@@ -101,8 +101,14 @@ def first_sample(
 
 
 def takes(mutable: Any, value: Any) -> bool:
-    """Whether ``value`` is one that ``mutable`` can have; ``None`` is none."""
-    return value is not None and bool(mutable.contains({mutable.label: value}))
+    """Whether ``value`` is one that ``mutable`` can have; ``None`` is none, and neither is what is no finite number where one belongs.
+
+    NNI 3.0's ``Numerical`` takes NaN, and ``True`` for 1, and raises on a text.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if value is None or (isinstance(mutable, Numerical) and not is_number):
+        return False
+    return bool(mutable.contains({mutable.label: value}))
 
 
 def effective_labels(mutables: Mapping[str, Any], sample: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> list[str]:

@@ -7,8 +7,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from bright_bars import make_data
 
 from benchmarks.light_cells import QUICK, distinct, read_cell
 
@@ -42,6 +44,19 @@ def test_the_ablation_ends_with_an_accuracy_of_each_row() -> None:
     assert all(0 < accuracy <= 1 for accuracy in told.values())
 
 
+def test_a_goal_is_reached_where_every_seed_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import training_speed
+
+    def retrain(network: Any, *, epochs: int, seed: int, **others: Any) -> dict[str, Any]:
+        return {"test_accuracy": 0.87 + 0.01 * seed, "seconds": 10.0 * epochs + seed}
+
+    monkeypatch.setattr(training_speed, "retrain", retrain)
+    monkeypatch.setattr(training_speed, "build_backbone", lambda *arguments, **options: None)
+    told = training_speed.time_to(0.87, 4, make_data(), {}, seeds=2)
+    assert told == {"epochs": 4, "seconds": 40.5, "test_accuracies": [0.87, 0.88], "reached": True, "flip_averaging": True}
+    assert training_speed.time_to(0.875, 4, make_data(), {}, seeds=2)["reached"] is False
+
+
 def test_cells_are_named_by_search_epoch_and_weight() -> None:
     assert read_cell("1/6/0.8") == (1, 6, 0.8)
     for text in ("1/6", "2/1/0", "0/7/0", "0/1/-1", "0/1/nan", "0/1/inf", "a/1/0"):
@@ -58,5 +73,4 @@ def test_one_cell_is_compared_once() -> None:
 @pytest.mark.slow
 def test_a_cell_cannot_be_kept_where_there_is_no_folder() -> None:
     done = call("light_cells", "--keep", "1/6/0.8", "--to", "nowhere/cell.json")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: --to nowhere/cell.json: there is no folder nowhere\n")

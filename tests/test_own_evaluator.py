@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nni.mutable import Categorical
+from nni.mutable import Categorical, Numerical
 
 from evaluators import EVALUATORS, EvaluatorEntry
 from records.trials import TrialLog
@@ -51,3 +51,15 @@ def test_it_can_be_fixed_to_what_the_space_has(capsys: pytest.CaptureFixture[str
     assert main([*SEARCH, "--set", "dropout=0.7", "--out", "other"]) == 2
     assert "--set dropout: 0.7 is none of what zoo has for it" in capsys.readouterr().err
     assert main([*(word if word != "mine" else "train" for word in SEARCH), "--set", "dropout=0.1"]) == 2
+    assert "unknown label 'dropout'" in capsys.readouterr().err, "no training of ours has it"
+    assert main([*SEARCH, "--out", "free"]) == 0
+    capsys.readouterr()
+    assert main([*SEARCH, "--set", "dropout=0.1", "--out", "free", "--resume"]) == 2
+    assert "cannot go on with this run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["abc", "true", "NaN", "0.9"])
+def test_a_number_of_ones_own_is_fixed_to_a_number(value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ZooSpace, "hyperparameters", lambda: {"dropout": Numerical(0.0, 0.5, label="dropout")})
+    assert main([*SEARCH, "--set", f"dropout={value}"]) == 2
+    assert "--set dropout: " in capsys.readouterr().err

@@ -87,8 +87,8 @@ def test_columns_can_be_described_in_a_file(tmp_path: Path) -> None:
         (["a,4,high,10,0.7,30,1000"], "line 2: score_3 is 'high', expected a number"),
         (["a,4,nan,10,0.7,30,1000"], "line 2: score_3 is 'nan', expected a number"),
         (["a,4,0.5,-10,0.7,30,1000"], "line 2: seconds of training below 0"),
-        (["a,4,0.5,10,70,30,1000"], "line 2: an accuracy of 70, expected a fraction from 0 to 1; of percent, --table-columns FILE makes"),
-        (["a,4,-0.5,10,0.7,30,1000"], "line 2: an accuracy of -0.5, expected a fraction"),
+        (["a,4,0.5,10,70,30,1000"], "line 2: score_9 is 70, expected a fraction from 0 to 1; of percent, --table-columns FILE makes"),
+        (["a,4,-0.5,10,0.7,30,1000"], "line 2: score_3 is -0.5, expected a fraction"),
     ],
 )
 def test_broken_rows(tmp_path: Path, rows: list[str], words: str) -> None:
@@ -281,6 +281,9 @@ def test_a_table_with_a_column_for_a_hyperparameter(in_a_folder_of_its_own: Path
     assert best["architecture"]["width"] == 64
     assert best["hyperparameters"] == {**recipe_values("fast"), "optimizer": "rmsprop"}, "what the table leaves open is the space's recipe"
     assert not {"recipe", "precision"} & config["identity"].keys(), "nothing was trained"
+    config["identity"] |= {"recipe": recipe_values("lab"), "precision": "None"}  # as older versions noted
+    Path("run/config.json").write_text(json.dumps(config))
+    assert main([*search, *(word for pin in pins for word in ("--set", pin)), "--out", "run", "--resume"]) == 0
 
 
 def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) -> None:

@@ -217,5 +217,6 @@ def _show_provenance(run: Run) -> str:
     if follow:
         again.append(f"<p>next:</p><pre>{escape(follow, _LONGEST_COMMAND)}</pre>")
     asked = f"<details><summary>all settings</summary>{definition_list(run.settings)}</details>"
-    recipe = f"<details><summary>recipe</summary>{definition_list(as_object(run.identity.get('recipe')))}</details>"
-    return _section("What was run", *again, definition_list(rows), asked, recipe)
+    values = as_object(run.identity.get("recipe"))
+    recipe = [f"<details><summary>recipe</summary>{definition_list(values)}</details>"] if values else []
+    return _section("What was run", *again, definition_list(rows), asked, *recipe)
