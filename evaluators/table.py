@@ -217,7 +217,7 @@ class _RowReader:
     def _accuracy(self, fields: Sequence[str], line: int, column: tuple[int, float]) -> float:
         value = self._number(fields, line, column)
         if not 0 <= value <= 1:
-            right = "a fraction from 0 to 1; of percent, --table-columns FILE makes it one by its scale, 0.01"
+            right = "a fraction from 0 to 1 (divide percent by 100, or give the scale 0.01 in --table-columns FILE)"
             raise EvaluatorError(f"{self._path}, line {line}: {self._header[column[0]]} is {value:g}, expected {right}")
         return value
 

@@ -18,7 +18,7 @@ _Rows = list[list[object]]
 def show_found(
     screen: Screen, settings: Settings, best: BestArchitecture, path: Path, *, dataset: str, words: Mapping[str, object], program: str
 ) -> None:
-    """The end of a search.
+    """The end of a search: what was found, of the hyperparameters those that were searched.
 
     Args:
         settings: those of the search; the next command repeats what it needs of them.
@@ -33,6 +33,10 @@ def show_found(
         metric += AVERAGED
     rows: _Rows = [[metric, f"{format_accuracy(best.score['value'])}, epoch {best.score['epochs']}"]]
     rows += [list(item) for item in words.items()]
+    searched = best.strategy.get("searched", [])
+    rows += [
+        [name, f"{value:.3g}" if isinstance(value, float) else value] for name, value in best.hyperparameters.items() if name in searched
+    ]
     rows += [["parameters", format_count(best.parameters)], ["multiply-adds", format_count(best.flops)], ["written to", path]]
     screen.closing_table(f"Best of {settings.space} by {settings.strategy} on {dataset}", rows)
     screen.next_command(retrain_command(program, path, settings.describe(), dataset if settings.table is None else None))

@@ -16,9 +16,12 @@ from records.settings import Settings
 SCORE = {"metric": "validation accuracy", "value": 0.9123, "epochs": 3}
 
 
-def found(hyperparameters: dict[str, Any] | None = None, score: dict[str, Any] = SCORE, **settings: Any) -> str:
+def found(
+    hyperparameters: dict[str, Any] | None = None, score: dict[str, Any] = SCORE, strategy: dict[str, Any] | None = None, **settings: Any
+) -> str:
     out = io.StringIO()
-    best = BestArchitecture("zoo", {}, {"backbone": "vgg16"}, hyperparameters or {}, score, {}, {}, 0, 1_234_567, None, "", {})
+    architecture = {"backbone": "vgg16"}
+    best = BestArchitecture("zoo", {}, architecture, hyperparameters or {}, score, {}, strategy or {}, 0, 1_234_567, None, "", {})
     told: dict[str, Any] = {"dataset": "digits", "words": {"backbone": "vgg16", "of the table": "91.00%"}, "program": "run_experiment.py"}
     show_found(Screen(out), Settings(space="zoo", strategy="tpe", **settings), best, Path("my runs/best.json"), **told)
     return out.getvalue()
@@ -30,6 +33,13 @@ def test_the_end_of_a_search() -> None:
     for words in ("91.23%, epoch 3", "backbone", "vgg16", "of the table", "91.00%", "1.23 M"):
         assert words in text
     assert text.endswith("Next:\n    python run_experiment.py --retrain 'my runs/best.json' --dataset digits\n")
+
+
+def test_hyperparameters_that_were_searched_are_told() -> None:
+    values = {"initial_lr": 0.012345, "optimizer": "adam", "batch_size": 64, "momentum": 0.9}
+    lines = found(values, strategy={"searched": ["backbone", "initial_lr", "optimizer", "batch_size"]}).splitlines()
+    assert [line.split() for line in lines[4:7]] == [["initial_lr", "0.0123"], ["optimizer", "adam"], ["batch_size", "64"]]
+    assert "momentum" not in found(values, strategy={"searched": ["initial_lr"]})
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_columns_can_be_described_in_a_file(tmp_path: Path) -> None:
         (["a,4,high,10,0.7,30,1000"], "line 2: score_3 is 'high', expected a number"),
         (["a,4,nan,10,0.7,30,1000"], "line 2: score_3 is 'nan', expected a number"),
         (["a,4,0.5,-10,0.7,30,1000"], "line 2: seconds of training below 0"),
-        (["a,4,0.5,10,70,30,1000"], "line 2: score_9 is 70, expected a fraction from 0 to 1; of percent, --table-columns FILE makes"),
+        (["a,4,0.5,10,70,30,1000"], "line 2: score_9 is 70, expected a fraction from 0 to 1 .divide percent by 100, or give"),
         (["a,4,-0.5,10,0.7,30,1000"], "line 2: score_3 is -0.5, expected a fraction"),
     ],
 )
