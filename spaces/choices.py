@@ -11,6 +11,7 @@ from typing import Any
 from nni.mutable import Categorical, CategoricalMultiple, Numerical
 
 from spaces import SpaceError
+from spaces.hyperparameters import check_is_real
 
 
 def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -101,14 +102,11 @@ def first_sample(
 
 
 def takes(mutable: Any, value: Any) -> bool:
-    """Whether ``value`` is one that ``mutable`` can have; ``None`` is none, and neither is what is no finite number where one belongs.
-
-    NNI 3.0's ``Numerical`` takes NaN, and ``True`` for 1, and raises on a text.
-    """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if value is None or (isinstance(mutable, Numerical) and not is_number):
+    """Whether ``value`` is one that ``mutable`` can have; ``None`` is none, and neither is what is no finite number where one belongs."""
+    sample = {mutable.label: value}
+    if value is None or (isinstance(mutable, Numerical) and check_is_real(mutable.label, sample, "a number") is not None):
         return False
-    return bool(mutable.contains({mutable.label: value}))
+    return bool(mutable.contains(sample))
 
 
 def effective_labels(mutables: Mapping[str, Any], sample: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> list[str]:
