@@ -21,34 +21,34 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evaluators import EVALUATORS, EvaluatorError, TrainingDiverged, evaluator_entry, open_table
-from records import RecordError
+from common.errors import EvaluatorError, RecordError, SearchFailed, SpaceError, StrategyError, TrainingDiverged
+from common.files import write_json_atomically
+from common.libraries import quiet_libraries
+from evaluators import EVALUATORS, evaluator_entry, open_table
 from records.best import BestArchitecture, check_architecture, load_best
-from records.closing import show_found, show_retrained
-from records.command_line import LAB_OPTIONS
 from records.epoch_keeper import EpochKeeper
-from records.exit_status import end_on_sigterm, explain
-from records.files import write_json_atomically
 from records.formats import format_accuracy, format_count
-from records.found import FoundRecord
-from records.hold import hold
-from records.libraries import quiet_libraries
-from records.listing import show_list
 from records.parameter_record import open_command_search
 from records.pareto import DEFAULT_OBJECTIVES, LATENCY, save_pareto
-from records.presets import PRESETS
 from records.provenance import collect_versions
 from records.report import write_report
 from records.run_folder import RunFolder, require_usable_out, stored_identity
 from records.scalars import open_scalars
-from records.screen import Screen
-from records.settings import Settings, parse_settings
-from records.starts import load_starts, save_starts, stored_starts
 from records.study_note import note_study
 from records.training_keeper import TrainingKeeper
-from spaces import SPACES, SpaceError, build_network, make_space, settable_arguments, sized_arguments, space_entry
-from strategies import PRUNERS, STRATEGIES, SearchFailed, StrategyError, check_pair, check_storage, pruner_entry, strategy_entry
-from strategies.flags import check_flags, check_order, check_takes_commands
+from retiarius.best_record import FoundRecord
+from retiarius.cli.command_line import LAB_OPTIONS
+from retiarius.cli.exit_status import end_on_sigterm, explain
+from retiarius.cli.listing import show_list
+from retiarius.cli.screen import Screen
+from retiarius.cli.settings import Settings, parse_settings
+from retiarius.cli.summary import show_found, show_retrained
+from retiarius.flag_checks import check_flags, check_order, check_takes_commands
+from retiarius.presets import PRESETS
+from retiarius.run_lock import hold
+from retiarius.warm_start import load_starts, save_starts, stored_starts
+from spaces import SPACES, build_network, make_space, settable_arguments, sized_arguments, space_entry
+from strategies import PRUNERS, STRATEGIES, check_pair, check_storage, pruner_entry, strategy_entry
 
 INPUT_ERRORS = (EvaluatorError, RecordError, SpaceError, StrategyError)
 RUN_ERRORS = (SearchFailed, TrainingDiverged)
@@ -153,7 +153,7 @@ class Experiment:
 
     def _prepare_training(self) -> None:
         """Load the images, choose where and how exactly to compute."""
-        from evaluators.data import load_dataset
+        from evaluators.data.dataset import load_dataset
         from evaluators.devices import choose_device, choose_precision
 
         settings, say, warn = self.settings, self.screen.say, self.screen.warn
@@ -204,7 +204,7 @@ class Experiment:
     @contextmanager
     def open_folder(self, name: str, **identity: Any) -> Iterator[RunFolder]:
         """The run's folder and its log; a resumed run must be the same in all that is told here."""
-        from evaluators.recipes import values_as_told
+        from evaluators.training.recipes import values_as_told
 
         settings = self.settings
         same: dict[str, Any] = {
@@ -249,9 +249,9 @@ class Experiment:
         """
         from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
         from evaluators.devices import gpus_of
-        from strategies.in_process_engine import InProcessEngine
+        from strategies.engines.in_process import InProcessEngine
+        from strategies.engines.table import TableEngine
         from strategies.limits import Limit, SizeLimits
-        from strategies.table_engine import TableEngine
 
         table, settings = self.table, self.settings
         if table is None:
@@ -278,10 +278,10 @@ class Experiment:
         import torch
 
         from evaluators.complexity import measure_complexity
-        from evaluators.shared_data import SharedDataset
+        from evaluators.data.shared import SharedDataset
         from evaluators.trial_run import TrialRun
-        from strategies.concurrent_engine import ConcurrentEngine
-        from strategies.worker_pool import WorkerPool
+        from strategies.engines.concurrent import ConcurrentEngine
+        from strategies.engines.pool import WorkerPool
 
         workers = min(self.settings.workers, options["max_trials"] or self.settings.workers)
         run = TrialRun(
@@ -317,7 +317,7 @@ def open_study_storage(settings: Settings) -> Iterator[Any]:
         yield None
         return
     check_storage(settings.strategy or "")
-    from strategies.shared_study import open_storage
+    from strategies.optuna.shared_study import open_storage
 
     with open_storage(settings.storage) as storage:
         yield storage
@@ -327,7 +327,7 @@ def join_study(storage: Any, folder: RunFolder, settings: Settings) -> dict[str,
     """What a strategy takes for the study in ``storage`` in which this run takes part; nothing where there is no storage."""
     if storage is None:
         return {}
-    from strategies.shared_study import SharedStudy, name_study
+    from strategies.optuna.shared_study import SharedStudy, name_study
 
     usual = name_study(settings.space or "command", settings.strategy or "", folder.identity)
     return {"shared": SharedStudy(storage, *note_study(folder.path / "study.json", settings.storage or "", settings.study, usual))}
@@ -411,12 +411,12 @@ def plan_search(settings: Settings, screen: Screen) -> SearchPlan:
     table = open_table(settings.evaluator, settings.table, settings.table_columns, settings.dataset)
     check_flags(settings.strategy or "", looks_up=table is not None, **settings.search_flags)
     load_libraries(screen)
-    from evaluators.data import require_dataset
+    from evaluators.data.dataset import require_dataset
     from evaluators.devices import check_precision, choose_device
-    from evaluators.recipes import check_hyperparameter, override, recipe_values, supernet_values
+    from evaluators.training.recipes import check_hyperparameter, override, recipe_values, supernet_values
+    from retiarius.nni_choice import choose_from
     from spaces.choices import legal_choices
-    from spaces.nni_choice import choose_from
-    from spaces.searched import searched_part
+    from spaces.search_subspace import searched_part
 
     values = recipe_values(settings.recipe or ("darts_search" if strategy.one_shot else entry.recipe_for(settings.preset)))
     recipe = override(supernet_values(values) if strategy.one_shot else values, settings.pins)
@@ -479,9 +479,9 @@ def check_pins(settings: Settings, choices: Mapping[str, Any], others: Sequence[
 
     ``others`` are the labels beside ``choices`` and the alphas'; their values are checked elsewhere.
     """
-    from evaluators.recipes import check_supernet_values
-    from spaces.choices import require_labels
-    from strategies.supernet_search import ALPHA_SETTINGS, AlphaOptimizer
+    from common.errors import require_labels
+    from evaluators.training.recipes import check_supernet_values
+    from strategies.one_shot.search_epoch import ALPHA_SETTINGS, AlphaOptimizer
 
     is_one_shot = strategy_entry(settings.strategy or "").one_shot
     require_labels(settings.pins, [*choices, *others, *(ALPHA_SETTINGS if is_one_shot else ())])
@@ -566,9 +566,9 @@ def search_one_shot(experiment: Experiment, folder: RunFolder) -> None:
     from nni.nas.space import RawFormatModelSpace
 
     from evaluators.devices import gpus_of
-    from evaluators.one_shot import finished_epochs, make_supernet_evaluator
-    from evaluators.recipes import make_recipe, recipe_values
-    from strategies.supernet_search import AlphaOptimizer
+    from evaluators.training.recipes import make_recipe, recipe_values
+    from evaluators.training.supernet import finished_epochs, make_supernet_evaluator
+    from strategies.one_shot.search_epoch import AlphaOptimizer
 
     settings, recipe = experiment.settings, make_recipe(experiment.recipe)
     alpha_optimizer = AlphaOptimizer.of(settings.pins)
@@ -615,10 +615,10 @@ def search_trials(experiment: Experiment, folder: RunFolder, plan: SearchPlan, s
     from nni.nas.space import SimplifiedModelSpace
 
     from spaces.choices import count_configurations
-    from strategies.engine import TrialResult
-    from strategies.outcome import describe_outcome
-    from strategies.pruning import make_pruning, why_idle
-    from strategies.starts import begin_with
+    from strategies.engines.recording import TrialResult
+    from strategies.first_trials import begin_with
+    from strategies.optuna.pruning import make_pruning, why_idle
+    from strategies.search_summary import describe_outcome
 
     settings, space_class, strategy = experiment.settings, experiment.space_class, strategy_entry(experiment.settings.strategy or "")
     space = make_space(space_class, experiment.space_arguments)
@@ -700,14 +700,14 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
     load_libraries(screen)
     from nni.nas.space import SimplifiedModelSpace
 
-    from evaluators.command import TrialCommand, check_command
+    from nni_compat.search_space import parse_search_space
+    from nni_compat.trial_command import TrialCommand, check_command
+    from nni_compat.trial_program import TrialProgram
     from spaces.choices import count_configurations
-    from spaces.nni_space import parse_search_space
-    from spaces.trial_program import TrialProgram
-    from strategies.concurrent_engine import ConcurrentEngine
-    from strategies.engine import TrialResult
-    from strategies.outcome import describe_outcome
-    from strategies.pruning import make_pruning, why_idle
+    from strategies.engines.concurrent import ConcurrentEngine
+    from strategies.engines.recording import TrialResult
+    from strategies.optuna.pruning import make_pruning, why_idle
+    from strategies.search_summary import describe_outcome
 
     space = parse_search_space(settings.search_space).pin(settings.pins)
     total = min(settings.trials or PRESETS[settings.preset].trials, count_configurations(space.mutables))
@@ -748,15 +748,15 @@ def search_by_command(settings: Settings, screen: Screen, storage: Any) -> None:
 
 def search_under_portal(settings: Settings, screen: Screen) -> None:
     """Search NNI's search space by NNI's own service, whose portal shows it, and write ``best_parameters.json``."""
-    from evaluators.command import check_command
-    from evaluators.nni_service import NniService
-    from records.nni_experiment import make_experiment
-    from records.view_options import check_port
+    from common.requirements import check_port
+    from nni_compat.experiment import make_experiment
+    from nni_compat.service import NniService
+    from nni_compat.trial_command import check_command
 
     trials = settings.trials or PRESETS[settings.preset].trials
     experiment = make_experiment(settings, trials)
     quiet_libraries()
-    from spaces.nni_space import parse_search_space
+    from nni_compat.search_space import parse_search_space
 
     parse_search_space(settings.search_space)  # what is wrong with it is said here, not somewhere in a log
     check_port(settings.port, "")
@@ -786,8 +786,8 @@ def retrain(settings: Settings, screen: Screen) -> None:
     """Train a found or a published architecture anew, score the test set once, write ``retrained.json`` and the weights."""
     require_usable_out(settings.out, resume=settings.resume)
     load_libraries(screen)
-    from evaluators.training import idle_settings
-    from evaluators.training import retrain as train_anew
+    from evaluators.training.loop import idle_settings
+    from evaluators.training.loop import retrain as train_anew
 
     best = load_architecture(settings.retrain or "", settings.pins)
     recipe, preset = retraining_recipe(best, settings, screen), PRESETS[settings.preset]
@@ -833,7 +833,7 @@ def retrain(settings: Settings, screen: Screen) -> None:
 
 def retraining_recipe(best: BestArchitecture, settings: Settings, screen: Screen) -> Any:
     """The recipe by which ``best`` is trained anew; refuses an illegal architecture, and ``--set`` of what cannot be set then."""
-    from evaluators.recipes import HYPERPARAMETERS, make_recipe, override, recipe_values
+    from evaluators.training.recipes import HYPERPARAMETERS, make_recipe, override, recipe_values
     from spaces.choices import legal_choices
     from spaces.named import choices_left
 

@@ -1,7 +1,7 @@
 """The network that the DARTS authors train in the end, as their ``model.py`` and ``operations.py`` have it: stock modules of torch.
 
 Written anew from their description as an independent reference: contiguous tensors, one module after the other, nothing shared. Its
-parameters come in the order of those of ``spaces.darts.DartsSpace`` (of the same shapes), so that weights can be copied one by one.
+parameters come in the order of those of ``spaces.darts.space.DartsSpace`` (of the same shapes), so that weights can be copied one by one.
 """
 
 from __future__ import annotations

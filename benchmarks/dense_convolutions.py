@@ -1,4 +1,4 @@
-"""Dense 3x3 convolutions in float32 on a CPU, layer by layer: torch's own and ours (``spaces.winograd``), forward and backward.
+"""Dense 3x3 convolutions in float32 on a CPU, layer by layer: torch's own and ours (``kernels.winograd``), forward and backward.
 
     python benchmarks/dense_convolutions.py           # the layers of resnet18 with a small stem, and of convnet32, batches of 128
     python benchmarks/dense_convolutions.py --quick   # the same in fewer rounds, less than 50 s; the last line is one JSON object
@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from benchmarks.arguments import count, refuse
 from benchmarks.machine import machine
+from common.errors import SpaceError
 from evaluators.memory import keep_freed_memory
-from spaces import SpaceError
-from spaces.compiled import why_not
-from spaces.winograd import use_winograd
+from kernels.build import why_not
+from kernels.winograd import use_winograd
 
 # (channels read, channels written, side of the map)
 RESNET18 = ((64, 64, 32), (128, 128, 16), (256, 256, 8), (512, 512, 4))

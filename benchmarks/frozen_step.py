@@ -33,8 +33,8 @@ from torchvision.ops import StochasticDepth
 from benchmarks.arguments import count
 from benchmarks.authors_network import AuthorsNetwork
 from evaluators.memory import keep_freed_memory
-from spaces import darts
-from spaces.genotypes import GENOTYPES, architecture_from_genotype
+from spaces.darts import space as darts
+from spaces.darts.genotypes import GENOTYPES, architecture_from_genotype
 
 GENOTYPE, DROP_PATH, QUICK_CELLS, QUICK_SECONDS = "DARTS_V2", 0.1, 8, 12.0
 

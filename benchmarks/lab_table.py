@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.lab_rows import ROWS, Row
 from benchmarks.machine import processor
 from benchmarks.results_section import write_section
-from records.files import write_json_atomically
+from common.files import write_json_atomically
 from records.lines import EpochLog
 
 BEGIN, END = "<!-- the lab's table: written by benchmarks/lab_table.py -->", "<!-- end of the lab's table -->"

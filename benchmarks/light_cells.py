@@ -36,17 +36,17 @@ warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
 import torch
 
 from benchmarks.arguments import refuse
-from evaluators import EvaluatorError
+from common.errors import EvaluatorError
 from evaluators.complexity import measure_complexity
-from evaluators.data import load_dataset
-from evaluators.recipes import RECIPES
-from evaluators.training import measure_accuracy, train
+from evaluators.data.dataset import load_dataset
+from evaluators.training.loop import measure_accuracy, train
+from evaluators.training.recipes import RECIPES
 from records.best import save_best
 from records.provenance import collect_versions
 from spaces import build_network
-from spaces.darts import DartsSpace
-from strategies._worker import watch_parent
-from strategies.supernet_search import choose_edges, less_costs
+from spaces.darts.space import DartsSpace
+from strategies.engines.worker import watch_parent
+from strategies.one_shot.search_epoch import choose_edges, less_costs
 
 FOUND = ROOT / "docs" / "found"
 ALPHAS, KEPT = FOUND / "longer-NAS-alphas.json", FOUND / "light-NAS.json"

@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 
 from benchmarks.arguments import count, refuse
-from evaluators import EvaluatorError
-from evaluators.data import Dataset, load_dataset
+from common.errors import EvaluatorError
+from evaluators.data.dataset import Dataset, load_dataset
 from evaluators.devices import choose_precision
-from evaluators.recipes import make_recipe, override, recipe_values
-from evaluators.training import measure_accuracy, train
-from spaces.backbones import build_backbone
-from spaces.winograd import use_winograd
+from evaluators.training.loop import measure_accuracy, train
+from evaluators.training.recipes import make_recipe, override, recipe_values
+from kernels.winograd import use_winograd
+from spaces.zoo.backbones import build_backbone
 
 # What is said of a row, and what is other than in the recipe.
 VARIANTS: dict[str, dict[str, Any]] = {

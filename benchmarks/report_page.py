@@ -18,7 +18,7 @@ from pathlib import Path
 from arguments import refuse
 from results_section import write_section
 
-from records import RecordError
+from common.errors import RecordError
 from records.report import write_report
 
 PROJECT = Path(__file__).parents[1]

@@ -30,7 +30,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from records.libraries import quiet_libraries
+from common.libraries import quiet_libraries
 
 quiet_libraries()
 
@@ -40,11 +40,11 @@ from nni.nas.space import SimplifiedModelSpace
 
 from benchmarks.arguments import count, refuse
 from benchmarks.results_section import write_section
-from evaluators import EvaluatorError
+from common.errors import EvaluatorError
 from evaluators.table import Table, load_table
 from spaces.nasbench201 import EDGES, NasBench201Space, edge_label
 from strategies import strategy_entry
-from strategies.table_engine import TableEngine
+from strategies.engines.table import TableEngine
 
 FILE = "nasbench201.csv.gz"
 PLACES = (ROOT / "data" / "nasbench201" / FILE, ROOT.parent / "shared" / "nasbench201" / FILE)

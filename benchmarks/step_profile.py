@@ -39,7 +39,7 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.arguments import count
 from benchmarks.supernet_step import PRECISIONS, QUICK, SIDE, Search, make_batches
 from evaluators.memory import keep_freed_memory
-from spaces import cell_kernels
+from kernels import cells as cell_kernels
 
 CONVOLUTION, GRADIENTS = "convolution", "convolution_backward"
 KINDS = {

@@ -37,8 +37,8 @@ from torch.nn import functional
 from benchmarks.arguments import count
 from benchmarks.machine import machine
 from benchmarks.process_memory import mebibytes
-from spaces.darts import DartsSpace
-from strategies.darts import DartsStrategy
+from spaces.darts.space import DartsSpace
+from strategies.one_shot.darts import DartsStrategy
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CONTENDERS = ("nni", "ours", "unfused")

@@ -4,7 +4,7 @@
     python benchmarks/training_speed.py --quick   # less than 50 s; the last line is one JSON object
 
 The lab's loop is a DataLoader with two workers and PIL transforms (crop, flip), float32 in torch's own memory layout; ours is
-``evaluators.training.train``. Both take the same images in batches of the same size and do the same SGD steps, on the same network
+``evaluators.training.loop.train``. Both take the same images in batches of the same size and do the same SGD steps, on the same network
 (for the lab without our kernels, and DARTS_V2 in the form of the DARTS authors' code). They take turns, round by round, each in a process
 of its own, so that whatever else the machine does hits both alike; the first round is not counted. Ratios are of medians. Memory is the
 peak of the training process beyond where it started, the lab's two workers left out; on a GPU that of the GPU.
@@ -44,16 +44,16 @@ from benchmarks.arguments import count, refuse
 from benchmarks.authors_network import AuthorsNetwork
 from benchmarks.machine import machine
 from benchmarks.process_memory import mebibytes
-from evaluators import EvaluatorError
-from evaluators.data import Dataset, Split, load_dataset
+from common.errors import EvaluatorError
+from evaluators.data.dataset import Dataset, Split, load_dataset
 from evaluators.devices import choose_device, choose_precision
-from evaluators.recipes import RECIPES, Recipe
-from evaluators.training import retrain, train
-from spaces.backbones import build_backbone
-from spaces.compiled import VARIABLE
-from spaces.darts import DartsSpace
-from spaces.genotypes import GENOTYPES, architecture_from_genotype
-from spaces.winograd import use_winograd
+from evaluators.training.loop import retrain, train
+from evaluators.training.recipes import RECIPES, Recipe
+from kernels.build import VARIABLE
+from kernels.winograd import use_winograd
+from spaces.darts.genotypes import GENOTYPES, architecture_from_genotype
+from spaces.darts.space import DartsSpace
+from spaces.zoo.backbones import build_backbone
 
 SGD = Recipe(initial_lr=0.01, weight_decay=5e-4)
 GOALS = {0.769: 2, 0.87: 4}  # test accuracy of the lab's table -> epochs of convnet32, width 32, by its curves on the validation split

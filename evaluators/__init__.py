@@ -15,13 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
-class EvaluatorError(ValueError):
-    """A request that no evaluator can meet; the message is one line: what is wrong, what would be right."""
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss became infinite or not a number: the trial failed, the search goes on."""
+from common.errors import EvaluatorError
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class EvaluatorEntry:
 
 
 EVALUATORS: dict[str, EvaluatorEntry] = {
-    "train": EvaluatorEntry("evaluators.training:train_and_validate", "trains the network, scores it on the validation split"),
+    "train": EvaluatorEntry("evaluators.training.loop:train_and_validate", "trains the network, scores it on the validation split"),
     "table": EvaluatorEntry("evaluators.table:load_table", "looks up what a training gave, in the file --table", looks_up=True),
 }
 

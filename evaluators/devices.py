@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import nn
 
-from evaluators import EvaluatorError
+from common.errors import EvaluatorError
 
 _OMP_PAUSE_SOFT = 1  # of OpenMP 5.0
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -58,7 +58,7 @@ def choose_precision(name: str, device: torch.device, prepare: Callable[[nn.Modu
 
     ``prepare`` is done with the network that is measured, as it is with those that will be trained. The measurement takes a fraction of a
     second. Nothing less tells: processors without bfloat16 units emulate them. Grouped convolutions do not decide, as on a CPU they stay in
-    float32 (``evaluators.grouped``).
+    float32 (``kernels.grouped``).
     """
     check_precision(name)
     if name != "auto":

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluators import EvaluatorError
+from common.errors import EvaluatorError
 
 KNOWN_COLUMNS = Path(__file__).parent / "tables"
 FORMAT, VERSION = "retiarius-table-columns", 1

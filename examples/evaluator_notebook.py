@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from evaluators.complexity import measure_complexity
-from evaluators.data import load_dataset
-from evaluators.recipes import recipe_values
-from evaluators.training import train_and_validate
-from spaces.backbones import build_backbone
+from evaluators.data.dataset import load_dataset
+from evaluators.training.loop import train_and_validate
+from evaluators.training.recipes import recipe_values
+from spaces.zoo.backbones import build_backbone
 
 data = load_dataset("digits", data_dir=Path("data"), limit=1000)
 print(f"{data.name}: {len(data.train)} training and {len(data.validation)} validation images, {data.num_classes} classes")

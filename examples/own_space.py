@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import run_experiment
-from records.libraries import quiet_libraries
+from common.libraries import quiet_libraries
 from spaces import SPACES, SpaceEntry
 
 quiet_libraries()  # NNI warns of a newer torch as it is imported

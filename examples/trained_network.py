@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_model
 
-from evaluators.augmentation import Normalizer
-from evaluators.data import load_dataset
+from evaluators.data.dataset import load_dataset
+from evaluators.training.augmentation import Normalizer
 from spaces import build_network, space_entry
 
 

@@ -14,9 +14,3 @@ nothing. Its modules, by what they are for:
 """
 
 from __future__ import annotations
-
-__all__ = ["RecordError"]
-
-
-class RecordError(ValueError):
-    """A file, folder or value that cannot be used. The message is one line: what is wrong, and what would be right."""

@@ -14,8 +14,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from records import RecordError
-from records.files import read_json, show, write_json_atomically
+from common.errors import RecordError
+from common.files import read_json, write_json_atomically
+from common.text import show
 
 FORMAT = "retiarius-architecture"
 VERSION = 1

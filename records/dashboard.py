@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from records import RecordError
+from common.errors import RecordError
+from common.requirements import LOOPBACK, check_port, require_package
 from records.pareto import OBJECTIVES
 from records.report.collect import Run, read_run
 from records.report.labels import Scale, values_of, varied_labels
 from records.report.text import clean, show_value
 from records.trials import Trial
-from records.view_options import LOOPBACK, check_port, require_package
 
 SECONDS_BETWEEN_LOOKS = 1.0
 WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]

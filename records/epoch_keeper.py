@@ -1,4 +1,4 @@
-"""What a one-shot search leaves behind, kept as its epochs end: ``epochs.jsonl``, and what screen, log and TensorBoard say of them."""
+"""What a one-shot search leaves behind, kept as its epochs end: ``epochs.jsonl``, and what reporter, log and TensorBoard say of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from common.reporter import Reporter
 from records.formats import format_accuracy
 from records.lines import EpochLog
 from records.scalars import Scalars
-from records.screen import Screen
 
 _CHARTED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy")
 
@@ -22,7 +22,7 @@ class EpochKeeper:
 
     Args:
         path: ``epochs.jsonl``.
-        screen: where progress is shown.
+        reporter: where progress is shown.
         scalars: where the numbers go beside the record.
         epochs, steps: how many epochs there are to be, and how many steps each has.
         finished: how many of them the search goes on from; what was noted of later ones, say one that a budget cut short, is dropped.
@@ -32,7 +32,7 @@ class EpochKeeper:
     def __init__(
         self,
         path: Path,
-        screen: Screen,
+        reporter: Reporter,
         scalars: Scalars,
         *,
         epochs: int,
@@ -40,7 +40,7 @@ class EpochKeeper:
         finished: int,
         describe: Callable[[Mapping[str, Any]], Mapping[str, str]],
     ) -> None:
-        self._log, self._screen, self._scalars, self._describe = EpochLog(path), screen, scalars, describe
+        self._log, self._reporter, self._scalars, self._describe = EpochLog(path), reporter, scalars, describe
         self._epochs, self._steps = epochs, steps
         self._log.keep(finished)
         self._shown = self._log.noted * steps
@@ -48,7 +48,7 @@ class EpochKeeper:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show progress while the ``with`` block lasts."""
-        with self._screen.progress(self._epochs * self._steps, "steps", "supernet", completed=self._shown) as self._progress:
+        with self._reporter.progress(self._epochs * self._steps, "steps", "supernet", completed=self._shown) as self._progress:
             yield
 
     def note_step(self, done: int) -> None:
@@ -66,6 +66,6 @@ class EpochKeeper:
         detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
         self._progress.update(0, detail=detail)
         logging.getLogger("retiarius.search").info("%s; %s", detail, found)
-        self._screen.say(f"epoch {epoch.number}: {alphas}; {found}")
+        self._reporter.say(f"epoch {epoch.number}: {alphas}; {found}")
         if warning is not None:
-            self._screen.warn(f"epoch {epoch.number}: {warning}")
+            self._reporter.warn(f"epoch {epoch.number}: {warning}")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from records import RecordError
-from records.files import parse_json, sync_folder, to_json, write_text_atomically
+from common.errors import RecordError
+from common.files import parse_json, sync_folder, to_json, write_text_atomically
 
 
 def append_line(path: Path, line: bytes, *, is_whole: Callable[[bytes], bool], durable: bool = True) -> int:

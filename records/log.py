@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from records import RecordError
-from records.passwords import hide_passwords
+from common.errors import RecordError
+from common.passwords import hide_passwords
 
 LOGGER_NAME = "retiarius"
 _LOGGED = "_retiarius_logged"

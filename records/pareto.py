@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from records import RecordError
-from records.files import write_json_atomically
+from common.errors import RecordError
+from common.files import write_json_atomically
 from records.trials import Trial
 
 FORMAT = "retiarius-pareto"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from records.passwords import hide_passwords
+from common.passwords import hide_passwords
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("retiarius", "torch", "torchvision", "timm", "nni", "optuna", "pytorch-lightning", "numpy", "scikit-learn")

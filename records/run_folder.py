@@ -16,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from records import RecordError
-from records.files import read_json, show, to_json, write_json_atomically
+from common.errors import RecordError
+from common.files import read_json, to_json, write_json_atomically
+from common.text import show
 from records.provenance import collect_versions, find_commit, get_command
 
 FORMAT = "retiarius-run"

@@ -6,9 +6,9 @@ import re
 import uuid
 from pathlib import Path
 
-from records import RecordError
-from records.files import read_json, write_json_atomically
-from records.passwords import hide_passwords
+from common.errors import RecordError
+from common.files import read_json, write_json_atomically
+from common.passwords import hide_passwords
 
 FORMAT, VERSION = "retiarius-study", 1
 

@@ -1,4 +1,4 @@
-"""What a training anew leaves behind, kept as its epochs end: ``epochs.jsonl``, and what screen and TensorBoard say of them."""
+"""What a training anew leaves behind, kept as its epochs end: ``epochs.jsonl``, and what reporter and TensorBoard say of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from common.reporter import Reporter
 from records.formats import format_accuracy
 from records.lines import EpochLog
 from records.scalars import Scalars
-from records.screen import Screen
 
 
 class TrainingKeeper:
@@ -19,21 +19,21 @@ class TrainingKeeper:
 
     Args:
         path: ``epochs.jsonl``.
-        screen: where progress is shown.
+        reporter: where progress is shown.
         scalars: where the numbers go beside the record.
         epochs: how many there are to be.
         goes_on: whether there is a state to go on from; without one the epochs that were noted are those of a training that begins anew.
     """
 
-    def __init__(self, path: Path, screen: Screen, scalars: Scalars, epochs: int, *, goes_on: bool) -> None:
-        self._log, self._screen, self._scalars, self._epochs = EpochLog(path), screen, scalars, epochs
+    def __init__(self, path: Path, reporter: Reporter, scalars: Scalars, epochs: int, *, goes_on: bool) -> None:
+        self._log, self._reporter, self._scalars, self._epochs = EpochLog(path), reporter, scalars, epochs
         if not goes_on:
             self._log.keep(0)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show progress while the ``with`` block lasts."""
-        with self._screen.progress(self._epochs, "epochs", "retrain", completed=self._log.noted) as self._progress:
+        with self._reporter.progress(self._epochs, "epochs", "retrain", completed=self._log.noted) as self._progress:
             yield
 
     def note(self, epoch: Any) -> None:

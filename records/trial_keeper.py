@@ -1,4 +1,4 @@
-"""What a search by trials leaves behind, kept as the trials end: ``trials.jsonl``, the best one, and what the screen says of them."""
+"""What a search by trials leaves behind, kept as the trials end: ``trials.jsonl``, the best one, and what the reporter says of them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from records import RecordError
+from common.errors import RecordError
+from common.reporter import Reporter
 from records.best import load_best
 from records.formats import format_accuracy
 from records.pareto import LATENCY
 from records.scalars import Scalars
-from records.screen import Screen
 from records.trials import Trial, TrialLog
 
 
@@ -26,7 +26,7 @@ class TrialKeeper:
     Args:
         trials_path: ``trials.jsonl``.
         best_path: ``best.json``, which ``save_best`` writes.
-        screen: where progress and failures are shown.
+        reporter: where progress and failures are shown.
         architecture: the labels of a sample that belong to the architecture; the others are hyperparameters.
         recipe: the hyperparameters of every trial, where its sample says nothing else.
         save_best: called with each trial that is better than all before it.
@@ -43,7 +43,7 @@ class TrialKeeper:
         self,
         trials_path: Path,
         best_path: Path,
-        screen: Screen,
+        reporter: Reporter,
         *,
         architecture: Collection[str],
         recipe: Mapping[str, Any],
@@ -53,18 +53,18 @@ class TrialKeeper:
         scalars: Scalars | None = None,
     ) -> None:
         self._scalars = scalars or Scalars(None)
-        self._log, self._screen = TrialLog(trials_path, durable=durable), screen
+        self._log, self._reporter = TrialLog(trials_path, durable=durable), reporter
         self._architecture, self._recipe, self._save_best = architecture, recipe, save_best
         self._best_path, self._show_score = best_path, show_score
         self.trials = self._log.read()
         self.best: Trial | None = None
         if self._log.note:
-            screen.warn(self._log.note)
+            reporter.warn(self._log.note)
 
     @contextmanager
     def shown(self, total: int | None, strategy: str) -> Iterator[None]:
         """Show progress while the ``with`` block lasts. A best of the recorded trials that is not in ``best.json`` is saved first."""
-        shown = self._screen.progress(total, "trials", strategy, completed=len(self.trials), show_score=self._show_score)
+        shown = self._reporter.progress(total, "trials", strategy, completed=len(self.trials), show_score=self._show_score)
         with shown as self._progress:
             for trial in self.trials:
                 self._compare(trial)
@@ -106,7 +106,7 @@ class TrialKeeper:
         self.trials.append(trial)
         self._scalars.note_trial(trial)
         if trial.status == "failed":
-            self._screen.warn(f"trial {trial.number} failed: {trial.error}")
+            self._reporter.warn(f"trial {trial.number} failed: {trial.error}")
         if self._compare(trial):
             self._save_best(trial)
         self._progress.update(1, detail=f"trial {trial.number} pruned in epoch {len(trial.curve)}" if trial.status == "pruned" else "")

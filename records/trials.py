@@ -8,8 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from records import RecordError
-from records.files import parse_json, show, to_json
+from common.errors import RecordError
+from common.files import parse_json, to_json
+from common.text import show
 from records.lines import append_line
 
 STATUSES = ("complete", "failed", "pruned")

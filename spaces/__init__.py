@@ -28,12 +28,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from common.errors import SpaceError
+
 if TYPE_CHECKING:
     from nni.nas.nn.pytorch import ModelSpace
-
-
-class SpaceError(ValueError):
-    """A request that no space can meet; the message is one line: what is wrong, what would be right."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,10 @@ class SpaceEntry:
 
 SPACES: dict[str, SpaceEntry] = {
     "darts": SpaceEntry(
-        "spaces.darts:DartsSpace", "normal and reduction cell of DARTS (Liu et al. 2019)", frozenset({"one_shot"}), "cells", "darts"
+        "spaces.darts.space:DartsSpace", "normal and reduction cell of DARTS (Liu et al. 2019)", frozenset({"one_shot"}), "cells", "darts"
     ),
     "zoo": SpaceEntry(
-        "spaces.zoo:ZooSpace", "torchvision and timm backbones, stem, hyperparameters", frozenset({"hyperparameters"}), "fast"
+        "spaces.zoo.space:ZooSpace", "torchvision and timm backbones, stem, hyperparameters", frozenset({"hyperparameters"}), "fast"
     ),
     "nasbench201": SpaceEntry(
         "spaces.nasbench201:NasBench201Space", "the cell of NAS-Bench-201 (Dong and Yang 2020), 15,625 networks", frozenset(), "fast"

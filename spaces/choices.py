@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nni.mutable import Categorical, CategoricalMultiple, Numerical
 
-from spaces import SpaceError
-from spaces.hyperparameters import check_is_real
+from common.mutables import check_is_real
 
 
 def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -26,14 +24,6 @@ def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         elif isinstance(mutable, Categorical):
             choices[label] = {"kind": "one", "values": list(mutable.values), "n_chosen": None}
     return choices
-
-
-def require_labels(labels: Collection[str], known: Collection[str]) -> None:
-    """Raise ``SpaceError`` that names the closest known ones unless all ``labels`` are among ``known``."""
-    for label in labels:
-        if label not in known:
-            close = difflib.get_close_matches(label, known, n=3) or list(known)[:8]
-            raise SpaceError(f"unknown label {label!r}; closest known: {', '.join(close)}")
 
 
 def restrict(mutables: Mapping[str, Any], pinned: Mapping[str, Any], narrowed: Mapping[str, list[Any]]) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spaces.backbones import BACKBONES
-from spaces.genotypes import GENOTYPES, architecture_from_genotype
-from spaces.zoo import ZooSpace, unread_by
+from spaces.darts.genotypes import GENOTYPES, architecture_from_genotype
+from spaces.zoo.backbones import BACKBONES
+from spaces.zoo.space import ZooSpace, unread_by
 
 NAMES = (*GENOTYPES, *BACKBONES)
 

@@ -14,8 +14,8 @@ import nni.nas.nn.pytorch as nas
 from nni.mutable import LabeledMutable
 from torch import Tensor, nn
 
+from kernels.winograd import kernels_note, use_winograd
 from spaces import check_sizes
-from spaces.winograd import kernels_note, use_winograd
 
 NUM_NODES = 4
 PUBLISHED_SIZE: dict[str, Any] = {"width": 16, "cells": 5}

@@ -3,7 +3,7 @@
 A strategy is an NNI ``Strategy``. A multi-trial one explores any space on any NNI ``ExecutionEngine``; a one-shot one trains a supernet.
 
 To add one: write one class or factory in one file, then one line in ``STRATEGIES``. It is called with ``seed`` and ``trials`` and returns
-the strategy; a one-shot one takes more (``strategies.darts``). The contract tests run over the dict. Pruners, which end trials early for
+the strategy; a one-shot one takes more (``strategies.one_shot.darts``). The contract tests run over the dict. Pruners, which end trials early for
 any multi-trial strategy of one objective, are in ``PRUNERS``.
 """
 
@@ -15,23 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from common.errors import StrategyError
+
 if TYPE_CHECKING:
     from nni.nas.strategy.base import Strategy
     from optuna.pruners import BasePruner
-
-
-class StrategyError(ValueError):
-    """A request that no strategy can meet; the message is one line: what is wrong, what would be right."""
-
-
-class SearchFailed(RuntimeError):
-    """The search ran and found nothing; the message is one line."""
-
-
-def describe_error(error: Exception) -> str:
-    """What made a trial fail, in one line."""
-    message = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {message[0] if message else 'no message'}"
 
 
 @dataclass(frozen=True)
@@ -86,22 +74,22 @@ class StrategyEntry:
 
 STRATEGIES: dict[str, StrategyEntry] = {
     "darts": StrategyEntry(
-        "strategies.darts:DartsStrategy", "one-shot DARTS, first or second order", frozenset({"one_shot"}), one_shot=True
+        "strategies.one_shot.darts:DartsStrategy", "one-shot DARTS, first or second order", frozenset({"one_shot"}), one_shot=True
     ),
     "random": StrategyEntry("strategies.nni_search:random_search", "random search (NNI)"),
     "grid": StrategyEntry("strategies.nni_search:grid_search", "grid search, shuffled (NNI)"),
     "evolution": StrategyEntry("strategies.nni_search:evolution", "regularized evolution (NNI; Real et al. 2019)"),
     "local": StrategyEntry("strategies.local_search:local_search", "local search (White et al. 2021)"),
-    "tpe": StrategyEntry("strategies.optuna_search:tpe", "tree-structured Parzen estimator (Optuna)", is_optunas=True),
-    "gp": StrategyEntry("strategies.optuna_search:gaussian_process", "Gaussian process (Optuna)", is_optunas=True),
+    "tpe": StrategyEntry("strategies.optuna.search:tpe", "tree-structured Parzen estimator (Optuna)", is_optunas=True),
+    "gp": StrategyEntry("strategies.optuna.search:gaussian_process", "Gaussian process (Optuna)", is_optunas=True),
     "bo": StrategyEntry(
         "strategies.bayesian:bayesian", "Bayesian optimisation over what networks compute, where the space says it", takes_canonical=True
     ),
     "nsga2": StrategyEntry(
-        "strategies.optuna_search:nsga2", "NSGA-II, several objectives (Optuna)", several_objectives=True, is_optunas=True
+        "strategies.optuna.search:nsga2", "NSGA-II, several objectives (Optuna)", several_objectives=True, is_optunas=True
     ),
     "hpo": StrategyEntry(
-        "strategies.optuna_search:tpe",
+        "strategies.optuna.search:tpe",
         "TPE over the hyperparameters, the architecture kept",
         frozenset({"hyperparameters"}),
         fixes_architecture=True,
@@ -126,9 +114,11 @@ class PrunerEntry:
 
 NO_PRUNER = "none"
 PRUNERS: dict[str, PrunerEntry] = {
-    "median": PrunerEntry("strategies.pruning:median", "ends a trial that is below the median of the completed ones", after=4),
-    "halving": PrunerEntry("strategies.pruning:halving", "successive halving: after 1, 3, 9, ... epochs the best third goes on", after=1),
-    "hyperband": PrunerEntry("strategies.pruning:hyperband", "Hyperband: successive halving that gives some trials longer", after=1),
+    "median": PrunerEntry("strategies.optuna.pruning:median", "ends a trial that is below the median of the completed ones", after=4),
+    "halving": PrunerEntry(
+        "strategies.optuna.pruning:halving", "successive halving: after 1, 3, 9, ... epochs the best third goes on", after=1
+    ),
+    "hyperband": PrunerEntry("strategies.optuna.pruning:hyperband", "Hyperband: successive halving that gives some trials longer", after=1),
 }
 
 

@@ -30,9 +30,9 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from strategies.engine import RejectedEvent, plain_sample, sample_key
+from strategies.engines.recording import RejectedEvent, plain_sample, sample_key
 from strategies.local_search import MAX_DRAWS, neighbour_values
-from strategies.optuna_encoders import Encoder, draw_value, make_encoder
+from strategies.optuna.encoders import Encoder, draw_value, make_encoder
 
 Features = Callable[[Mapping[str, Any]], Mapping[str, float]]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from strategies.engine import Rejection, sample_key
+from strategies.engines.recording import Rejection, sample_key
 
 
 @dataclass(frozen=True)

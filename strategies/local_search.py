@@ -14,8 +14,8 @@ import numpy as np
 from nni.mutable import Categorical, CategoricalMultiple, Numerical
 from nni.nas.strategy.base import Strategy
 
-from strategies import StrategyError
-from strategies.engine import plain_sample, sample_key
+from common.errors import StrategyError
+from strategies.engines.recording import plain_sample, sample_key
 
 QUANTILE_STEPS = (-0.1, -0.02, 0.02, 0.1)  # the neighbours of a number, as steps of its cumulative distribution
 MAX_DRAWS = 500  # random samples in a row of which none is new: the space is used up

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from records import RecordError
-from records.files import write_text_atomically
-from records.libraries import keep_home_clean
+from common.errors import RecordError
+from common.files import write_text_atomically
+from common.libraries import keep_home_clean
 
 
 def write_report(folders: Sequence[Path], out: Path | None = None) -> tuple[Path, list[str]]:

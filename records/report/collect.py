@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from records import RecordError
+from common.errors import RecordError
+from common.files import parse_json, read_json
 from records.best import BestArchitecture, load_best
-from records.files import parse_json, read_json
 from records.metric import ACCURACY, Metric, result_metric
+from records.next_command import retrain_command
 from records.report.text import as_number, as_object
 from records.run_folder import is_held, read_config
-from records.settings import retrain_command
 from records.trials import Trial, TrialLog
 
 _LAST_LOG_LINES = 12

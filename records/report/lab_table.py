@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from records import RecordError
+from common.errors import RecordError
 from records.best import BestArchitecture, load_best
 from records.formats import count_of, format_count, format_seconds
 from records.report.cells import describe_cell, read_cells

@@ -1,0 +1,165 @@
+"""JSON files that are replaced as a whole or not at all, and that are read without trusting them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from pathlib import Path, PurePath
+from typing import Any, NoReturn
+
+from common.errors import RecordError
+from common.text import show
+
+
+def to_json(obj: object, *, indent: int | None = None) -> str:
+    """The JSON text of ``obj``: standard JSON, so a NaN or an infinity is a :class:`RecordError`.
+
+    Paths become strings, and zero-dimensional numpy and torch values become plain numbers.
+    """
+    try:
+        return json.dumps(obj, indent=indent, allow_nan=False, ensure_ascii=False, default=_to_plain)
+    except TypeError as error:
+        raise RecordError(f"cannot be written as JSON: {error}") from None
+    except ValueError as error:  # NaN, infinity, a circular reference
+        raise RecordError(f"cannot be written as JSON: {error}; every number must be finite") from None
+
+
+def _to_plain(obj: object) -> object:
+    if isinstance(obj, PurePath):
+        return str(obj)
+    if getattr(obj, "shape", None) == () and hasattr(obj, "item"):
+        return obj.item()
+    raise TypeError(f"{show(obj)} is a {type(obj).__name__}, not a string, number, list or dict")
+
+
+def write_json_atomically(path: Path, obj: object) -> None:
+    """Write ``obj`` to ``path`` so that readers, a crash or a full disk find the old file or the new one, never a part.
+
+    Raises:
+        RecordError: ``obj`` is not plain data or holds a number that is not finite; nothing is written.
+        OSError: the disk is full or the folder cannot be written; the old file stays as it was.
+    """
+    write_text_atomically(path, to_json(obj, indent=2) + "\n")
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` as UTF-8 so that readers, a crash or a full disk find the old file or the new one, never a part.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; the old file stays as it was.
+    """
+    data = text.encode("utf-8", "backslashreplace")
+    # Same folder, because os.replace is atomic only within a file system. Not tempfile: its files are mode 600, and a
+    # result is to be as readable as any file of its owner.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a new or renamed entry of ``folder`` to the disk; file systems that cannot do this are left alone."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_json(path: Path, *, max_bytes: int = 1_000_000) -> Any:
+    """Read one JSON document.
+
+    Raises:
+        RecordError: as :func:`read_text` does, or the text is not JSON (line and column are named), has a key twice or a
+            number that is not finite.
+    """
+    text = read_text(path, max_bytes=max_bytes)
+    try:
+        return parse_json(text)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
+def read_text(path: Path, *, kind: str = "JSON", max_bytes: int = 1_000_000) -> str:
+    """The text of a file of ``kind`` that is not empty.
+
+    Raises:
+        RecordError: ``path`` is missing, not a file, unreadable, larger than ``max_bytes``, empty or not UTF-8.
+    """
+    try:
+        text = _read_bytes(path, kind, max_bytes).decode("utf-8-sig")  # editors on Windows write a byte order mark
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: byte {error.start} is not UTF-8 text; a {kind} file was expected") from None
+    if not text.strip():
+        raise RecordError(f"{path}: the file is empty; a {kind} file was expected")
+    return text
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text, stricter than :func:`json.loads`: no NaN, no infinity, no key twice in one object.
+
+    Raises:
+        RecordError: the text is not such JSON; the message does not name a file, so add its name.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_finite, object_pairs_hook=_refuse_twice)
+    except json.JSONDecodeError as error:
+        cut = "; the file may be cut off" if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg else ""
+        raise RecordError(f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}{cut}") from None
+    except RecursionError:
+        raise RecordError("not JSON that can be read: lists or objects are nested too deeply") from None
+    except RecordError:
+        raise
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise RecordError(f"not JSON that can be read: {error}") from None
+
+
+def _read_bytes(path: Path, kind: str, max_bytes: int) -> bytes:
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise RecordError(f"{path}: this is a folder; a {kind} file was expected")
+        if not stat.S_ISREG(mode):
+            raise RecordError(f"{path}: not a regular file; a {kind} file was expected")
+        with open(path, "rb") as file:
+            data = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise RecordError(f"{path}: no such file") from None
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a NUL character in the path
+        raise RecordError(f"{show(str(path))}: not a path: {error}") from None
+    if len(data) > max_bytes:
+        raise RecordError(f"{path}: larger than {max_bytes:,} bytes; this is not a file that retiarius wrote")
+    return data
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise RecordError(f"{name} is not JSON; every number must be finite")
+
+
+def _parse_finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise RecordError(f"the number {show(text)} is too large")
+    return number
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise RecordError(f"the key {show(key)} stands twice in one object")
+        result[key] = value
+    return result

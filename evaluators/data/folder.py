@@ -1,0 +1,174 @@
+"""A folder of images, train/<class>/* and test/<class>/*, read into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from evaluators.data.images import LabelledImages, Source, Split, file_identity, label_images
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
+LAYOUT = "train/<class>/ and test/<class>/ with images (.png, .jpg, .webp, ...)"
+_EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """What a folder holds, found without opening an image.
+
+    key: changes when a file is added, removed, renamed or written to.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    train: tuple[tuple[str, int], ...]
+    test: tuple[tuple[str, int], ...]
+    key: str
+
+
+def folder_source(path: Path) -> Source:
+    """The folder as a source: scanned now, decoded when it is read."""
+    folder = scan_folder(path)
+
+    def read() -> LabelledImages:
+        images = read_folder(folder)
+        if scan_folder(path).key != folder.key:
+            raise DataError(f"data folder {path} was changed while it was read; start again when that is done")
+        return images
+
+    return Source(path, folder.key, len(folder.train) + len(folder.test), read)
+
+
+def scan_folder(path: Path) -> ImageFolder:
+    """List the images of `path`; raises DataError where the layout is not train/<class>/ and test/<class>/."""
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise DataError(f"data folder {path} {what}; it must be a folder that holds {LAYOUT}")
+    for split in ("train", "test"):
+        if not (path / split).is_dir():
+            raise DataError(f"data folder {path} has no {split}/ folder; it must hold {LAYOUT}")
+    classes = {split: subfolders(path / split) for split in ("train", "test")}
+    _check_classes(path, classes["train"], classes["test"])
+    hasher = hashlib.sha256()
+    listed: dict[str, list[tuple[str, int]]] = {"train": [], "test": []}
+    for split, entries in listed.items():
+        for label, name in enumerate(classes[split]):
+            for file, identity in _list_images(path / split / name):
+                entries.append((file, label))
+                hasher.update(identity)
+    return ImageFolder(path, tuple(classes["train"]), tuple(listed["train"]), tuple(listed["test"]), hasher.hexdigest())
+
+
+def subfolders(path: Path) -> list[str]:
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _check_classes(path: Path, train: Sequence[str], test: Sequence[str]) -> None:
+    if not train and not test:
+        raise DataError(f"data folder {path} holds no class folders in train/ or test/; it must hold {LAYOUT}")
+    for here, there, present, absent in ((train, test, "train", "test"), (test, train, "test", "train")):
+        for name in here:
+            if name not in there:
+                raise DataError(
+                    f"data folder {path}: class {name!r} is in {present}/ but missing in {absent}/; both must have the same classes"
+                )
+    if len(train) < 2:
+        raise DataError(f"data folder {path} has only the class {train[0]!r}; at least two are needed")
+
+
+def _list_images(folder: Path) -> list[tuple[str, bytes]]:
+    """Path and identity of each image in one class folder, by name."""
+    files = []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith(".") or not entry.name.lower().endswith(SUFFIXES) or entry.is_dir():
+                continue
+            try:
+                identity = file_identity(f"{folder.parent.name}/{folder.name}/{entry.name}", entry.stat())
+            except OSError as error:
+                raise DataError(f"image {entry.path} cannot be read: {error.strerror}") from error
+            files.append((entry.path, identity))
+    if not files:
+        raise DataError(f"class folder {folder} holds no images; it needs at least one (.png, .jpg, .webp, ...)")
+    return files
+
+
+def read_folder(folder: ImageFolder) -> LabelledImages:
+    """Decode every image; raises DataError that names the file where one is damaged or of another size."""
+    first, _ = folder.train[0]
+    height, width = _decode(first).shape[:2]
+    _check_memory(folder, height, width)
+    splits = []
+    for entries in (folder.train, folder.test):
+        labels = torch.tensor([label for _, label in entries], dtype=torch.int64)
+        splits.append(Split(_decode_all([file for file, _ in entries], first, height, width), labels))
+    return label_images(folder.classes, splits[0], splits[1])
+
+
+def _check_memory(folder: ImageFolder, height: int, width: int) -> None:
+    needed = (len(folder.train) + len(folder.test)) * 3 * height * width
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
+    if needed > present:
+        raise DataError(
+            f"data folder {folder.path}: its images of {height}x{width} need {needed / 2**30:.1f} GiB in memory and "
+            f"this machine has {present / 2**30:.1f}; make them smaller or fewer"
+        )
+
+
+def _decode(file: str) -> np.ndarray:
+    """uint8 [H, W, 3]."""
+    try:
+        with Image.open(file) as image:
+            if image.mode not in _EIGHT_BIT_MODES:
+                raise DataError(f"image {file} has pixels of mode {image.mode}; 8 bits a channel are needed")
+            if "A" in image.getbands() or "transparency" in image.info:
+                # What lies under transparent pixels is often black, as a drawing on them is: on white it is seen.
+                pixels = Image.new("RGBA", image.size, "white")
+                pixels.alpha_composite(image.convert("RGBA"))
+            else:
+                pixels = image
+            return np.asarray(pixels.convert("RGB"))
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many types on damaged files, and all mean the same here
+        raise DataError(f"image {file} cannot be read ({_reason(error)}); replace or remove it") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "damaged, or not an image"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).replace("\n", " ") or type(error).__name__
+
+
+def _decode_all(files: list[str], first: str, height: int, width: int) -> torch.Tensor:
+    """uint8 [N, 3, H, W]."""
+    images = np.empty((len(files), 3, height, width), dtype=np.uint8)
+
+    def decode_chunk(start: int) -> None:
+        for index in range(start, min(start + _CHUNK, len(files))):
+            pixels = _decode(files[index])
+            if pixels.shape[:2] != (height, width):
+                raise DataError(
+                    f"images of mixed sizes: {first} is {height}x{width} and {files[index]} is "
+                    f"{pixels.shape[0]}x{pixels.shape[1]} (height x width); all must have one size"
+                )
+            images[index] = pixels.transpose(2, 0, 1)
+
+    pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+    try:
+        list(pool.map(decode_chunk, range(0, len(files), _CHUNK)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return torch.from_numpy(images)

@@ -1,0 +1,1 @@
+"""Recipes, and the loops that train one network or a supernet."""

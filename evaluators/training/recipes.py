@@ -1,0 +1,230 @@
+"""Training recipes: every setting of a training but the network, the data and the number of epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from common.errors import EvaluatorError
+
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "muon")
+SCHEDULES = ("cosine", "linear", "cosine_per_batch")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of a training.
+
+    Attributes
+    ----------
+    initial_lr, ending_lr
+        Learning rate at its peak and at the end, > 0 and >= 0.
+    weight_decay
+        L2 penalty, >= 0; on norms and biases too only where ``decay_norms`` is true. With ``muon``, whose steps have a length of their
+        own, the dense convolutions are without, and what is left is decayed apart from the gradient, as AdamW does.
+    optimizer, momentum, nesterov
+        ``sgd``, ``rmsprop``, ``adam`` or ``muon``; momentum in [0, 1) (Adam: its first beta); Nesterov's form for ``sgd`` and ``muon``.
+    batch_size
+        Images a step, >= 2 (batch normalisation needs two).
+    drop_last
+        Whether the last batch of an epoch is left out where it is not full.
+    schedule, warmup_epochs
+        ``cosine``, ``linear``: a linear rise over ``warmup_epochs`` (half of all at most), then half a cosine, or a line, to
+        ``ending_lr``, set at every step.
+        ``cosine_per_batch``: the lab's program as it is given, whose scheduler is stepped per batch with a period counted in epochs, so
+        that the rate swings between both ends every ``2 * epochs`` batches.
+    crop_padding
+        Images are moved by up to so many pixels, at random, 0 to 1024.
+    crop_fill
+        What then comes in from outside: ``black``, or ``reflect``, the image mirrored at its edge.
+    flip
+        ``random``: images are mirrored by a coin each time. ``alternating``: a coin for each image in the first epoch, then the other way
+        in every next epoch, so that two epochs in a row show both (arXiv 2404.00498).
+    start_size
+        Side of the images at the start of training, as a share of the full one, in (0, 1]; it rises in steps of 4 pixels
+        (progressive resizing: arXiv 2104.00298, section 4.2, without its change of regularisation).
+    rand_augment
+        Magnitude of RandAugment, 0 to 30, 0 = off: two operations, the same for every 8 images of a batch (arXiv 1909.13719).
+    cutout
+        Side of the square that is blanked in training images, in pixels, 0 to 1024, 0 = off (arXiv 1708.04552).
+    mixup, cutmix
+        Of the Beta distribution that says how two images of a batch, and their labels, are mixed, 0 to 1024, below 0.001 = off: pixel by
+        pixel (arXiv 1710.09412), or a rectangle of one in the other (arXiv 1905.04899). Where both are on, a coin decides for each batch.
+    label_smoothing
+        In [0, 1).
+    grad_clip
+        Largest norm of the gradient, 0 = off.
+    ema_decay
+        Share that an average of the weights keeps of itself in each step, in [0, 1), 0 = off; in step t at most 1 - t ** (-2 / 3), 0.984
+        after 500 and 0.997 after 6,000 steps. The average is then scored and kept.
+    drop_path
+        Probability to drop a path at the end of training, in [0, 1), risen to linearly (arXiv 1605.07648).
+    auxiliary_weight
+        Weight of the auxiliary head's loss, where the network has one, >= 0.
+    flip_averaging
+        Whether an image is scored by the mean of its logits and those of its mirror image.
+    """
+
+    initial_lr: float = 0.1
+    ending_lr: float = 0.0
+    weight_decay: float = 5e-4
+    decay_norms: bool = True
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = False
+    batch_size: int = 128
+    drop_last: bool = True
+    schedule: str = "cosine"
+    warmup_epochs: float = 0.0
+    crop_padding: int = 4
+    crop_fill: str = "black"
+    flip: str = "random"
+    start_size: float = 1.0
+    rand_augment: int = 0
+    cutout: int = 0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    label_smoothing: float = 0.0
+    grad_clip: float = 0.0
+    ema_decay: float = 0.0
+    drop_path: float = 0.0
+    auxiliary_weight: float = 0.4
+    flip_averaging: bool = False
+
+
+# For short trainings, after airbench94_muon (arXiv 2404.00498 and its repository); what was measured of it is in docs/results.md.
+FAST = Recipe(
+    optimizer="muon",
+    initial_lr=0.03,
+    momentum=0.85,
+    nesterov=True,
+    decay_norms=False,
+    batch_size=256,
+    schedule="linear",
+    label_smoothing=0.2,
+    crop_padding=2,
+    crop_fill="reflect",
+    flip="alternating",
+    start_size=0.75,
+    flip_averaging=True,
+)
+RECIPES: dict[str, Recipe] = {
+    "fast": FAST,
+    # The same for networks of cells, which gain from more and larger steps.
+    "cells": replace(FAST, initial_lr=0.06, batch_size=64),
+    # The lab's program as it is given, its scheduler's slip included. Its loader keeps the last batch, so that 50,000 images are 391 steps:
+    # after 30 epochs the rate, which swings with a period of 60 steps, is then at its lowest, and without that batch at its highest.
+    "lab": Recipe(schedule="cosine_per_batch", drop_last=False),
+    # Liu et al. 2019, section 3.1: the weights of the supernet.
+    "darts_search": Recipe(initial_lr=0.025, ending_lr=0.001, weight_decay=3e-4, batch_size=64, grad_clip=5.0),
+    # Liu et al. 2019, section 3.2 and the authors' train.py; batch 96 for one GPU there. Theirs sets the learning rate once an epoch and
+    # keeps the last, shorter batch.
+    "darts": Recipe(initial_lr=0.025, weight_decay=3e-4, batch_size=96, cutout=16, grad_clip=5.0, drop_path=0.2),
+}
+
+# name -> (smallest, largest, smallest itself allowed, largest itself allowed)
+_RANGES: dict[str, tuple[float, float, bool, bool]] = {
+    "initial_lr": (0.0, math.inf, False, False),
+    "ending_lr": (0.0, math.inf, True, False),
+    "weight_decay": (0.0, math.inf, True, False),
+    "momentum": (0.0, 1.0, True, False),
+    "batch_size": (2, math.inf, True, False),
+    "warmup_epochs": (0.0, math.inf, True, False),
+    "crop_padding": (0, 1024, True, True),
+    "start_size": (0.0, 1.0, False, True),
+    "rand_augment": (0, 30, True, True),
+    "cutout": (0, 1024, True, True),
+    "mixup": (0.0, 1024.0, True, True),
+    "cutmix": (0.0, 1024.0, True, True),
+    "label_smoothing": (0.0, 1.0, True, False),
+    "grad_clip": (0.0, math.inf, True, False),
+    "ema_decay": (0.0, 1.0, True, False),
+    "drop_path": (0.0, 1.0, True, False),
+    "auxiliary_weight": (0.0, math.inf, True, False),
+}
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "crop_fill": ("black", "reflect"),
+    "flip": ("random", "alternating"),
+    "drop_last": (True, False),
+    "nesterov": (True, False),
+    "decay_norms": (True, False),
+    "flip_averaging": (True, False),
+}
+HYPERPARAMETERS = tuple(field.name for field in fields(Recipe))
+# A supernet is trained on the paper's images and in whole batches; it has no paths to drop, no auxiliary head, and no test. Whatever the
+# recipe, these stay as they are in `darts_search`.
+NOT_OF_SUPERNETS = (
+    *("drop_last", "crop_padding", "crop_fill", "flip", "start_size", "rand_augment", "mixup", "cutmix", "ema_decay"),
+    *("drop_path", "auxiliary_weight", "flip_averaging"),
+)
+
+
+def check_hyperparameter(name: str, value: Any) -> Any:
+    """``value`` in the type that ``name`` has; raises ``EvaluatorError`` that names the value and the legal ones."""
+    if name in _CHOICES:
+        if value not in _CHOICES[name] or isinstance(value, bool) != isinstance(_CHOICES[name][0], bool):
+            raise EvaluatorError(f"{name}: {value!r} is not one of {', '.join(map(str, _CHOICES[name]))}")
+        return value
+    if name not in _RANGES:
+        raise EvaluatorError(f"unknown hyperparameter {name!r}; known: {', '.join(HYPERPARAMETERS)}")
+    low, high, with_low, with_high = _RANGES[name]
+    whole = isinstance(getattr(Recipe, name), int)
+    kind = "a whole number" if whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value) or (whole and value != int(value)):
+        raise EvaluatorError(f"{name}: {value!r} is not {kind}")
+    if value < low or value > high or (value == low and not with_low) or (value == high and not with_high):
+        lower = f"{'at least' if with_low else 'more than'} {low:g}"
+        upper = "" if high == math.inf else f" and {'at most' if with_high else 'less than'} {high:g}"
+        raise EvaluatorError(f"{name}: {value:g} is out of range; it must be {lower}{upper}")
+    return int(value) if whole else float(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond any float
+        return False
+
+
+def make_recipe(values: Mapping[str, Any]) -> Recipe:
+    """A recipe of checked values; what is not given is the default. Raises ``EvaluatorError`` on an unknown name or an illegal value."""
+    return Recipe(**{name: check_hyperparameter(name, value) for name, value in values.items()})
+
+
+def supernet_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a recipe as a supernet is trained by it: those that it does not use are replaced."""
+    own = asdict(RECIPES["darts_search"])
+    return {name: own[name] if name in NOT_OF_SUPERNETS else value for name, value in values.items()}
+
+
+def check_supernet_values(values: Mapping[str, Any]) -> None:
+    """Raise ``EvaluatorError`` where ``values`` name a hyperparameter that a supernet does not use."""
+    if unused := [name for name in values if name in NOT_OF_SUPERNETS]:
+        raise EvaluatorError(f"a supernet is trained with the paper's images and without extras: leave out --set {', '.join(unused)}")
+
+
+def override(values: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with those that ``pins`` names replaced, checked; pins that are no hyperparameters are left alone."""
+    return {**values, **{name: check_hyperparameter(name, value) for name, value in pins.items() if name in HYPERPARAMETERS}}
+
+
+def recipe_values(name: str) -> dict[str, Any]:
+    """The values of the recipe called ``name``; raises ``EvaluatorError`` that names the known ones."""
+    if name not in RECIPES:
+        raise EvaluatorError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+    return asdict(RECIPES[name])
+
+
+def values_as_told(values: Mapping[str, Any], told: Any) -> dict[str, Any]:
+    """``values`` of a recipe, as they are compared with those that an older version noted of a run that is gone on with, ``told``.
+
+    A hyperparameter that is new since then and at its default (of ``Recipe``: as trainings were before) is left out. All of ``values``
+    where ``told`` is no mapping: nothing was noted.
+    """
+    if not isinstance(told, Mapping):
+        return dict(values)
+    return {name: value for name, value in values.items() if name in told or value != getattr(Recipe, name, None)}

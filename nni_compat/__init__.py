@@ -1,0 +1,1 @@
+"""NNI's own files, its trial protocol, its service and portal."""

@@ -1,0 +1,102 @@
+"""The flags that take NNI's files, and what these files say to the flags that were left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common.errors import RecordError
+from nni_compat.config import NniConfig, load_config
+from nni_compat.experiment import ASSESSORS, TUNERS
+from nni_compat.files import read_search_space
+
+# What a config.yml says is asked for by these flags as well; a flag that is given has the last word.
+_FROM_CONFIG: tuple[str, ...] = (
+    "experiment",
+    "strategy",
+    "pruner",
+    "start_step",
+    "seed",
+    "trials",
+    "concurrency",
+    "time_budget",
+    "trial_time",
+)
+_FROM_CONFIG += ("optimize_mode", "trial_command", "code_dir")
+
+
+def adopt_nni_files(options: dict[str, Any]) -> list[str]:
+    """Replace the paths in ``options`` by what the files say, and fill in what no flag said; returns the notes, one line each.
+
+    ``options["trial_command"]`` stays where trials are to run it: where it is given as a flag, or by the file and no space is named.
+
+    Raises:
+        RecordError: a file cannot be used, or flags contradict one another.
+    """
+    if options["retrain"] is not None or options["list"] or options["report"] or options["dashboard"]:
+        for name in ("config", "search_space", "trial_command"):
+            if options[name] is not None:
+                raise RecordError(f"--{name.replace('_', '-')} goes with a search")
+        return []
+    if options["trial_command"] is not None and options["space"] is not None:
+        raise RecordError("--space and --trial-command: a search has one or the other; leave one out")
+    if options["portal"] and options["space"] is not None:
+        raise RecordError("--portal shows the search of a program, and --space trains networks of ours; leave one out")
+    config = NniConfig() if options["config"] is None else load_config(options["config"])
+    if options["search_space"] is not None:
+        config.search_space = read_search_space(options["search_space"])
+    options["search_space"] = config.search_space
+    given = {name: options[name] for name in _FROM_CONFIG if options.get(name) is not None}
+    options |= {name: given.get(name, getattr(config, name)) for name in _FROM_CONFIG}
+    if config.search_space is None:
+        for name in ("config", "trial_command"):
+            if options[name] is not None:
+                raise RecordError(f"--{name.replace('_', '-')} needs a search space: --search-space FILE, or searchSpaceFile in the config")
+        return []
+    options["strategy"] = options["strategy"] or "tpe"
+    served_as_it_is = options["portal"] and config.runs_as(ASSESSORS.get(options["pruner"]))  # what ours does otherwise does not apply
+    notes = [note.text for note in config.notes if note.about not in given and not (served_as_it_is and note.about == "pruner")]
+    if options["portal"]:
+        return notes + _serve_by_nni(options, config)
+    notes += [f"{argument} has no effect here: ours has no such argument" for argument in _arguments_of(config)]
+    if config.port is not None:
+        notes.append("port has no effect here: it is of NNI's portal, which --portal opens")
+    return (
+        notes if options["trial_command"] and options["space"] is None else notes + _train_here(options, config, given.get("concurrency"))
+    )
+
+
+def _arguments_of(config: NniConfig) -> list[str]:
+    owners = {"tuner": config.tuner_arguments, "assessor": config.assessor_arguments}
+    return [f"{owner}.classArgs.{name}" for owner, arguments in owners.items() for name in arguments]
+
+
+def _serve_by_nni(options: dict[str, Any], config: NniConfig) -> list[str]:
+    """Let NNI's own service run the trials, with tuner and assessor as the file has them unless a flag names others."""
+    notes = []
+    options["port"] = options["port"] or config.port
+    if config.runs_as(TUNERS.get(options["strategy"])):
+        options["tuner_arguments"], config.tuner_arguments = config.tuner_arguments, {}
+    if config.runs_as(ASSESSORS.get(options["pruner"])):
+        options["assessor_arguments"], config.assessor_arguments = config.assessor_arguments, {}
+    notes += [f"{argument} has no effect here: another takes the place of the file's" for argument in _arguments_of(config)]
+    if (options["concurrency"] or 1) > 1:
+        notes.append(f"NNI's service mixes up the results of parallel trials: one runs at a time, not {options['concurrency']}")
+        options["concurrency"] = 1
+    return notes
+
+
+def _train_here(options: dict[str, Any], config: NniConfig, concurrency: int | None) -> list[str]:
+    """Let the trials be trainings of ours; what of the files does not apply to them. ``concurrency`` is what was given as a flag."""
+    notes = []
+    options["space"] = options["space"] or "zoo"
+    if options["trial_command"] is not None:
+        notes.append(f"the trial command is not run: --space {options['space']} trains its own networks; leave out --space to run it")
+    if options["workers"] is None and (config.concurrency or 1) > 1:
+        options["workers"] = config.concurrency
+        notes.append(f"trialConcurrency {config.concurrency}: as many trainings run side by side; --workers 1 runs one at a time")
+    if options["optimize_mode"] == "minimize":
+        notes.append("optimize_mode minimize has no effect here: trainings report their accuracy, which is maximised")
+    if options["trial_time"] is not None:
+        notes.append("maxTrialDuration has no effect here: --epochs bounds a training")
+    options |= {"trial_command": None, "code_dir": None, "concurrency": concurrency, "optimize_mode": None, "trial_time": None}
+    return notes

@@ -1,0 +1,1 @@
+"""The program: flags become calls of the library, and what they tell goes to the screen."""

@@ -1,0 +1,36 @@
+"""``--list``: what there is, and what fits what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from retiarius.cli.screen import Screen
+from retiarius.presets import PRESETS
+
+_DATA_SETS = [
+    ["auto", "CIFAR-10 where it is in --data-dir or can be downloaded, else digits (the default)"],
+    ["cifar10", "CIFAR-10: 50,000 + 10,000 images, 10 classes"],
+    ["digits", "scikit-learn's handwritten digits, which come with the installation"],
+    ["PATH", "a folder of your own, with train/<class>/ and test/<class>/ images"],
+]
+
+
+def show_list(
+    screen: Screen, *, spaces: Mapping[str, Any], strategies: Mapping[str, Any], evaluators: Mapping[str, Any], pruners: Mapping[str, Any]
+) -> None:
+    """Show the registries, and which strategy fits which space: one that ``offers`` what the strategy ``needs``."""
+    fits = [
+        [name, *("yes" if entry.needs <= space.offers else "-" for space in spaces.values()), entry.summary]
+        for name, entry in strategies.items()
+    ]
+    screen.closing_table("Strategies (--strategy), and the spaces they fit", fits, header=["", *spaces, ""])
+    _show(screen, "Spaces (--space)", spaces)
+    screen.closing_table("Data sets (--dataset)", _DATA_SETS)
+    _show(screen, "Evaluators (--evaluator)", evaluators)
+    _show(screen, "Pruners (--pruner)", pruners)
+    _show(screen, "Presets (--preset)", PRESETS)
+
+
+def _show(screen: Screen, title: str, registry: Mapping[str, Any]) -> None:
+    screen.closing_table(title, [[name, entry.summary] for name, entry in registry.items()])

@@ -1,0 +1,113 @@
+"""What a ``search_space.json`` of NNI's says of one of our spaces and of the hyperparameters of its trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nni.mutable import Categorical, LabeledMutable
+
+from common.errors import SpaceError, require_labels
+from nni_compat.search_space import NniNumber, parse_search_space
+
+EPOCHS = "epochs"
+
+
+@dataclass(frozen=True)
+class ChosenSpace:
+    """What is searched of a space.
+
+    Attributes
+    ----------
+    narrowed
+        By label of the architecture, the candidates that are named.
+    searched
+        The hyperparameters, as NNI mutables by label; ``epochs`` among them where trials are of different lengths.
+    epochs
+        The most epochs that a trial has, ``None`` where nothing is said.
+    """
+
+    narrowed: dict[str, list[Any]]
+    searched: dict[str, LabeledMutable]
+    epochs: int | None
+
+
+def choose_from(
+    document: Any,
+    *,
+    rename: Mapping[str, str],
+    choices: Mapping[str, Mapping[str, Any]],
+    hyperparameters: Collection[str],
+    check: Callable[[str, Any], Any],
+    epochs: int | None,
+) -> ChosenSpace:
+    """Read ``document``, the content of a ``search_space.json``.
+
+    Parameters
+    ----------
+    rename
+        Names that people use for our labels.
+    choices
+        The space's legal choices by label (see ``legal_choices``).
+    hyperparameters, check
+        What a training takes, and what raises on an illegal value of it.
+    epochs
+        Where it is given, it counts, and the file's ``epochs`` do not.
+
+    Raises ``SpaceError``, one line.
+    """
+    nni_space = parse_search_space(document)
+    narrowed: dict[str, list[Any]] = {}
+    searched: dict[str, LabeledMutable] = {}
+    for name, (label, candidates) in nni_space.tree.items():
+        if candidates is not None:
+            raise SpaceError(f"{name}: a nested choice is for programs of your own (--trial-command); write a parameter for each")
+        mutable, ours = nni_space.mutables[label], rename.get(name, name)
+        if ours in narrowed or ours in searched:
+            raise SpaceError(f"{name}: {ours} is there twice, by two names")
+        if ours in choices:
+            narrowed[ours] = _candidates(name, mutable, choices[ours])
+        else:
+            _require_known(name, [*rename, *choices, *hyperparameters, EPOCHS])
+            mutable.label = ours
+            for value in _probes(mutable):
+                _check_epochs(value) if ours == EPOCHS else check(ours, value)
+            searched[ours] = mutable
+    lengths = searched.pop(EPOCHS, None)
+    if epochs is None and lengths is not None:
+        epochs = max(_probes(lengths))
+        if not isinstance(lengths, Categorical) or len(lengths.values) > 1:
+            searched[EPOCHS] = lengths
+    return ChosenSpace(narrowed, searched, epochs)
+
+
+def _require_known(name: str, known: Collection[str]) -> None:
+    try:
+        require_labels([name], known)
+    except SpaceError as error:
+        raise SpaceError(f"search space: {error}; a program of your own takes any (--trial-command)") from None
+
+
+def _candidates(name: str, mutable: LabeledMutable, choice: Mapping[str, Any]) -> list[Any]:
+    legal = choice["values"]
+    if not isinstance(mutable, Categorical) or choice["kind"] != "one":
+        raise SpaceError(f"{name}: this is one of {', '.join(map(str, legal))}; write it as a choice of these")
+    for value in mutable.values:
+        if value not in legal:
+            raise SpaceError(f"{name}: {value!r} is not one of {', '.join(map(str, legal))}")
+    return list(mutable.values)
+
+
+def _probes(mutable: LabeledMutable) -> list[Any]:
+    """Values by which one sees whether all are legal: every one of a choice, the ends and some between of a range."""
+    if isinstance(mutable, Categorical):
+        return list(mutable.values)
+    assert isinstance(mutable, NniNumber)
+    ends = (0.0, 1.0) if mutable.mu is None else ()  # what is normally distributed may leave the legal range: such a trial fails
+    return [mutable.qclip(mutable.distribution.ppf(share)) for share in (*ends, 0.37, 0.5, 0.63)]
+
+
+def _check_epochs(value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SpaceError(f"epochs: {value!r} is not a whole number of at least 1; write a choice of such, or randint")

@@ -1,0 +1,1 @@
+"""The cells of a found network: the chosen operations alone."""

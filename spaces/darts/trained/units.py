@@ -1,0 +1,141 @@
+"""Convolutions with their normalisations by the compiled kernels, forward and backward, as the training pass of a frozen cell runs them.
+
+What a unit puts out is not normalised: whoever reads it multiplies and adds, ``scale`` and ``shift``. Parameters are passed in beside the
+unit that has them, as autograd gives them back in the backward pass: it notices where they were changed in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from kernels.cells import Convolution, batch_norm, batch_norm_back, convolve, convolve_back, products
+from kernels.layout import add_corners, corners_of, count_of
+from spaces.darts.operations import FactorizedReduce
+
+
+class Normed(NamedTuple):
+    """What a ``Unit`` puts out: y [N, H, W, 1, C], not normalised, and what normalises it, [4, C], as ``batch_norm`` gives it."""
+
+    y: Tensor
+    norm: Tensor
+
+    @property
+    def scale(self) -> Tensor:
+        return self.norm[2:3]
+
+    @property
+    def shift(self) -> Tensor:
+        return self.norm[3:4]
+
+
+class Sums(NamedTuple):
+    """Sums over batch and pixels, [C] in float64: of a gradient, and of a gradient times y."""
+
+    of_gradient: Tensor
+    of_product: Tensor
+
+
+def sums_of(normed: Normed, gradient: Tensor, factor: Tensor | None = None) -> Sums:
+    """Of ``factor * gradient``, where ``factor`` [N] is that of drop-path."""
+    of_product, of_gradient = products([normed.y], gradient, None if factor is None else factor[None])
+    return Sums(of_gradient[0, 0], of_product[0, 0])
+
+
+def with_their_own(owners: Sequence[Any], parameters: Sequence[Tensor]) -> Iterator[tuple[Any, Sequence[Tensor]]]:
+    """Each of the ``owners`` with as many of the ``parameters`` as it has."""
+    for owner in owners:
+        yield owner, parameters[: len(owner.parameters)]
+        parameters = parameters[len(owner.parameters) :]
+
+
+class Unit:
+    """ReLU, depthwise convolution where there is one, pointwise convolution and normalisation: three or four parameters."""
+
+    edges = 1  # of the kernels: into so many groups of channels the pointwise convolution is divided, each with an input of its own
+
+    def __init__(self, depthwise: nn.Conv2d | None, pointwise: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+        self.norm = norm
+        self.parameters = [*([] if depthwise is None else [depthwise.weight]), pointwise.weight, norm.weight, norm.bias]
+        self._sizes = (1, 1) if depthwise is None else (depthwise.dilation[0], depthwise.stride[0])
+
+    def forward(self, x: Tensor, parameters: Sequence[Tensor], before: Normed | None = None) -> Normed:
+        """Of ``x`` [N, H, W, 1, C_in] or, in its place, of what ``before`` stands for."""
+        scale, shift = (None, None) if before is None else (before.scale, before.shift)
+        y, sums = convolve(x, self._convolution(parameters), scale, shift)
+        return Normed(y, self.normalisation(sums, count_of(y), parameters))
+
+    def backward(
+        self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, *,
+        factor: Tensor | None = None, state_gradient: Tensor | None = None, adds: bool = True,
+    ) -> tuple[Tensor | None, Sums, list[Tensor]]:  # fmt: skip
+        """From the gradient of what is normalised, and its sums, those of what ``before`` stands for, and those of the parameters.
+
+        Without ``before`` the gradient of x is added to ``state_gradient`` or, not ``adds``, put there; the first two results then say
+        nothing. The gradient of what is normalised is ``factor`` [N] times ``gradient``.
+        """
+        rates, *of_norm = self.normalisation_back(parameters, kept.norm, count_of(kept.y), sums)
+        scale, shift = (None, None) if before is None else (before.scale, before.shift)
+        how: dict[str, Any] = {"scale": scale, "shift": shift, "factor": factor, "state_gradient": state_gradient, "adds": adds}
+        of_x, of_sums, of_taps, of_matrix = convolve_back(
+            x, self._convolution(parameters), gradient, kept.y, rates, want_x=before is not None, **how
+        )
+        of_kernels = [kernel for kernel in (of_taps, of_matrix) if kernel is not None]
+        own = [kernel.view(weight.shape) for kernel, weight in zip(of_kernels, parameters, strict=False)]
+        return of_x, Sums(*of_sums[0].unbind()), [*own, *of_norm]
+
+    def normalisation(self, sums: Tensor, count: int, parameters: Sequence[Tensor]) -> Tensor:
+        """What normalises ``count`` values of these ``sums``, as ``batch_norm`` gives it; moves the running statistics."""
+        norm: Any = self.norm
+        weight, bias = parameters[-2:]
+        return batch_norm(sums, count, weight, bias, (norm.running_mean, norm.running_var), norm.eps, norm.momentum)
+
+    def normalisation_back(self, parameters: Sequence[Tensor], norm: Tensor, count: int, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
+        """The rates that ``convolve_back`` wants, and the gradients of the norm's weight and bias."""
+        weight = parameters[-2]
+        rates, of_weight = batch_norm_back(norm, count, self.edges, weight, *sums)
+        return rates, of_weight, sums.of_gradient.to(weight.dtype)
+
+    def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
+        *depthwise, pointwise = parameters[:-2]
+        taps = depthwise[0].reshape(1, -1, *depthwise[0].shape[2:]) if depthwise else None
+        return Convolution(taps, pointwise.reshape(1, *pointwise.shape[:2]), *self._sizes)
+
+
+class CornersUnit(Unit):
+    """``FactorizedReduce``, which reads a state: half of its channels from the even pixels, half from the odd ones, side by side."""
+
+    edges = 2
+
+    def __init__(self, module: FactorizedReduce) -> None:
+        self.norm = module.norm
+        self.parameters = [module.conv_1.weight, module.conv_2.weight, module.norm.weight, module.norm.bias]
+
+    def forward(self, x: Tensor, parameters: Sequence[Tensor], before: Normed | None = None) -> Normed:
+        assert before is None
+        corners = corners_of(x)
+        y = x.new_empty(*corners.shape[:3], 2, len(parameters[0]))
+        _, sums = convolve(corners, self._convolution(parameters), y=y)
+        return Normed(y.flatten(3).unsqueeze(3), self.normalisation(sums, count_of(y), parameters))
+
+    def backward(
+        self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, *,
+        factor: Tensor | None = None, state_gradient: Tensor | None = None, adds: bool = True,
+    ) -> tuple[Tensor | None, Sums, list[Tensor]]:  # fmt: skip
+        assert before is None and state_gradient is not None
+        rates, *of_norm = self.normalisation_back(parameters, kept.norm, count_of(kept.y), sums)
+        of_halves, halves = (tensor.squeeze(3).unflatten(3, (2, -1)) for tensor in (gradient, kept.y))
+        of_corners, _, _, of_matrix = convolve_back(
+            corners_of(x), self._convolution(parameters), of_halves, halves, rates, factor=factor, want_x=True
+        )
+        assert of_corners is not None and of_matrix is not None
+        if not adds:
+            state_gradient.zero_()
+        add_corners(of_corners, state_gradient)
+        return None, sums, [*of_matrix[..., None, None], *of_norm]
+
+    def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
+        return Convolution(None, torch.stack(list(parameters[:2])).flatten(2))

@@ -1,0 +1,201 @@
+"""The backbones of the zoo: ready-made networks of torchvision and timm, with their own stem or one for small images, and ``convnet32``.
+
+The libraries build the networks, with random initial weights: nothing is downloaded. Their own stems are made for
+images of 224x224 pixels: of a 32x32 image most of them leave 8x8 or 16x16 before the first block. The ``small`` stem
+keeps the full resolution, as He et al. (2016, section 4.2) do for CIFAR-10: a 3x3 convolution of stride 1, no pooling.
+Neither library has an argument for that, so one function per family edits the fresh network; its docstring says how.
+``convnet32`` is our own, made for small images; it alone has a width and a depth to choose, and no other stem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from torch import nn
+
+from common.errors import SpaceError
+from kernels.winograd import use_winograd
+from spaces.zoo.convnet32 import ConvNet32
+
+STEMS = ("own", "small")
+
+
+def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10, **size: int) -> nn.Module:
+    """Build one backbone with random initial weights, drawn from torch's current random state.
+
+    The network maps images ``[N, 3, H, W]`` to logits ``[N, num_classes]``; ``H`` and ``W`` are 28 pixels or more.
+
+    Args:
+        name: a key of :data:`BACKBONES`.
+        stem: ``own`` or ``small``; see the function of the family, ``BACKBONES[name].use_small_stem``.
+        num_classes: 1 or more.
+        size: ``width`` and ``depth`` of ``convnet32``; the others have none.
+
+    Raises:
+        SpaceError: unknown ``name`` or ``stem``, or ``num_classes`` that is not a positive integer.
+    """
+    if name not in BACKBONES:
+        raise SpaceError(f"unknown backbone {name!r}; the zoo has {', '.join(BACKBONES)}")
+    if stem not in STEMS:
+        raise SpaceError(f"unknown stem {stem!r}; it is one of {', '.join(STEMS)}")
+    check_num_classes(num_classes)
+    backbone = BACKBONES[name]
+    network = PACKAGES[backbone.package](name, num_classes, **size)
+    if stem == "small":
+        backbone.use_small_stem(network)
+    use_winograd(network)
+    return network
+
+
+def check_num_classes(num_classes: int) -> None:
+    """Raise SpaceError unless ``num_classes`` is an integer of 1 or more (``True`` is none)."""
+    if type(num_classes) is not int or num_classes < 1:
+        raise SpaceError(f"num_classes is {num_classes!r}; it is an integer of 1 or more")
+
+
+def _build_torchvision(name: str, num_classes: int) -> nn.Module:
+    import torchvision.models  # here, so that building the space does not wait for it
+
+    network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes)
+    for layer in network.modules():
+        if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) and layer.kernel_size == 2:
+            # VGG and DenseNet halve five times: rounded down, nothing is left of 28 pixels. Even sizes do not change.
+            layer.ceil_mode = True
+    return network
+
+
+def _build_timm(name: str, num_classes: int) -> nn.Module:
+    import timm  # here, so that building the space does not wait for it
+
+    return timm.create_model(name, pretrained=False, num_classes=num_classes)
+
+
+def _build_own(name: str, num_classes: int, **size: int) -> nn.Module:
+    return ConvNet32(num_classes=num_classes, **size)
+
+
+PACKAGES: dict[str, Callable[..., nn.Module]] = {"torchvision": _build_torchvision, "timm": _build_timm, "retiarius": _build_own}
+
+
+def _full_resolution(module: nn.Module) -> None:
+    """Set the stride of every convolution in ``module`` to 1; the weights stay."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.stride = (1, 1)
+
+
+def small_resnet_stem(network: nn.Module) -> None:
+    """ResNet, ResNeXt: 7x7 convolution of stride 2 -> 3x3 of stride 1; the 3x3 pooling of stride 2 goes."""
+    old = cast(nn.Conv2d, network.conv1)
+    network.conv1 = nn.Conv2d(old.in_channels, old.out_channels, kernel_size=3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.maxpool = nn.Identity()
+
+
+def small_deep_resnet_stem(network: nn.Module) -> None:
+    """ResNet-T of timm: the first of its three 3x3 convolutions gets stride 1; the pooling goes."""
+    _full_resolution(cast(nn.Module, network.conv1))
+    network.maxpool = nn.Identity()
+
+
+def small_densenet_stem(network: nn.Module) -> None:
+    """DenseNet: 7x7 convolution of stride 2 -> 3x3 of stride 1; the 3x3 pooling of stride 2 goes."""
+    features = cast(nn.Module, network.features)
+    old = cast(nn.Conv2d, features.conv0)
+    features.conv0 = nn.Conv2d(old.in_channels, old.out_channels, kernel_size=3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(features.conv0.weight)
+    features.pool0 = nn.Identity()
+
+
+def small_vgg_stem(network: nn.Module) -> None:
+    """VGG: its convolutions are 3x3 of stride 1 already, so what changes is the other end, made for 224 pixels.
+
+    Of a 32x32 image one pixel is left, which VGG copies 7 * 7 times into a layer of 102.8 million weights. The small
+    form averages over the pixels that are left and gives that layer 512 inputs (2.1 million weights): at 32x32 the
+    functions that it can express are the same.
+    """
+    network.avgpool = nn.AdaptiveAvgPool2d(1)
+    classifier = cast(nn.Sequential, network.classifier)
+    old = cast(nn.Linear, classifier[0])
+    new = nn.Linear(old.in_features // 49, old.out_features)
+    nn.init.normal_(new.weight, 0, 0.01)
+    nn.init.zeros_(new.bias)
+    classifier[0] = new
+
+
+def small_squeezenet_stem(network: nn.Module) -> None:
+    """SqueezeNet 1.1: the first 3x3 convolution gets stride 1; the first pooling goes, the two later ones stay."""
+    features = cast(nn.Sequential, network.features)
+    _full_resolution(features[0])
+    features[2] = nn.Identity()
+
+
+def small_shufflenet_stem(network: nn.Module) -> None:
+    """ShuffleNet v2: the first 3x3 convolution gets stride 1; the pooling goes."""
+    _full_resolution(cast(nn.Module, network.conv1))
+    network.maxpool = nn.Identity()
+
+
+def small_mobilenet_stem(network: nn.Module) -> None:
+    """MobileNet v2 of torchvision: the first 3x3 convolution gets stride 1; it has no pooling."""
+    _full_resolution(cast(nn.Sequential, network.features)[0])
+
+
+def small_mnasnet_stem(network: nn.Module) -> None:
+    """MNASNet of torchvision: the first 3x3 convolution gets stride 1; it has no pooling."""
+    _full_resolution(cast(nn.Sequential, network.layers)[0])
+
+
+def small_efficientnet_stem(network: nn.Module) -> None:
+    """timm's EfficientNet, TinyNet, MobileNet v3 and v4, GhostNet: the 3x3 ``conv_stem`` gets stride 1; no pooling."""
+    _full_resolution(cast(nn.Module, network.conv_stem))
+
+
+def small_regnet_stem(network: nn.Module) -> None:
+    """timm's RegNet, RepVGG, MobileOne: the 3x3 convolution and 1x1 branches of ``stem`` get stride 1; no pooling."""
+    _full_resolution(cast(nn.Module, network.stem))
+
+
+def made_for_small_images(network: nn.Module) -> None:
+    """Nothing to change: the stem is a small one."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Where a backbone comes from, and how its stem is made small (in place, on the fresh network)."""
+
+    package: Literal["torchvision", "timm", "retiarius"]
+    use_small_stem: Callable[[nn.Module], None]
+
+
+BACKBONES: dict[str, Backbone] = {
+    # the lab's ten
+    "resnet18": Backbone("torchvision", small_resnet_stem),
+    "resnet50": Backbone("torchvision", small_resnet_stem),
+    "vgg16": Backbone("torchvision", small_vgg_stem),
+    "vgg16_bn": Backbone("torchvision", small_vgg_stem),
+    "densenet121": Backbone("torchvision", small_densenet_stem),
+    "squeezenet1_1": Backbone("torchvision", small_squeezenet_stem),
+    "shufflenet_v2_x1_0": Backbone("torchvision", small_shufflenet_stem),
+    "mobilenet_v2": Backbone("torchvision", small_mobilenet_stem),
+    "resnext50_32x4d": Backbone("torchvision", small_resnet_stem),
+    "mnasnet1_0": Backbone("torchvision", small_mnasnet_stem),
+    # timm's that suit small images and a CPU
+    "resnet10t": Backbone("timm", small_deep_resnet_stem),
+    "resnet14t": Backbone("timm", small_deep_resnet_stem),
+    "mobilenetv3_small_100": Backbone("timm", small_efficientnet_stem),
+    "mobilenetv3_large_100": Backbone("timm", small_efficientnet_stem),
+    "mobilenetv4_conv_small": Backbone("timm", small_efficientnet_stem),
+    "efficientnet_lite0": Backbone("timm", small_efficientnet_stem),
+    "efficientnet_b0": Backbone("timm", small_efficientnet_stem),
+    "tinynet_e": Backbone("timm", small_efficientnet_stem),
+    "ghostnet_100": Backbone("timm", small_efficientnet_stem),
+    "regnetx_002": Backbone("timm", small_regnet_stem),
+    "regnety_002": Backbone("timm", small_regnet_stem),
+    "repvgg_a0": Backbone("timm", small_regnet_stem),
+    "mobileone_s0": Backbone("timm", small_regnet_stem),
+    # our own
+    "convnet32": Backbone("retiarius", made_for_small_images),
+}

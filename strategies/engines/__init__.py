@@ -1,0 +1,1 @@
+"""Engines run trials: in this process, side by side, or by looking them up in a table."""

@@ -1,0 +1,244 @@
+"""What our execution engines share.
+
+Engines stand behind NNI's ``ExecutionEngine`` interface. NNI's own sequential engine stops at the first failure or goes on without a
+word, cannot answer a configuration that was already tried, and NNI's training service hands results to the wrong trial as soon as two run
+at once. Ours record every trial, failed ones too, end a trial early or reject a sample where they are told how to judge them, and answer
+from the record whatever was measured before. That is also how an interrupted search goes on: the strategy starts anew with its seed, and
+the engine answers the trials that are already done.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nni.nas.execution.engine import ExecutionEngine
+from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, ModelEventType, TrainingEndEvent
+from nni.nas.space import ExecutableModelSpace, ModelStatus
+
+if TYPE_CHECKING:
+    from strategies.optuna.pruning import Pruning
+
+logger = logging.getLogger("retiarius.strategies")
+
+Sample = Mapping[str, Any]
+END_STATUS = {"complete": ModelStatus.Trained, "pruned": ModelStatus.Interrupted, "failed": ModelStatus.Failed}
+MAX_REPEATS = 200  # proposed again so often in a row: the strategy has nothing new to try
+MAX_REJECTIONS = 200  # rejected so often since the last trial: the strategy finds nothing that is allowed
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What one trial brought: ``status`` is ``complete``, ``pruned`` or ``failed``; ``score`` is ``None`` unless it is complete."""
+
+    number: int
+    sample: dict[str, Any]
+    status: str
+    score: float | None
+    curve: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    error: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a sample is not tried: ``excess``, above 0, is how far outside it is; ``reason`` says it in words."""
+
+    excess: float
+    reason: str
+
+
+@dataclass
+class RejectedEvent(TrainingEndEvent):
+    """The end of a model that was never trained: an ordinary end for NNI's strategies, and more for those that can learn from it."""
+
+    excess: float
+
+
+def plain_sample(sample: Sample) -> dict[str, Any]:
+    """``sample`` with the numbers that NNI draws by numpy turned into Python's."""
+    return {label: value.item() if hasattr(value, "item") else value for label, value in sample.items()}
+
+
+def sample_key(sample: Sample) -> str:
+    """One text for one sample, whatever the order of its labels."""
+    return json.dumps(sample, sort_keys=True)
+
+
+class RecordingEngine(ExecutionEngine):
+    """What our engines share: the record, the budget, and one trial for all samples that mean the same.
+
+    Parameters
+    ----------
+    max_trials
+        Number of trials to run, those of ``known`` included; ``None``: no limit.
+    time_budget
+        Seconds after which no further trial starts; ``None``: no limit.
+    canonical
+        Maps a sample to the one that stands for all that mean the same; two samples with one canonical form are one trial.
+    known
+        Results of an earlier run, in the order of their ends, answered without running anything.
+    pruning, replays_at_once
+        Told every score that a trial reports; it may end the trial there. Results in ``known`` are told to it as they are answered, or all
+        at once: a strategy that learns of them in another way may never propose them again.
+    reject
+        Called with each canonical sample before it is tried: why it is not to be, or ``None``. A rejected sample costs no trial. When 200
+        were rejected since the last trial, the budget ends.
+    on_result
+        Called with each new ``TrialResult`` as soon as it is there.
+    on_epoch
+        Called with each score that a trial reports, those answered from the record included: which of its scores this is, from 1, and
+        the score.
+
+    Use it in a ``with`` block, or call :meth:`shutdown`: whatever still runs then is ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_trials: int | None = None,
+        time_budget: float | None = None,
+        canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+        known: Iterable[TrialResult] = (),
+        pruning: Pruning | None = None,
+        replays_at_once: bool = False,
+        reject: Callable[[Sample], Rejection | None] | None = None,
+        on_result: Callable[[TrialResult], None] | None = None,
+        on_epoch: Callable[[int, float], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._max_trials, self._canonical, self._pruning, self._on_result = max_trials, canonical, pruning, on_result
+        self._reject = reject
+        self._deadline = None if time_budget is None else time.monotonic() + time_budget
+        self._known = {sample_key(result.sample): result for result in known}
+        self._number, self._taken = 0, {result.number for result in self._known.values()}
+        self._replays_at_once = replays_at_once
+        if pruning is not None and replays_at_once:
+            for result in self._known.values():
+                pruning.replay(result.curve, result.status, result.score, result.sample.get("epochs"))
+        self._repeats = self._rejected_in_a_row = 0
+        self._proposed: set[str] = set()
+        self._rejections: dict[str, Rejection] = {}
+        self._models: list[ExecutableModelSpace] = []
+        if on_epoch is not None:
+            self.register_model_event_callback(
+                ModelEventType.IntermediateMetric,
+                lambda event: on_epoch(len(event.model.metrics.intermediates) + 1, event.metric),  # it is counted after this
+            )
+
+    @property
+    def results(self) -> list[TrialResult]:
+        """All results so far, in the order of their numbers."""
+        return sorted(self._known.values(), key=lambda result: result.number)
+
+    @property
+    def rejections(self) -> list[Rejection]:
+        """Of all samples that were rejected, in their order."""
+        return list(self._rejections.values())
+
+    @property
+    def found_nothing_allowed(self) -> bool:
+        """Whether so many samples were rejected since the last trial that the search has ended."""
+        return self._rejected_in_a_row >= MAX_REJECTIONS
+
+    @property
+    def found_nothing_new(self) -> bool:
+        """Whether so many samples in a row had been proposed before that the search has ended."""
+        return self._repeats >= MAX_REPEATS
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the time budget is spent."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    @property
+    def left_over(self) -> int:
+        """How many trials the budget would still allow; 0 where their number has no limit."""
+        return self._max_trials - self._count_trials() if self._max_trials is not None and self.budget_available() else 0
+
+    def facts_of(self, sample: Sample) -> dict[str, Any]:
+        """What ``describe`` said of the trial of ``sample``; raises ``KeyError`` where there was none."""
+        return self._known[sample_key(sample)].facts
+
+    def result_of(self, sample: Sample) -> TrialResult | None:
+        """The result of ``sample``, or of one that means the same; ``None`` where there is none yet."""
+        return self._known.get(sample_key(self._canonical(plain_sample(sample))))
+
+    def submit_models(self, *models: ExecutableModelSpace) -> None:
+        for model in models:
+            if model.status != ModelStatus.Frozen or model.sample is None:
+                raise RuntimeError(f"only a frozen model with its sample can be submitted, not {model}")
+            model.sample = self._canonical(plain_sample(model.sample))
+            model.status = ModelStatus.Training
+            self._models.append(model)
+            self._try(model, model.sample)
+
+    def _next_number(self) -> int:
+        """The lowest that no trial has: a resumed search fills the gap of a trial that was lost, and never gives a number twice."""
+        while self._number in self._taken:
+            self._number += 1
+        self._taken.add(self._number)
+        return self._number
+
+    def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
+        """Answer from the record, or run; ``sample`` is canonical."""
+        raise NotImplementedError
+
+    def _note_proposal(self, key: str) -> bool:
+        """Whether the sample of ``key`` is proposed for the first time in this run."""
+        is_new = key not in self._proposed
+        self._repeats = 0 if is_new else self._repeats + 1
+        self._proposed.add(key)
+        return is_new
+
+    def _is_rejected(self, model: ExecutableModelSpace, key: str, sample: dict[str, Any]) -> bool:
+        """Whether ``sample``, of ``key``, is not to be tried, which is then noted and ends ``model``."""
+        try:
+            rejection = self._reject(sample) if self._reject is not None else None
+        except Exception:  # what cannot be measured cannot be trained, either: the trial fails by the same fault, and is recorded
+            logger.warning("cannot be measured: %s", sample, exc_info=True)
+            rejection = None
+        if rejection is None:
+            self._rejected_in_a_row = 0
+            return False
+        self._rejected_in_a_row += 1
+        self._rejections[key] = rejection
+        logger.info("not tried: %s: %s", rejection.reason, sample)
+        self.dispatch_model_event(RejectedEvent(model, ModelStatus.Invalid, rejection.excess))
+        return True
+
+    def _answer(self, model: ExecutableModelSpace, result: TrialResult) -> None:
+        for value in result.curve:
+            self.dispatch_model_event(IntermediateMetricEvent(model, value))
+        self._end(model, result)
+
+    def _end(self, model: ExecutableModelSpace, result: TrialResult) -> None:
+        if result.score is not None:
+            self.dispatch_model_event(FinalMetricEvent(model, result.score))
+        self.dispatch_model_event(TrainingEndEvent(model, END_STATUS[result.status]))
+
+    def list_models(self, status: ModelStatus | None = None) -> list[ExecutableModelSpace]:
+        return [model for model in self._models if status is None or model.status == status]
+
+    def _count_trials(self) -> int:
+        """Trials that count against ``max_trials``."""
+        return len(self._known)
+
+    def budget_available(self) -> bool:
+        return (
+            (self._max_trials is None or self._count_trials() < self._max_trials)
+            and not self.out_of_time
+            and not self.found_nothing_new
+            and not self.found_nothing_allowed
+        )
+
+    def __enter__(self) -> RecordingEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()

@@ -1,0 +1,72 @@
+"""An execution engine for trials that are looked up, not run: no network is built, and the clock is a simulated one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nni.nas.execution.event import IntermediateMetricEvent, TrainingEndEvent
+from nni.nas.space import ExecutableModelSpace, ModelStatus
+
+from strategies.engines.in_process import InProcessEngine
+from strategies.engines.recording import Sample, TrialResult
+
+
+class TableEngine(InProcessEngine):
+    """Answers each trial by ``look_up`` and charges its seconds to a simulated clock.
+
+    A trial that does not fit into what is left of the budget ends the search and is not recorded: the protocol of NAS-Bench-201 (Dong and
+    Yang, ICLR 2020). A sample that was answered before costs nothing, and one that a pruner stops costs what it took until then. What
+    ``look_up`` raises ends the search.
+
+    Parameters
+    ----------
+    look_up
+        Sample -> [(score, seconds), ...], one for each step of the trial; the last score is the trial's.
+    facts
+        Sample -> what else is known of it, for ``TrialResult.facts``.
+    simulated_seconds
+        The budget; ``None``: no limit.
+    options
+        Those of ``InProcessEngine``; ``time_budget`` there is real time.
+    """
+
+    def __init__(
+        self,
+        *,
+        look_up: Callable[[Sample], Sequence[tuple[float, float]]],
+        facts: Callable[[Sample], dict[str, Any]] | None = None,
+        simulated_seconds: float | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._look_up, self._facts, self._budget = look_up, facts, simulated_seconds
+        self.clock = sum(result.seconds for result in self._known.values())
+        self._is_over = False
+
+    def _run(self, model: ExecutableModelSpace) -> None:
+        assert model.sample is not None
+        facts = self._facts(model.sample) if self._facts is not None else {}
+        curve: list[float] = []
+        seconds, status = 0.0, "complete"
+        judged = self._pruning.begin() if self._pruning is not None else None
+        for score, cost in self._look_up(model.sample):
+            seconds += cost
+            if self._budget is not None and self.clock + seconds > self._budget:
+                self._is_over = True
+                self.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Interrupted))
+                return
+            curve.append(score)
+            self.dispatch_model_event(IntermediateMetricEvent(model, score))
+            if judged is not None and judged.stops(score):
+                status = "pruned"
+                break
+        self.clock += seconds
+        final = curve[-1] if status == "complete" else None
+        if judged is not None:
+            judged.end(status, final)
+        self._record(model, TrialResult(self._next_number(), dict(model.sample), status, final, curve, seconds, None, facts))
+
+    @property
+    def out_of_time(self) -> bool:
+        return self._is_over or super().out_of_time

@@ -1,0 +1,1 @@
+"""One-shot strategies train one supernet in place of many trials."""

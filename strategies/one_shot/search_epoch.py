@@ -1,0 +1,189 @@
+"""What a one-shot search is told beside its space, and what it tells of every epoch: plain values, with the guard against collapse."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from common.errors import StrategyError
+
+SUPERNETS = ("fused", "stock")
+ORDERS = (1, 2)
+GUARDS = ("off", "warn", "stop")
+SKIP = "skip_connect"
+NONE = "none"  # the operation that cuts an edge
+GUARDED_CELL, MOST_SKIPS = "normal", 1  # DARTS+ (arXiv 1909.06035): two skips or more in the normal cell are a collapse
+
+
+@dataclass(frozen=True)
+class AlphaOptimizer:
+    """Adam for the architecture parameters: learning rate > 0, weight decay >= 0, betas in [0, 1); defaults are the paper's."""
+
+    alpha_lr: float = 3e-4
+    alpha_weight_decay: float = 1e-3
+    alpha_betas: tuple[float, float] = (0.5, 0.999)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> AlphaOptimizer:
+        """From those of ``values`` that are its own. Raises ``StrategyError`` that names the value and the legal ones."""
+        own = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        if "alpha_lr" in own and not (is_number(own["alpha_lr"]) and own["alpha_lr"] > 0):
+            raise StrategyError(f"alpha_lr: {own['alpha_lr']!r} is not a number above 0")
+        if "alpha_weight_decay" in own and not (is_number(own["alpha_weight_decay"]) and own["alpha_weight_decay"] >= 0):
+            raise StrategyError(f"alpha_weight_decay: {own['alpha_weight_decay']!r} is not a number of at least 0")
+        if "alpha_betas" in own:
+            betas = own["alpha_betas"]
+            if not isinstance(betas, list | tuple) or len(betas) != 2 or not all(is_number(beta) and 0 <= beta < 1 for beta in betas):
+                raise StrategyError(f"alpha_betas: {betas!r} is not two numbers from 0 to below 1, such as [0.5, 0.999]")
+            own["alpha_betas"] = tuple(betas)
+        return cls(**own)
+
+
+ALPHA_SETTINGS = tuple(field.name for field in fields(AlphaOptimizer))
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite one that a float can hold, and no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+@dataclass(frozen=True)
+class SearchEpoch:
+    """What one epoch of a one-shot search brought.
+
+    Losses and accuracies (fractions) are means over the epoch's batches, of the weights' half and of the architecture's half of the
+    images, the latter measured before each architecture step (in second order with the weights one step ahead). ``alphas`` are the
+    architecture parameters by label and operation, ``probabilities`` their softmax, ``entropy`` its mean over the labels (nats),
+    ``sample`` the architecture they stand for now, less what operations cost, and ``skips`` by cell how many of the edges that they would
+    keep without costs are skip connections, of how many.
+    """
+
+    number: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    alphas: dict[str, dict[Any, float]]
+    probabilities: dict[str, dict[Any, float]]
+    entropy: float
+    skips: dict[str, tuple[int, int]]
+    sample: dict[str, Any]
+
+    @property
+    def skip_share(self) -> float:
+        """Share of skip connections among the edges kept, in [0, 1]."""
+        kept = sum(of for _, of in self.skips.values())
+        return sum(skips for skips, _ in self.skips.values()) / kept if kept else 0.0
+
+    @property
+    def collapsed(self) -> bool:
+        return self.skips.get(GUARDED_CELL, (0, 0))[0] > MOST_SKIPS
+
+
+def mean_entropy(probabilities: Mapping[str, Mapping[Any, float]]) -> float:
+    """Mean over the labels of the entropy of their operations, in nats."""
+    entropies = [-sum(p * math.log(p) for p in operations.values() if p > 0) for operations in probabilities.values()]
+    return sum(entropies) / len(entropies)
+
+
+def count_skips(sample: Mapping[str, Any], input_edges: Mapping[str, list[str]]) -> dict[str, tuple[int, int]]:
+    """By cell (what stands before the slash of a label) the skip connections among the edges that ``sample`` keeps, and these."""
+    counts: dict[str, tuple[int, int]] = {}
+    for label, edges in input_edges.items():
+        for source in sample[label]:
+            cell = label.partition("/")[0]
+            skips, kept = counts.get(cell, (0, 0))
+            counts[cell] = (skips + (sample[edges[source]] == SKIP), kept + 1)
+    return counts
+
+
+class CollapseGuard:
+    """Watches for epochs whose normal cell has more than ``MOST_SKIPS`` skip connections, after one whose had not.
+
+    DARTS+ counts so in cells of four nodes; cells of more or fewer are held to the same number. The first epochs' cells are a draw, so
+    a search that has had no good epoch yet has nothing to collapse from and goes on.
+    ``mode`` is one of ``GUARDS``; ``collapsed_at`` is the number of the epoch that set it off, or None.
+    """
+
+    def __init__(self, mode: str) -> None:
+        if mode not in GUARDS:
+            raise StrategyError(f"the collapse guard is one of {', '.join(GUARDS)}, not {mode!r}")
+        self.mode = mode
+        self.last_good: SearchEpoch | None = None
+        self.collapsed_at: int | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether the search is to end."""
+        return self.mode == "stop" and self.collapsed_at is not None
+
+    def watch(self, epoch: SearchEpoch) -> None:
+        """Take note of ``epoch``."""
+        if not epoch.collapsed:
+            self.last_good = epoch
+        elif self.mode != "off" and self.last_good is not None and self.collapsed_at is None:
+            self.collapsed_at = epoch.number
+
+    def warning(self, number: int) -> str | None:
+        """What to say of the epoch of this number, which was watched: a line where it set the guard off."""
+        if self.collapsed_at != number:
+            return None
+        end = "the search ends here" if self.stops else "--collapse-guard stop would end the search here"
+        return f"skip connections take over the normal cell; {end}"
+
+    def result(self, last: SearchEpoch) -> SearchEpoch:
+        """The epoch whose architecture is the search's: the last, or the last good one where the guard ended it."""
+        return self.last_good if self.stops and self.last_good is not None else last
+
+    def describe(self) -> dict[str, Any]:
+        """What ``best.json`` tells of the guard."""
+        return {"mode": self.mode, "collapsed_at_epoch": self.collapsed_at, "stopped": self.stops}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"last_good": None if self.last_good is None else asdict(self.last_good), "collapsed_at": self.collapsed_at}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.last_good = None if state["last_good"] is None else SearchEpoch(**state["last_good"])
+        self.collapsed_at = state["collapsed_at"]
+
+
+def less_costs(
+    probabilities: Mapping[str, Mapping[Any, float]], costs: Mapping[str, float], weight: float
+) -> Mapping[str, Mapping[Any, float]]:
+    """``probabilities`` of operations by label, as they are where ``weight * cost`` is taken off the logit of each.
+
+    ``costs`` are by operation, 0 where there is none. A penalty for costs is usual in the loss of a search (Cai et al. 2019, arXiv
+    1812.00332, equation 6); here it is taken off what the search has learnt, so that one search has a cell for every weight.
+    """
+    if weight == 0:
+        return probabilities
+    charged: dict[str, dict[Any, float]] = {}
+    for label, operations in probabilities.items():
+        least = min(costs.get(name, 0.0) for name in operations)  # off all alike: else all shares may come to 0
+        shares = {name: p * math.exp(-weight * (costs.get(name, 0.0) - least)) for name, p in operations.items()}
+        total = sum(shares.values())
+        charged[label] = {name: share / total for name, share in shares.items()}
+    return charged
+
+
+def choose_edges(
+    probabilities: Mapping[str, Mapping[Any, float]], input_edges: Mapping[str, list[str]], n_chosen: Mapping[str, int]
+) -> dict[str, Any]:
+    """The cells that architecture parameters stand for (section 2.4 of the paper): the labels of ``input_edges`` and of their edges.
+
+    On every edge the likeliest operation other than ``none``; at every node the ``n_chosen`` edges on which that operation is likeliest,
+    the earlier state first where two are equal.
+    """
+    sample: dict[str, Any] = {}
+    strength: dict[str, float] = {}
+    for label in dict.fromkeys(edge for edges in input_edges.values() for edge in edges):
+        candidates = {name: p for name, p in probabilities[label].items() if name != NONE}
+        sample[label] = max(candidates, key=lambda name: candidates[name])
+        strength[label] = candidates[sample[label]]
+    for label, sources in input_edges.items():
+        strongest = sorted(range(len(sources)), key=lambda index: -strength[sources[index]])
+        sample[label] = sorted(strongest[: n_chosen[label]])
+    return sample

@@ -1,0 +1,259 @@
+"""Optuna's samplers behind NNI's ``Strategy`` interface: they maximise, and they know every kind of NNI mutable."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import optuna
+from nni.nas.execution.engine import ExecutionEngine
+from nni.nas.execution.event import ModelEventType, TrainingEndEvent
+from nni.nas.space import ExecutableModelSpace, ModelStatus
+from nni.nas.strategy.base import Strategy
+from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
+from optuna.trial import Trial, TrialState, create_trial
+
+from strategies.engines.recording import RejectedEvent, TrialResult, sample_key
+from strategies.optuna.encoders import Encoder, draw_value, make_encoder
+from strategies.optuna.shared_study import MEMBER, SharedStudy
+
+MAX_MOVES = 100  # away from a sample that is known
+
+
+def tpe(*, seed: int, trials: int, open_trials: int = 1, shared: SharedStudy | None = None) -> OptunaStrategy:
+    """Tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most 20, are random at first.
+
+    Where several trials are open at once, those count as bad ones until they end (constant liar), so that the next is sought elsewhere.
+    """
+    seed = seed if shared is None else shared.seed(seed)
+    several = open_trials > 1 or shared is not None
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, min(20, trials // 4)), constant_liar=several)
+    return OptunaStrategy(sampler, explore=np.random.RandomState(seed), shared=shared)
+
+
+def gaussian_process(*, seed: int, trials: int, open_trials: int = 1, shared: SharedStudy | None = None) -> OptunaStrategy:
+    """Gaussian process with expected improvement; a quarter of the trials, at most 20, are random at first. It knows of open trials.
+
+    Scores count as free of noise, as a repeat is answered from the record and brings the same one: with noise assumed, the process takes
+    the few percent between good networks for it (docs/results.md).
+    """
+    seed = seed if shared is None else shared.seed(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # the argument is; the sampler is not
+        sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=max(2, min(20, trials // 4)), deterministic_objective=True)
+    return OptunaStrategy(sampler, explore=np.random.RandomState(seed), shared=shared)
+
+
+def nsga2(*, seed: int, trials: int, open_trials: int = 1, shared: SharedStudy | None = None, costs: Sequence[str] = ()) -> OptunaStrategy:
+    """NSGA-II (Deb et al. 2002), a quarter of the trials a generation: the score, and ``costs``, names of facts to be small."""
+    seed = seed if shared is None else shared.seed(seed)
+    sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
+    return OptunaStrategy(sampler, explore=np.random.RandomState(seed), costs=costs, shared=shared)
+
+
+class OptunaStrategy(Strategy):
+    """Asks an Optuna sampler for samples and tells it their scores, higher is better.
+
+    What the engine already holds when the search starts (say, the default configuration) is told to the sampler first. A failed trial is
+    told as failed: samplers leave it out. A pruned trial is told as pruned, with its curve, which TPE ranks behind the completed ones and
+    before those that were pruned earlier. A sample that the engine rejects is told as pruned with a violated constraint: behind all others,
+    the least violating first, so that TPE learns to stay inside. None of these counts as a low score.
+
+    Parameters
+    ----------
+    sampler
+        One of Optuna's.
+    explore
+        Draws a new sample near one that the sampler repeats, of which it would learn nothing.
+    costs
+        Further objectives, lower is better: names of facts that the engine has of every trial (``InProcessEngine.facts_of``).
+    shared
+        A study in which other processes take part; ``None``: one in memory. It needs one of our engines, whose record puts it in order
+        after an interruption.
+    """
+
+    def __init__(
+        self,
+        sampler: optuna.samplers.BaseSampler,
+        *,
+        explore: np.random.RandomState,
+        costs: Sequence[str] = (),
+        shared: SharedStudy | None = None,
+    ) -> None:
+        super().__init__()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * len(costs)
+        self._shared = shared
+        self._study = optuna.create_study(directions=directions, sampler=sampler) if shared is None else shared.open(directions, sampler)
+        self._costs = tuple(costs)
+        self._encoders: dict[str, Encoder] = {}
+        self._running: dict[int, Trial] = {}
+        self._asked: set[str] = set()
+        self._noticed: set[int] = set()  # numbers of trials of other processes whose samples are in `_asked`
+        self._told: set[str] = set()  # samples that were not asked for, and that the study knows
+        self._explore = explore
+        self._again: list[dict[str, Any]] = []  # what was running when this search was cut off
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study of this search."""
+        return self._study
+
+    def extra_repr(self) -> str:
+        return f"sampler={type(self._study.sampler).__name__}"
+
+    def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
+        self._encoders = {label: make_encoder(label, mutable) for label, mutable in model_space.simplify().items()}
+        engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+        if self._shared is not None:
+            with self._shared.reachable():
+                self._join(self._shared, engine)
+        for model in engine.list_models():
+            self._learn_of_end(model, model.status)
+        return model_space
+
+    def _join(self, shared: SharedStudy, engine: Any) -> None:
+        """Bring the study and the record of this process into line: either may have been cut off, or lost, before the other."""
+        shared.check(self._study, self._distributions)
+        for trial in self._study.get_trials(deepcopy=False):
+            if not shared.owns(trial):
+                continue
+            sample = self._decode(trial.params) if trial.params.keys() >= self._distributions.keys() else None
+            result = engine.result_of(sample) if sample is not None else None
+            state = trial.state
+            if not state.is_finished():
+                if sample is not None and result is None:
+                    self._again.append(trial.params)
+                values = None if result is None or result.score is None else self._values_of(result)
+                state = TrialState.FAIL if values is None else TrialState.COMPLETE
+                self._study.tell(trial.number, values, state=state)
+            if result is not None and state != TrialState.FAIL:
+                self._told.add(sample_key(result.sample))
+        for result in engine.results:
+            if result.score is not None:
+                self._learn(result.sample, self._values_of(result))
+            elif result.status == "pruned":
+                self._learn(result.sample, None, result.curve)
+
+    @property
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        return {name: distribution for encoder in self._encoders.values() for name, distribution in encoder.distributions.items()}
+
+    def _learn_of_end(self, model: ExecutableModelSpace, status: ModelStatus) -> None:
+        """Tell the study of a model that was submitted before the search, and that is through; one that failed is left out."""
+        if status == ModelStatus.Trained:
+            self._learn(model.sample, self._values(model))
+        elif status == ModelStatus.Interrupted:
+            self._learn(model.sample, None, list(model.metrics.intermediates))
+
+    def _learn(self, sample: Any, values: list[float] | None, curve: Sequence[float] = ()) -> None:
+        """Tell the study of a trial that it has not asked for; one without ``values`` was pruned, after ``curve``."""
+        key = sample_key(sample)
+        if key in self._told:
+            return
+        self._told.add(key)
+        parameters = {name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(sample[label]).items()}
+        if self._costs:  # one that is added, and was not begun, would belong to no generation
+            self._study.tell(self._begin(parameters, self._distributions), values)
+            return
+        signed = {} if self._shared is None else {MEMBER: self._shared.member}
+        reports = dict(enumerate(curve, start=1))
+        state = TrialState.PRUNED if values is None else TrialState.COMPLETE
+        told: dict[str, Any] = {"state": state, "values": values, "intermediate_values": reports, "user_attrs": signed}
+        self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, **told))
+
+    def _values(self, model: ExecutableModelSpace) -> list[float]:
+        """The score and the costs of a trained model."""
+        if not self._costs:
+            return [model.metric]
+        engine: Any = self.engine
+        return self._with_costs(model.metric, engine.facts_of(model.sample))
+
+    def _values_of(self, result: TrialResult) -> list[float]:
+        assert result.score is not None
+        return self._with_costs(result.score, result.facts)
+
+    def _with_costs(self, score: float, facts: Mapping[str, Any]) -> list[float]:
+        return [score, *(float(facts[name]) for name in self._costs)]
+
+    def _run(self) -> None:
+        with nullcontext() if self._shared is None else self._shared.reachable():
+            distributions = self._distributions
+            while self.wait_for_resource():
+                trial, sample = self._ask(distributions)
+                model = self.model_space.freeze(sample)
+                self._running[id(model)] = trial
+                self.engine.submit_models(model)
+            self.engine.wait_models()
+
+    def _ask(self, distributions: dict[str, BaseDistribution]) -> tuple[Trial, dict[str, Any]]:
+        """The sampler's next sample; where it repeats itself, a new one beside what it proposed."""
+        if self._shared is not None:
+            self._notice_others(distributions)
+        trial = self._begin(self._again.pop(0), distributions) if self._again else self._propose(distributions)
+        sample = self._decode(trial.params)
+        if sample_key(sample) in self._asked:
+            moved = self._move_away(trial.params, distributions)
+            self._study.tell(trial, state=TrialState.FAIL)
+            trial = self._begin(moved, distributions)
+            sample = self._decode(trial.params)
+        self._asked.add(sample_key(sample))
+        return trial, sample
+
+    def _propose(self, distributions: Mapping[str, BaseDistribution]) -> Trial:
+        return self._study.ask(dict(distributions)) if self._shared is None else self._shared.ask(self._study, distributions)
+
+    def _begin(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Trial:
+        """A trial of these parameters."""
+        if self._shared is not None:
+            trial = self._shared.begin(self._study, parameters, distributions)
+        else:
+            self._study.enqueue_trial(dict(parameters))
+            trial = self._study.ask(dict(distributions))
+        if self._costs:
+            _ = trial.relative_params  # NSGA-II counts a trial among a generation, and so among the parents, when it is asked for these
+        return trial
+
+    def _notice_others(self, distributions: Mapping[str, BaseDistribution]) -> None:
+        """Count what any process tries or has tried as asked for; what failed or was cut off may be tried once more."""
+        for trial in self._study.get_trials(deepcopy=False, states=[state for state in TrialState if state != TrialState.FAIL]):
+            if trial.number not in self._noticed and trial.params.keys() >= distributions.keys():
+                self._noticed.add(trial.number)
+                self._asked.add(sample_key(self._decode(trial.params)))
+
+    def _decode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {label: encoder.decode(parameters) for label, encoder in self._encoders.items()}
+
+    def _move_away(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+        """``parameters`` with one after another drawn anew until they are a new sample, or until patience ends."""
+        moved, names = dict(parameters), list(distributions)
+        for _ in range(MAX_MOVES if names else 0):
+            name = names[self._explore.randint(len(names))]
+            moved[name] = draw_value(distributions[name], self._explore)
+            if sample_key(self._decode(moved)) not in self._asked:
+                break
+        return moved
+
+    def _on_end(self, event: TrainingEndEvent) -> None:
+        trial = self._running.pop(id(event.model), None)
+        if trial is None:
+            self._learn_of_end(event.model, event.status)
+            return
+        if event.status == ModelStatus.Trained:
+            self._study.tell(trial, self._values(event.model))
+        elif isinstance(event, RejectedEvent):
+            trial.set_constraint("allowed", event.excess)
+            self._study.tell(trial, state=TrialState.PRUNED)
+        elif event.status == ModelStatus.Interrupted:
+            for epoch, score in enumerate(event.model.metrics.intermediates, start=1):
+                trial.report(score, epoch)
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self._study.tell(trial, state=TrialState.FAIL)
+
+    def _cleanup(self) -> None:
+        self.engine.unregister_model_event_callback(ModelEventType.TrainingEnd, self._on_end)

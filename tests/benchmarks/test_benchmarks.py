@@ -1,0 +1,76 @@
+"""The benchmarks as they are called: the one line of JSON at their end, and what they refuse."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bright_bars import make_data
+
+from benchmarks.light_cells import QUICK, distinct, read_cell
+
+PROJECT = Path(__file__).parents[2]
+
+
+def call(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, f"benchmarks/{script}.py", *arguments]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_training_speed_ends_with_what_it_measured() -> None:
+    done = call("training_speed", "--quick", "--networks", "resnet18_own_stem", "--dataset", "digits", "--precision", "float32")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    speeds = told["images_per_second"]["resnet18_own_stem"]
+    assert min(speeds["ours"], speeds["lab"]) > 0
+    assert speeds["ratio"] == pytest.approx(speeds["ours"] / speeds["lab"], abs=0.02)
+    assert told["memory_mib"]["resnet18_own_stem"].keys() == {"ours", "lab"}
+    assert told["processor"]
+    assert (told["precision"], told["dataset"]) == ("float32", "digits")
+
+
+@pytest.mark.slow
+def test_the_ablation_ends_with_an_accuracy_of_each_row() -> None:
+    done = call("recipe_ablation", "--quick", "--dataset", "digits", "--width", "8", "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert list(told) == ["the recipe", "SGD 0.1, warm-up, decay 5e-4, for Muon"]
+    assert all(0 < accuracy <= 1 for accuracy in told.values())
+
+
+def test_a_goal_is_reached_where_every_seed_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import training_speed
+
+    def retrain(network: Any, *, epochs: int, seed: int, **others: Any) -> dict[str, Any]:
+        return {"test_accuracy": 0.87 + 0.01 * seed, "seconds": 10.0 * epochs + seed}
+
+    monkeypatch.setattr(training_speed, "retrain", retrain)
+    monkeypatch.setattr(training_speed, "build_backbone", lambda *arguments, **options: None)
+    told = training_speed.time_to(0.87, 4, make_data(), {}, seeds=2)
+    assert told == {"epochs": 4, "seconds": 40.5, "test_accuracies": [0.87, 0.88], "reached": True, "flip_averaging": True}
+    assert training_speed.time_to(0.875, 4, make_data(), {}, seeds=2)["reached"] is False
+
+
+def test_cells_are_named_by_search_epoch_and_weight() -> None:
+    assert read_cell("1/6/0.8") == (1, 6, 0.8)
+    for text in ("1/6", "2/1/0", "0/7/0", "0/1/-1", "0/1/nan", "0/1/inf", "a/1/0"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not SEED/EPOCH/WEIGHT"):
+            read_cell(text)
+
+
+def test_one_cell_is_compared_once() -> None:
+    one = (1, 6, 0.8)
+    assert distinct([one, one]) == [one]
+    assert distinct([one, (1, 6, 0.80001), *QUICK]) == list(dict.fromkeys([one, *QUICK])), "the same cell by another weight"
+
+
+@pytest.mark.slow
+def test_a_cell_cannot_be_kept_where_there_is_no_folder() -> None:
+    done = call("light_cells", "--keep", "1/6/0.8", "--to", "nowhere/cell.json")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: --to nowhere/cell.json: there is no folder nowhere\n")

@@ -1,0 +1,394 @@
+"""Whole runs by the command line, as a person types them, on the digits and on 2,000 images of the real CIFAR-10."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from image_folders import write_images
+from report_runs import read_scalars
+
+from evaluators.training.recipes import RECIPES
+from kernels.build import kernels_for
+from records.trials import TrialLog
+from run_experiment import main
+
+PROGRAM = Path(__file__).parents[2] / "run_experiment.py"
+SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
+TRIALS = [*SMALL, "--trials", "2", "--epochs", "1"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> int:
+    return main(list(arguments))
+
+
+def read(path: str) -> Any:
+    return json.loads(Path(path).read_text())
+
+
+@pytest.fixture
+def cifar_subset(tmp_path: Path) -> Path:
+    """2,000 training and 500 test images of the real CIFAR-10 as a folder of images."""
+    sprites = Path(__file__).parents[3] / "shared" / "cifar10" / "sprites"
+    if not sprites.is_dir():
+        pytest.skip("the real CIFAR-10 is not beside the checkout (shared/cifar10)")
+    from PIL import Image
+
+    folder = tmp_path / "cifar-subset"
+    for sprite in sprites.glob("*-00.webp"):
+        split, label, _ = sprite.stem.split("-")
+        (folder / split / label).mkdir(parents=True)
+        with Image.open(sprite) as images:
+            for index in range(200 if split == "train" else 50):
+                images.convert("RGB").crop((0, 32 * index, 32, 32 * index + 32)).save(folder / split / label / f"{index}.png")
+    return folder
+
+
+def check_best(path: str, space: str, dataset: str) -> dict[str, Any]:
+    best: dict[str, Any] = read(path)
+    assert best["space"]["name"] == space
+    assert best["dataset"]["name"] == dataset
+    assert 0 < best["score"]["value"] <= 1
+    assert best["parameters"] > 1000
+    assert best["flops"] > 1000
+    return best
+
+
+@pytest.mark.slow
+def test_darts_by_darts_then_retrained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "1", "--tensorboard", "--out", "search") == 0
+    best = check_best("search/best.json", "darts", "digits")
+    assert best["score"]["metric"] == "supernet validation accuracy"
+    assert best["hyperparameters"]["optimizer"] == "muon", "the recipe for the network that is trained alone"
+    epoch, scalars = read("search/epochs.jsonl"), read_scalars(Path("search/tensorboard"))
+    for name in ("train_loss", "validation_accuracy", "entropy"):
+        assert scalars[name] == {1: pytest.approx(epoch[name])}
+    assert "share of skip connections" in scalars
+    printed = capsys.readouterr()
+    assert "--retrain search/best.json --dataset digits" in printed.out
+    assert "WARNING" not in printed.out + printed.err
+
+    assert run("--retrain", "search/best.json", *SMALL, "--epochs", "1", "--tensorboard", "--out", "retrained") == 0
+    result, scalars = read("retrained/retrained.json"), read_scalars(Path("retrained/tensorboard"))
+    for name, key in (("training loss", "loss"), ("training accuracy", "accuracy"), ("learning rate", "learning_rate")):
+        assert scalars[name] == {1: pytest.approx(result["curve"][0][key])}
+    assert result["curve"][0]["learning_rate"] == 0.06 and scalars["test accuracy"] == {1: pytest.approx(result["test_accuracy"])}
+    assert 0 <= result["test_accuracy"] <= 1
+    assert result["space"]["arguments"]["width"] == 8, "the preset's size of retraining, not the supernet's"
+    assert len(result["curve"]) == result["epochs"] == 1
+    assert Path("retrained/weights.safetensors").stat().st_size > 4 * result["parameters"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["random", "tpe", "evolution", "grid"])
+@pytest.mark.parametrize("space", ["darts", "zoo"])
+def test_trials(space: str, strategy: str) -> None:
+    assert run("--space", space, "--strategy", strategy, *TRIALS, "--out", "run") == 0
+    best = check_best("run/best.json", space, "digits")
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert len(trials) == 2
+    assert best["score"]["value"] == max(trial.score for trial in trials if trial.score is not None)
+    assert best["architecture"] in [trial.architecture for trial in trials]
+    assert {"darts": "normal/edge_0_2", "zoo": "initial_lr"}[space] in best["strategy"]["searched"]
+    assert read("run/config.json")["ended"]
+
+
+@pytest.mark.slow
+def test_hpo_keeps_the_backbone_and_begins_with_the_recipe() -> None:
+    assert run("--space", "zoo", "--strategy", "hpo", *TRIALS, "--model", "squeezenet1_1", "--out", "run") == 0
+    first, second = TrialLog(Path("run/trials.jsonl")).read()
+    assert first.architecture == second.architecture == {"backbone": "squeezenet1_1", "stem": "own", "width": 64, "depth": 2}
+    assert first.hyperparameters["initial_lr"] == RECIPES["fast"].initial_lr != second.hyperparameters["initial_lr"]
+
+
+@pytest.mark.slow
+def test_the_labs_baseline_is_one_configuration() -> None:
+    lab = ["--recipe", "lab", "--model", "resnet18", "--initial_lr", "0.01", "--batch_size", "64"]
+    assert run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epochs", "1", *lab, "--out", "run") == 0
+    (trial,) = TrialLog(Path("run/trials.jsonl")).read()
+    assert trial.architecture == {"backbone": "resnet18", "stem": "own", "width": 64, "depth": 2}
+    expected = {"initial_lr": 0.01, "batch_size": 64, "schedule": "cosine_per_batch", "weight_decay": 5e-4, "optimizer": "sgd"}
+    assert {name: trial.hyperparameters[name] for name in expected} == expected
+
+
+@pytest.mark.slow
+def test_pinning_everything_is_one_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    pins = {"backbone": "tinynet_e", "stem": "own", "initial_lr": 0.02, "weight_decay": 0, "optimizer": "adam", "momentum": 0.9}
+    pins |= {"batch_size": 64, "cutout": 0, "grad_clip": 0, "label_smoothing": 0}
+    flags = [flag for name, value in pins.items() for flag in ("--set", f"{name}={value}")]
+    assert run("--space", "zoo", "--strategy", "tpe", *SMALL, "--trials", "5", "--epochs", "1", *flags, "--out", "run") == 0
+    assert len(TrialLog(Path("run/trials.jsonl")).read()) == 1
+    assert read("run/best.json")["strategy"]["searched"] == []
+
+
+@pytest.mark.slow
+def test_real_cifar_by_darts_and_by_trials_then_retrained(cifar_subset: Path) -> None:
+    data = ["--dataset", str(cifar_subset), "--device", "cpu", "--precision", "float32"]
+    assert run("--space", "darts", "--strategy", "darts", *data, "--epochs", "1", "--out", "search") == 0
+    check_best("search/best.json", "darts", "cifar-subset")
+    assert run("--space", "zoo", "--strategy", "tpe", *data, "--trials", "2", "--epochs", "2", "--model", "resnet18", "--out", "zoo") == 0
+    best = check_best("zoo/best.json", "zoo", "cifar-subset")
+    assert run("--retrain", "zoo/best.json", *data, "--epochs", "4", "--out", "retrained") == 0
+    result = read("retrained/retrained.json")
+    assert result["dataset"]["test"] == 500
+    assert result["test_accuracy"] > 0.15, "better than one in ten"
+    assert result["hyperparameters"] == best["hyperparameters"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["random", "grid", "evolution", "hpo"])
+def test_real_cifar_by_every_other_strategy(cifar_subset: Path, strategy: str) -> None:
+    data = ["--dataset", str(cifar_subset), "--device", "cpu", "--precision", "float32", "--model", "squeezenet1_1"]
+    assert run("--space", "zoo", "--strategy", strategy, *data, "--trials", "2", "--epochs", "1", "--out", "run") == 0
+    check_best("run/best.json", "zoo", "cifar-subset")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["fast", "lab", "darts"])
+def test_every_recipe_can_begin_a_search_of_hyperparameters(recipe: str) -> None:
+    options = [*SMALL, "--trials", "1", "--epochs", "1", "--model", "squeezenet1_1", "--recipe", recipe]
+    assert run("--space", "zoo", "--strategy", "tpe", *options, "--out", "run") == 0
+    (trial,) = TrialLog(Path("run/trials.jsonl")).read()
+    size = 256 if recipe == "fast" else 128
+    assert trial.hyperparameters["batch_size"] == size, "the recipe's, or the default where 96 is none of the choices"
+
+
+@pytest.mark.slow
+def test_a_lost_best_json_comes_back_with_the_resumed_run() -> None:
+    search = [
+        "--space",
+        "zoo",
+        "--strategy",
+        "random",
+        *SMALL,
+        "--trials",
+        "2",
+        "--epochs",
+        "1",
+        "--model",
+        "squeezenet1_1",
+        "--out",
+        "run",
+    ]
+    assert run(*search) == 0
+    before = read("run/best.json")
+    Path("run/best.json").unlink()
+    assert run(*search, "--resume") == 0
+    after = read("run/best.json")
+    assert {**before, "created": ""} == {**after, "created": ""}
+
+
+@pytest.mark.slow
+def test_sizes_of_the_cells_and_how_the_supernet_is_trained_can_be_set() -> None:
+    write_images(Path("few"), train=100)
+    few = ["--dataset", "few", *SMALL[2:]]
+    supernet = ["--order", "2", "--supernet", "stock", "--collapse-guard", "stop", "--cost-weight", "50", "--set", "alpha_lr=0.01"]
+    search = ["--space", "darts", "--strategy", "darts", *few, "--epochs", "1", "--set", "width=6", "--set", "num_cells=3"]
+    assert run(*search, "--set", "num_nodes=2", "--set", "none=true", *supernet, "--out", "search") == 0
+    best = read("search/best.json")
+    assert best["space"]["arguments"] == {"width": 6, "num_cells": 3, "num_nodes": 2, "none": True, "num_classes": 2}
+    assert len(best["architecture"]) == 2 * (2 + 5), "of each cell two choices of inputs and five edges"
+    told = best["strategy"]
+    assert (told["order"], told["cost_weight"], told["collapse_guard"]["mode"], told["alpha_lr"]) == (2, 50.0, "stop", 0.01)
+    assert not any("conv" in str(value) for value in best["architecture"].values()), "costs outweigh all else"
+    assert read("search/config.json")["identity"]["--supernet"] == "stock"
+    assert run("--retrain", "search/best.json", *few, "--epochs", "1", "--set", "width=5", "--out", "retrain") == 0
+    sizes = read("retrain/retrained.json")["space"]["arguments"]
+    assert sizes == {"width": 5, "num_cells": 5, "num_nodes": 2, "none": True, "auxiliary": True, "num_classes": 2}
+
+
+def interrupt_search(search: list[str], how: signal.Signals) -> None:
+    """Send the signal ``how`` to a one-shot search into the folder ``run`` once that has a checkpoint, and look at how it ends."""
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), *search, "--out", "run"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+    checkpoint, deadline = Path("run/checkpoints/supernet.ckpt"), time.monotonic() + 200
+    while not checkpoint.exists():
+        assert process.poll() is None, "the search ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(how)
+    _, error = process.communicate()
+    assert process.returncode == 130, error
+    assert error.startswith("error: interrupted")
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_one_shot_search_is_130_and_the_search_goes_on() -> None:
+    write_images(Path("few"), train=250)  # of 8x8 pixels: three searches, and enough epochs that one can be interrupted
+    search = ["--space", "darts", "--strategy", "darts", "--dataset", "few", *SMALL[2:], "--epochs", "5"]
+    interrupt_search(search, signal.SIGINT)
+    with Path("run/epochs.jsonl").open("a") as file:  # as of an epoch that a time budget had cut short
+        file.write(json.dumps({"number": 2, "validation_accuracy": 0.0}) + "\n")
+    assert run(*search, "--out", "run", "--resume") == 0
+    assert run(*search, "--out", "whole") == 0
+    assert read("run/best.json")["score"] == read("whole/best.json")["score"]
+    assert Path("run/epochs.jsonl").read_text() == Path("whole/epochs.jsonl").read_text()
+    found = read("whole/best.json")["architecture"]
+    assert run(*search, "--out", "whole", "--resume") == 0, "a finished search can be gone on with"
+    assert read("whole/best.json")["architecture"] == found
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_one_shot_search_as_ctrl_c_does() -> None:
+    write_images(Path("few"), train=250)
+    interrupt_search(["--space", "darts", "--strategy", "darts", "--dataset", "few", *SMALL[2:], "--epochs", "5"], signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_a_published_genotype_is_trained_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--retrain", "DARTS_V2", *SMALL, "--epochs", "1", "--precision", "bfloat16", "--out", "run") == 0
+    precision = "bfloat16" if kernels_for(torch.float32) is None else "float32"  # in which the kernels compute, whatever is asked for
+    assert read("run/retrained.json")["precision"] == precision
+    assert ("--precision bfloat16 has no effect" in capsys.readouterr().err) == (precision == "float32")
+    assert read("run/retrained.json")["space"]["arguments"] == {"width": 8, "num_cells": 5, "auxiliary": True, "num_classes": 10}
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_and_ends_with_the_trials_of_an_uninterrupted_one() -> None:
+    command = ["--space", "zoo", "--strategy", "random", *SMALL, "--trials", "4", "--epochs", "1", "--set", "backbone=squeezenet1_1"]
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), *command, "--out", "run"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
+    )
+    log = Path("run/trials.jsonl")
+    deadline = time.monotonic() + 200
+    while not (log.exists() and log.read_bytes().count(b"\n") >= 2):
+        assert process.poll() is None, "the search ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = TrialLog(log).read()
+    assert 2 <= len(kept) < 4
+    if Path("run/best.json").exists():
+        assert read("run/best.json")["score"]["value"] in [trial.score for trial in kept]
+    assert run(*command, "--out", "run", "--resume") == 0
+    assert run(*command, "--out", "whole") == 0
+    resumed, whole = TrialLog(log).read(), TrialLog(Path("whole/trials.jsonl")).read()
+    assert resumed[: len(kept)] == kept
+    assert read("run/best.json")["score"]["value"] == max(trial.score or 0 for trial in resumed)
+    assert [(t.hyperparameters, t.score) for t in resumed] == [(t.hyperparameters, t.score) for t in whole]
+
+
+# Everything but the learning rate is fixed, at values that learn the digits within two epochs unless it is tiny.
+LEARNING_RATES = ["--set", "backbone=resnet10t", "--set", "stem=own", "--optimizer", "sgd", "--momentum", "0.9", "--batch_size", "64"]
+LEARNING_RATES += ["--cutout", "0", "--grad_clip", "1", "--weight_decay", "1e-4", "--set", "label_smoothing=0"]
+LEARNING_RATES = ["--space", "zoo", "--strategy", "random", *SMALL, "--epochs", "2", *LEARNING_RATES]
+
+
+def check_pruned(path: str) -> None:
+    """Pruned trials have one epoch and no score, and the best is none of them."""
+    trials = TrialLog(Path(path) / "trials.jsonl").read()
+    assert {trial.status for trial in trials} == {"complete", "pruned"}
+    for trial in trials:
+        assert (len(trial.curve), trial.score) == ((1, None) if trial.status == "pruned" else (2, trial.curve[-1]))
+    best = read(f"{path}/best.json")
+    assert best["score"]["value"] == max(trial.score for trial in trials if trial.score is not None)
+    assert trials[best["strategy"]["trial"]].status == "complete"
+
+
+@pytest.mark.slow
+def test_the_median_pruner_ends_hopeless_trials(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*LEARNING_RATES, "--pruner", "median", "--trials", "6", "--seed", "4", "--out", "run") == 0
+    check_pruned("run")
+    pruned = sum(trial.status == "pruned" for trial in TrialLog(Path("run/trials.jsonl")).read())
+    assert f"{pruned} of 6 trials were pruned by median" in capsys.readouterr().out
+    assert read("run/config.json")["identity"]["--pruner"] == "median"
+
+
+@pytest.mark.slow
+def test_a_killed_search_prunes_as_an_uninterrupted_one() -> None:
+    command = [*LEARNING_RATES, "--pruner", "halving", "--trials", "5"]
+    assert run(*command, "--out", "whole") == 0
+    check_pruned("whole")
+    shutil.copytree("whole", "run")  # as a kill in the third trial leaves it, before the best one was written
+    lines = Path("run/trials.jsonl").read_bytes().splitlines(keepends=True)
+    Path("run/trials.jsonl").write_bytes(b"".join(lines[:2]) + lines[2][:40])
+    Path("run/best.json").unlink()
+    assert run(*command, "--out", "run", "--resume") == 0
+    resumed, whole = TrialLog(Path("run/trials.jsonl")).read(), TrialLog(Path("whole/trials.jsonl")).read()
+    assert resumed[:2] == whole[:2]
+    assert [(t.hyperparameters, t.status, t.curve, t.score) for t in resumed] == [
+        (t.hyperparameters, t.status, t.curve, t.score) for t in whole
+    ]
+    assert {**read("run/best.json"), "created": ""} == {**read("whole/best.json"), "created": ""}
+
+
+def test_networks_that_are_too_large_are_not_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    limits = ["--max-params", "0.75M", "--max-flops", "3M"]
+    assert run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "2", "--epochs", "1", *limits, "--out", "run") == 0
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert [trial.number for trial in trials] == [0, 1], "what is left out costs no trial"
+    for trial in trials:
+        assert trial.parameters is not None and trial.parameters <= 750_000
+        assert trial.flops is not None and trial.flops <= 3_000_000
+    printed, logged = "".join(capsys.readouterr()), Path("run/log.txt").read_text()
+    assert "the search begins without the default configuration: 11,181,642 parameters, more than --max-params 750,000" in printed
+    assert f"{logged.count('not tried')} configurations were too large and not trained" in printed
+    assert "parameters, more than --max-params 750,000: {" in logged
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["with a checkpoint that no line tells of", "in the second epoch"])
+def test_an_interrupted_retraining_goes_on(moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import evaluators.training.loop as training
+
+    original, calls = training.save_checkpoint, []
+
+    def interrupt(*arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) == 1 or moment != "in the second epoch":
+            original(*arguments)
+        if len(calls) == (2 if moment == "in the second epoch" else 1):
+            raise KeyboardInterrupt
+
+    retraining = ["--retrain", "DARTS_V2", *SMALL, "--epochs", "2"]
+    assert run(*retraining, "--out", "retrained") == 0
+    monkeypatch.setattr(training, "save_checkpoint", interrupt)
+    assert run(*retraining, "--out", "cut") == 130
+    assert "ended" not in read("cut/config.json")
+    capsys.readouterr()
+    if moment == "in the second epoch":  # as if it had begun before there were these
+        config = read("cut/config.json")
+        for name in ("rand_augment", "mixup", "cutmix", "ema_decay"):
+            del config["identity"]["recipe"][name]
+        Path("cut/config.json").write_text(json.dumps(config))
+        assert run(*retraining, "--out", "cut", "--resume", "--set", "mixup=0.2") == 2
+    assert run(*retraining, "--out", "cut", "--resume") == 0
+    if moment == "in the second epoch":
+        assert "retrain: 1/2" not in capsys.readouterr().out, "what was done before is no progress, by which to foretell the rest"
+    assert read("cut/retrained.json")["test_accuracy"] == read("retrained/retrained.json")["test_accuracy"]
+    assert [e["loss"] for e in read("cut/retrained.json")["curve"]] == [e["loss"] for e in read("retrained/retrained.json")["curve"]]
+    assert read("cut/config.json")["ended"]
+    for name in ("cut", "retrained"):
+        epochs = [json.loads(line) for line in Path(name, "epochs.jsonl").read_text().splitlines()]
+        assert [(epoch["number"], epoch["loss"]) for epoch in epochs] == [
+            (e["number"], e["loss"]) for e in read(f"{name}/retrained.json")["curve"]
+        ]
+
+
+def test_global_random_state_is_left_alone() -> None:
+    before = torch.get_rng_state()
+    assert (
+        run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epochs", "1", "--model", "squeezenet1_1", "--out", "run")
+        == 0
+    )
+    assert torch.equal(torch.get_rng_state(), before)

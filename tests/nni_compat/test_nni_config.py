@@ -1,0 +1,291 @@
+"""NNI's ``config.yml`` of both versions, as flags of ours; what does not apply is said, what is wrong is refused in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from common.errors import RecordError
+from nni_compat.config import ASSESSORS, OFFERED_TUNERS, TUNERS, NniConfig, load_config
+from nni_compat.files import read_search_space, read_yaml
+from retiarius.cli.settings import Settings, parse_settings
+from strategies import PRUNERS, STRATEGIES
+
+SPACE = {"initial_lr": {"_type": "uniform", "_value": [1e-4, 0.1]}}
+V2 = """
+experimentName: lab8
+searchSpaceFile: search_space.json
+trialCommand: python main.py
+trialCodeDirectory: code
+trialGpuNumber: 0
+trialConcurrency: 2
+maxTrialNumber: 20
+maxExperimentDuration: 2h
+tuner:
+  name: TPE
+  classArgs:
+    optimize_mode: maximize
+assessor:
+  name: Medianstop
+  classArgs: {optimize_mode: maximize, start_step: 4}
+trainingService:
+  platform: local
+"""
+V1 = """
+authorName: default
+experimentName: lab8
+trialConcurrency: 2
+maxExecDuration: 2h
+maxTrialNum: 20
+trainingServicePlatform: local
+searchSpacePath: search_space.json
+useAnnotation: false
+tuner:
+  builtinTunerName: TPE
+  classArgs:
+    optimize_mode: maximize
+assessor:
+  builtinAssessorName: Medianstop
+  classArgs: {optimize_mode: maximize, start_step: 4}
+trial:
+  command: python main.py
+  codeDir: code
+  gpuNum: 0
+"""
+
+
+@pytest.fixture(autouse=True)
+def space_file(tmp_path: Path) -> None:
+    (tmp_path / "search_space.json").write_text(json.dumps(SPACE))
+
+
+def load(folder: Path, text: str) -> NniConfig:
+    path = folder / "config.yml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path)
+
+
+@pytest.mark.parametrize("text", [V1, V2])
+def test_both_versions_say_the_same(tmp_path: Path, text: str) -> None:
+    config = load(tmp_path, text)
+    assert (config.experiment, config.strategy, config.pruner, config.start_step) == ("lab8", "tpe", "median", 4)
+    assert (config.trials, config.concurrency, config.time_budget, config.optimize_mode) == (20, 2, 7200, "maximize")
+    assert config.search_space == SPACE
+    assert (config.trial_command, config.code_dir) == ("python main.py", tmp_path / "code"), "relative to the file's folder"
+    assert [note.text.split()[0:2] for note in config.notes] == [["assessor", "Medianstop"]]
+
+
+def test_keys_may_be_written_in_any_case_and_with_underscores(tmp_path: Path) -> None:
+    config = load(tmp_path, "max_trial_number: 3\nTrialConcurrency: 4\nsearch_space: {x: {_type: choice, _value: [1]}}")
+    assert (config.trials, config.concurrency) == (3, 4)
+    assert config.search_space == {"x": {"_type": "choice", "_value": [1]}}
+
+
+def test_names_lead_to_strategies_and_pruners_that_are_there() -> None:
+    assert {strategy for strategy, _, _ in TUNERS.values()} <= set(STRATEGIES)
+    assert {pruner for _, pruner, _ in TUNERS.values() if pruner} | {pruner for pruner, _ in ASSESSORS.values()} <= set(PRUNERS)
+    assert all(TUNERS[name.strip().lower()][2] for name in OFFERED_TUNERS.split(","))
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("trialGpuNumber: 1", "trialGpuNumber has no effect here: no GPU is assigned to trials here"),
+        ("trainingService: {platform: local, useActiveGpu: true}", "trainingService.useActiveGpu has no effect here"),
+        ("localConfig: {maxTrialNumPerGpu: 2}", "trainingService.maxTrialNumPerGpu has no effect here"),
+        ("experimentWorkingDirectory: here", "its results are in --out DIR"),
+        ("logLevel: debug", "log.txt in the run's folder has it all"),
+        ("port: 8080", "port has no effect here: it is of NNI's portal, which --portal opens"),
+        ("nniManagerIp: 10.0.0.1", "nniManagerIp has no effect here: the search runs on this machine alone"),
+        ("tuner: {name: Anneal}", "tuner Anneal is not here; the nearest, --strategy tpe, takes its place"),
+        ("tuner: {name: TPE}", "have no optimize_mode: results are maximised"),
+        ("tuner: {name: Evolution, classArgs: {population_size: 5}}", "tuner.classArgs.population_size has no effect here"),
+        ("assessor: {name: Curvefitting, classArgs: {epoch_num: 8}}", "Curvefitting is not here; the nearest, --pruner median"),
+        ("trialConcurrency: 1", "there is no maxTrialNumber"),
+    ],
+)
+def test_what_does_not_apply_is_said(tmp_path: Path, text: str, note: str) -> None:
+    load(tmp_path, text + "\nsearchSpace: {x: {_type: choice, _value: [1]}}\ntrialCommand: python main.py")
+    notes = parse_settings(["--config", str(tmp_path / "config.yml")], "about").notes
+    assert any(note in line for line in notes)
+    assert all(line.isprintable() for line in notes)
+
+
+def test_the_assessor_may_say_what_is_better(tmp_path: Path) -> None:
+    config = load(tmp_path, "tuner: {name: Random}\nassessor: {name: Medianstop, classArgs: {optimize_mode: minimize}}")
+    assert config.optimize_mode == "minimize"
+    assert not any("maximised" in note.text for note in config.notes)
+
+
+def test_merge_keys_are_yaml(tmp_path: Path) -> None:
+    shared = "searchSpace: {a: &c {_type: choice, _value: [1, 2]}, b: {<<: *c, _value: [3]}}"
+    assert load(tmp_path, shared).search_space["b"] == {"_type": "choice", "_value": [3]}
+
+
+def test_what_asks_for_nothing_is_not_worth_a_line(tmp_path: Path) -> None:
+    text = "maxTrialNumber: 2\ntrialGpuNumber: 0\ndebug: false\nnniManagerIp:\ntrainingService: {platform: local, maxTrialNumberPerGpu: 1}"
+    assert load(tmp_path, text).notes == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("maxTrialNumbr: 3", "unknown key 'maxTrialNumbr'; closest known: maxTrialNumber"),
+        ("trialConcurrency: 0", "trialConcurrency is 0; a whole number of at least 1 was expected"),
+        ("trialConcurrency: true", "trialConcurrency is True; a whole number"),
+        ("maxTrialNumber: '20'", "maxTrialNumber is '20'; a whole number"),
+        ("maxTrialNum: 3\nmaxTrialNumber: 3", "maxTrialNum and maxTrialNumber say the same; leave one out"),
+        ("maxExperimentDuration: soon", "maxExperimentDuration is 'soon'; a time such as 30m, 2h, 1d"),
+        ("maxExecDuration: 0", "is 0; a time"),
+        ("maxTrialDuration: [1]", "is [1]; a time"),
+        ("searchSpaceFile: missing.json", "missing.json: no such file"),
+        ("searchSpaceFile: search_space.json\nsearchSpace: {}", "searchSpace and searchSpaceFile are both there"),
+        ("useAnnotation: true", "useAnnotation is not here; write the annotations into a search_space.json"),
+        ("trainingService: {platform: remote}", "the platform 'remote' is not here; trials run on this machine: local"),
+        ("trainingServicePlatform: pai", "the platform 'pai' is not here"),
+        ("tuner: {name: PBTTuner}", "'PBTTuner' is not here; there are TPE, Random, GridSearch"),
+        ("tuner: {classArgs: {}}", "the name is missing, such as 'name: TPE'"),
+        ("tuner: {className: mine.Tuner, codeDirectory: .}", "one of your own is a strategy here"),
+        ("tuner: {name: TPE, classArgs: {optimize_mode: best}}", "optimize_mode is 'best'; it is maximize or minimize"),
+        ("tuner: {name: TPE, classArgs: {seed: 99999999999}}", "seed is 99999999999; a whole number from 0 to 4294967295 was expected"),
+        ("tuner: {name: TPE}\nadvisor: {name: BOHB}", "there is a tuner, too"),
+        (
+            "tuner: {name: TPE, classArgs: {optimize_mode: minimize}}\nassessor: {name: Medianstop, classArgs: {optimize_mode: maximize}}",
+            "optimize_mode is maximize, and the tuner's is minimize",
+        ),
+        ("tuner: {name: BOHB}\nassessor: {name: Medianstop}", "the tuner ends trials by itself"),
+        ("assessor: {name: Patience}", "'Patience' is not here; known are Medianstop, Curvefitting"),
+        ("tuner: TPE", "'TPE' where keys and values were expected"),
+        ("trialCommand: x\ntrial: {command: x}", "is of version 1"),
+        ("trialCommand: ''", "trialCommand is ''; a text was expected"),
+        ("experimentType: nas", "only experiments of the type hpo"),
+        ("- 1\n- 2", "[1, 2] where keys and values were expected"),
+        ("just a text", "'just a text' where keys and values were expected"),
+        ("", "the file is empty; a YAML file was expected"),
+        ("a: [1", "not YAML: line 1, column 6"),
+        ("a: 1\na: 2", "line 2: the key 'a' stands twice in one object"),
+        ("a: &x [*x]", "unknown key 'a'"),
+        ("a: !!python/object/apply:os.system [echo]", "not YAML: line 1, column 4: could not determine a constructor"),
+        ("{[1]: 2}", "not YAML"),
+        ("a: 2020-99-99", "not YAML that can be read"),
+        ("a: \x07", "not YAML that can be read"),
+        ("[" * 5000, "not YAML"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecordError) as error:
+        load(tmp_path, text)
+    assert message in str(error.value)
+    assert str(error.value).isprintable()
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecordError, match="is not UTF-8 text; a YAML file was expected"):
+        read_yaml(tmp_path / "binary.yml")
+    with pytest.raises(RecordError, match="this is a folder; a YAML file was expected"):
+        read_yaml(tmp_path)
+
+
+def test_numbers_without_a_point_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text("lr: {_type: loguniform, _value: [1e-4, 1E-1]}")
+    assert yaml.safe_load("1e-4") == "1e-4", "PyYAML has learnt YAML 1.2: the resolver can go"
+    assert read_search_space(path) == {"lr": {"_type": "loguniform", "_value": [1e-4, 0.1]}}
+
+
+def test_the_wrong_one_of_the_two_files_is_told_apart(tmp_path: Path) -> None:
+    config, space = tmp_path / "config.yml", tmp_path / "search_space.json"
+    config.write_text("trial_command: python main.py\nsearchSpaceFile: search_space.json\n")
+    space.write_text(json.dumps({"trial": {"_type": "choice", "_value": [1, 2]}, "tuner": {"_type": "uniform", "_value": [0, 1]}}))
+    with pytest.raises(RecordError, match="it goes with --config"):
+        read_search_space(config)
+    with pytest.raises(RecordError, match="it goes with --search-space"):
+        load_config(space)
+    assert set(read_search_space(space)) == {"trial", "tuner"}, "parameters may have any name"
+
+
+@pytest.mark.parametrize(("name", "content"), [("space.json", "null"), ("space.yml", "# nothing yet")])
+def test_a_search_space_with_nothing_in_it(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(RecordError, match="there is nothing in it; a search space is such as"):
+        read_search_space(tmp_path / name)
+
+
+def test_a_search_space_that_is_not_json(tmp_path: Path) -> None:
+    path = tmp_path / "space.json"
+    path.write_text('{"lr": {"_type": "uniform", "_value": [0, NaN]}}')
+    with pytest.raises(RecordError, match="NaN is not JSON"):
+        read_search_space(path)
+
+
+def settings(folder: Path, text: str, *arguments: str) -> Settings:
+    load(folder, text)
+    return parse_settings(["--config", str(folder / "config.yml"), *arguments], "about")
+
+
+def test_the_file_fills_in_what_no_flag_says(tmp_path: Path) -> None:
+    found = settings(tmp_path, V2)
+    assert (found.space, found.strategy, found.trials, found.concurrency, found.pruner) == (None, "tpe", 20, 2, "median")
+    assert (found.trial_command, found.code_dir, found.search_space) == ("python main.py", tmp_path / "code", SPACE)
+    found = settings(tmp_path, V2, "--trials", "3", "--strategy", "random", "--pruner", "none", "--concurrency", "1", "--seed", "5")
+    assert (found.strategy, found.trials, found.concurrency, found.pruner, found.seed) == ("random", 3, 1, "none", 5)
+
+
+def test_what_a_flag_overrides_is_not_said_of_the_file(tmp_path: Path) -> None:
+    text = "searchSpaceFile: search_space.json\ntrialCommand: python main.py\ntuner: {name: Anneal}\nassessor: {name: Medianstop}\n"
+    said = settings(tmp_path, text).notes
+    flags = {"strategy": "random", "pruner": "none", "trials": "3", "optimize-mode": "minimize"}
+    assert len(said) == len(flags)
+    for flag, value in flags.items():
+        assert len(settings(tmp_path, text, f"--{flag}", value).notes) == len(flags) - 1, flag
+
+
+def test_a_space_that_is_named_takes_the_place_of_the_command(tmp_path: Path) -> None:
+    found = settings(tmp_path, V2, "--space", "zoo")
+    assert (found.space, found.trial_command, found.concurrency, found.workers) == ("zoo", None, 1, 2)
+    assert any("the trial command is not run" in note for note in found.notes)
+    assert any("trialConcurrency 2: as many trainings run side by side" in note for note in found.notes)
+    with pytest.raises(RecordError, match="--concurrency goes with --trial-command"):
+        settings(tmp_path, V2, "--space", "zoo", "--concurrency", "2")
+    assert settings(tmp_path, V2, "--space", "zoo", "--workers", "1").workers == 1
+    text = V2.replace("maximize", "minimize") + "maxTrialDuration: 1h\n"
+    assert len(settings(tmp_path, text, "--space", "zoo").notes) == len(found.notes) + 2
+
+
+def test_a_search_space_alone_is_of_the_zoo(tmp_path: Path) -> None:
+    found = parse_settings(["--search-space", str(tmp_path / "search_space.json")], "about")
+    assert (found.space, found.strategy, found.search_space, found.notes) == ("zoo", "tpe", SPACE, ())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trial-command", "python main.py"], "--trial-command needs a search space: --search-space FILE"),
+        (["--trial-command", "x", "--space", "zoo", "--search-space", "f"], "--space and --trial-command"),
+        (["--retrain", "best.json", "--search-space", "f"], "--search-space goes with a search"),
+        (["--list", "--config", "f"], "--config goes with a search"),
+        (["--config", "missing.yml"], "missing.yml: no such file"),
+        (["--space", "zoo", "--strategy", "tpe", "--concurrency", "2"], "--concurrency goes with --trial-command"),
+        (["--space", "zoo", "--strategy", "tpe", "--optimize-mode", "minimize"], "--optimize-mode goes with --trial-command"),
+    ],
+)
+def test_flags_that_contradict_one_another(arguments: list[str], message: str) -> None:
+    with pytest.raises(RecordError) as error:
+        parse_settings(arguments, "about")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("flag", [["--recipe", "lab"], ["--max-params", "1M"], ["--dataset", "digits"], ["--precision", "float32"]])
+def test_flags_of_trainings_do_not_go_with_a_command(tmp_path: Path, flag: list[str]) -> None:
+    with pytest.raises(RecordError, match="a trial command trains by itself"):
+        settings(tmp_path, V2, *flag)
+
+
+def test_other_runs_do_not_read_yaml() -> None:
+    plain: Any = parse_settings(["--space", "zoo", "--strategy", "tpe"], "about")
+    assert (plain.seed, plain.pruner, plain.search_space) == (0, "none", None)

@@ -1,0 +1,69 @@
+"""The epochs of a one-shot search, kept as they end, and gone on with."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from records.epoch_keeper import EpochKeeper
+from records.scalars import Scalars
+from retiarius.cli.screen import Screen
+
+STEPS = 4
+
+
+@dataclass
+class Epoch:
+    number: int
+    sample: dict[str, Any]
+    train_loss: float = 1.5
+    train_accuracy: float = 0.25
+    validation_loss: float = 1.25
+    validation_accuracy: float = 0.5
+    entropy: float = 1.9
+
+    @property
+    def skip_share(self) -> float:
+        return 0.125
+
+
+def keep(path: Path, first: int, last: int) -> tuple[str, list[int]]:
+    """Keep the epochs from ``first`` to ``last`` of 3; what was said, and the numbers of the epochs in the file."""
+    out = io.StringIO()
+    where: dict[str, Any] = {
+        "epochs": 3,
+        "steps": STEPS,
+        "finished": first - 1,
+        "describe": lambda sample: {"normal": f"{sample['edge']}(0)"},
+    }
+    keeper = EpochKeeper(path, Screen(out, out), Scalars(None), **where)
+    with keeper.shown():
+        for number in range(first, last + 1):
+            for step in range(1, STEPS + 1):
+                keeper.note_step((number - 1) * STEPS + step)
+            keeper.note(Epoch(number, {"edge": "skip"}), "skips take over" if number == 3 else None)
+    return out.getvalue(), [json.loads(line)["number"] for line in path.read_text().splitlines()]
+
+
+def test_epochs_are_shown_and_recorded(tmp_path: Path) -> None:
+    said, numbers = keep(tmp_path / "epochs.jsonl", 1, 3)
+    assert numbers == [1, 2, 3]
+    assert "epoch 1: entropy 1.900, skip connections 12%; normal: skip(0)" in said
+    assert "supernet: 12/12 steps" in said
+    assert "WARNING: epoch 3: skips take over" in said and "WARNING: epoch 2" not in said
+
+
+def test_an_epoch_that_is_done_again_is_noted_as_it_ends_then(tmp_path: Path) -> None:
+    """The run was killed between the line of the second epoch and its checkpoint, or its time was over in the middle of that epoch."""
+    path = tmp_path / "epochs.jsonl"
+    keep(path, 1, 2)
+    lines = path.read_text().splitlines()
+    path.write_text(lines[0] + "\n" + lines[1].replace('"train_loss": 1.5', '"train_loss": 9.0') + "\n")
+    said, numbers = keep(path, 2, 3)
+    assert numbers == [1, 2, 3]
+    assert path.read_text().splitlines()[:2] == lines
+    counts = [int(line.split(": ")[1].split("/")[0]) for line in said.splitlines() if line.startswith("supernet: ")]
+    assert counts == sorted(counts) and counts[0] > STEPS and counts[-1] == 12, said

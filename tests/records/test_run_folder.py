@@ -1,0 +1,263 @@
+"""The run folder: its name, its config.json, what it refuses, and the lock."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import RecordError
+from common.files import read_json
+from records.log import log_to
+from records.provenance import collect_versions, find_commit
+from records.run_folder import RunFolder
+from records.trials import Trial, TrialLog
+
+PROJECT = Path(__file__).resolve().parents[2]
+IDENTITY: dict[str, Any] = {"space": {"name": "darts", "arguments": {"width": 4}}, "strategy": "tpe", "seed": 0}
+
+
+def get_message(error: pytest.ExceptionInfo[RecordError]) -> str:
+    message = str(error.value)
+    assert "\n" not in message and len(message) < 600, "an error message is one line"
+    return message
+
+
+def create(out: Path | None, **options: Any) -> RunFolder:
+    return RunFolder.create(out, **{"space": "darts", "strategy": "tpe", "identity": IDENTITY, **options})
+
+
+@contextlib.contextmanager
+def without_privileges() -> Iterator[None]:
+    """Root may write everywhere: be nobody for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder below which every user may look; pytest's own are closed to others."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_named_folders_are_unique_and_say_what_they_hold(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        folders = [stack.enter_context(create(None, root=tmp_path / "runs")) for _ in range(3)]
+        assert len({folder.path for folder in folders}) == 3
+        for folder in folders:
+            assert re.fullmatch(r"\d{8}-\d{6}-darts-tpe(-\d)?", folder.path.name)
+            assert folder.path.is_dir() and folder.checkpoints_path.is_dir() and not folder.resumed
+            names = [folder.config_path, folder.trials_path, folder.best_path, folder.log_path]
+            assert [path.name for path in names] == ["config.json", "trials.jsonl", "best.json", "log.txt"]
+    assert list((tmp_path / "runs").iterdir()) == [], "a folder that was never written to is taken away"
+
+
+def test_config_says_what_was_run(tmp_path: Path) -> None:
+    with create(tmp_path / "run") as folder:
+        folder.write_config({"trials": 5, "data_dir": Path("data")})
+    config = read_json(folder.config_path)
+    assert config["settings"] == {"trials": 5, "data_dir": "data"} and config["identity"] == IDENTITY
+    assert config["versions"]["python"].count(".") == 2 and "torch" in config["versions"]
+    assert config["command"].startswith("python ") and config["created"].endswith("+00:00")
+    assert "commit" in config and config["resumed"] == []
+
+
+def test_an_out_that_holds_something_is_refused(tmp_path: Path) -> None:
+    with create(tmp_path / "run") as folder:
+        folder.write_config({})
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").touch()
+    (tmp_path / "file").touch()
+    for name, said in [
+        ("run", "holds a run already"),
+        ("photos", "the folder is not empty"),
+        ("file", "this is a file"),
+        ("file/below", "cannot write to"),
+        ("x" * 300, "cannot write to"),
+        ("a\0b", "cannot be a folder's name"),
+    ]:
+        with pytest.raises(RecordError) as error:
+            create(tmp_path / name)
+        assert said in get_message(error)
+    assert os.listdir(tmp_path / "photos") == ["cat.png"], "nothing is left in somebody's folder"
+
+
+def test_an_empty_out_and_the_rest_of_a_failed_start_are_fine(tmp_path: Path) -> None:
+    with create(tmp_path) as folder, log_to(folder.log_path):
+        logging.getLogger("retiarius.records").info("begun")
+    (tmp_path / ".config.json.123.tmp").touch()
+    with create(tmp_path) as folder:
+        folder.write_config({})
+    assert tmp_path.is_dir()
+
+
+def test_resume_goes_on_with_the_same_run_only(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with create(out) as folder:
+        folder.write_config({"trials": 5})
+        TrialLog(folder.trials_path).append(Trial(0, "complete", {}, {}, 0.5))
+    created = read_json(folder.config_path)["created"]
+    with create(out, resume=True) as folder:
+        assert folder.resumed
+        folder.write_config({"trials": 10})
+    config = read_json(folder.config_path)
+    assert (config["settings"], config["created"]) == ({"trials": 5}, created)
+    assert [occasion["settings"] for occasion in config["resumed"]] == [{"trials": 10}]
+    assert len(TrialLog(folder.trials_path).read()) == 1
+
+    different: list[tuple[dict[str, Any], str]] = [
+        ({"seed": 1}, "seed was 0 and is 1 now"),
+        ({"space": {"name": "darts", "arguments": {"width": 8}}}, "space.arguments.width was 4 and is 8 now"),
+        ({"space": "darts"}, "space was {'name': 'darts', 'arguments': {'width': 4}} and is 'darts' now"),
+        ({"pruner": "median"}, "pruner is 'median' and was not set in the run"),
+    ]
+    for changes, said in different:
+        with pytest.raises(RecordError) as error:
+            create(out, resume=True, identity={**IDENTITY, **changes})
+        assert said in get_message(error)
+    with pytest.raises(RecordError, match="strategy was 'tpe' and is not set now"):
+        create(out, resume=True, identity={key: IDENTITY[key] for key in ("space", "seed")})
+
+
+def test_resume_without_a_run_is_refused(tmp_path: Path) -> None:
+    for out, said in [(None, "--resume needs --out"), (tmp_path, "no run to go on with"), (tmp_path / "x", "no run")]:
+        with pytest.raises(RecordError) as error:
+            create(out, resume=True, root=tmp_path)
+        assert said in get_message(error)
+    assert os.listdir(tmp_path) == []
+    for text in ["{", "[]", '{"format": "other"}', '{"format": "retiarius-run", "version": 2}']:
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(RecordError) as error:
+            create(tmp_path, resume=True)
+        assert "config.json" in get_message(error)
+
+
+def test_no_permission_is_one_line(open_folder: Path) -> None:
+    with without_privileges():
+        open_folder_is_mine = os.geteuid() == open_folder.stat().st_uid
+    if open_folder_is_mine:
+        open_folder.chmod(0o555)
+    for out, root in [(open_folder / "run", open_folder), (open_folder, open_folder), (None, open_folder / "runs")]:
+        with without_privileges(), pytest.raises(RecordError) as error:
+            create(out, root=root)
+        assert "cannot write to" in get_message(error) and "Permission denied; name a folder" in get_message(error)
+    open_folder.chmod(0o755)
+    assert os.listdir(open_folder) == []
+
+
+def test_a_full_disk_is_not_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", fail)
+    with pytest.raises(OSError, match="No space left"):
+        create(tmp_path / "run")
+
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from records.run_folder import RunFolder
+folder = RunFolder.create(Path(sys.argv[1]), space="darts", strategy="tpe", identity={})
+folder.write_config({})
+what = sys.argv[2] if len(sys.argv) > 2 else ""
+if what == "":
+    print("ready", flush=True)
+elif what == "orphan" and os.fork() == 0:
+    print(os.getpid(), flush=True)
+elif what == "close" and os.fork() == 0:
+    folder.close()
+    print("closed", flush=True)
+    os._exit(0)
+time.sleep(60)
+"""
+
+
+@contextlib.contextmanager
+def running(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The program HOLD with these arguments, and the first line it says."""
+    command = [sys.executable, "-c", HOLD, *map(str, arguments)]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def test_two_processes_never_write_one_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with running(out) as (process, said):
+        assert said == "ready"
+        with pytest.raises(RecordError) as error:
+            create(out, resume=True, identity={})
+    assert f"another process (pid {process.pid}) is writing this run" in get_message(error)
+    with create(out, resume=True, identity={}), pytest.raises(RecordError) as error:
+        create(out, resume=True, identity={})
+    assert f"(pid {os.getpid()})" in get_message(error)
+    create(out, resume=True, identity={}).close()
+
+
+def test_an_orphaned_worker_does_not_keep_the_lock(tmp_path: Path) -> None:
+    with running(tmp_path, "orphan") as (process, child):
+        process.kill()
+        process.wait()
+        try:
+            os.kill(int(child), 0)  # it lives
+            create(tmp_path, resume=True, identity={}).close()
+        finally:
+            os.kill(int(child), signal.SIGKILL)
+
+
+def test_a_worker_that_closes_leaves_its_parent_the_lock(tmp_path: Path) -> None:
+    with running(tmp_path, "close") as (process, said):
+        assert said == "closed"
+        with pytest.raises(RecordError, match=f"another process .pid {process.pid}. is writing"):
+            create(tmp_path, resume=True, identity={})
+
+
+def test_a_file_system_without_locks_still_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    with create(tmp_path / "run") as folder:
+        folder.write_config({})
+    assert folder.config_path.exists()
+
+
+def test_versions_and_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert collect_versions()["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert find_commit(tmp_path) is None
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    if shutil.which("git"):
+        git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org"]
+        for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "m"], ["tag", "v1"]):
+            subprocess.run([*git, *command], cwd=tmp_path, check=True)
+        commit = find_commit(tmp_path)
+        assert commit is not None and re.fullmatch("[0-9a-f]{40}", commit)
+        assert find_commit(inner) is None, "an enclosing repository is not the code's"
+    monkeypatch.setenv("PATH", "")
+    assert find_commit(tmp_path) is None

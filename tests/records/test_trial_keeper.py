@@ -1,0 +1,102 @@
+"""The trials of a search, kept as they end: the record, the best one, the screen, and going on with what was recorded."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from records.best import save_best
+from records.trial_keeper import TrialKeeper
+from records.trials import Trial, TrialLog
+from retiarius.cli.screen import Screen
+from strategies.engines.recording import TrialResult
+
+RECIPE = {"initial_lr": 0.1, "momentum": 0.9}
+
+
+def keep(path: Path, saved: list[Trial]) -> tuple[TrialKeeper, io.StringIO, io.StringIO]:
+    out, err = io.StringIO(), io.StringIO()
+    keeper = TrialKeeper(path, path.with_name("best.json"), Screen(out, err), architecture=["layer"], recipe=RECIPE, save_best=saved.append)
+    return keeper, out, err
+
+
+def result(number: int, score: float | None, status: str = "complete", **more: Any) -> TrialResult:
+    facts: dict[str, Any] = {"parameters": 10 + number, "flops": 20} | ({"latency": 2.5} if number == 4 else {})
+    return TrialResult(number, {"layer": "conv", "initial_lr": 0.2 + number}, status, score, [0.1, 0.2], 1.5, facts=facts, **more)
+
+
+RESULTS = [result(0, 0.5), result(1, None, "failed", error="RuntimeError: no"), result(2, 0.5), result(3, None, "pruned"), result(4, 0.75)]
+
+
+def test_results_become_records_and_the_best_is_saved(tmp_path: Path) -> None:
+    saved: list[Trial] = []
+    keeper, out, err = keep(tmp_path / "trials.jsonl", saved)
+    with keeper.shown(5, "random"):
+        for each in RESULTS:
+            keeper.note(each)
+    assert [trial.number for trial in saved] == [0, 4], "the earlier of equals stays"
+    assert keeper.best == saved[-1]
+    assert TrialLog(tmp_path / "trials.jsonl").read() == keeper.trials
+    assert keeper.trials[3] == Trial(
+        number=3,
+        status="pruned",
+        architecture={"layer": "conv"},
+        hyperparameters={"initial_lr": 3.2, "momentum": 0.9},
+        curve=[0.1, 0.2],
+        seconds=1.5,
+        parameters=13,
+        flops=20,
+        finished=keeper.trials[3].finished,
+    )
+    assert "trial 1 failed: RuntimeError: no" in err.getvalue()
+    assert "4/5 trials, best 50.00%" in out.getvalue()
+    assert "trial 3 pruned in epoch 2" in out.getvalue()
+
+
+def test_what_was_recorded_goes_back_to_the_engine_as_it_came(tmp_path: Path) -> None:
+    first, _, _ = keep(tmp_path / "trials.jsonl", [])
+    with first.shown(5, "random"):
+        for each in RESULTS:
+            first.note(each)
+    saved: list[Trial] = []
+    keeper, out, _ = keep(tmp_path / "trials.jsonl", saved)
+    assert [TrialResult(**fields) for fields in keeper.recorded(["initial_lr"])] == RESULTS
+    with keeper.shown(6, "random"):
+        keeper.note_epoch(1, 0.125)
+        keeper.note(result(5, 0.25))
+    assert [trial.number for trial in saved] == [4], "there is no best.json: the run ended before it was written"
+    assert "6/6 trials, best 75.00%" in out.getvalue()
+    assert [asdict(trial) for trial in keeper.trials[:5]] == [asdict(trial) for trial in first.trials]
+
+
+@pytest.mark.parametrize(("content", "saved_again"), [(4, False), (2, True), ("cut off", True)])
+def test_a_best_that_is_saved_is_left_alone(tmp_path: Path, content: Any, saved_again: bool) -> None:
+    first, _, _ = keep(tmp_path / "trials.jsonl", [])
+    with first.shown(5, "random"):
+        for each in RESULTS:
+            first.note(each)
+    fields: dict[str, Any] = {"space_name": "s", "space_arguments": {}, "architecture": {}, "hyperparameters": {}, "score": None}
+    fields |= {"dataset": {}, "seed": 0, "parameters": 1, "flops": 1, "versions": {}}
+    if content == "cut off":
+        (tmp_path / "best.json").write_text("{")
+    else:
+        save_best(tmp_path / "best.json", **fields, strategy={"trial": content})
+    saved: list[Trial] = []
+    keeper, _, _ = keep(tmp_path / "trials.jsonl", saved)
+    with keeper.shown(5, "random"):
+        assert [trial.number for trial in saved] == ([4] if saved_again else [])
+
+
+def test_a_line_that_was_cut_off_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    first, _, _ = keep(path, [])
+    with first.shown(5, "random"):
+        first.note(RESULTS[0])
+    path.write_bytes(path.read_bytes() + b'{"number": 1, "sta')
+    keeper, _, err = keep(path, [])
+    assert len(keeper.trials) == 1
+    assert "the last line was cut off" in err.getvalue()

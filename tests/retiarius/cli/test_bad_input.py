@@ -1,0 +1,367 @@
+"""Bad input to the program: exit status 2, one line that says what is wrong and what would be right, nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from nni.mutable import Categorical
+
+from evaluators import EVALUATORS, EvaluatorEntry
+from kernels.build import VARIABLE, kernels_for, why_not
+from run_experiment import main
+from spaces.darts.genotypes import GENOTYPES, architecture_from_genotype
+from spaces.zoo.space import ZooSpace
+
+SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
+TPE = ["--space", "zoo", "--strategy", "tpe", "--storage", "sqlite:///study.db"]
+ZOO = ["--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epochs", "1", "--model", "squeezenet1_1"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) -> str:
+    """The one line that the program ends with."""
+    assert main(list(arguments)) == status
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--space", "dart", "--strategy", "tpe"], ["unknown space 'dart'", "darts", "zoo"]),
+        (["--space", "zoo", "--strategy", "magic"], ["unknown strategy 'magic'", "tpe"]),
+        (["--space", "zoo", "--strategy", "darts"], ["does not fit", "it fits darts"]),
+        (["--space", "darts", "--strategy", "hpo"], ["does not fit", "it fits zoo"]),
+        ([*ZOO, "--set", "batch_size=1" + "0" * 400], ["batch_size", "not a whole number"]),
+        ([*ZOO, "--trials", "0"], ["--trials", "at least 1"]),
+        ([*ZOO, "--evaluator", "oracle"], ["unknown evaluator 'oracle'", "train"]),
+        ([*ZOO, "--pruner", "foo"], ["unknown pruner 'foo'", "none, median, halving, hyperband"]),
+        ([*ZOO, "--max-params", "-3"], ["--max-params", "'-3'", "at least 1", "300k"]),
+        ([*ZOO, "--max-flops", "abc"], ["--max-flops", "'abc'", "1.5M"]),
+        (["--space", "darts", "--strategy", "darts", "--max-params", "1M"], ["darts trains one supernet", "leave out --max-params"]),
+        (["--space", "darts", "--strategy", "darts", "--pruner", "median"], ["darts trains one supernet", "leave out --pruner"]),
+        ([*ZOO, "--trials", "2", "--start-with", "none.json"], ["--start-with none.json: no such file", "DARTS_V2"]),
+        ([*ZOO, "--trials", "2", "--start-with", "DARTS_V2"], ["--start-with DARTS_V2: this is a network of darts, and zoo is searched"]),
+        (
+            [*ZOO, "--trials", "2", "--start-with", "resnet50"],
+            ["--start-with resnet50: not among what --preset quick", "legal: one of 'squeezenet1_1'"],
+        ),
+        ([*ZOO[:-2], "--start-with", "squeezenet1_1"], ["the default configuration, squeezenet1_1", "more --trials than 1"]),
+        (["--space", "darts", "--strategy", "darts", "--start-with", "DARTS_V2"], ["darts trains one supernet", "leave out --start-with"]),
+        (["--retrain", "DARTS_V2", "--start-with", "DARTS_V1"], ["--start-with goes with a search"]),
+        ([*ZOO, "--workers", "0"], ["--workers", "'0'", "at least 1"]),
+        ([*ZOO, "--concurrency", "2"], ["--concurrency goes with --trial-command", "--workers"]),
+        (["--space", "darts", "--strategy", "darts", "--workers", "2"], ["darts trains one supernet", "leave out --workers"]),
+        (["--retrain", "DARTS_V2", "--workers", "2"], ["--workers goes with a search"]),
+        ([*ZOO, "--recipe", "slow"], ["unknown recipe 'slow'", "fast"]),
+        ([*ZOO, "--initial_lr", "-0.1"], ["initial_lr: -0.1", "more than 0"]),
+        ([*ZOO, "--set", "stem=huge"], ["stem", "'huge'", "own", "small"]),
+        ([*ZOO, "--set", "stern=own"], ["unknown label 'stern'", "stem"]),
+        (["--space", "darts", "--strategy", "tpe", "--set", "normal/inputs_3=[0]"], ["normal/inputs_3", "[0]", "a list of 2"]),
+        (["--space", "darts", "--strategy", "tpe", "--set", "normal/inputs_3=0"], ["normal/inputs_3", "where a list belongs"]),
+        (["--space", "darts", "--strategy", "darts", "--set", "normal/edge_0_2=skip_connect"], ["none can be fixed", "normal/edge_0_2"]),
+        (["--space", "darts", "--strategy", "darts", "--trials", "40"], ["darts trains one supernet", "leave out --trials"]),
+        ([*ZOO, "--recipe", ""], ["--recipe is empty", "leave it out"]),
+        ([*ZOO, "--data-dir", ""], ["--data-dir: a path is empty", "leave it out"]),
+        ([*ZOO, "--out", ""], ["--out: a path is empty", "leave it out"]),
+        ([*ZOO, "--start-with", ""], ["--start-with is empty", "leave it out"]),
+        (
+            ["--retrain", "resnet18", "--set", "colour=null"],
+            ["--set colour: retraining keeps the architecture", ": stem, init"],
+        ),
+        (
+            ["--retrain", "convnet32", "--set", "wdth=16"],
+            ["--set wdth: retraining keeps the architecture", ": width, depth, "],
+        ),
+        ([*ZOO, "--epochs", "9" * 20], ["--epochs", "below 1,000,000,000"]),
+        ([*ZOO, "--set", "optimizer=" + "[" * 5000], ["optimizer", "is not one of sgd"]),
+        (["--retrain", f"Genotype({'x' * 300})"], ["Genotype(xx", "is too long to be a path"]),
+        ([*TPE, "--order", "2"], ["tpe trains no supernet", "leave out --order"]),
+        ([*TPE, "--cost-weight", "0.4"], ["tpe trains no supernet", "leave out --cost-weight"]),
+        (["--space", "darts", "--strategy", "darts", "--cost-weight", "-1"], ["--cost-weight", "'-1' is not a number of at least 0"]),
+        (["--space", "darts", "--strategy", "darts", "--cost-weight", "inf"], ["--cost-weight", "'inf' is not a number of at least 0"]),
+        (
+            ["--space", "darts", "--strategy", "darts", "--order", "2", "--recipe", "fast"],
+            ["one step of SGD ahead, and not one of muon", "--set optimizer=sgd"],
+        ),
+        (["--space", "darts", "--strategy", "darts", "--set", "crop_padding=2"], ["paper's images", "leave out --set crop_padding"]),
+        (["--space", "zoo", "--strategy", "tpe", "--dataset", "nowhere"], ["nowhere"]),
+        ([*TPE, "--dataset", "nowhere"], ["nowhere", "does not exist"]),
+        ([*TPE, "--device", "abacus"], ["abacus", "cpu"]),
+        ([*TPE, "--device", "meta"], ["meta", "cpu"]),
+        ([*TPE, "--set", "cutout=1e300"], ["cutout", "1024"]),
+        ([*TPE, "--set", "cutmix=1e300"], ["cutmix", "1024"]),
+        (["--retrain", "resnet18", "--evaluator", "train2"], ["--evaluator", "goes with a search"]),
+        ([*TPE, "--precision", "float8"], ["float8", "bfloat16"]),
+        (["--retrain", "DARTS_V2", *SMALL, "--precision", "float8"], ["float8", "bfloat16"]),
+        (["--space", "darts", "--strategy", "darts", "--set", "alpha_lr=fast"], ["alpha_lr", "'fast'", "above 0"]),
+        (["--space", "zoo", "--strategy", "tpe", "--device", "abacus"], ["abacus", "cpu"]),
+        (["--retrain", "nothing.json"], ["nothing.json", "DARTS_V2"]),
+        (["--retrain", "."], ["this is a folder", "best.json"]),
+        (["--retrain", "DARTS_V3"], ["DARTS_V3", "DARTS_V2"]),
+        (["--retrain", "DARTS_V2", "--set", "normal/edge_0_2=none"], ["normal/edge_0_2", "initial_lr"]),
+        (["--retrain", "DARTS_V2", "--set", "width=abc"], ["width: 'abc'", "a whole number from 2 to 256"]),
+        (["--retrain", "DARTS_V2", "--set", "num_nodes=3"], ["--set num_nodes: retraining keeps the architecture", "width"]),
+        (["--retrain", "DARTS_V2", "--set", "widht=8"], ["--set widht", "what can be set: width, num_cells"]),
+        (["--space", "darts", "--strategy", "darts", "--set", "num_cells=2"], ["num_cells: 2", "from 3 to 100"]),
+        (["--space", "darts", "--strategy", "darts", "--set", "none=1"], ["none: 1", "one of False, True"]),
+        (["--space", "darts", "--strategy", "darts", "--set", "cells=4"], ["unknown label 'cells'", "num_cells"]),
+        (["--retrain", "resnet19"], ["resnet19", "resnet18"]),
+        (["--retrain", "resnet18", "--set", "width=16"], ["--set width: resnet18 has nothing that this would change"]),
+        (["--model", "resnet18", "--epochs", "30"], ["--retrain resnet18", "--strategy hpo --model resnet18"]),
+        (["--report", "runs/none"], ["runs/none", "no run to report"]),
+        (["--retrain", "resnet18", "--set", "stem=tiny"], ["stem", "tiny", "'own', 'small'"]),
+        (["--retrain", "resnet18", "--model", "resnet50"], ["backbone", "initial_lr"]),
+    ],
+)
+def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]) -> None:
+    line = fails(capsys, *arguments)
+    assert all(word in line for word in words), line
+    assert list(Path().iterdir()) == [], "nothing is left behind"
+
+
+def best_document() -> dict[str, Any]:
+    return {
+        "format": "retiarius-architecture",
+        "version": 1,
+        "space": {"name": "darts", "arguments": {"width": 4, "num_cells": 5}},
+        "architecture": architecture_from_genotype(GENOTYPES["DARTS_V2"]),
+        "hyperparameters": {"initial_lr": 0.025},
+        "score": None,
+        "dataset": {},
+        "strategy": {},
+        "seed": 0,
+        "parameters": None,
+        "flops": None,
+        "created": "",
+        "versions": {},
+    }
+
+
+def with_changes(**changes: Any) -> str:
+    return json.dumps({**best_document(), **changes})
+
+
+def with_architecture(**changes: Any) -> str:
+    architecture = {**architecture_from_genotype(GENOTYPES["DARTS_V2"]), **changes}
+    return with_changes(architecture={label: value for label, value in architecture.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (with_changes()[:200], ["best.json", "JSON"]),
+        (with_changes(version=2), ["version 2", "reads version 1"]),
+        (with_architecture(**{"normal/edge_9_9": "skip_connect"}), ["normal/edge_9_9", "nearest"]),
+        (with_architecture(**{"normal/edge_0_2": "conv_7x7"}), ["best.json", "normal/edge_0_2", "conv_7x7", "skip_connect"]),
+        (with_architecture(**{"normal/edge_0_2": None}), ["normal/edge_0_2", "missing"]),
+        (with_architecture(**{"normal/inputs_2": "01"}), ["normal/inputs_2", "where a list belongs"]),
+        (with_changes(space={"name": "mars", "arguments": {}}), ["unknown space 'mars'"]),
+        (with_changes(space={"name": "darts", "arguments": {"wings": 2}}), ["wings"]),
+        (with_changes(hyperparameters={"initial_lr": -1}), ["best.json", "initial_lr", "-1"]),
+        (with_changes(hyperparameters={"warp": 9}), ["best.json", "warp"]),
+        ("x" * 1_100_000, ["best.json"]),
+        ("[]", ["best.json"]),
+        ("", ["best.json"]),
+    ],
+)
+def test_best_json(capsys: pytest.CaptureFixture[str], content: str, words: list[str]) -> None:
+    Path("best.json").write_text(content)
+    line = fails(capsys, "--retrain", "best.json", *SMALL)
+    assert all(word in line for word in words), line
+    assert len(line) < 500
+    assert Path("best.json").read_text() == content
+    assert not Path("runs").exists()
+
+
+def test_out_that_holds_another_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ZOO, "--out", "run"]) == 0
+    capsys.readouterr()
+    kept = Path("run/best.json").read_bytes()
+    with mock.patch("evaluators.data.dataset.load_dataset", side_effect=AssertionError("the images are not loaded for this")):
+        assert "--resume" in fails(capsys, *ZOO, "--out", "run")
+        assert "--resume" in fails(capsys, *ZOO, "--strategy", "tpe", "--storage", "sqlite:///study.db", "--out", "run")
+        assert not Path("study.db").exists()
+        assert "no run to go on with" in fails(capsys, "--retrain", "DARTS_V2", *SMALL, "--out", "elsewhere", "--resume")
+    assert "cannot go on with this run" in fails(capsys, *ZOO, "--seed", "5", "--out", "run", "--resume")
+    assert "no run to go on with" in fails(capsys, *ZOO, "--out", "elsewhere", "--resume")
+    assert Path("run/best.json").read_bytes() == kept
+    assert main([*ZOO, "--out", "run", "--resume"]) == 0, "a finished run that is resumed does nothing and ends well"
+    assert Path("run/best.json").read_bytes() == kept
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_no_write_permission(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("locked").mkdir(mode=0o500)
+    assert "locked" in fails(capsys, *ZOO, "--out", "locked/run")
+
+
+def test_out_under_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("")
+    assert "file" in fails(capsys, *ZOO, "--out", "file/run")
+
+
+def test_a_disk_that_fills_up_is_the_runs_failure(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import records.lines
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "trials.jsonl")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records.lines, "_write_all", full)
+        line = fails(capsys, *ZOO, "--out", "run", status=1)
+    assert "No space left on device" in line
+    assert "--resume" in line
+    assert main([*ZOO, "--out", "run", "--resume"]) == 0
+
+
+def test_a_time_budget_too_small_for_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--space", "darts", "--strategy", "random", *SMALL, "--time-budget", "0.000001"]
+    assert "the time budget ended before the first trial" in fails(capsys, *arguments, status=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["random", "tpe"])
+def test_a_limit_below_every_network(capsys: pytest.CaptureFixture[str], strategy: str) -> None:
+    arguments = ["--space", "zoo", "--strategy", strategy, *SMALL, "--epochs", "2", "--max-params", "1k", "--out", "run"]
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("WARNING: the search begins without the default configuration: 11,181,642 parameters")
+    words = (
+        r"error: nothing proposed is small enough; the nearest of 200 has [\d,]+ parameters, more than --max-params 1,000: raise the limit"
+    )
+    assert re.fullmatch(words, lines[1])
+    assert Path("run/log.txt").read_text().count("not tried") >= 200
+    assert not Path("run/trials.jsonl").exists()
+
+
+def test_one_configuration_that_is_too_large(capsys: pytest.CaptureFixture[str]) -> None:
+    pins = {"backbone": "tinynet_e", "stem": "own", "initial_lr": 0.02, "weight_decay": 0, "optimizer": "adam", "momentum": 0.9}
+    pins |= {"batch_size": 64, "cutout": 0, "grad_clip": 0, "label_smoothing": 0}
+    flags = [flag for name, value in pins.items() for flag in ("--set", f"{name}={value}")]
+    assert main(["--space", "zoo", "--strategy", "random", *SMALL, *flags, "--max-flops", "1M"]) == 2
+    assert "the nearest of 1 has 1,876,432 multiply-adds, more than --max-flops 1,000,000" in capsys.readouterr().err
+
+
+def test_a_run_is_not_gone_on_with_under_other_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ZOO, "--max-params", "1M", "--out", "run"]) == 0
+    capsys.readouterr()
+    assert "--max-params was 1000000 and is not set now" in fails(capsys, *ZOO, "--out", "run", "--resume")
+    assert "--max-params" in fails(capsys, *ZOO, "--max-params", "2M", "--out", "run", "--resume")
+    assert "--pruner" in fails(capsys, *ZOO, "--max-params", "1M", "--pruner", "median", "--out", "run", "--resume")
+
+
+def test_a_broken_checkpoint_of_a_one_shot_search(capsys: pytest.CaptureFixture[str]) -> None:
+    search = ["--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "1", "--time-budget", "0.01", "--out", "run"]
+    assert main(search) == 0
+    assert not Path("run/checkpoints/supernet.ckpt").exists(), "an epoch that was cut short is no state to go on from"
+    capsys.readouterr()
+    Path("run/checkpoints/supernet.ckpt").write_bytes(b"PK\x03\x04 junk")
+    assert "not a checkpoint of this training; remove it to start over" in fails(capsys, *search, "--resume")
+
+
+def test_a_fault_is_one_line_and_its_traceback_is_in_the_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from evaluators.training.loop import loop as training
+
+    def run_out(*arguments: Any, **options: Any) -> Any:
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(training, "make_optimizer", run_out)
+    line = fails(capsys, "--retrain", "DARTS_V2", *SMALL, "--epochs", "1", "--out", "run", status=1)
+    assert line.startswith("MemoryError: no more")
+    assert "in run_out" in Path("run/log.txt").read_text()
+
+
+def test_a_fault_before_there_is_a_log_leaves_its_traceback_in_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from evaluators.data.dataset import dataset as data
+
+    def run_out(*arguments: Any, **options: Any) -> Any:
+        raise RuntimeError("no more of postgresql://me:secret@host/db\nand so on")
+
+    monkeypatch.setattr(data, "require_dataset", run_out)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    line = fails(capsys, *ZOO, "--out", "run", status=1)
+    found = re.search(r"RuntimeError: no more of .* \((\S+) says where\)", line)
+    assert found is not None
+    text = Path(found[1]).read_text()
+    assert "in run_out" in text and "secret" not in text
+    assert not Path("run").exists()
+
+
+def test_a_search_in_which_all_trials_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ZOO, "--optimizer", "sgd", "--initial_lr", "1e30", "--out", "run"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("WARNING: trial 0 failed: TrainingDiverged")
+    assert lines[1].startswith("error: no trial was completed: 1 failed, 0 pruned; the first failure: TrainingDiverged")
+
+
+@pytest.mark.parametrize(("layout", "words"), [("missing", "does not exist"), ("empty", "train/"), ("text", "a.png"), ("no test", "test/")])
+def test_data_folders(capsys: pytest.CaptureFixture[str], layout: str, words: str) -> None:
+    folder = Path("images")
+    if layout != "missing":
+        folder.mkdir()
+    if layout == "text":
+        for place in ("train/cat", "train/dog", "test/cat", "test/dog"):
+            (folder / place).mkdir(parents=True)
+            (folder / place / "a.png").write_text("not an image")
+    if layout == "no test":
+        (folder / "train" / "cat").mkdir(parents=True)
+    assert words in fails(capsys, "--space", "zoo", "--strategy", "tpe", "--dataset", "./images")
+
+
+def test_a_file_that_leaves_choices_open_which_have_no_default(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("lr.json").write_text('{"initial_lr": {"_type": "loguniform", "_value": [0.001, 0.1]}}')
+    said = fails(capsys, "--space", "darts", "--strategy", "tpe", *SMALL, "--search-space", "lr.json")
+    assert said == "darts has no default for what is not searched: --set a choice for normal/edge_0_2 and 33 more"
+
+
+def test_a_hyperparameter_that_no_training_has(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ZooSpace, "hyperparameters", lambda: {"dropout": Categorical([0.1, 0.2], label="dropout")})
+    assert "zoo: no training has a hyperparameter 'dropout'; known: initial_lr, " in fails(capsys, *ZOO)
+
+
+def test_hpo_of_a_space_without_a_default(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ZooSpace, "default_architecture", lambda: None)
+    said = fails(capsys, "--space", "zoo", "--strategy", "hpo", *SMALL)
+    assert said.startswith("zoo has no default for what is not searched: --set a choice for ")
+
+
+def test_another_evaluator_for_a_supernet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EVALUATORS, "mine", EvaluatorEntry("test_scalars:score_by_rate", "none"))
+    said = fails(capsys, "--space", "darts", "--strategy", "darts", *SMALL, "--evaluator", "mine")
+    assert "in a way of its own: leave out --evaluator mine" in said
+
+
+@pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
+def test_a_run_that_began_without_kernels_is_not_gone_on_with_by_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("test_scalars:score_by_rate", "none"))
+    search = ["--space", "darts", "--strategy", "random", "--dataset", "digits", "--device", "cpu", "--precision", "bfloat16"]
+    with monkeypatch.context() as without:
+        without.setenv(VARIABLE, "torch")
+        assert main([*search, "--trials", "1", "--out", "run"]) == 0
+    other = [word.replace("random", "tpe") for word in search]
+    assert main([*other, "--trials", "1", "--out", "run", "--resume"]) == 2
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning.startswith("WARNING: --precision bfloat16 has no effect")
+    assert "strategy was 'random'" in error
+    said = fails(capsys, *search, "--trials", "1", "--out", "run", "--resume")
+    assert said == "this run began in bfloat16, without compiled kernels: RETIARIUS_KERNELS=torch goes on with it"

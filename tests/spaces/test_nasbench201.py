@@ -1,0 +1,57 @@
+"""The space of NAS-Bench-201: its networks are the published ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from nasbench201_table import OPERATIONS, REAL, needs_the_real_one
+from nni.nas.space import model_context
+
+from common.errors import SpaceError
+from evaluators.complexity import measure_complexity
+from evaluators.table import load_table
+from spaces.nasbench201 import EDGES, NasBench201Space, edge_label
+
+LABELS = [edge_label(*edge) for edge in EDGES]
+
+
+def build(operations: list[str], **arguments: int) -> NasBench201Space:
+    with torch.random.fork_rng(), model_context(dict(zip(LABELS, operations, strict=True))):
+        torch.manual_seed(0)
+        return NasBench201Space(**arguments)
+
+
+def test_all_cells_share_six_choices_of_the_five_published_operations() -> None:
+    mutables = NasBench201Space(width=1, cells=2).simplify()
+    assert list(mutables) == ["edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3"]
+    assert all(tuple(mutable.values) == OPERATIONS for mutable in mutables.values())
+
+
+@pytest.mark.slow
+@needs_the_real_one
+def test_parameters_and_multiply_adds_are_those_of_the_table_on_100_random_cells() -> None:
+    table, random = load_table(REAL), np.random.RandomState(0)
+    for _ in range(100):
+        operations = [OPERATIONS[index] for index in random.randint(5, size=6)]
+        size = measure_complexity(build(operations), (3, 32, 32))
+        # The table counts the additions of the classifier's bias, one a class; else convolutions and products as we do.
+        assert {**size, "flops": size["flops"] + 10} == table.facts(dict(zip(LABELS, operations, strict=True)))
+
+
+def test_a_cell_adds_up_its_edges() -> None:
+    skips = build(["skip_connect"] * 6, width=2, cells=1)
+    cell, x = skips.features[2], torch.randn(1, 2, 4, 4)
+    assert torch.equal(cell(x), 4 * x), "node 1 is x, node 2 is 2 x, node 3 is x + x + 2 x"
+    no_way = build(["none", "none", "nor_conv_3x3", "none", "nor_conv_1x1", "avg_pool_3x3"], width=2, cells=1).eval()
+    assert no_way.features[2](x).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("size", [(30, 30), (24, 30), (5, 4)])
+def test_images_of_any_size(size: tuple[int, int]) -> None:
+    assert build([*OPERATIONS, "none"], width=2, cells=1)(torch.zeros(2, 3, *size)).shape == (2, 10)
+
+
+def test_sizes_out_of_range() -> None:
+    with pytest.raises(SpaceError, match="nasbench201: cells must be at least 1, not 0"):
+        NasBench201Space(cells=0)

@@ -1,0 +1,169 @@
+"""Trials side by side in a pool of processes: results belong to their samples, and what dies takes little with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pool_functions
+import pytest
+import torch
+from fake_trials import SPACE
+from nni.nas.space import SimplifiedModelSpace
+from trial_scripts import is_alive, wait_until_gone
+
+from evaluators.data.dataset import Dataset, Split
+from evaluators.data.shared import SharedDataset
+from nni_compat.trial_program import TrialProgram
+from strategies import STRATEGIES
+from strategies.engines.concurrent import ConcurrentEngine
+from strategies.engines.pool import PoolTrial, WorkerPool
+from strategies.engines.recording import TrialResult
+from strategies.optuna.pruning import make_pruning
+
+MULTI_TRIAL = [name for name, entry in STRATEGIES.items() if not entry.one_shot]
+PROGRAM = Path(pool_functions.__file__)
+
+
+@contextmanager
+def pool_of(size: int, run: Any, **options: Any) -> Iterator[WorkerPool]:
+    pool = WorkerPool(size, run, **options)
+    pids = pool.pids
+    try:
+        yield pool
+        pids = pool.pids
+    finally:
+        pool.close()
+    assert not any(is_alive(pid) for pid in pids), "no process is left behind"
+
+
+def wait_for(trial: PoolTrial) -> tuple[float | None, str | None]:
+    deadline = time.monotonic() + 60
+    while (outcome := trial.outcome()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return outcome
+
+
+@pytest.mark.parametrize("strategy", MULTI_TRIAL)
+def test_results_belong_to_their_samples(strategy: str) -> None:
+    entry = STRATEGIES[strategy]
+    heard: list[TrialResult] = []
+    pool = WorkerPool(3, pool_functions.product)
+    with ConcurrentEngine(pool.start, concurrency=3, close=pool.close, max_trials=12, on_result=heard.append) as engine:
+        more: dict[str, Any] = {"open_trials": 3} if entry.is_optunas else {}
+        more |= {"costs": ["parameters"]} if entry.several_objectives else {}
+        entry.load()(seed=1, trials=12, **more)(SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None), engine)
+        engine.wait_models()
+    assert len(heard) == 12
+    assert [result.number for result in engine.results] == list(range(len(heard)))
+    for result in heard:
+        x = result.sample["x"]
+        assert (result.status, result.error) == ("complete", None)
+        assert result.score == x * result.sample["n"]
+        assert result.curve == [x, 2 * x]
+        assert result.facts["parameters"] == round(1000 * x)
+    for model in engine.list_models():
+        assert model.sample is not None
+        assert model.metric == model.sample["x"] * model.sample["n"], "and the strategy hears the same"
+    if strategy != "local":  # whose every step needs the one before
+        assert len({result.facts["pid"] for result in heard}) > 1
+
+
+def test_a_worker_that_dies_takes_its_trial_alone_which_is_tried_once_more(tmp_path: Path) -> None:
+    def sample(name: int, deaths: int) -> dict[str, Any]:
+        return {"name": name, "deaths": deaths, "folder": str(tmp_path)}
+
+    with pool_of(2, pool_functions.fragile) as pool:
+        once, never = pool.start(0, sample(10, 1)), pool.start(1, sample(11, 0))
+        assert wait_for(once) == (10.0, None)
+        assert once.read_reports() == [0.25, 0.5], "what the first attempt had told is not told again"
+        assert wait_for(never) == (11.0, None)
+        twice, other = pool.start(2, sample(12, 2)), pool.start(3, sample(13, 0))
+        assert wait_for(twice) == (None, "its worker died 2 times, the last time by SIGKILL")
+        assert wait_for(other) == (13.0, None)
+        assert wait_for(pool.start(4, sample(14, 0))) == (14.0, None), "there are as many workers as before"
+
+
+def test_a_worker_that_is_killed_from_outside() -> None:
+    with pool_of(2, pool_functions.patient) as pool:
+        first, second = (pool.start(number, {"x": float(number), "reports": 50}) for number in (1, 2))
+        before: list[float] = []
+        while not before:
+            before += first.read_reports()
+            time.sleep(0.01)
+        os.kill(pool.pids[0], signal.SIGKILL)
+        assert wait_for(first) == (1.0, None)
+        assert wait_for(second) == (2.0, None)
+        assert len(before + first.read_reports()) == 50, "what the first attempt had told is not told again"
+        assert len(second.read_reports()) == 50
+        os.kill(pool.pids[1], signal.SIGKILL)  # one that is idle: noticed by the trial that it is given next
+        third, fourth = (pool.start(number, {"x": float(number), "reports": 1}) for number in (3, 4))
+        assert wait_for(third) == (3.0, None)
+        assert wait_for(fourth) == (4.0, None)
+
+
+def test_a_hopeless_trial_ends_and_its_worker_goes_on() -> None:
+    pool = WorkerPool(1, pool_functions.patient)
+    heard: list[TrialResult] = []
+    pruning = make_pruning("median", epochs=None, start_step=1)
+    with ConcurrentEngine(pool.start, concurrency=1, close=pool.close, pruning=pruning, on_result=heard.append) as engine:
+        space, (pid,) = SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None), pool.pids
+        # The sample's mutables are x and n; how long a trial is, the function is not told: by its x alone.
+        run = [{"x": x, "reports": 3} for x in (0.5, 0.6, 0.7, 0.8)] + [{"x": 0.1, "reports": 10_000}, {"x": 0.9, "reports": 3}]
+        for sample in run:
+            model = space.freeze({"x": sample["x"], "n": 1})
+            model.sample = sample
+            engine.submit_models(model)
+        engine.wait_models()
+        assert pool.pids == [pid]
+    assert [result.status for result in heard] == ["complete"] * 4 + ["pruned", "complete"]
+    assert heard[4].curve[:1] == [0.1]
+    assert heard[5].curve == [0.9] * 3
+
+
+def test_a_trial_that_fails_says_why_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with pool_of(1, pool_functions.failing) as pool:
+        (pid,) = pool.pids
+        assert wait_for(pool.start(0, {"n": 1})) == (None, "RuntimeError: does not fit")
+        assert wait_for(pool.start(1, {"n": 2})) == (None, "ValueError: the evaluator's score is nan")
+        assert pool.pids == [pid]
+    assert 'raise RuntimeError("does not fit\\nsecond line")' in caplog.text
+
+
+def test_a_data_set_is_shared_and_what_is_written_stays_apart() -> None:
+    images = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4)
+    train, test = Split(images, torch.tensor([0, 1])), Split(images[1:], torch.tensor([1]))
+    nothing = Split(images[:0], torch.empty(0, dtype=torch.int64))
+    data = Dataset("ours", ("a", "b"), train, nothing, test, (0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "0" * 32)
+    with pool_of(2, partial(pool_functions.pixel_sum, data=SharedDataset(data)), threads=1) as pool:
+        trials = [pool.start(number, {}) for number in range(2)]
+        for trial in trials:
+            assert wait_for(trial) == (float(images.sum()), None)
+            assert trial.facts == {"described": data.describe(), "labels": [1], "mean": data.mean}
+    assert int(images.sum()) > 0
+
+
+@pytest.mark.parametrize("how", ["kill -9", "end of input", "Ctrl-C"])
+def test_no_worker_outlives_its_parent(how: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[1]), "PYTHONUNBUFFERED": "1"}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, str(PROGRAM)], env=environment, start_new_session=True, **pipes) as process:
+        assert process.stdout is not None and process.stdin is not None
+        pids = [int(word) for word in process.stdout.readline().split()]
+        assert len(pids) == 2 and all(is_alive(pid) for pid in pids)
+        if how == "kill -9":
+            process.kill()
+        elif how == "Ctrl-C":
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all
+        _, error = process.communicate(timeout=60)
+    assert wait_until_gone(pids)
+    assert error.count("Traceback") == (1 if how == "Ctrl-C" else 0), "the parent's alone"

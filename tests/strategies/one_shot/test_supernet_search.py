@@ -1,0 +1,204 @@
+"""Second-order DARTS against exact second derivatives, the alphas' optimizer, the guard against collapse."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.space import RawFormatModelSpace
+from small_supernets import SMALL, PlainSpace, evaluator, search, seeded
+from torch import Tensor, nn
+from torch.nn import functional
+
+from common.errors import SearchFailed, StrategyError
+from evaluators.training.optimizers import learning_rate_factor
+from spaces.darts.space import DartsSpace
+from strategies.one_shot.darts import DartsStrategy
+from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, SearchEpoch, count_skips, less_costs, mean_entropy
+from strategies.one_shot.second_order import architecture_gradient
+
+
+def test_the_second_order_gradient_is_that_of_exact_second_derivatives() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(2, 16, 5, dtype=torch.float64, generator=generator) for _ in range(2))
+    weights = [nn.Parameter(torch.randn(5, 5, dtype=torch.float64, generator=generator) / 3) for _ in range(3)]
+    alphas = [nn.Parameter(torch.randn(2, dtype=torch.float64, generator=generator))]
+    xi = 0.3
+
+    def loss(half: int, w: list[Any]) -> Tensor:
+        mixing = alphas[0].softmax(0)
+        hidden = mixing[0] * torch.tanh(x[half] @ w[0]) + mixing[1] * torch.sin(x[half] @ w[1])
+        return functional.mse_loss(hidden @ w[2], y[half])
+
+    before = [weight.detach().clone() for weight in weights]
+    inner = torch.autograd.grad(loss(0, weights), weights, create_graph=True)
+    exact = torch.autograd.grad(loss(1, [w - xi * g for w, g in zip(weights, inner, strict=True)]), alphas)[0]
+    first_order = torch.autograd.grad(loss(1, weights), alphas)[0]
+    (ours,), measured = architecture_gradient(lambda: loss(0, weights), lambda: (loss(1, weights), "measured"), weights, alphas, xi)
+    assert measured == "measured"
+    assert all(torch.equal(weight, value) for weight, value in zip(weights, before, strict=True)), "put back bit for bit"
+    assert (ours - exact).norm() < 1e-3 * exact.norm()
+    assert (first_order - exact).norm() > 0.05 * exact.norm(), "there was something to find"
+
+
+@pytest.mark.parametrize("supernet", ["fused", "stock"])
+def test_second_order_moves_the_alphas_otherwise(supernet: str, tmp_path: Path) -> None:
+    alphas = []
+    for order in (1, 2):
+        folder = tmp_path / str(order)
+        folder.mkdir()
+        _, (epoch,) = search(seeded(DartsSpace, SMALL), folder, supernet=supernet, order=order)
+        alphas.append(epoch.alphas)
+    assert alphas[0].keys() == alphas[1].keys() and alphas[0] != alphas[1]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_second_order_looks_one_step_of_the_weights_ahead_in_float32(
+    precision: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[float] = []
+
+    def spy(train_loss: Any, validate: Any, weights: Any, alphas: Any, xi: float) -> Any:
+        assert not torch.is_autocast_enabled("cpu")
+        steps.append(xi)
+        return architecture_gradient(train_loss, validate, weights, alphas, xi)
+
+    monkeypatch.setattr("strategies.one_shot.darts.architecture_gradient", spy)
+    strategy = DartsStrategy(order=2)
+    training = evaluator(tmp_path, 2, precision=precision)
+    strategy(RawFormatModelSpace(seeded(DartsSpace, SMALL), training), SequentialExecutionEngine())
+    factor = learning_rate_factor(training.module._recipe, 2, len(training.train_dataloaders))
+    assert steps == pytest.approx([0.05 * factor(step) for step in range(2 * len(training.train_dataloaders))])
+
+
+def test_a_search_that_diverges_is_told(tmp_path: Path) -> None:
+    space = seeded(DartsSpace, SMALL)
+    with torch.no_grad():
+        space.classifier.weight.fill_(math.nan)
+    with pytest.raises(SearchFailed, match="no longer finite"):
+        DartsStrategy()(RawFormatModelSpace(space, evaluator(tmp_path, 1)), SequentialExecutionEngine())
+
+
+def test_an_epoch_tells_of_its_alphas(tmp_path: Path) -> None:
+    strategy, (epoch,) = search(seeded(DartsSpace, SMALL), tmp_path)
+    for label, operations in epoch.alphas.items():
+        assert list(operations.values()) == strategy._arch_parameters[label].tolist()
+        softmax = torch.tensor(list(operations.values())).softmax(0).tolist()
+        assert list(epoch.probabilities[label].values()) == pytest.approx(softmax, rel=1e-5)
+    assert epoch.entropy == pytest.approx(math.log(7), abs=1e-3), "a young search is undecided"
+    assert {cell: of for cell, (_, of) in epoch.skips.items()} == {"normal": 4, "reduce": 4}
+
+
+def test_the_alphas_optimizer_is_the_papers_unless_told_otherwise(tmp_path: Path) -> None:
+    group = DartsStrategy()._alpha_optimizer
+    assert (group.alpha_lr, group.alpha_weight_decay, group.alpha_betas) == (3e-4, 1e-3, (0.5, 0.999))
+    told = AlphaOptimizer.of({"alpha_lr": 0.1, "alpha_weight_decay": 0, "alpha_betas": [0.9, 0.99], "initial_lr": 3})
+    strategy, _ = search(seeded(DartsSpace, SMALL), tmp_path, alpha_optimizer=told)
+    _, adam = strategy.oneshot_module.trainer.optimizers
+    settings = adam.param_groups[0]
+    assert (settings["lr"], settings["weight_decay"], settings["betas"]) == (0.1, 0, (0.9, 0.99))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("alpha_lr", 0),
+        ("alpha_lr", "fast"),
+        ("alpha_lr", True),
+        ("alpha_lr", 10**400),
+        ("alpha_weight_decay", -1e-3),
+        ("alpha_betas", 0.5),
+        ("alpha_betas", [0.5]),
+        ("alpha_betas", [0.5, 1.0]),
+    ],
+)
+def test_settings_of_the_alphas_optimizer_that_cannot_be(name: str, value: object) -> None:
+    with pytest.raises(StrategyError, match=name):
+        AlphaOptimizer.of({name: value})
+
+
+def test_costs_are_taken_off_the_logits() -> None:
+    alphas, costs = torch.tensor([0.3, -0.2, 0.1]), {"free": 0.0, "half": 0.5, "dear": 1.0}
+    given = {"edge": dict(zip(costs, alphas.softmax(0).tolist(), strict=True))}
+    charged = less_costs(given, costs, 0.7)["edge"]
+    assert list(charged.values()) == pytest.approx((alphas - 0.7 * torch.tensor(list(costs.values()))).softmax(0).tolist())
+    assert less_costs(given, costs, 0.0) == given
+    all_dear = less_costs(given, dict.fromkeys(costs, 0.5), 10_000.0)["edge"]
+    assert all_dear == pytest.approx(given["edge"]), "a cost that all have changes nothing"
+    assert less_costs(given, {"dear": 1.0}, 1.0)["edge"]["half"] > given["edge"]["half"], "what has no cost gains"
+
+
+@pytest.mark.parametrize("supernet", ["fused", "stock"])
+def test_a_weight_of_costs_reads_off_lighter_cells_of_the_same_search(supernet: str, tmp_path: Path) -> None:
+    found = {}
+    for weight in (0.0, 100.0):
+        folder = tmp_path / str(weight)
+        folder.mkdir()
+        _, (found[weight],) = search(seeded(DartsSpace, SMALL), folder, supernet=supernet, cost_weight=weight)
+    assert found[0.0].alphas == found[100.0].alphas, "the search itself does not change"
+    assert (found[0.0].entropy, found[0.0].skips) == (found[100.0].entropy, found[100.0].skips), "nor what its guard watches"
+    kept = {value for label, value in found[100.0].sample.items() if "edge" in label}
+    assert kept <= {"max_pool_3x3", "avg_pool_3x3", "skip_connect"}
+    assert any("conv" in str(value) for value in found[0.0].sample.values())
+
+
+def test_a_weight_of_costs_that_cannot_be(tmp_path: Path) -> None:
+    for weight in (-0.1, math.nan):
+        with pytest.raises(StrategyError, match="a number of at least 0"):
+            DartsStrategy(cost_weight=weight)
+    with pytest.raises(StrategyError, match="input_edges\\(\\) and operation_costs"):
+        search(seeded(PlainSpace, {}), tmp_path, cost_weight=0.1)
+
+
+def test_orders_and_guards_that_are_none() -> None:
+    with pytest.raises(StrategyError, match="order is 1 or 2, not 3"):
+        DartsStrategy(order=3)
+    with pytest.raises(StrategyError, match="off, warn, stop"):
+        DartsStrategy(collapse_guard="panic")
+
+
+def test_entropy_and_skips() -> None:
+    assert mean_entropy({"a": {"x": 0.5, "y": 0.5}, "b": {"x": 1.0, "y": 0.0}}) == pytest.approx(math.log(2) / 2)
+    edges = {"normal/inputs_2": ["a", "b"], "reduce/inputs_2": ["c", "d"]}
+    sample = {"normal/inputs_2": [0, 1], "reduce/inputs_2": [0], "a": "skip_connect", "b": "conv", "c": "conv", "d": "skip_connect"}
+    assert count_skips(sample, edges) == {"normal": (1, 2), "reduce": (0, 1)}, "an edge that is not kept does not count"
+
+
+def epoch_with(number: int, skips: int) -> SearchEpoch:
+    return SearchEpoch(number, 1.0, 0.5, 1.0, 0.5, {}, {}, 1.0, {"normal": (skips, 8), "reduce": (5, 8)}, {})
+
+
+@pytest.mark.parametrize("mode", ["off", "warn", "stop"])
+def test_the_guard(mode: str) -> None:
+    guard = CollapseGuard(mode)
+    epochs = [epoch_with(number, skips) for number, skips in enumerate((3, 1, 2, 4), start=1)]
+    seen, said = [], []
+    for epoch in epochs:
+        guard.watch(epoch)
+        seen.append(guard.collapsed_at)
+        said.append(guard.warning(epoch.number))
+    assert seen == ([None] * 4 if mode == "off" else [None, None, 3, 3]), "the first epoch has nothing to collapse from"
+    ends = {"warn": "--collapse-guard stop would end the search here", "stop": "the search ends here"}
+    assert said == [None, None, f"skip connections take over the normal cell; {ends[mode]}" if mode in ends else None, None]
+    assert guard.result(epochs[-1]).number == (2 if mode == "stop" else 4)
+    assert guard.stops == (mode == "stop")
+    again = CollapseGuard(mode)
+    again.load_state_dict(guard.state_dict())
+    assert again.describe() == guard.describe() and again.last_good == guard.last_good
+
+
+def test_a_search_that_collapses_stops_and_stays_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = iter([0, 2, 0, 0])
+    monkeypatch.setattr("strategies.one_shot.darts.count_skips", lambda *_: {"normal": (next(counts), 8)})
+    space, seen = seeded(DartsSpace, SMALL), []
+    for _ in range(2):  # the second time from its checkpoint
+        strategy = DartsStrategy(seed=0, collapse_guard="stop", on_epoch=seen.append)
+        strategy(RawFormatModelSpace(space, evaluator(tmp_path, 4)), SequentialExecutionEngine())
+        assert strategy.result() == seen[0]
+        assert strategy.guard.describe() == {"mode": "stop", "collapsed_at_epoch": 2, "stopped": True}
+        space = seeded(DartsSpace, SMALL)
+    assert [epoch.number for epoch in seen] == [1, 2]

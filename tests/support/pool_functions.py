@@ -1,0 +1,85 @@
+"""What the workers of the tests do. Nothing heavy is imported here, so that they start quickly."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from strategies.engines.pool import WorkerPool
+
+Report = Callable[[float], None]
+Note = Callable[[dict[str, Any]], None]
+
+
+def product(sample: Mapping[str, Any], report: Report, note: Note) -> float:
+    """A score that belongs to this sample alone, after a time that depends on chance."""
+    note({"parameters": round(1000 * sample["x"]), "pid": os.getpid()})
+    for step in (1, 2):
+        time.sleep(random.random() / 25)
+        report(step * sample["x"])
+    return sample["x"] * sample["n"]
+
+
+def fragile(sample: Mapping[str, Any], report: Report, note: Note) -> float:
+    """Dies after its first report as often as ``sample["deaths"]`` says; ``sample["folder"]`` keeps count."""
+    report(0.25)
+    count = Path(sample["folder"]) / str(sample["name"])
+    died = int(count.read_text()) if count.exists() else 0
+    if died < sample["deaths"]:
+        count.write_text(str(died + 1))
+        os.kill(os.getpid(), signal.SIGKILL)
+    report(0.5)
+    return float(sample["name"])
+
+
+def patient(sample: Mapping[str, Any], report: Report, note: Note) -> float:
+    """Reports the same for a long time; whoever stops it learns nothing more."""
+    for _ in range(sample["reports"]):
+        report(sample["x"])
+        time.sleep(0.02)
+    return sample["x"]
+
+
+def failing(sample: Mapping[str, Any], report: Report, note: Note) -> float:
+    """Raises, or returns what is no number."""
+    if sample["n"] == 1:
+        raise RuntimeError("does not fit\nsecond line")
+    return float("nan")
+
+
+def endless(sample: Mapping[str, Any], report: Report, note: Note) -> float:
+    """Never ends and never reports."""
+    note({"pid": os.getpid()})
+    while True:
+        time.sleep(0.01)
+
+
+def pixel_sum(sample: Mapping[str, Any], report: Report, note: Note, *, data: Any) -> float:
+    """The sum of the training images, which are then overwritten."""
+    total = float(data.train.images.sum())
+    note({"described": data.describe(), "labels": data.test.labels.tolist(), "mean": data.mean})
+    data.train.images.zero_()
+    return total
+
+
+def sleep_and_score(network: Any, *, report: Callable[[float], Any], **others: Any) -> float:
+    """An evaluator that takes three seconds."""
+    time.sleep(3)
+    report(0.5)
+    return 0.5
+
+
+if __name__ == "__main__":  # started by a test that ends it in some rude way
+    pool = WorkerPool(2, endless)
+    trials = [pool.start(number, {}) for number in range(2)]
+    while not all(trial.facts for trial in trials):
+        assert all(trial.outcome() is None for trial in trials)
+        time.sleep(0.02)
+    print(*pool.pids, flush=True)
+    sys.stdin.read()

@@ -1,0 +1,59 @@
+"""Small supernets, and searches of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from bright_bars import make_data
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
+from nni.nas.space import RawFormatModelSpace
+from torch import Tensor, nn
+
+from evaluators.data.dataset import Dataset
+from evaluators.training.recipes import make_recipe
+from evaluators.training.supernet import make_supernet_evaluator
+from spaces import make_space
+from strategies import STRATEGIES
+from strategies.one_shot.search_epoch import SearchEpoch
+
+SMALL = {"width": 2, "num_cells": 3, "num_nodes": 2, "num_classes": 3}
+
+
+class PlainSpace(ModelSpace):
+    """A space that knows nothing of cells: one layer choice, and two of three inputs."""
+
+    def __init__(self, reduction: str = "sum") -> None:
+        super().__init__()
+        self.layer = LayerChoice({"wide": nn.Conv2d(3, 4, 3, padding=1), "narrow": nn.Conv2d(3, 4, 1)}, label="layer")
+        self.inputs = InputChoice(3, n_chosen=2, reduction=reduction, label="inputs")
+        self.classifier = nn.Linear(4, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.layer(images)
+        return self.classifier(self.inputs([x, 2 * x, 3 * x]).mean(dim=(2, 3)))
+
+
+def seeded(space: type[ModelSpace], arguments: dict[str, Any]) -> ModelSpace:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make_space(space, arguments)
+
+
+def evaluator(
+    folder: Path, epochs: int, seed: int = 0, precision: torch.dtype = torch.float32, data: Dataset | None = None, batch_size: int = 20
+) -> Any:
+    recipe, device = make_recipe({"initial_lr": 0.05, "batch_size": batch_size, "grad_clip": 5.0}), torch.device("cpu")
+    settings = {"data": data or make_data(), "epochs": epochs, "recipe": recipe, "seed": seed, "device": device, "precision": precision}
+    return make_supernet_evaluator(**settings, checkpoints=folder)
+
+
+def search(
+    space: ModelSpace, folder: Path, *, epochs: int = 1, seed: int = 0, name: str = "darts", **options: Any
+) -> tuple[Any, list[SearchEpoch]]:
+    seen: list[SearchEpoch] = []
+    strategy = STRATEGIES[name].load()(seed=seed, trials=1, on_epoch=seen.append, **options)
+    strategy(RawFormatModelSpace(space, evaluator(folder, epochs, seed)), SequentialExecutionEngine())
+    return strategy, seen
