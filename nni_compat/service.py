@@ -18,13 +18,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
 from common.errors import EvaluatorError
+from common.trial import Trial
 from nni_compat.trial_command import describe_stderr, start_guarded, stop_guarded, to_number
 
 EXPERIMENT = "portal"  # NNI's id, and the name of its folder
@@ -34,20 +34,6 @@ SECONDS_TO_OBEY = "15"  # it closes its files and ends its trials
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_FOR_RESULTS = 5.0  # between the end of a trial and its last report
 ADDRESS = "127.0.0.1"
-
-
-@dataclass
-class ServiceTrial:
-    """A trial that has ended; attributes as ``strategies.engines.recording.TrialResult`` has them. ``sample`` is what the program was given."""
-
-    number: int
-    sample: dict[str, Any]
-    status: str
-    score: float | None
-    curve: list[float]
-    seconds: float
-    error: str | None
-    facts: dict[str, Any] = field(default_factory=lambda: {"parameters": None, "flops": None})
 
 
 class NniService:
@@ -129,7 +115,7 @@ class NniService:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({EXPERIMENT: entry}), encoding="utf-8")
 
-    def run(self) -> Iterator[ServiceTrial]:
+    def run(self) -> Iterator[Trial]:
         """The trials as they end, until the experiment has ended; raises ``RuntimeError`` with NNI's own word where it fails."""
         assert self._process is not None
         while True:
@@ -144,7 +130,7 @@ class NniService:
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
-    def _ended_trials(self) -> list[ServiceTrial]:
+    def _ended_trials(self) -> list[Trial]:
         """The trials that have ended since the last call, in the order of their numbers."""
         jobs = [job for job in self._ask("trial-jobs") if job.get("status") in ENDED and job["trialJobId"] not in self._seen]
         ready = [job for job in jobs if self._has_all(job)]
@@ -160,20 +146,20 @@ class NniService:
         late = time.time() - job.get("endTime", 0) / 1000 > SECONDS_FOR_RESULTS
         return late or job["status"] != "SUCCEEDED" or bool(job.get("finalMetricData"))
 
-    def _read(self, job: dict[str, Any], metrics: list[dict[str, Any]]) -> ServiceTrial:
+    def _read(self, job: dict[str, Any], metrics: list[dict[str, Any]]) -> Trial:
         own = [metric for metric in metrics if metric.get("trialJobId") == job["trialJobId"]]
         reports = [_value(metric) for metric in sorted(own, key=lambda metric: metric["sequence"]) if metric["type"] == "PERIODICAL"]
         final = [_value(metric) for metric in job.get("finalMetricData") or ()]
-        status, score, error = ENDED[job["status"]], None, None
+        state, score, error = ENDED[job["status"]], None, None
         stderr = Path(job.get("logPath", "")) / "stderr"
-        if status == "complete" and final and final[-1] is not None and math.isfinite(final[-1]):
+        if state == "complete" and final and final[-1] is not None and math.isfinite(final[-1]):
             score = self._sign * final[-1]
-        elif status != "pruned":
-            status, error = "failed", f"{job['status']}, {'no usable' if final else 'without a'} final result; {describe_stderr(stderr)}"
+        elif state != "pruned":
+            state, error = "failed", f"{job['status']}, {'no usable' if final else 'without a'} final result; {describe_stderr(stderr)}"
         curve = [math.nan if value is None else self._sign * value for value in reports]
         seconds = max(0, job.get("endTime", 0) - job.get("startTime", 0)) / 1000
         sample = json.loads(job["hyperParameters"][-1])["parameters"] if job.get("hyperParameters") else {}
-        return ServiceTrial(int(job.get("sequenceId", 0)), sample, status, score, curve, seconds, error)
+        return Trial(int(job.get("sequenceId", 0)), sample, state, score, curve, seconds, error)
 
     def _ask(self, path: str, content: Any = None) -> Any:
         """Its answer; raises ``RuntimeError`` where there is none, or none that can be read."""

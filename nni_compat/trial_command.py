@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from common.errors import EvaluatorError
 
-GUARD = Path(__file__).with_name("_guard.py")
+GUARD = Path(__file__).with_name("guard.py")
 SECONDS_TO_OBEY = "2"  # between SIGTERM and SIGKILL
 SECONDS_TO_STOP = 5.0  # more than the guard takes
 TAIL_BYTES, TAIL_LINES, TAIL_CHARACTERS = 4_000, 3, 300
@@ -171,7 +171,7 @@ class CommandTrial:
 def start_guarded(
     whom: str, seconds: str, command: str, *, directory: Path, environment: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes]
 ) -> subprocess.Popen[bytes]:
-    """Run ``command`` by a shell in ``directory``, under ``_guard.py``, which says what ``whom`` and ``seconds`` are.
+    """Run ``command`` by a shell in ``directory``, under ``guard.py``, which says what ``whom`` and ``seconds`` are.
 
     ``python`` in it is the one that runs this.
     """
@@ -188,7 +188,7 @@ def start_guarded(
 
 
 def stop_guarded(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """End what runs under ``_guard.py``, the leader of its group: it is told to, and killed with its group where it takes longer."""
+    """End what runs under ``guard.py``, the leader of its group: it is told to, and killed with its group where it takes longer."""
     if process.stdin is not None and not process.stdin.closed:
         with contextlib.suppress(OSError):
             process.stdin.close()

@@ -80,7 +80,7 @@ def test_a_students_main_runs_under_the_portal(monkeypatch: pytest.MonkeyPatch, 
     assert b"<title>Neural Network Intelligence</title>" in pages[0]
     (trial,) = TrialLog(Path("run/trials.jsonl")).read()
     rate = trial.hyperparameters["initial_lr"]
-    assert (trial.status, trial.score) == ("complete", -rate), "higher is better in the record"
+    assert (trial.state, trial.score) == ("complete", -rate), "higher is better in the record"
     assert trial.curve == [-rate, -2 * rate]
     best = json.loads(Path("run/best_parameters.json").read_text())
     assert best["result"] == best["parameters"]["initial_lr"] == rate
