@@ -22,21 +22,21 @@ from nni.nas.space import SimplifiedModelSpace
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 from postgresql import PASSWORD, postgresql
-from small_spaces import TinySpace
+from small_spaces import TinySpace, built
 
 from common.errors import RecordError, StrategyError
 from common.passwords import hide_passwords
+from common.trial import Trial
 from records.study_note import note_study
-from records.trials import Trial, TrialLog
+from records.trials import TrialLog
 from run_experiment import main
 from strategies import STRATEGIES
 from strategies.engines.in_process import InProcessEngine
-from strategies.engines.recording import TrialResult
 from strategies.optuna.shared_study import SharedStudy, name_study, open_storage
 
 PROGRAM = Path(__file__).parents[3] / "run_experiment.py"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-OPTUNAS = [name for name, entry in STRATEGIES.items() if entry.is_optunas]
+OPTUNAS = [name for name, kind in STRATEGIES.items() if kind.shares_study]
 SEARCH = ["--space", "nasbench201", "--evaluator", "table", "--table", "table.csv.gz", "--strategy", "tpe"]
 
 
@@ -61,17 +61,15 @@ def count_letters(model: Any) -> float:
     return sum(ord(name) for name in "ab")
 
 
-def explore(strategy: str, shared: SharedStudy, *, trials: int = 5, known: list[TrialResult] | None = None) -> list[TrialResult]:
+def explore(strategy: str, shared: SharedStudy, *, trials: int = 5, known: list[Trial] | None = None) -> list[Trial]:
     """A search of a small space; results are told as facts too, for those that want several objectives."""
-    entry = STRATEGIES[strategy]
     engine = InProcessEngine(max_trials=trials, known=known or [], describe=lambda network: {"parameters": 3})
     space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(count_letters))
-    more: dict[str, Any] = {"costs": ["parameters"]} if entry.several_objectives else {}
-    entry.load()(seed=0, trials=trials, shared=shared, **more)(space, engine)
+    built(strategy, seed=0, trials=trials, shared=shared, costs=["parameters"])(space, engine)
     return engine.results
 
 
-def samples_of(results: list[TrialResult]) -> set[str]:
+def samples_of(results: list[Trial]) -> set[str]:
     return {json.dumps(result.sample, sort_keys=True) for result in results}
 
 
@@ -282,7 +280,7 @@ def test_two_processes_share_a_postgresql_whose_password_nobody_reads(table: Pat
         line = error.splitlines()[-1]  # the drivers of databases may have had words of their own before
         assert (
             "the storage of the study" in line
-            and "go on with --resume" in line
+            and "resume the run with --resume" in line
             and PASSWORD not in error + Path("long/log.txt").read_text()
         )
         assert len(trials_of("long")) >= 3
@@ -296,7 +294,7 @@ def test_a_pruned_trial_that_the_study_has_not_heard_of_is_told_with_its_curve(o
     first = SharedStudy(opened("sqlite:///study.db"), "s", "1" * 32)
     results = explore("tpe", first, trials=3)
     heard = optuna.load_study(study_name="s", storage=first.storage).trials[1]
-    known = [replace(result, status="pruned", score=None, curve=[0.1, 0.2]) if result.number == 1 else result for result in results]
+    known = [replace(result, state="pruned", score=None, curve=[0.1, 0.2]) if result.number == 1 else result for result in results]
     shared = SharedStudy(opened("sqlite:///new.db"), "s", "1" * 32)
     study = optuna.create_study(study_name="s", storage=shared.storage, direction="maximize")
     shared.begin(study, heard.params, heard.distributions)  # killed between the end of the trial and the telling
