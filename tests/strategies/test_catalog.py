@@ -110,6 +110,7 @@ def test_the_settings_of_the_alphas_reach_their_optimizer() -> None:
         (lambda: make_strategy("tpe", pruner=0), "tpe: the pruner is an object, such as Median(), or None, not 0"),
         (lambda: make_pruner("halving", start_step=2), "halving: unknown setting 'start_step'; it has none"),
         (lambda: make_pruner("medium"), "unknown pruner 'medium' (did you mean median?); known: none, median, halving, hyperband"),
+        (lambda: make_pruner("foo"), "unknown pruner 'foo'; known: none, median, halving, hyperband"),
         (lambda: make_pruner("none", start_step=2), "unknown pruner 'none'; known: median, halving, hyperband"),
         (
             lambda: check_storage(Grid()),
@@ -123,6 +124,10 @@ def test_what_cannot_be_is_refused_in_one_line(make: Any, line: str) -> None:
         make()
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_no_pruner_has_a_name_too() -> None:
+    assert make_pruner("none") is None
 
 
 def test_long_values_are_cut() -> None:
