@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from common.trial import Sample
 class EvaluatorRun:
     """Builds the network of a model, and scores it by the evaluator that the model brings.
 
-    A result that the evaluator reports by ``nni.report_final_result`` is the score; where it reports none, what it returns is.
+    What the evaluator returns is the score; where it returns nothing, what it reports by ``nni.report_final_result`` is.
 
     Attributes
     ----------
@@ -42,15 +42,10 @@ class EvaluatorRun:
         evaluator = self.model.evaluator
         if evaluator is None:
             raise EvaluatorError("the model has no evaluator: give the space one, or the engine a run")
-        with nni_reports_to(lambda value: report(_metric(value)), self.model) as finals, torch.random.fork_rng(devices=self.gpus):
+        with nni_reports_to(report, self.model) as finals, torch.random.fork_rng(devices=self.gpus):
             torch.manual_seed(self.seed)
             network = self.model.executable_model()
             if self.describe is not None:
                 note(self.describe(network))
             returned = evaluator.evaluate(network)
-        return _metric(finals[-1] if finals else returned)
-
-
-def _metric(value: Any) -> Any:
-    """Return the number of a metric of NNI's, which may be a dict that has it as ``default``."""
-    return value["default"] if isinstance(value, Mapping) and "default" in value else value
+        return finals[-1] if returned is None and finals else returned

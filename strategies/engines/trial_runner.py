@@ -1,15 +1,14 @@
-"""One trial, run: what a score may be, how a trial ends early, what is made of an error. Nothing heavy is imported here."""
+"""One trial, run: how it ends early, and what is made of its score or its error. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from common.errors import describe_error
-from common.text import show
+from common.scores import check_score, read_score
 from common.trial import RunTrial, Sample
 
 
@@ -52,32 +51,8 @@ def run_trial(run: RunTrial, sample: Sample, report: Callable[[float], None], no
         Takes facts.
     """
     try:
-        score = read_number(run(sample, lambda value: report(read_number(value, "a reported score")), note), "the evaluator's score")
-        if not math.isfinite(score):
-            raise ValueError(f"the evaluator's score is {score}")
-        return TrialEnd("complete", score)
+        return TrialEnd("complete", check_score(run(sample, lambda value: report(read_score(value, "reported")), note)))
     except TrialPruned:
         return TrialEnd("pruned")
     except Exception as error:  # a failing trial must not end the search
         return TrialEnd("failed", error=describe_error(error), traceback=traceback.format_exc())
-
-
-def read_number(value: Any, what: str) -> float:
-    """Return ``value``, a number or what holds a single one, such as a tensor, as a float; ``what`` it is.
-
-    Raises
-    ------
-    TypeError
-        It is no number, in one line that says what it is.
-    """
-    number = value
-    try:
-        if hasattr(value, "item"):  # numpy's and torch's; it fails where there are several
-            number = value.item()
-        if not isinstance(number, bool | str | bytes | bytearray):
-            return float(number)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        pass
-    shape = getattr(value, "shape", None)
-    told = f"a {type(value).__name__} of shape {show(tuple(shape))}" if shape else show(value)
-    raise TypeError(f"{what} is {' '.join(told.split())}, and a number was expected")

@@ -18,6 +18,7 @@ from nni.nas.space import ModelStatus, SimplifiedModelSpace
 from small_spaces import TinySpace
 from torch import nn
 
+from common.scores import EXPECTED
 from strategies import Halving
 from strategies.engines.in_process import InProcessEngine
 from strategies.engines.trial_runner import TrialEnd, TrialPruned, run_trial
@@ -65,21 +66,21 @@ def test_whatever_holds_one_number_is_a_score(score: Any) -> None:
         (math.nan, "ValueError: the evaluator's score is nan"),
         (-math.inf, "ValueError: the evaluator's score is -inf"),
         (torch.tensor(math.nan), "ValueError: the evaluator's score is nan"),
-        (None, "TypeError: the evaluator's score is None, and a number was expected"),
-        ("0.93", "TypeError: the evaluator's score is '0.93', and a number was expected"),
-        (True, "TypeError: the evaluator's score is True, and a number was expected"),
-        (np.bool_(True), f"TypeError: the evaluator's score is {np.bool_(True)!r}, and a number was expected"),
-        ((0.5, 0.4), "TypeError: the evaluator's score is (0.5, 0.4), and a number was expected"),
-        ({"accuracy": 0.5}, "TypeError: the evaluator's score is {'accuracy': 0.5}, and a number was expected"),
-        (torch.zeros(2, 3), "TypeError: the evaluator's score is a Tensor of shape (2, 3), and a number was expected"),
-        (np.zeros(2), "TypeError: the evaluator's score is a ndarray of shape (2,), and a number was expected"),
-        (1j, "TypeError: the evaluator's score is 1j, and a number was expected"),
-        (10**400, "TypeError: the evaluator's score is 1000000000"),
+        (None, "EvaluatorError: the evaluator returned nothing; expected a finite number, higher is better, to be returned or told by "),
+        ("0.93", "EvaluatorError: the evaluator returned '0.93', of type str; " + EXPECTED),
+        (True, "EvaluatorError: the evaluator returned True, of type bool; " + EXPECTED),
+        (np.bool_(True), "EvaluatorError: the evaluator returned True, of type bool; " + EXPECTED),
+        ((0.5, 0.4), "EvaluatorError: the evaluator returned (0.5, 0.4)"),
+        ({"accuracy": 0.5}, "EvaluatorError: the evaluator returned {'accuracy': 0.5}"),
+        (torch.zeros(2, 3), "EvaluatorError: the evaluator returned a Tensor of shape (2, 3); " + EXPECTED),
+        (np.zeros(2), "EvaluatorError: the evaluator returned a ndarray of shape (2,); " + EXPECTED),
+        (1j, "EvaluatorError: the evaluator returned 1j"),
+        (10**400, "ValueError: the evaluator's score is inf"),
         (
             nn.Linear(1, 1),
-            "TypeError: the evaluator's score is Linear(in_features=1, out_features=1, bias=True), and a number was expected",
+            "EvaluatorError: the evaluator returned Linear(in_features=1, out_features=1, bias=True)",
         ),
-        (nn.Sequential(nn.ReLU()), "TypeError: the evaluator's score is Sequential( (0): ReLU() ), and a number was expected"),
+        (nn.Sequential(nn.ReLU()), "EvaluatorError: the evaluator returned Sequential( (0): ReLU() )"),
     ],
 )
 def test_what_is_no_finite_number_fails_the_trial_in_one_line(score: Any, error: str) -> None:
@@ -94,7 +95,7 @@ def test_a_report_may_be_no_finite_number_but_is_a_number() -> None:
     assert (end.state, heard) == ("complete", [math.inf])
     end, heard = ended(0.5, reported="high")
     assert (end.state, heard) == ("failed", [])
-    assert end.error == "TypeError: a reported score is 'high', and a number was expected"
+    assert end.error == "EvaluatorError: the evaluator reported 'high', of type str; expected a finite number, higher is better"
 
 
 def test_what_a_run_raises_is_its_end_but_not_an_interruption() -> None:
@@ -144,9 +145,8 @@ def test_an_evaluator_may_report_its_score_as_nni_documents() -> None:
         nni.report_final_result(n / 2)
 
     class Own(Evaluator):
-        def evaluate(self, model: nn.Module) -> str:
+        def evaluate(self, model: nn.Module) -> None:
             nni.report_final_result({"default": 0.75})
-            return "what NNI passes over"
 
     engine = InProcessEngine()
     models = [frozen(FunctionalEvaluator(reports, n=1)), frozen(FunctionalEvaluator(reports, n=Categorical([1, 2], label="n")), n=2)]
@@ -160,6 +160,6 @@ def test_an_evaluator_that_says_nothing_or_is_not_there_fails_its_trial() -> Non
     engine = InProcessEngine()
     engine.submit_models(frozen(FunctionalEvaluator(lambda model: None)), frozen(None, first="b"))
     assert [(trial.state, trial.error) for trial in engine.results] == [
-        ("failed", "TypeError: the evaluator's score is None, and a number was expected"),
+        ("failed", f"EvaluatorError: the evaluator returned nothing; {EXPECTED}, to be returned or told by nni.report_final_result"),
         ("failed", "EvaluatorError: the model has no evaluator: give the space one, or the engine a run"),
     ]

@@ -25,6 +25,7 @@ from small_spaces import built
 from trial_scripts import is_alive, wait_until_gone
 
 from common.errors import EvaluatorError
+from common.scores import EXPECTED
 from common.trial import Trial
 from evaluators.data.dataset import Dataset, Split
 from evaluators.data.shared import SharedDataset
@@ -144,8 +145,8 @@ def test_a_trial_that_fails_says_why_and_ends_nothing(caplog: pytest.LogCaptureF
 
 def test_what_is_no_number_fails_as_it_does_in_this_process() -> None:
     with pool_of(1, pool_functions.echo) as pool:
-        for value, what in ((None, "None"), ("0.9", "'0.9'"), (True, "True")):
-            error = f"TypeError: the evaluator's score is {what}, and a number was expected"
+        for value, what in (("0.9", "'0.9', of type str"), (True, "True, of type bool")):
+            error = f"EvaluatorError: the evaluator returned {what}; {EXPECTED}"
             assert wait_for(pool.start(0, {"value": value})) == (None, error)
         assert wait_for(pool.start(0, {"value": 1})) == (1.0, None)
 
