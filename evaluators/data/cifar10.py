@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from common.errors import DataError
 from evaluators.data.folder import folder_source, subfolders
 from evaluators.data.images import LabelledImages, Source, Split, file_identity, label_images
 

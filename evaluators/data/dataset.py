@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from common.errors import DataError
 from evaluators.data.cache import cache_directories, read_cached
 from evaluators.data.cifar10 import HOW_TO_GET, download_cifar10, find_archive, find_cifar10, is_cifar10, require_cifar10
 from evaluators.data.digits import read_digits

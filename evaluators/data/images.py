@@ -13,9 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.errors import EvaluatorError
-
-
 
 @dataclass(frozen=True)
 class Split:
