@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from common.files import replace_atomically
+from common.user_cache import user_cache
 from evaluators.data.images import LabelledImages, Source, Split
 
 _FORMAT = "retiarius-images-2"
@@ -20,12 +21,10 @@ _SLOW = 10_000  # images; so many take more than a second to decode
 
 def cache_directories(data_dir: Path) -> tuple[Path, ...]:
     """Where caches may lie, best first: with the data, or in the user's own cache where that cannot be written."""
-    configured = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        user_cache = Path(configured) if os.path.isabs(configured) else Path.home() / ".cache"
+        return data_dir / ".cache", user_cache()
     except RuntimeError:  # a user without a home
         return (data_dir / ".cache",)
-    return data_dir / ".cache", user_cache / "retiarius"
 
 
 def read_cached(source: Source, directories: Sequence[Path], say: Callable[[str], None]) -> LabelledImages:
@@ -93,12 +92,7 @@ def _store(path: Path, key: str, images: LabelledImages) -> None:
         "fingerprint": images.fingerprint,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, unfinished, metadata=header)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    replace_atomically(path, lambda unfinished: save_file(tensors, unfinished, metadata=header))
 
 
 def _checksum(tensors: dict[str, Tensor]) -> str:
