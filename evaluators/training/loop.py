@@ -18,7 +18,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchvision.ops import StochasticDepth
 
 from common.errors import TrainingDiverged
-from evaluators.data.dataset import Dataset, Split, iterate_batches
+from evaluators.data.images import Split
+from evaluators.data.splits import Dataset, iterate_batches
 from evaluators.devices import autocast, denormals_as_zero, gpus_of
 from evaluators.memory import keep_freed_memory
 from evaluators.training.augmentation import Normalizer
