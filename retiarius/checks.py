@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from evaluators.names import check_dataset_name, check_device_name, check_precision_name
-
 from common.errors import EvaluatorError, StrategyError, require_labels
-from evaluators import open_table
+from evaluators import EVALUATORS, open_table
+from evaluators.names import check_dataset_name, check_device_name, check_precision_name
 from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter, recipe_values
 from records.best import check_architecture
 from retiarius.recipe_values import recipe_values_of
@@ -27,7 +26,7 @@ def check_before_imports(settings: SearchSettings) -> Any:
     """
     check_pair(settings.strategy, settings.space.name, {**{name: entry.offers for name, entry in SPACES.items()}, **_own_offers(settings)})
     table = None
-    if isinstance(settings.evaluator, str):
+    if settings.evaluator in EVALUATORS:
         table = open_table(settings.evaluator, settings.table, settings.table_columns, settings.dataset)
     elif settings.table is not None:
         raise EvaluatorError("--table and --table-columns go with --evaluator table")

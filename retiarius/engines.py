@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from common.libraries import quiet_libraries
 from retiarius.context import RunContext
 from retiarius.plan import SearchPlan
 from retiarius.settings import SearchSettings
@@ -71,7 +72,7 @@ def _make_parallel_engine(context: RunContext, settings: SearchSettings, plan: S
 
     workers = min(settings.workers, options["max_trials"] or settings.workers)
     run = make_trial_run(context, settings, plan, data=SharedDataset(context.data))
-    pool = WorkerPool(workers, run, threads=max(1, torch.get_num_threads() // workers))
+    pool = WorkerPool(workers, run, threads=max(1, torch.get_num_threads() // workers), prepare=quiet_libraries)
     return ConcurrentEngine(pool.start, concurrency=workers, close=pool.close, **options)
 
 
@@ -84,13 +85,12 @@ def make_trial_run(context: RunContext, settings: SearchSettings, plan: SearchPl
         Arguments of every evaluation that take the place of the context's.
     """
     from evaluators.adapter import find_evaluator
-
     from evaluators.trial_run import TrialRun
 
     fixed = {label: value for label, value in context.recipe.items() if label not in plan.searched.hyperparameters}
     return TrialRun(
         build=partial(context.space.network, context.arguments),
-        evaluate=find_evaluator(settings.evaluator),
+        evaluate=find_evaluator(settings.evaluator)[1].load(),
         measure=_measure_of(context, settings),
         labels=tuple(plan.searched.architecture),
         training={**context.training, **fixed, **training},

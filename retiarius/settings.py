@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from common.errors import EvaluatorError, RecordError, StrategyError
+from common.errors import RecordError, StrategyError
 from common.numbers import LARGEST_SEED
 from common.passwords import hide_passwords
 from common.text import show
+from evaluators import find_evaluator
 from records.pareto import LATENCY
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 from strategies import NO_PRUNER, Strategy
@@ -158,8 +159,7 @@ class SearchSettings(RunSettings):
         if not isinstance(self.strategy, Strategy):
             kind = type(self.strategy).__name__
             raise StrategyError(f"the strategy is a {kind}; give a name such as 'tpe', or an object such as retiarius.TPE()")
-        if not (isinstance(self.evaluator, str) or callable(self.evaluator)):
-            raise EvaluatorError(f"the evaluator is a {type(self.evaluator).__name__}; give a name or a function (network, ...) -> float")
+        find_evaluator(self.evaluator)
         if self.study is not None and self.storage is None:
             raise RecordError("--study names a study in a storage; name that with --storage URL")
 
@@ -211,10 +211,7 @@ class SearchSettings(RunSettings):
     @property
     def evaluator_name(self) -> str:
         """The evaluator as a word for the record."""
-        if isinstance(self.evaluator, str):
-            return self.evaluator
-        function: Any = self.evaluator
-        return f"{function.__module__}:{getattr(function, '__qualname__', type(function).__name__)}"
+        return find_evaluator(self.evaluator)[0]
 
     def describe(self) -> dict[str, Any]:
         """Return what was asked for as plain data, for ``config.json``, without the password of a storage."""

@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from evaluators import EVALUATORS
+from evaluators.names import DATASETS
 from retiarius.cli.screen import Screen
 from retiarius.presets import PRESETS
 from spaces import SPACES
 from strategies import PRUNERS, STRATEGIES
 
-_DATA_SETS = [
-    ["auto", "CIFAR-10 where it is in --data-dir or can be downloaded, else digits (the default)"],
-    ["cifar10", "CIFAR-10: 50,000 + 10,000 images, 10 classes"],
-    ["digits", "scikit-learn's handwritten digits, which come with the installation"],
-    ["PATH", "a folder of your own, with train/<class>/ and test/<class>/ images"],
-]
+_OWN_IMAGES = ["PATH", "a folder of your own, with train/<class>/ and test/<class>/ images"]
 
 
 def show_list(screen: Screen) -> None:
@@ -27,7 +23,7 @@ def show_list(screen: Screen) -> None:
     ]
     screen.closing_table("Strategies (--strategy), and the spaces they fit", fits, header=["", *SPACES, ""])
     _show(screen, "Spaces (--space)", SPACES)
-    screen.closing_table("Data sets (--dataset)", _DATA_SETS)
+    screen.closing_table("Data sets (--dataset)", [*map(list, DATASETS.items()), _OWN_IMAGES])
     _show(screen, "Evaluators (--evaluator)", EVALUATORS)
     _show(screen, "Pruners (--pruner)", PRUNERS)
     _show(screen, "Presets (--preset)", PRESETS)
