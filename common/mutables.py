@@ -9,7 +9,7 @@ from common.numbers import is_real
 
 
 def check_is_real(label: str, sample: Sample, expected: str) -> SampleValidationError | None:
-    """What is wrong where ``sample`` has no finite number at ``label``; NNI 3.0's ``Numerical`` takes NaN, and ``True`` for 1."""
+    """Return what is wrong where ``sample`` has no finite number at ``label``; NNI 3.0's ``Numerical`` takes NaN, and ``True`` for 1."""
     if label not in sample:
         return SampleMissingError(label, list(sample))
     value = sample[label]

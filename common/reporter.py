@@ -42,6 +42,9 @@ class Reporter:
     def warn(self, line: str) -> None:
         """Hear a line that must not be overlooked."""
 
+    def pause(self, text: str) -> None:
+        """Hear that a service stays open; it closes when this returns."""
+
     @contextlib.contextmanager
     def waiting(self, text: str) -> Iterator[None]:
         """Hear what is waited for while the ``with`` block lasts."""

@@ -58,5 +58,7 @@ def _pieces(value: object, limit: int) -> Iterator[str]:
     else:
         try:
             yield " ".join(repr(value).split("\n"))  # of a tensor it has several lines
-        except Exception:  # a whole number of more digits than Python writes, a foreign object that cannot be written
+        except ValueError:  # a whole number of more digits than Python writes
+            yield f"a huge {type(value).__name__}"
+        except Exception:  # a foreign object that cannot be written
             yield f"a {type(value).__name__}"

@@ -1,10 +1,11 @@
 """HOW GOOD a choice is: data, training, measurements.
 
-An evaluator is a plain function: a frozen network and hyperparameters in, a score (a float, higher is better) out, and a call of
-``report`` with the score of every epoch on the way. The same function serves trials, single configurations and notebooks. A table of
-results takes a sample in place of a network.
+An evaluator is a plain function: a network and hyperparameters in, a score (a number, higher is better) out, and a call of ``report`` with
+the score of every epoch on the way. The same function serves trials, retraining and notebooks; ``evaluators.adapter`` says what it may
+look like. A table of results takes a sample in place of a network.
 
-To add one: write one function in one file, then one line in ``EVALUATORS``. The contract tests run over the dict.
+A function of anyone's is handed over as it is. To add one by name: write one function in one file, then one line in ``EVALUATORS``. The
+contract tests run over the dict.
 """
 
 from __future__ import annotations
@@ -15,23 +16,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.errors import EvaluatorError
+from common.errors import EvaluatorError, describe_error, unknown_name
+from common.text import show
 
 
 @dataclass(frozen=True)
 class EvaluatorEntry:
     """One line of ``EVALUATORS``: where it is and what it does.
 
-    One with ``looks_up`` answers samples from a file in place of networks: its target is a function that reads the file
-    (``evaluators.table.load_table``).
+    Attributes
+    ----------
+    target
+        ``module:function``.
+    summary
+        One line for people.
+    looks_up
+        Whether it answers samples from a file in place of networks: its target is a function that reads the file
+        (``evaluators.table.load_table``).
+    function
+        The function itself, where it was handed over and needs no import.
     """
 
     target: str
     summary: str
     looks_up: bool = False
+    function: Callable[..., Any] | None = None
 
     def load(self) -> Callable[..., Any]:
-        """The function; imports torch on first use."""
+        """Return the function; imports torch on first use."""
+        if self.function is not None:
+            return self.function
         module, name = self.target.split(":")
         return getattr(importlib.import_module(module), name)
 
@@ -43,18 +57,76 @@ EVALUATORS: dict[str, EvaluatorEntry] = {
 
 
 def evaluator_entry(name: str) -> EvaluatorEntry:
-    """The entry called ``name``; raises ``EvaluatorError`` that names the known ones."""
+    """Return the entry called ``name``; raise ``EvaluatorError`` that names the known ones."""
     if name not in EVALUATORS:
-        raise EvaluatorError(f"unknown evaluator {name!r}; known: {', '.join(EVALUATORS)}")
+        raise EvaluatorError(unknown_name("evaluator", name, EVALUATORS))
     return EVALUATORS[name]
 
 
+def find_evaluator(what: str | Callable[..., Any]) -> tuple[str, EvaluatorEntry]:
+    """Return the name that records have for an evaluator, and its entry.
+
+    Parameters
+    ----------
+    what
+        A name in ``EVALUATORS``; ``package.module:function``, which is imported, so pass only what a person typed; or the function itself.
+
+    Returns
+    -------
+    tuple[str, EvaluatorEntry]
+        The registered name, else ``module:qualified.name``.
+
+    Raises
+    ------
+    EvaluatorError
+        The name is unknown, the module cannot be imported or lacks the function, or ``what`` cannot be called.
+    """
+    if isinstance(what, str):
+        if what in EVALUATORS or ":" not in what:
+            return what, evaluator_entry(what)
+        return what, EvaluatorEntry(what, "", function=_import_function(what))
+    if not callable(what):
+        raise EvaluatorError(f"an evaluator is a function or the name of one ({', '.join(EVALUATORS)}), not {show(what)}")
+    summary = (getattr(what, "__doc__", None) or "").strip().partition("\n")[0]
+    return evaluator_name(what), EvaluatorEntry(evaluator_name(what), summary, function=what)
+
+
+def evaluator_name(function: Callable[..., Any]) -> str:
+    """Return ``module:qualified.name`` of a function; of another object that can be called, those of its class."""
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _import_function(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    try:
+        function: Any = importlib.import_module(module)
+        for part in name.split("."):
+            function = getattr(function, part)
+    except Exception as error:  # whatever a module does as it is imported
+        reason = describe_error(error)
+        raise EvaluatorError(f"evaluator {show(target)} cannot be imported: {reason[:200]}; expected package.module:function") from error
+    if not callable(function):
+        raise EvaluatorError(f"evaluator {show(target)} is {show(function)}, which is no function")
+    return function
+
+
 def open_table(evaluator: str, path: Path | None, columns: Path | None, dataset: str) -> Any:
-    """The table ``path`` that ``evaluator`` looks up; ``None`` where it trains networks.
+    """Return the table ``path`` that the evaluator called ``evaluator`` looks up; ``None`` where it trains networks.
 
-    ``columns`` and ``dataset`` are as in ``evaluators.table.load_table``.
+    Parameters
+    ----------
+    evaluator
+        A name in ``EVALUATORS``.
+    path, columns, dataset
+        As ``evaluators.table.load_table`` takes them.
 
-    Raises ``EvaluatorError`` where the evaluator is unknown, where it has no table or one that it has no use for, and as reading it does.
+    Raises
+    ------
+    EvaluatorError
+        The evaluator is unknown, has no table or one that it has no use for, or the table cannot be read.
     """
     entry = evaluator_entry(evaluator)
     if entry.looks_up and path is None:

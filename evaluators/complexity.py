@@ -20,14 +20,22 @@ MOST_PASSES, LEAST_PASSES, LATENCY_SECONDS = 200, 10, 0.5
 
 
 class Complexity(TypedDict):
-    """``parameters``: trainable ones; ``flops``: multiply-adds for one image, as papers of the field count them."""
+    """Size of a network.
+
+    Attributes
+    ----------
+    parameters
+        Trainable ones.
+    flops
+        Multiply-adds for one image, as papers of the field count them.
+    """
 
     parameters: int
     flops: int
 
 
 def build_without_data(build: Callable[[], nn.Module]) -> nn.Module:
-    """What ``build`` makes, on torch's meta device, where nothing is allocated or drawn; made really where the code needs its weights."""
+    """Return what ``build`` makes, on torch's meta device, where nothing is allocated; on the CPU where the code needs weights."""
     try:
         with torch.device("meta"):
             return build()
@@ -36,12 +44,12 @@ def build_without_data(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Trainable parameters. A module named ``auxiliary_head`` serves training alone and is left out, as in the papers."""
+    """Count the trainable parameters; a module named ``auxiliary_head`` serves training alone and is left out, as in the papers."""
     return sum(p.numel() for name, p in network.named_parameters() if p.requires_grad and not name.startswith(AUXILIARY))
 
 
 def count_multiply_adds(network: nn.Module, image_shape: Sequence[int]) -> int:
-    """Multiply-adds of ``network`` in inference, for one image of ``image_shape`` (C, H, W).
+    """Count the multiply-adds of ``network`` in inference, for one image of ``image_shape`` (C, H, W).
 
     They are those of convolutions and matrix products: half of what torch's ``FlopCounterMode`` counts, which takes a multiply-add for two
     operations. The network may be on the meta device.
@@ -54,7 +62,7 @@ def count_multiply_adds(network: nn.Module, image_shape: Sequence[int]) -> int:
 
 
 def measure_complexity(network: nn.Module, image_shape: Sequence[int]) -> Complexity:
-    """Parameters and multiply-adds of ``network``, as ``count_parameters`` and ``count_multiply_adds`` count them."""
+    """Return parameters and multiply-adds of ``network``, as ``count_parameters`` and ``count_multiply_adds`` count them."""
     return {"parameters": count_parameters(network), "flops": count_multiply_adds(network, image_shape)}
 
 
@@ -62,10 +70,19 @@ def measure_complexity(network: nn.Module, image_shape: Sequence[int]) -> Comple
 def measure_latency(
     network: nn.Module, image_shape: Sequence[int], *, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32
 ) -> float:
-    """Milliseconds that ``network`` takes to answer one image of ``image_shape`` (C, H, W) in inference, alone in its batch.
+    """Return the milliseconds that ``network`` takes to answer one image in inference, alone in its batch.
 
-    It is the median of half a second of passes on ``device``, at least 10 and at most 200, after a few to warm up, with as many threads as
-    torch now uses; it depends on what else the machine does. The network is left as it was.
+    It is the median of half a second of passes, at least 10 and at most 200, after a few to warm up, with as many threads as torch now
+    uses; it depends on what else the machine does. The network is left as it was.
+
+    Parameters
+    ----------
+    network
+        Images [1, C, H, W] -> logits.
+    image_shape
+        C, H and W.
+    device, precision
+        Where and how exactly it computes.
     """
     device = torch.device(device)
     shadow = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last).eval()

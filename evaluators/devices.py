@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import ctypes
 import math
+import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from common.errors import EvaluatorError
+from common.errors import EvaluatorError, RecordError
+from common.files import read_json, write_json_atomically
+from common.text import show
+from common.user_cache import user_cache
+from evaluators import evaluator_name
+from evaluators.names import check_precision_name
+from kernels.build import kernels_for
 
 _OMP_PAUSE_SOFT = 1  # of OpenMP 5.0
-PRECISIONS = ("auto", "float32", "bfloat16")
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+CLEAR_GAIN = 0.85  # of the time in float32, which a tie does not give up: it buys nothing for the lost digits
+KEPT_CHOICES = "precision.json"  # in the user's cache folder; without it, it is measured again
+_FORMAT, _VERSION, _MOST_KEPT = "retiarius-precision", 1, 100
 _UNUSABLE = (RuntimeError, AssertionError, NotImplementedError, ImportError)
 
 
 def choose_device(name: str = "auto", warn: Callable[[str], object] = str) -> torch.device:
-    """The device called ``name``; ``auto`` is a GPU where torch finds one and can use it, of which ``warn`` hears where it cannot.
+    """Return the device called ``name``.
 
-    Raises ``EvaluatorError`` where a device that was asked for by name cannot be used.
+    Parameters
+    ----------
+    name
+        ``auto`` is a GPU where torch has one and can use it, else the CPU.
+    warn
+        Hears of a GPU that cannot be used.
+
+    Raises
+    ------
+    EvaluatorError
+        A device that was asked for by name cannot be used.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -35,11 +56,11 @@ def choose_device(name: str = "auto", warn: Callable[[str], object] = str) -> to
         return _tried(name)
     except _UNUSABLE as error:
         usable = "cpu, cuda" if torch.cuda.is_available() else "cpu"
-        raise EvaluatorError(f"device {name!r} cannot be used here; usable: auto, {usable}") from error
+        raise EvaluatorError(f"device {show(name)} cannot be used here; usable: auto, {usable}") from error
 
 
 def _tried(name: str) -> torch.device:
-    """The device called ``name``, on which a number was stored."""
+    """Return the device called ``name``, on which a number was stored."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names that torch has given up
         device = torch.device(name)
@@ -47,33 +68,83 @@ def _tried(name: str) -> torch.device:
     return device
 
 
-def check_precision(name: str) -> None:
-    """Raise ``EvaluatorError`` where there is no precision of this name."""
-    if name not in PRECISIONS:
-        raise EvaluatorError(f"unknown precision {name!r}; known: {', '.join(PRECISIONS)}")
-
-
 def choose_precision(name: str, device: torch.device, prepare: Callable[[nn.Module], object] | None = None) -> torch.dtype:
-    """``float32`` or ``bfloat16``; for ``auto`` the latter where dense convolutions really train faster in it here.
+    """Return ``torch.float32`` or ``torch.bfloat16``.
 
-    ``prepare`` is done with the network that is measured, as it is with those that will be trained. The measurement takes a fraction of a
-    second. Nothing less tells: processors without bfloat16 units emulate them. Grouped convolutions do not decide, as on a CPU they stay in
-    float32 (``kernels.grouped``).
+    For ``auto`` it is bfloat16 where dense convolutions clearly train faster in it here. That is measured, in a fraction of a second, and
+    nothing less tells: processors without bfloat16 units emulate them. What came out is kept for this machine, as two measurements may
+    differ where the gain is at the margin. Grouped convolutions do not decide: on a CPU they stay in float32 (``kernels.grouped``).
+
+    Parameters
+    ----------
+    name
+        ``auto``, ``float32`` or ``bfloat16``.
+    device
+        Where networks will be trained.
+    prepare
+        Is done with the network that is measured, as it is with those that will be trained.
+
+    Raises
+    ------
+    EvaluatorError
+        There is no precision of this name.
     """
-    check_precision(name)
+    check_precision_name(name)
     if name != "auto":
-        return torch.float32 if name == "float32" else torch.bfloat16
+        return _DTYPES[name]
+    machine = _describe_machine(device, prepare)
+    kept = _read_choices().get(machine)
+    if isinstance(kept, str) and kept in _DTYPES:
+        return _DTYPES[kept]
     with torch.random.fork_rng(devices=[]):
         block, images = _dense_block(device)
     if prepare is not None:
         prepare(block)
     seconds = _seconds_of_steps(block, images)
-    # float32 unless the gain is clear: a tie buys nothing for the lost digits.
-    return torch.bfloat16 if seconds[torch.bfloat16] < 0.85 * seconds[torch.float32] else torch.float32
+    choice = "bfloat16" if seconds[torch.bfloat16] < CLEAR_GAIN * seconds[torch.float32] else "float32"
+    _keep_choice(machine, choice)
+    return _DTYPES[choice]
+
+
+def _describe_machine(device: torch.device, prepare: Callable[[nn.Module], object] | None) -> str:
+    """Return in words all that decides how fast a network trains in which precision."""
+    on_gpu = device.type == "cuda"
+    words = [torch.cuda.get_device_name(device)] if on_gpu else [_processor(), f"{torch.get_num_threads()} threads"]
+    words += [device.type, f"torch {torch.__version__}"]
+    if prepare is not None:
+        compiled = device.type == "cpu" and kernels_for(torch.float32) is not None
+        words.append(f"{evaluator_name(prepare)} {'with' if compiled else 'without'} compiled kernels")
+    return ", ".join(words)
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _read_choices() -> dict[str, str]:
+    """Return what was measured before, by machine; nothing where the file is absent or damaged."""
+    with suppress(RecordError, OSError, RuntimeError):
+        document = read_json(user_cache() / KEPT_CHOICES)
+        if isinstance(document, dict) and (document.get("format"), document.get("version")) == (_FORMAT, _VERSION):
+            choices = document.get("choices")
+            return choices if isinstance(choices, dict) else {}
+    return {}
+
+
+def _keep_choice(machine: str, choice: str) -> None:
+    """Keep what was measured, where the user's cache folder can be written."""
+    newest = [*_read_choices().items(), (machine, choice)][-_MOST_KEPT:]
+    with suppress(OSError, RuntimeError):
+        user_cache().mkdir(parents=True, exist_ok=True)
+        write_json_atomically(user_cache() / KEPT_CHOICES, {"format": _FORMAT, "version": _VERSION, "choices": dict(newest)})
 
 
 def gpus_of(device: torch.device | str) -> list[int]:
-    """The GPUs from whose generators is drawn where ``device`` computes: what ``torch.random.fork_rng`` is to put back.
+    """Return the GPUs from whose generators is drawn where ``device`` computes: what ``torch.random.fork_rng`` is to put back.
 
     By itself it asks every GPU there is, also one that belongs to somebody else, and warns of their number.
     """
@@ -107,12 +178,12 @@ def _flush_denormals(flush: bool) -> None:
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[None]:
-    """The context in which the forward pass runs: convolutions and products in ``precision``, sums and norms in float32."""
+    """Return the context in which the forward pass runs: convolutions and products in ``precision``, sums and norms in float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
 
 
 def _dense_block(device: torch.device) -> tuple[nn.Module, torch.Tensor]:
-    """Convolutions and images [N, C, H, W] for them, on ``device``: as much work as keeps it busy, on a GPU beyond starting kernels."""
+    """Return convolutions and images [N, C, H, W] for them, on ``device``: enough to keep it busy, on a GPU beyond starting kernels."""
     channels, side = (32, 16) if device.type == "cpu" else (128, 32)
     layers: list[nn.Module] = []
     for _ in range(2):
@@ -122,7 +193,7 @@ def _dense_block(device: torch.device) -> tuple[nn.Module, torch.Tensor]:
 
 
 def _seconds_of_steps(block: nn.Module, images: torch.Tensor, rounds: int = 8) -> dict[torch.dtype, float]:
-    """The shortest step in each precision: what else the machine does can only add to it, and by turns it hits both alike."""
+    """Return the shortest step in each precision: what else the machine does can only add to it, and by turns it hits both alike."""
     seconds = {torch.float32: math.inf, torch.bfloat16: math.inf}
     for _ in range(rounds):
         for precision in seconds:

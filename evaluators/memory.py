@@ -11,7 +11,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed memory for the next tensor; returns whether it could be told.
+    """Tell glibc to keep freed memory for the next tensor; return whether it could be told.
 
     By default every large tensor is mapped anew, and the kernel zeroes its pages on first touch: up to a fifth of a training step on a CPU.
     Other C libraries, and glibc where another allocator is preloaded, go on as they are.

@@ -1,4 +1,4 @@
-"""A trial as a function of its sample alone, which can be sent to another process."""
+"""A trial as a function of its sample alone: in this process, in another one, or for one architecture by itself."""
 
 from __future__ import annotations
 
@@ -8,41 +8,66 @@ from typing import Any
 
 import torch
 
+from evaluators.adapter import adapt
 from evaluators.devices import gpus_of
+
+
+def _measure_nothing(network: Any) -> Mapping[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True)
 class TrialRun:
-    """Builds the network of a sample and scores it, as the engine does that runs trials in its own process.
+    """Builds the network of a sample and scores it: a ``common.trial.RunTrial``. cloudpickle sends it to another process.
+
+    Torch's generator, from which first weights, dropout and drop-path are drawn, is seeded for each trial and put back afterwards, so that
+    a trial does not depend on those before it.
 
     Attributes
     ----------
     build
-        The network of an architecture.
+        ``build(architecture) -> network``.
     evaluate
-        ``evaluate(network, report=..., **training, **hyperparameters) -> score``, such as ``train_and_validate``.
-    measure
-        What else is to be known of the network.
+        Any function that ``evaluators.adapter.adapt`` takes, such as ``train_and_validate``.
     labels
         The labels of a sample that belong to the architecture; the others are hyperparameters.
     training
-        Arguments of every evaluation, where the sample says nothing else.
+        Arguments of every evaluation, where the sample says nothing else: ``data``, ``epochs``, ``seed``, ``device``, ``precision`` and
+        hyperparameters. The evaluator gets those that its signature takes.
     seed
-        Of torch's generator, from which first weights and dropout are drawn.
+        Of torch's generator.
+    measure
+        ``measure(network) -> facts``, what else is to be known of the network; it is noted before the evaluation begins.
     """
 
     build: Callable[[Mapping[str, Any]], Any]
-    evaluate: Callable[..., float]
-    measure: Callable[[Any], Mapping[str, Any]]
+    evaluate: Callable[..., Any]
     labels: Collection[str]
     training: Mapping[str, Any]
-    seed: int
+    seed: int = 0
+    measure: Callable[[Any], Mapping[str, Any]] = _measure_nothing
 
-    def __call__(self, sample: Mapping[str, Any], report: Callable[[float], None], note: Callable[[dict[str, Any]], None]) -> float:
-        """The score of ``sample``; ``note`` is told what ``measure`` says of its network. Raises what building and evaluating raise."""
+    def __call__(self, sample: Mapping[str, Any], report: Callable[[float], Any], note: Callable[[dict[str, Any]], Any]) -> float:
+        """Return the score of ``sample``.
+
+        Parameters
+        ----------
+        sample
+            Label to value, those of the architecture all of them.
+        report
+            Called with the score after each epoch; what it raises ends the trial.
+        note
+            Called once, with what ``measure`` says of the network.
+
+        Raises
+        ------
+        Exception
+            What building, measuring and evaluating raise.
+        """
+        evaluate = adapt(self.evaluate)
         hyperparameters = {label: value for label, value in sample.items() if label not in self.labels}
         with torch.random.fork_rng(devices=gpus_of(self.training.get("device", "cpu"))):
             torch.manual_seed(self.seed)
             network = self.build({label: sample[label] for label in self.labels})
             note(dict(self.measure(network)))
-            return float(self.evaluate(network, report=report, **{**self.training, **hyperparameters}))
+            return evaluate(network, report=report, **{**self.training, **hyperparameters})

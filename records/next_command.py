@@ -1,24 +1,20 @@
-"""The command to type when a search has ended, made of plain values: the screen shows it, and so does the report."""
+"""The command to type when a search has ended: the screen shows it, and so does the report."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-USUAL_PRESET, USUAL_DATA_DIR = "quick", "data"
 
 
-def retrain_command(program: str, best: Path, settings: Mapping[str, Any], dataset: str | None) -> str:
-    """The command that trains anew what a search with these ``settings`` (as ``describe`` has them) wrote to ``best``.
+def retrain_command(program: Sequence[str], space: str | None, best: Path) -> str:
+    """Return the command that retrains what a search wrote to ``best``; preset and data set are those of the search.
 
-    ``dataset`` is the one that ``auto`` came to; ``None`` where a table was looked up, whose images the program may not know.
+    Parameters
+    ----------
+    program
+        The words that start the program.
+    space
+        The space, where it is not a registered one and has to be named.
     """
-    words = ["python", program, "--retrain", str(best)]
-    words += ["--preset", str(settings["preset"])] if settings.get("preset") not in (None, USUAL_PRESET) else []
-    if dataset is not None:
-        words += ["--dataset", dataset if settings.get("dataset") in (None, "auto") else str(settings["dataset"])]
-        folder = str(settings.get("data_dir") or USUAL_DATA_DIR)
-        words += ["--data-dir", folder] if folder != USUAL_DATA_DIR else []
-    return shlex.join(words)
+    return shlex.join([*program, "--retrain", str(best), *([] if space is None else ["--space", space])])

@@ -1,1 +1,137 @@
-"""Find a better network, and train it: the library. ``import retiarius as rt``."""
+"""Find a better network for small images than the one you were given, and train what was found.
+
+>>> import retiarius as rt
+>>> data = rt.load_data("digits")                                              # doctest: +SKIP
+>>> found = rt.search("darts", rt.Darts(order=1), data=data, epochs=2)         # doctest: +SKIP
+>>> final = rt.retrain(found.best, data=data, epochs=30)                       # doctest: +SKIP
+>>> final.test_accuracy                                                        # doctest: +SKIP
+
+Importing this costs next to nothing: torch and NNI are imported when they are needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from common.errors import (
+        DataError,
+        EvaluatorError,
+        InputError,
+        RecordError,
+        RetiariusError,
+        RunError,
+        SearchFailed,
+        SpaceError,
+        StrategyError,
+        TrainingDiverged,
+    )
+    from common.reporter import Reporter
+    from common.trial import Trial
+    from evaluators.training.recipes import Recipe
+    from retiarius.architectures import Architecture, load_architecture
+    from retiarius.command_search import search_command
+    from retiarius.data import load_data
+    from retiarius.preview import Preview, preview
+    from retiarius.results import RetrainResult, SearchResult, open_run
+    from retiarius.retrain import retrain
+    from retiarius.search import search
+    from spaces import SPACES, SpaceEntry
+    from strategies import (
+        HPO,
+        NSGA2,
+        STRATEGIES,
+        TPE,
+        Bayesian,
+        Darts,
+        Evolution,
+        GaussianProcess,
+        Grid,
+        Halving,
+        Hyperband,
+        LocalSearch,
+        Median,
+        Random,
+        Strategy,
+    )
+
+_HOMES = {
+    "common.errors": (
+        *("DataError", "EvaluatorError", "InputError", "RecordError", "RetiariusError", "RunError", "SearchFailed", "SpaceError"),
+        *("StrategyError", "TrainingDiverged"),
+    ),
+    "common.reporter": ("Reporter",),
+    "common.trial": ("Trial",),
+    "evaluators.training.recipes": ("Recipe",),
+    "retiarius.architectures": ("Architecture", "load_architecture"),
+    "retiarius.command_search": ("search_command",),
+    "retiarius.data": ("load_data",),
+    "retiarius.preview": ("Preview", "preview"),
+    "retiarius.results": ("RetrainResult", "SearchResult", "open_run"),
+    "retiarius.retrain": ("retrain",),
+    "retiarius.search": ("search",),
+    "spaces": ("SPACES", "SpaceEntry"),
+    "strategies": (
+        *("HPO", "NSGA2", "STRATEGIES", "TPE", "Bayesian", "Darts", "Evolution", "GaussianProcess", "Grid", "Halving", "Hyperband"),
+        *("LocalSearch", "Median", "Random", "Strategy"),
+    ),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "HPO",
+    "NSGA2",
+    "SPACES",
+    "STRATEGIES",
+    "TPE",
+    "Architecture",
+    "Bayesian",
+    "Darts",
+    "DataError",
+    "EvaluatorError",
+    "Evolution",
+    "GaussianProcess",
+    "Grid",
+    "Halving",
+    "Hyperband",
+    "InputError",
+    "LocalSearch",
+    "Median",
+    "Preview",
+    "Random",
+    "Recipe",
+    "RecordError",
+    "Reporter",
+    "RetiariusError",
+    "RetrainResult",
+    "RunError",
+    "SearchFailed",
+    "SearchResult",
+    "SpaceEntry",
+    "SpaceError",
+    "Strategy",
+    "StrategyError",
+    "TrainingDiverged",
+    "Trial",
+    "load_architecture",
+    "load_data",
+    "open_run",
+    "preview",
+    "retrain",
+    "search",
+    "search_command",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, the first time (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 class Preset:
     """Sizes of a run.
 
-    Attributes:
-        summary: what the preset is for.
-        images: training images that are used, ``None`` for all (the test set is cut to as many).
-        search_epochs: epochs of a one-shot search.
-        trials, trial_epochs: number of trials of a multi-trial search, and the epochs of each.
-        retrain_epochs: epochs for which a found architecture is trained anew.
+    Attributes
+    ----------
+    summary
+        What the preset is for.
+    images
+        Training images that are used, None for all; the test set is cut to as many.
+    search_epochs
+        Epochs of a one-shot search.
+    trials, trial_epochs
+        Number of trials of a multi-trial search, and the epochs of each.
+    retrain_epochs
+        Epochs of a retraining.
     """
 
     summary: str
@@ -25,6 +31,7 @@ class Preset:
     retrain_epochs: int
 
 
+DEFAULT_PRESET = "quick"
 PRESETS: dict[str, Preset] = {
     "quick": Preset("a first look: about two minutes on two CPU cores", 4_000, 2, 6, 2, 4),
     "lab": Preset("the lab's sizes, all images", None, 30, 20, 8, 30),

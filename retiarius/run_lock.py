@@ -1,28 +1,38 @@
-"""A run's folder, held and logged to while the run goes on."""
+"""A run's folder, kept locked and logged to while the run lasts."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from records.log import log_to
 from records.run_folder import RunFolder
-from retiarius.cli.settings import Settings
 
 
 @contextmanager
-def hold(folder: RunFolder, settings: Settings) -> Iterator[None]:
+def keep(folder: RunFolder, settings: Mapping[str, Any], *, can_resume: bool = True) -> Iterator[None]:
     """Write ``config.json``, keep the folder and its log open while the ``with`` block lasts, and note its end, if it comes to that.
 
-    An interruption is raised anew as a ``KeyboardInterrupt`` that says where the run was and how to go on with it.
+    Parameters
+    ----------
+    settings
+        What was asked for, as plain data.
+    can_resume
+        Whether the run can be resumed after an interruption.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On an interruption: where the run is, and how to resume it.
     """
-    folder.write_config(settings.describe())
+    folder.write_config(settings)
     try:
         with folder, log_to(folder.log_path):
             yield
             folder.note_end()
     except KeyboardInterrupt as error:
         where = shlex.quote(str(folder.path))
-        how = f"{where} has it; NNI's service begins anew" if settings.portal else f"the same command with --out {where} --resume goes on"
-        raise KeyboardInterrupt(how) from error
+        again = f"the same command with --out {where} --resume goes on"
+        raise KeyboardInterrupt(again if can_resume else f"{where} has it; NNI's service begins anew") from error

@@ -23,16 +23,22 @@ Meaning = Callable[[BestArchitecture], Hashable]
 def load_starts(
     words: Sequence[str], known: Collection[str], load: Callable[[str], BestArchitecture], fit: Fit, meaning: Meaning
 ) -> list[Named]:
-    """The architectures, each with a name for it.
+    """Return the architectures, each with a name for it.
 
-    Args:
-        words: a name among ``known`` or a file, which ``load`` loads; the folder of a run, of which what it found counts;
-            ``FOLDER:4``: its best four trials, no two of one meaning, or those of a one-shot search's latest epochs.
-        fit: gives one as the search has it; raises ``RecordError`` where it holds no such. Of a folder the next best is taken then.
-        meaning: equal for two that are the same network, trained in the same way.
+    Parameters
+    ----------
+    words
+        A name among ``known`` or a file, which ``load`` loads; the folder of a run, of which what it found counts; ``FOLDER:4``: its
+        best four trials, no two of one meaning, or those of a one-shot search's latest epochs.
+    fit
+        Returns one as the search has it; raises ``RecordError`` where it holds no such. Of a folder the next best is taken then.
+    meaning
+        Equal for two that are the same network, trained in the same way.
 
-    Raises:
-        RecordError: there is no such file or run, it is damaged, or too few of its networks fit.
+    Raises
+    ------
+    RecordError
+        There is no such file or run, it is damaged, or too few of its networks fit.
     """
     starts: list[Named] = []
     for word in words:
@@ -46,18 +52,20 @@ def load_starts(
 
 
 def load_run(folder: Path) -> list[Named]:
-    """The networks of the run in ``folder``, each with a name for it, the best first.
+    """Return the networks of the run in ``folder``, each with a name for it, the best first.
 
     They are the completed trials; of a one-shot run what it found, and then what its epochs had found so far, the latest first.
 
-    Raises:
-        RecordError: there is no ``best.json``, or one of the files is damaged.
+    Raises
+    ------
+    RecordError
+        There is no ``best.json``, or one of the files is damaged.
     """
     path = folder / "best.json"
     if not path.is_file():
         raise RecordError(f"--start-with {folder}: no best.json in this folder, so no run that has found something")
     best = load_best(path)
-    trials = [trial for trial in TrialLog(folder / "trials.jsonl").read() if trial.status == "complete"]
+    trials = [trial for trial in TrialLog(folder / "trials.jsonl").read() if trial.state == "complete"]
     trials.sort(key=lambda trial: -(trial.score or 0.0))
     if trials:
         found = [replace(best, architecture=trial.architecture, hyperparameters=trial.hyperparameters) for trial in trials]
@@ -75,9 +83,12 @@ def save_starts(path: Path, words: Sequence[str], samples: Mapping[str, Mapping[
 
 
 def stored_starts(path: Path, words: Sequence[str]) -> dict[str, dict[str, Any]] | None:
-    """With what the search in this folder began, samples by name, if it was told to begin with the same ``words``; otherwise None.
+    """Return with what the search in this folder began, samples by name; None unless it was told to begin with the same ``words``.
 
-    Raises ``RecordError`` where the file is none of ours.
+    Raises
+    ------
+    RecordError
+        The file is none of ours.
     """
     if not words or not path.exists():
         return None

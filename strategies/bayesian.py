@@ -47,12 +47,12 @@ MAX_OBSERVED = 500  # the best half and the newest half of so many: the cost of 
 
 
 def bayesian(*, seed: int, trials: int, **options: Any) -> BayesianSearch:
-    """Bayesian optimisation after a quarter of the trials, at most ten, at random; ``options`` are those of ``BayesianSearch``."""
+    """Return Bayesian optimisation after a quarter of the trials, at most ten, at random; ``options`` are ``BayesianSearch``'s."""
     return BayesianSearch(seed=seed, startup=max(2, min(10, trials // 4)), **options)
 
 
 def warp(scores: np.ndarray) -> np.ndarray:
-    """Scores [n], higher is better, as the process sees them: below the median by rank alone, then of mean 0 and deviation 1."""
+    """Return scores [n], higher is better, as the process sees them: below the median by rank alone, then of mean 0 and deviation 1."""
     middle = np.median(scores)
     above = scores[scores >= middle]
     spread = math.sqrt(np.mean((above - middle) ** 2)) or 1.0
@@ -63,7 +63,7 @@ def warp(scores: np.ndarray) -> np.ndarray:
 
 
 def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
-    """Logarithm of the expected improvement [n] over ``best``: a number far below it too, where the improvement itself is rounded to 0."""
+    """Return the logarithm of the expected improvement [n] over ``best``, a number also where the improvement itself is rounded to 0."""
     z = (mean - best) / deviation
     # z Phi(z) + phi(z) is phi(z) (1 + z Phi(z) / phi(z)), and phi(z) / z^2 where that difference would be lost in rounding.
     ratio = math.sqrt(math.pi / 2) * erfcx(-np.clip(z, -1e3, 5.0) / math.sqrt(2))
@@ -98,7 +98,7 @@ class _Candidates:
         return np.flatnonzero(self._is_new)
 
     def rows(self, descriptions: Sequence[Mapping[str, float]]) -> np.ndarray:
-        """[n, number of names]: what no candidate has is left out, as it is equally far from all."""
+        """Return [n, number of names]: what no candidate has is left out, as it is equally far from all."""
         return self._vectorizer.transform(descriptions) if descriptions else np.empty((0, self._table.shape[1]))
 
     def table(self, positions: np.ndarray) -> np.ndarray:
@@ -170,7 +170,7 @@ class BayesianSearch(Strategy):
         self.engine.wait_models()
 
     def _list_all(self) -> Iterator[dict[str, Any]]:
-        """All samples, where they are not too many."""
+        """Yield all samples, where they are not too many."""
         count = 1
         for mutable in self._mutables.values():
             if isinstance(mutable, CategoricalMultiple) and mutable.n_chosen is not None:
@@ -184,7 +184,7 @@ class BayesianSearch(Strategy):
                 yield dict(zip(self._mutables, values, strict=True))
 
     def _draw(self) -> dict[str, Any] | None:
-        """A random sample that is new; ``None`` where none is found."""
+        """Return a random sample that is new; ``None`` where none is found."""
         for _ in range(MAX_DRAWS):
             # Not by NNI's `random`, which checks each draw and takes a millisecond: hundreds are drawn for one suggestion.
             distributions = (encoder.distributions for encoder in self._encoders.values())
@@ -195,7 +195,7 @@ class BayesianSearch(Strategy):
         return None
 
     def _suggest(self) -> dict[str, Any] | None:
-        """The new sample of the highest expected improvement; ``None`` where there is none."""
+        """Return the new sample of the highest expected improvement; ``None`` where there is none."""
         candidates = self._all or self._draw_candidates()
         candidates.take_out(self._tried)
         new = candidates.new
@@ -215,7 +215,7 @@ class BayesianSearch(Strategy):
         return candidates.samples[new[int(np.argmax(improvement))]]
 
     def _draw_candidates(self) -> _Candidates:
-        """Random samples, and the best so far with one choice changed."""
+        """Return random samples, and the best so far with one choice changed."""
         samples = [sample for _ in range(DRAWN) if (sample := self._draw()) is not None]
         neighbours = [
             self._canonical({**parent.sample, label: value})
@@ -228,7 +228,7 @@ class BayesianSearch(Strategy):
         return _Candidates(list(unique.values()), self._describe)
 
     def _kept(self) -> Sequence[_Observation]:
-        """What the process is told of: all, unless that would take long."""
+        """Return what the process is told of: all, unless that would take long."""
         if len(self._observed) <= MAX_OBSERVED:
             return self._observed
         half = MAX_OBSERVED // 2
@@ -250,7 +250,7 @@ class BayesianSearch(Strategy):
         return GaussianProcessRegressor(self._kernel, alpha=NOISE, optimizer="fmin_l_bfgs_b" if fitted else None)
 
     def _describe(self, sample: Mapping[str, Any]) -> dict[str, float]:
-        """``sample`` as numbers by name."""
+        """Return ``sample`` as numbers by name."""
         described: dict[str, float] = {}
         if self._features is not None:
             described |= self._features({label: value for label, value in sample.items() if label in self._described})
@@ -283,7 +283,7 @@ class BayesianSearch(Strategy):
 
 
 def _place(name: str, value: Any, distribution: Any) -> dict[str, float]:
-    """A parameter of Optuna's as numbers: two choices are 1 apart, the ends of a range ``RANGE``."""
+    """Return a parameter of Optuna's as numbers: two choices are 1 apart, the ends of a range ``RANGE``."""
     if isinstance(distribution, CategoricalDistribution):
         return {f"{name}={value}": math.sqrt(0.5)}
     assert isinstance(distribution, FloatDistribution)

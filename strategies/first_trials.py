@@ -1,4 +1,4 @@
-"""The samples with which a search by trials begins, before its strategy proposes any."""
+"""The trials with which a search begins, before its strategy proposes any."""
 
 from __future__ import annotations
 
@@ -10,14 +10,24 @@ from nni.nas.space import ExecutableModelSpace
 from strategies.engines.recording import RecordingEngine
 
 
-def begin_with(starts: Mapping[str, Mapping[str, Any]], explored: ExecutableModelSpace, engine: RecordingEngine) -> Iterator[str]:
-    """Submit the samples of ``starts``, which are named, one after another; a line for each that is left out says why."""
-    for name, sample in starts.items():
+def submit_first_trials(samples: Mapping[str, Mapping[str, Any]], space: ExecutableModelSpace, engine: RecordingEngine) -> Iterator[str]:
+    """Submit the samples, one after another, and yield a line for each that is left out, which says why.
+
+    Parameters
+    ----------
+    samples
+        By the name that the lines call them.
+    space
+        What is searched; it has all the samples.
+    engine
+        Where the trials run. It may have some of them on record.
+    """
+    for name, sample in samples.items():
         engine.idle_worker_available()  # waits for one; the budget may be spent then
         if not engine.budget_available() and engine.result_of(sample) is None:
             yield f"the search begins without {name}: the budget is spent"
             continue
         rejected = len(engine.rejections)
-        engine.submit_models(explored.freeze(dict(sample)))
+        engine.submit_models(space.freeze(dict(sample)))
         for rejection in engine.rejections[rejected:]:
             yield f"the search begins without {name}: {rejection.reason}"

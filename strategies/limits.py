@@ -12,7 +12,17 @@ from strategies.engines.recording import Rejection, sample_key
 
 @dataclass(frozen=True)
 class Limit:
-    """``measure`` of what ``SizeLimits`` builds may be at most ``value``, anything where that is ``None``; ``flag``, ``unit`` name it."""
+    """The most that a measure of a network may be.
+
+    Attributes
+    ----------
+    flag, unit
+        What the limit and its unit are called, such as ``--max-params`` and ``parameters``.
+    value
+        The most that is allowed; ``None``: anything is.
+    measure
+        Measures what ``SizeLimits`` builds.
+    """
 
     flag: str
     value: int | None

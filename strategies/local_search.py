@@ -22,15 +22,19 @@ MAX_DRAWS = 500  # random samples in a row of which none is new: the space is us
 
 
 def local_search(*, seed: int, trials: int) -> LocalSearch:
-    """Local search that starts from the best of a tenth of the trials, at most ten."""
+    """Return local search that starts from the best of a tenth of the trials, at most ten."""
     return LocalSearch(seed=seed, starts=max(1, min(10, trials // 10)))
 
 
 def neighbour_values(mutable: Any, value: Any) -> list[Any]:
-    """The values next to ``value``: any other choice; a subset with one member changed; a number one step, or up to a tenth of its
-    range, away.
+    """Return the values next to ``value``.
 
-    Raises ``StrategyError`` for a kind of mutable that has none.
+    They are any other choice; a subset with one member changed; a number one step, or up to a tenth of its range, away.
+
+    Raises
+    ------
+    StrategyError
+        The mutable is of a kind that has no neighbours.
     """
     if isinstance(mutable, CategoricalMultiple):
         out = [other for other in mutable.values if other not in value]
@@ -91,7 +95,7 @@ class LocalSearch(Strategy):
             starts = []
 
     def _draw(self) -> dict[str, Any] | None:
-        """A random sample that is new; ``None`` where none is found."""
+        """Return a random sample that is new; ``None`` where none is found."""
         for _ in range(MAX_DRAWS):
             sample: dict[str, Any] = {}
             self.model_space.random(random_state=self._random, memo=sample)
@@ -101,7 +105,7 @@ class LocalSearch(Strategy):
         return None
 
     def _climb(self, sample: dict[str, Any]) -> bool:
-        """Move to the first better neighbour until there is none; false where the budget ended before."""
+        """Move to the first better neighbour until there is none; return false where the budget ended before."""
         best = self._scores[sample_key(sample)]
         better: dict[str, Any] | None = sample
         while better is not None:
@@ -116,14 +120,14 @@ class LocalSearch(Strategy):
         return True
 
     def _neighbours(self, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """All neighbours, in random order."""
+        """Yield all neighbours, in random order."""
         moves = [(label, value) for label, mutable in self._mutables.items() for value in neighbour_values(mutable, sample[label])]
         for index in self._random.permutation(len(moves)):
             label, value = moves[index]
             yield {**sample, label: value}
 
     def _score(self, sample: dict[str, Any]) -> float | None:
-        """The score of ``sample``, minus infinity where its trial failed; ``None`` where the budget has ended."""
+        """Return the score of ``sample``, minus infinity where its trial failed; ``None`` where the budget has ended."""
         key = sample_key(sample)
         if key not in self._scores:
             if not self.wait_for_resource():

@@ -8,13 +8,13 @@ from nni.nas.strategy import GridSearch, Random, RegularizedEvolution
 from nni.nas.strategy.evolution import Individual
 
 
-def random_search(*, seed: int, trials: int) -> Random:
-    """Uniform random search without repetition."""
+def random_search(*, seed: int) -> Random:
+    """Return uniform random search without repetition."""
     return Random(seed=seed)
 
 
-def grid_search(*, seed: int, trials: int) -> GridSearch:
-    """The grid in random order within blocks of 1,024 points; numerical ranges are halved again and again."""
+def grid_search(*, seed: int) -> GridSearch:
+    """Return grid search in random order within blocks of 1,024 points; numerical ranges are halved again and again."""
     return GridSearch(shuffle=True, seed=seed)
 
 
@@ -34,12 +34,12 @@ class Evolution(RegularizedEvolution):
         return super()._initialize(model_space, engine)
 
     def new_individual(self) -> ExecutableModelSpace:
-        """A mutated one of the best, or a random one as long as no trial has been completed."""
+        """Return a mutated one of the best, or a random one as long as no trial has been completed."""
         return super().new_individual() if self._population else self.random()
 
 
 def evolution(*, seed: int, trials: int) -> Evolution:
-    """Regularized (aging) evolution, Real et al. 2019 (arXiv 1802.01548), Algorithm 1.
+    """Return regularized (aging) evolution, Real et al. 2019 (arXiv 1802.01548), Algorithm 1.
 
     A third of the trials make the first population (3 to 50; NNI's default of 100 would leave a short search random throughout), and a
     quarter of the population takes part in each tournament.

@@ -1,16 +1,24 @@
-"""How a search by trials ended: what its person is told, and why there is no result where there is none."""
+"""How a search by trials ended, in lines, and why there is no result where there is none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from common.errors import SearchFailed, StrategyError
-from strategies import NO_PRUNER
+from common.trial import STATES
 from strategies.engines.recording import MAX_REPEATS, RecordingEngine
+from strategies.pruners import NO_PRUNER, Pruner
 
 
-def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
-    """Lines about the trials that ended early and what was never tried, and why; then raises where no trial was completed.
+def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator[str]:
+    """Yield lines about the trials that ended early and what was never tried, and why.
+
+    Parameters
+    ----------
+    engine
+        After the search.
+    pruner
+        What ended trials early; ``None``: nothing did.
 
     Raises
     ------
@@ -20,9 +28,9 @@ def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
         There was no time for a trial, or none was completed.
     """
     results, rejections = engine.results, engine.rejections
-    ended = {status: [result for result in results if result.status == status] for status in ("complete", "pruned", "failed")}
-    if results and pruner != NO_PRUNER:
-        yield f"{len(ended['pruned'])} of {len(results)} trials were pruned by {pruner}"
+    ended = {state: [trial for trial in results if trial.state == state] for state in STATES}
+    if results and pruner is not None:
+        yield f"{len(ended['pruned'])} of {len(results)} trials were pruned by {pruner.name}"
     if rejections:
         count = "1 configuration was" if len(rejections) == 1 else f"{len(rejections):,} configurations were"
         yield f"{count} too large and not trained; log.txt lists all that were"
@@ -38,7 +46,7 @@ def describe_outcome(engine: RecordingEngine, pruner: str) -> Iterator[str]:
     if not results:
         raise SearchFailed("the time budget ended before the first trial: give it more")
     if not ended["complete"]:
-        first = next((result.error for result in ended["failed"]), None)
+        first = next((trial.error for trial in ended["failed"]), None)
         counts = f"{len(ended['failed'])} failed, {len(ended['pruned'])} pruned"
-        cause = f"the first failure: {first} (log.txt in the run's folder says more)" if first else "--pruner none lets them end"
+        cause = f"the first failure: {first} (log.txt in the run's folder says more)" if first else f"--pruner {NO_PRUNER} lets them end"
         raise SearchFailed(f"no trial was completed: {counts}; {cause}")

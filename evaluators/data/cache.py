@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from common.files import replace_atomically
+from common.user_cache import user_cache
 from evaluators.data.images import LabelledImages, Source, Split
 
 _FORMAT = "retiarius-images-2"
@@ -19,20 +20,27 @@ _SLOW = 10_000  # images; so many take more than a second to decode
 
 
 def cache_directories(data_dir: Path) -> tuple[Path, ...]:
-    """Where caches may lie, best first: with the data, or in the user's own cache where that cannot be written."""
-    configured = os.environ.get("XDG_CACHE_HOME", "")
+    """Return where caches may lie, best first: with the data, or in the user's own cache where that cannot be written."""
     try:
-        user_cache = Path(configured) if os.path.isabs(configured) else Path.home() / ".cache"
+        return data_dir / ".cache", user_cache()
     except RuntimeError:  # a user without a home
         return (data_dir / ".cache",)
-    return data_dir / ".cache", user_cache / "retiarius"
 
 
 def read_cached(source: Source, directories: Sequence[Path], say: Callable[[str], None]) -> LabelledImages:
-    """The images of `source`, from a cache file that fits its key, else read and, where possible, cached.
+    """Return the images of ``source``, from a cache file that fits its key, else read and, where possible, cached.
 
     A cache that is damaged or belongs to another state of the source is replaced; one that cannot be written only
     costs the time.
+
+    Parameters
+    ----------
+    source
+        Where the images lie.
+    directories
+        Where caches may lie, best first.
+    say
+        Called with one line before a reading that takes a while, and where nothing could be cached.
     """
     file_name = f"{source.cache_name}.safetensors"
     for directory in directories:
@@ -54,7 +62,7 @@ def read_cached(source: Source, directories: Sequence[Path], say: Callable[[str]
 
 
 def _load(path: Path, key: str) -> LabelledImages | None:
-    """What the cache file holds; None where it is absent, damaged or of another key."""
+    """Return what the cache file holds; ``None`` where it is absent, damaged or of another key."""
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -93,16 +101,11 @@ def _store(path: Path, key: str, images: LabelledImages) -> None:
         "fingerprint": images.fingerprint,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, unfinished, metadata=header)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    replace_atomically(path, lambda unfinished: save_file(tensors, unfinished, metadata=header))
 
 
 def _checksum(tensors: dict[str, Tensor]) -> str:
-    """CRC-32 of all tensors in the order of their names: 0.04 s for CIFAR-10, and it finds a damaged disk block."""
+    """Return the CRC-32 of all tensors in the order of their names: 0.04 s for CIFAR-10, and it finds a damaged disk block."""
     value = 0
     for name in sorted(tensors):
         value = zlib.crc32(tensors[name].numpy().data, value)

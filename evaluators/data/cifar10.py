@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from common.errors import DataError
 from evaluators.data.folder import folder_source, subfolders
 from evaluators.data.images import LabelledImages, Source, Split, file_identity, label_images
 
@@ -34,7 +35,7 @@ _STALL_SECONDS = 30.0
 
 
 def find_cifar10(data_dir: Path) -> Source | None:
-    """CIFAR-10 in `data_dir` or `data_dir`/cifar10: images by class, torchvision's batches, or the archive."""
+    """Return CIFAR-10 in ``data_dir`` or its folder ``cifar10``: images by class, torchvision's batches, or the archive."""
     for root in (data_dir, data_dir / "cifar10"):
         if (root / "train").is_dir() and set(subfolders(root / "train")) == set(CLASSES):
             return folder_source(root)
@@ -45,7 +46,7 @@ def find_cifar10(data_dir: Path) -> Source | None:
 
 
 def find_archive(root: Path) -> Source | None:
-    """CIFAR-10 as torchvision keeps it in `root`: unpacked batches if they are complete, else the archive."""
+    """Return CIFAR-10 as torchvision keeps it in ``root``: unpacked batches if they are complete, else the archive."""
     archive, batches = root / _ARCHIVE, root / _BATCHES
     if batches.is_dir() and (all(path.is_file() for path in _batch_files(batches)) or not archive.is_file()):
         return _source(batches, _batch_files(batches), lambda: _read_batches(root))
@@ -63,7 +64,7 @@ def _source(path: Path, files: list[Path], read: Callable[[], LabelledImages]) -
 
 
 def require_cifar10(images: LabelledImages, path: Path) -> None:
-    """Raise DataError unless the images found in `path` are CIFAR-10's."""
+    """Raise ``DataError`` unless the images read from ``path`` are CIFAR-10's."""
     if not is_cifar10(images):
         raise DataError(
             f"{path} has the classes of CIFAR-10 but not its 50,000 + 10,000 images of 32x32 (it holds "
@@ -72,7 +73,7 @@ def require_cifar10(images: LabelledImages, path: Path) -> None:
 
 
 def is_cifar10(images: LabelledImages) -> bool:
-    """Whether these are CIFAR-10's images, by their classes, numbers, size and channel statistics."""
+    """Return whether these are CIFAR-10's images, by their classes, numbers, size and channel statistics."""
     numbers = tuple(set(torch.bincount(split.labels).tolist()) for split in (images.train, images.test))
     return (
         images.classes == CLASSES
@@ -124,7 +125,7 @@ def _read_archive(archive: Path) -> LabelledImages:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what a person can do nothing about: tarfile's advice to torchvision, NumPy's about old pickles."""
+    """Keep quiet what a person can do nothing about: tarfile's advice to torchvision, NumPy's about old pickles."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
         warnings.filterwarnings("ignore", message=r"Python 3\.14 will, by default, filter", category=DeprecationWarning)
@@ -132,9 +133,12 @@ def _quiet() -> Iterator[None]:
 
 
 def download_cifar10(data_dir: Path, say: Callable[[str], None]) -> Source:
-    """Download the archive into `data_dir`, with a progress bar; it appears there only when it is whole.
+    """Download the archive into ``data_dir``, with a progress bar; it appears there only when it is whole.
 
-    Raises DataError with the reason where that cannot be done; an unreachable server is noticed within 5 s.
+    Raises
+    ------
+    DataError
+        The reason why that cannot be done; an unreachable server is noticed within 5 s.
     """
     from torchvision.datasets import CIFAR10
     from torchvision.datasets.utils import download_url
@@ -155,31 +159,31 @@ def download_cifar10(data_dir: Path, say: Callable[[str], None]) -> Source:
 
 
 def why_unreachable(url: str) -> str | None:
-    """None if `url` answers, else the reason.
+    """Return ``None`` if ``url`` answers, else the reason.
 
     In a thread, because no timeout that one can pass covers the look-up of the host's name.
     """
-    outcome: list[str | None] = []
+    answers: list[str | None] = []
 
     def probe() -> None:
         request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "retiarius"})
         try:
             with urllib.request.urlopen(request, timeout=_PROBE_SECONDS):
-                outcome.append(None)
+                answers.append(None)
         except urllib.error.HTTPError as error:
             error.close()
-            outcome.append(_reason(error))
+            answers.append(_reason(error))
         except (OSError, ValueError, http.client.HTTPException) as error:
-            outcome.append(_reason(error))
+            answers.append(_reason(error))
 
     thread = threading.Thread(target=probe, daemon=True)
     thread.start()
     thread.join(_PROBE_SECONDS)
-    return outcome[0] if outcome else f"no answer within {_PROBE_SECONDS:g} s"
+    return answers[0] if answers else f"no answer within {_PROBE_SECONDS:g} s"
 
 
 def _reason(error: BaseException) -> str:
-    """One line of what went wrong."""
+    """Return one line of what went wrong."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, OSError) and cause.strerror:
         cause = cause.strerror

@@ -12,7 +12,7 @@ _TEST_SEED = 0
 
 
 def read_digits() -> LabelledImages:
-    """1,797 digits of 8x8 pixels, resized to 3x32x32: 1,437 to train and 360 to test, always the same ones."""
+    """Return 1,797 digits of 8x8 pixels, resized to 3x32x32: 1,437 to train and 360 to test, always the same ones."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)

@@ -13,19 +13,30 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from common.errors import DataError
+from common.text import show
 from evaluators.data.images import LabelledImages, Source, Split, file_identity, label_images
+from evaluators.data.pixels import check_memory, rgb_pixels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
 LAYOUT = "train/<class>/ and test/<class>/ with images (.png, .jpg, .webp, ...)"
-_EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 _CHUNK = 256
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """What a folder holds, found without opening an image.
+    """What a folder holds, listed without opening an image.
 
-    key: changes when a file is added, removed, renamed or written to.
+    Attributes
+    ----------
+    path
+        Of the folder.
+    classes
+        Names of the classes, sorted.
+    train, test
+        Path and label of each image.
+    key
+        Changes when a file is added, removed, renamed or written to.
     """
 
     path: Path
@@ -36,7 +47,7 @@ class ImageFolder:
 
 
 def folder_source(path: Path) -> Source:
-    """The folder as a source: scanned now, decoded when it is read."""
+    """Return the folder as a source: scanned now, decoded when it is read."""
     folder = scan_folder(path)
 
     def read() -> LabelledImages:
@@ -49,7 +60,7 @@ def folder_source(path: Path) -> Source:
 
 
 def scan_folder(path: Path) -> ImageFolder:
-    """List the images of `path`; raises DataError where the layout is not train/<class>/ and test/<class>/."""
+    """List the images of ``path``; raise ``DataError`` where the layout is not ``train/<class>/`` and ``test/<class>/``."""
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise DataError(f"data folder {path} {what}; it must be a folder that holds {LAYOUT}")
@@ -69,6 +80,7 @@ def scan_folder(path: Path) -> ImageFolder:
 
 
 def subfolders(path: Path) -> list[str]:
+    """Return the names of the folders in ``path``, sorted, without hidden ones."""
     with os.scandir(path) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
@@ -80,14 +92,14 @@ def _check_classes(path: Path, train: Sequence[str], test: Sequence[str]) -> Non
         for name in here:
             if name not in there:
                 raise DataError(
-                    f"data folder {path}: class {name!r} is in {present}/ but missing in {absent}/; both must have the same classes"
+                    f"data folder {path}: class {show(name)} is in {present}/ but missing in {absent}/; both must have the same classes"
                 )
     if len(train) < 2:
-        raise DataError(f"data folder {path} has only the class {train[0]!r}; at least two are needed")
+        raise DataError(f"data folder {path} has only the class {show(train[0])}; at least two are needed")
 
 
 def _list_images(folder: Path) -> list[tuple[str, bytes]]:
-    """Path and identity of each image in one class folder, by name."""
+    """Return path and identity of each image in one class folder, by name."""
     files = []
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
@@ -104,10 +116,10 @@ def _list_images(folder: Path) -> list[tuple[str, bytes]]:
 
 
 def read_folder(folder: ImageFolder) -> LabelledImages:
-    """Decode every image; raises DataError that names the file where one is damaged or of another size."""
+    """Decode every image; raise ``DataError`` that names the file where one is damaged or of another size."""
     first, _ = folder.train[0]
     height, width = _decode(first).shape[:2]
-    _check_memory(folder, height, width)
+    check_memory(f"data folder {folder.path}", len(folder.train) + len(folder.test), height, width)
     splits = []
     for entries in (folder.train, folder.test):
         labels = torch.tensor([label for _, label in entries], dtype=torch.int64)
@@ -115,29 +127,11 @@ def read_folder(folder: ImageFolder) -> LabelledImages:
     return label_images(folder.classes, splits[0], splits[1])
 
 
-def _check_memory(folder: ImageFolder, height: int, width: int) -> None:
-    needed = (len(folder.train) + len(folder.test)) * 3 * height * width
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
-    if needed > present:
-        raise DataError(
-            f"data folder {folder.path}: its images of {height}x{width} need {needed / 2**30:.1f} GiB in memory and "
-            f"this machine has {present / 2**30:.1f}; make them smaller or fewer"
-        )
-
-
 def _decode(file: str) -> np.ndarray:
-    """uint8 [H, W, 3]."""
+    """Return the pixels of a file, uint8 [H, W, 3]."""
     try:
         with Image.open(file) as image:
-            if image.mode not in _EIGHT_BIT_MODES:
-                raise DataError(f"image {file} has pixels of mode {image.mode}; 8 bits a channel are needed")
-            if "A" in image.getbands() or "transparency" in image.info:
-                # What lies under transparent pixels is often black, as a drawing on them is: on white it is seen.
-                pixels = Image.new("RGBA", image.size, "white")
-                pixels.alpha_composite(image.convert("RGBA"))
-            else:
-                pixels = image
-            return np.asarray(pixels.convert("RGB"))
+            return rgb_pixels(image, f"image {file}")
     except DataError:
         raise
     except Exception as error:  # Pillow's decoders raise many types on damaged files, and all mean the same here
@@ -153,7 +147,7 @@ def _reason(error: Exception) -> str:
 
 
 def _decode_all(files: list[str], first: str, height: int, width: int) -> torch.Tensor:
-    """uint8 [N, 3, H, W]."""
+    """Return the pixels of all files, uint8 [N, 3, H, W]."""
     images = np.empty((len(files), 3, height, width), dtype=np.uint8)
 
     def decode_chunk(start: int) -> None:

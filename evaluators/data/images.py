@@ -13,13 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.errors import EvaluatorError
-
-
 
 @dataclass(frozen=True)
 class Split:
-    """Images with their labels: images uint8 [N, 3, H, W] in 0..255, contiguous; labels int64 [N] in 0..classes-1."""
+    """Images with their labels.
+
+    Attributes
+    ----------
+    images
+        uint8 [N, 3, H, W], 0 to 255, contiguous.
+    labels
+        int64 [N], 0 to classes - 1.
+    """
 
     images: Tensor
     labels: Tensor
@@ -28,11 +33,11 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: Tensor) -> Split:
-        """The images at `indices` (int64 [M]), in that order, in memory of their own."""
+        """Return the images at ``indices`` (int64 [M]), in that order, in memory of their own."""
         return Split(self.images.index_select(0, indices), self.labels.index_select(0, indices))
 
     def to(self, device: torch.device | str) -> Split:
-        """The same in the memory of `device`; nothing is copied where it lies there already."""
+        """Return the same in the memory of ``device``; nothing is copied where it lies there already."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
@@ -40,7 +45,16 @@ class Split:
 class LabelledImages:
     """A whole data set before the validation split is cut.
 
-    mean and std are per channel (R, G, B) over all training images, in the [0, 1] scale.
+    Attributes
+    ----------
+    classes
+        Names of the classes, in the order of their labels.
+    train, test
+        All images with their labels.
+    mean, std
+        Per channel (R, G, B) over all training images, in the [0, 1] scale.
+    fingerprint
+        32 hexadecimal digits of the content.
     """
 
     classes: tuple[str, ...]
@@ -55,8 +69,16 @@ class LabelledImages:
 class Source:
     """Where a data set lies, before it is read.
 
-    key: changes when a file is added, removed, renamed or written to; found without opening any.
-    count: how many images there are.
+    Attributes
+    ----------
+    path
+        Of the file or folder.
+    key
+        Changes when a file is added, removed, renamed or written to; known without opening any.
+    count
+        How many images there are.
+    read
+        Reads them.
     """
 
     path: Path
@@ -72,7 +94,7 @@ class Source:
 
 
 def file_identity(name: str, stat: os.stat_result) -> bytes:
-    """Bytes that change when the file `name` is written to.
+    """Return bytes that change when the file ``name`` is written to.
 
     The change time is among them: tools that copy or edit can set the modification time back, this one they cannot.
     """
@@ -88,15 +110,15 @@ def label_images(classes: Sequence[str], train: Split, test: Split) -> LabelledI
     hasher = hashlib.sha256(json.dumps([list(classes), list(train.images.shape[1:])]).encode())
     ordered = []
     for split in (train, test):
-        split, digests = _in_order_of_content(split)
+        split, digests = in_order_of_content(split)
         hasher.update(split.labels.numpy().tobytes() + digests.tobytes())
         ordered.append(split)
     mean, std = channel_statistics(ordered[0].images)
     return LabelledImages(tuple(classes), ordered[0], ordered[1], mean, std, hasher.hexdigest()[:32])
 
 
-def _in_order_of_content(split: Split) -> tuple[Split, np.ndarray]:
-    """`split` sorted by the digests of its images (which mixes the classes), and these digests, uint64 [N, 2]."""
+def in_order_of_content(split: Split) -> tuple[Split, np.ndarray]:
+    """Return ``split`` sorted by the digests of its images (which mixes the classes), and these digests, uint64 [N, 2]."""
     rows = split.images.numpy().reshape(len(split), -1)
     joined = b"".join(hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
     digests = np.frombuffer(joined, dtype=">u8").reshape(-1, 2)
@@ -105,7 +127,7 @@ def _in_order_of_content(split: Split) -> tuple[Split, np.ndarray]:
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and population standard deviation of each channel of uint8 [N, 3, H, W], in the [0, 1] scale.
+    """Return mean and population standard deviation of each channel of uint8 [N, 3, H, W], in the [0, 1] scale.
 
     They come from histograms, so they are exact whatever the number of images. A channel that is constant gets the
     deviation 1, so that normalising it stays finite.
@@ -122,9 +144,9 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, float, float], tupl
 
 
 def stratified_cut(labels: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw `size` indices with the classes in their proportions; return them and the others, each in rising order.
+    """Draw ``size`` indices with the classes in their proportions; return them and the others, each in rising order.
 
-    Shares are rounded by largest remainder: their sum is `size`, and none is a whole image away from its exact value. Where that leaves
+    Shares are rounded by largest remainder: their sum is ``size``, and none is a whole image away from its exact value. Where that leaves
     some of many classes of one size without any image, which ones is drawn.
     """
     counts = torch.bincount(labels)

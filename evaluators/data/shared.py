@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from evaluators.data.dataset import Dataset, Split
+from evaluators.data.images import Split
+from evaluators.data.splits import Dataset
 
 _ALIGNMENT = 64
 
@@ -24,6 +25,11 @@ class SharedDataset:
 
     The file has no name and goes when the last process that has it open ends. Not torch's own shared memory: containers give that 64 MB.
     What a process writes into its images stays its own.
+
+    Parameters
+    ----------
+    dataset
+        What is shared; its images are copied once, into the file.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -48,7 +54,7 @@ class SharedDataset:
 
 
 def _write(file: BinaryIO, tensor: Tensor) -> int:
-    """Where the content of ``tensor`` begins in the file."""
+    """Write ``tensor`` and return where its content begins in the file."""
     file.write(bytes(-file.tell() % _ALIGNMENT))
     offset = file.tell()
     file.write(tensor.contiguous().numpy().data)

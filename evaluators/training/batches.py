@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import CutMix, MixUp, RandomChoice
 
-from evaluators.data.dataset import Dataset, Split, iterate_batches
+from evaluators.data.images import Split
+from evaluators.data.splits import Dataset, iterate_batches
 from evaluators.training.augmentation import Normalizer, augment, lend, random_flip, shrink
 from evaluators.training.recipes import Recipe
 

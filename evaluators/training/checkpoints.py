@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_model
+from torch import nn
 
 from common.errors import EvaluatorError
+from common.files import replace_atomically
 
 
 class Stateful(Protocol):
@@ -48,19 +51,23 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    replace_atomically(path, lambda partial: partial.write_bytes(buffer.getbuffer()))
+    # A run folder is swept of checkpoints that a killed process has left under this name.
+    unfinished = path.with_name(path.name + ".partial")
+    replace_atomically(path, lambda file: file.write_bytes(buffer.getbuffer()), unfinished=unfinished)
 
 
-def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then put it in ``path``'s place: whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write the weights of ``network`` to ``path`` (safetensors), atomically.
+
+    Raises
+    ------
+    OSError
+        There is no room, or the folder cannot be written.
+    """
     try:
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        replace_atomically(path, lambda unfinished: save_model(network, str(unfinished)))
+    except SafetensorError as error:  # of the file system: full, read-only
+        raise OSError(f"{path}: {error}") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

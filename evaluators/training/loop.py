@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_model
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
@@ -20,13 +18,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchvision.ops import StochasticDepth
 
 from common.errors import TrainingDiverged
-from evaluators.data.dataset import Dataset, Split, iterate_batches
+from evaluators.data.images import Split
+from evaluators.data.splits import Dataset, iterate_batches
 from evaluators.devices import autocast, denormals_as_zero, gpus_of
 from evaluators.memory import keep_freed_memory
 from evaluators.training.augmentation import Normalizer
 from evaluators.training.averaging import AveragedWeights
 from evaluators.training.batches import TrainingBatches
-from evaluators.training.checkpoints import Stateful, load_checkpoint, replace_atomically, save_checkpoint
+from evaluators.training.checkpoints import Stateful, load_checkpoint, save_checkpoint, save_weights
 from evaluators.training.optimizers import learning_rate_factor, make_optimizer
 from evaluators.training.recipes import Recipe, make_recipe
 from kernels.grouped import keep_grouped_in_float32
@@ -213,13 +212,6 @@ def measure_accuracy(
     return int(correct) / len(split)
 
 
-def _save_weights(network: nn.Module, path: Path) -> None:
-    try:
-        save_model(network, str(path))
-    except SafetensorError as error:  # of the file system: full, read-only
-        raise OSError(f"{path}: {error}") from error
-
-
 def retrain(
     network: nn.Module,
     *,
@@ -250,7 +242,7 @@ def retrain(
             if on_epoch is not None:
                 on_epoch(epoch)
     if weights is not None:
-        replace_atomically(weights, lambda partial: _save_weights(network, partial))
+        save_weights(network, weights)
     flips = recipe.flip_averaging
     test_accuracy = measure_accuracy(network, data.test, data, device=device, precision=precision, flip_averaging=flips)
     return {"test_accuracy": test_accuracy, "flip_averaging": flips, "curve": curve, "seconds": sum(epoch["seconds"] for epoch in curve)}

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
-from evaluators.data.dataset import Dataset, Split
-from evaluators.data.images import stratified_cut
+from evaluators.data.images import Split, stratified_cut
+from evaluators.data.splits import Dataset
 from evaluators.memory import keep_freed_memory
 from evaluators.training.batches import TrainingBatches
 from evaluators.training.checkpoints import broken, random_state, read_checkpoint, restore_random_state, write_checkpoint

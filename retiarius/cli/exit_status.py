@@ -35,7 +35,7 @@ def end_on_sigterm() -> Iterator[None]:
 
 
 def explain(error: Exception | KeyboardInterrupt, bad_input: Kinds, failed: Kinds) -> tuple[int, str]:
-    """The exit status and the line for ``error``; those of ``bad_input`` are the person's to mend, those of ``failed`` the run's."""
+    """Return the exit status and the line for ``error``; those of ``bad_input`` are the person's to mend, those of ``failed`` the run's."""
     if isinstance(error, bad_input):
         return BAD_INPUT, str(error)
     if isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError):

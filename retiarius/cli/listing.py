@@ -5,30 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evaluators import EVALUATORS
+from evaluators.names import DATASETS
 from retiarius.cli.screen import Screen
 from retiarius.presets import PRESETS
+from spaces import SPACES
+from strategies import PRUNERS, STRATEGIES
 
-_DATA_SETS = [
-    ["auto", "CIFAR-10 where it is in --data-dir or can be downloaded, else digits (the default)"],
-    ["cifar10", "CIFAR-10: 50,000 + 10,000 images, 10 classes"],
-    ["digits", "scikit-learn's handwritten digits, which come with the installation"],
-    ["PATH", "a folder of your own, with train/<class>/ and test/<class>/ images"],
-]
+_OWN_IMAGES = ["PATH", "a folder of your own, with train/<class>/ and test/<class>/ images"]
 
 
-def show_list(
-    screen: Screen, *, spaces: Mapping[str, Any], strategies: Mapping[str, Any], evaluators: Mapping[str, Any], pruners: Mapping[str, Any]
-) -> None:
+def show_list(screen: Screen) -> None:
     """Show the registries, and which strategy fits which space: one that ``offers`` what the strategy ``needs``."""
     fits = [
-        [name, *("yes" if entry.needs <= space.offers else "-" for space in spaces.values()), entry.summary]
-        for name, entry in strategies.items()
+        [name, *("yes" if strategy.needs <= space.offers else "-" for space in SPACES.values()), strategy.summary]
+        for name, strategy in STRATEGIES.items()
     ]
-    screen.closing_table("Strategies (--strategy), and the spaces they fit", fits, header=["", *spaces, ""])
-    _show(screen, "Spaces (--space)", spaces)
-    screen.closing_table("Data sets (--dataset)", _DATA_SETS)
-    _show(screen, "Evaluators (--evaluator)", evaluators)
-    _show(screen, "Pruners (--pruner)", pruners)
+    screen.closing_table("Strategies (--strategy), and the spaces they fit", fits, header=["", *SPACES, ""])
+    _show(screen, "Spaces (--space)", SPACES)
+    screen.closing_table("Data sets (--dataset)", [*map(list, DATASETS.items()), _OWN_IMAGES])
+    _show(screen, "Evaluators (--evaluator)", EVALUATORS)
+    _show(screen, "Pruners (--pruner)", PRUNERS)
     _show(screen, "Presets (--preset)", PRESETS)
 
 

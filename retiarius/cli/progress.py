@@ -123,7 +123,7 @@ class LiveProgress:
         self._state.update(advance, best, detail)
 
     def _render(self) -> Table:
-        """A bar, where the terminal is wide enough for one, and the words."""
+        """Return a bar, where the terminal is wide enough for one, and the words."""
         state = self._state
         words = Text(f"{state.description}  " + "  ".join(state.describe()), no_wrap=True, overflow="crop")
         row = Table.grid(padding=(0, 1))

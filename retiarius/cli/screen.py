@@ -85,6 +85,17 @@ class Screen(Reporter):
         """Show the line that says why the program ends, on standard error."""
         self._print(self._err, f"error: {line}", "bold red")
 
+    def page(self, text: str) -> None:
+        """Show a text of several lines as it is."""
+        self._print(self._out, text.rstrip("\n"))
+
+    def pause(self, text: str) -> None:
+        """Say that a service stays open, and wait for Enter or Ctrl-C; not where nobody is there to press it."""
+        if sys.stdin.isatty():
+            self.say(text)
+            with contextlib.suppress(KeyboardInterrupt):
+                sys.stdin.readline()
+
     @contextlib.contextmanager
     def waiting(self, text: str) -> Iterator[None]:
         """Show on a terminal, while the ``with`` block lasts, what is waited for; nothing of it stays, and files get nothing."""

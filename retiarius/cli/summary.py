@@ -2,51 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
-from records.best import BestArchitecture
-from records.formats import format_accuracy, format_count, format_seconds
+from records.formats import count_of, format_accuracy, format_count, format_seconds
 from records.next_command import retrain_command
 from retiarius.cli.screen import Screen
-from retiarius.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from retiarius.preview import Preview
+    from retiarius.results import RetrainResult, SearchResult
 
 AVERAGED = ", image and mirror image averaged"
 _Rows = list[list[object]]
 
 
-def show_found(
-    screen: Screen, settings: Settings, best: BestArchitecture, path: Path, *, dataset: str, words: Mapping[str, object], program: str
-) -> None:
-    """The end of a search: what was found, of the hyperparameters those that were searched.
-
-    Args:
-        settings: those of the search; the next command repeats what it needs of them.
-        best: what was found, written to ``path``.
-        dataset: the name of the images or of the table.
-        words: the architecture in words, and what else is known of it, by name.
-        program: the script that knows the space and can train what was found.
-    """
-    assert best.score is not None
-    metric = str(best.score["metric"])
-    if settings.table is None and metric == "validation accuracy" and best.hyperparameters.get("flip_averaging"):
-        metric += AVERAGED
-    rows: _Rows = [[metric, f"{format_accuracy(best.score['value'])}, epoch {best.score['epochs']}"]]
-    rows += [list(item) for item in words.items()]
-    searched = best.strategy.get("searched", [])
-    rows += [
-        [name, f"{value:.3g}" if isinstance(value, float) else value] for name, value in best.hyperparameters.items() if name in searched
-    ]
+def show_found(screen: Screen, result: SearchResult) -> None:
+    """Show the end of a search: what was found, of the hyperparameters those that were searched, and how to retrain it."""
+    run, best = result.record, result.best
+    score = best.record.score
+    assert score is not None
+    metric = str(score["metric"]) + (AVERAGED if run.averages_mirror_images else "")
+    rows: _Rows = [[metric, f"{format_accuracy(score['value'])}, epoch {score['epochs']}"]]
+    rows += [list(item) for item in best.description.items()]
+    if run.looks_up and (looked_up := result.test_accuracy_by_table) is not None:
+        rows += [["test accuracy by the table", format_accuracy(looked_up)]]
+    searched = best.record.strategy.get("searched", [])
+    values = {name: value for name, value in best.hyperparameters.items() if name in searched}
+    rows += [[name, f"{value:.3g}" if isinstance(value, float) else value] for name, value in values.items()]
+    path = result.path / "best.json"
     rows += [["parameters", format_count(best.parameters)], ["multiply-adds", format_count(best.flops)], ["written to", path]]
-    screen.closing_table(f"Best of {settings.space} by {settings.strategy} on {dataset}", rows)
-    screen.next_command(retrain_command(program, path, settings.describe(), dataset if settings.table is None else None))
+    screen.closing_table(f"Best of {run.space} by {run.strategy} on {best.record.dataset.get('name')}", rows)
+    screen.next_command(retrain_command(*program_for(best.record.space_name), path))
 
 
-def show_retrained(screen: Screen, document: Mapping[str, Any], path: Path) -> None:
-    """The end of a training anew: ``document`` was written to ``path``."""
-    metric = f"test accuracy{AVERAGED if document['flip_averaging'] else ''}"
-    rows: _Rows = [[metric, format_accuracy(document["test_accuracy"])], ["epochs", document["epochs"]]]
+def program_for(space: str) -> tuple[list[str], str | None]:
+    """Return the words that start the program which knows ``space``, and the space where it has to be named."""
+    from spaces import SPACES
+
+    if sys.argv and sys.argv[0].endswith("retiarius"):
+        words = ["retiarius"]
+    elif space in SPACES and not SPACES[space].target.startswith("spaces."):  # known to the script that has brought it along
+        words = ["python", sys.argv[0]]
+    else:
+        words = ["python", "run_experiment.py"]
+    return words, None if space in SPACES else space
+
+
+def show_retrained(screen: Screen, result: RetrainResult) -> None:
+    """Show the end of a retraining: both test accuracies, and the size of the network."""
+    document = result.document
+    rows: _Rows = [["test accuracy, images as they are", format_accuracy(result.test_accuracy)]]
+    rows += [[f"test accuracy{AVERAGED}", format_accuracy(result.mirrored_test_accuracy)], ["epochs", document["epochs"]]]
     rows += [["parameters", format_count(document["parameters"])], ["multiply-adds", format_count(document["flops"])]]
-    rows += [["training took", format_seconds(document["seconds"])], ["written to", path]]
+    rows += [["training took", format_seconds(document["seconds"])], ["written to", result.path / "retrained.json"]]
     screen.closing_table(f"Retrained on {document['dataset']['name']}", rows)
+
+
+def show_best_parameters(screen: Screen, result: SearchResult) -> None:
+    """Show the best parameters of a user program."""
+    run, best = result.record, result.record.best_parameters
+    rows: _Rows = [["result", run.metric.format(best["result"])], ["trial", best["trial"]]]
+    rows += [list(item) for item in best["parameters"].items()] + [["written to", result.path / "best_parameters.json"]]
+    screen.closing_table(f"Best of {count_of(len(run.trials), 'trial')} by {run.strategy}, to {best['optimize_mode']}", rows)
+
+
+def show_preview(screen: Screen, preview: Preview) -> None:
+    """Show what would run."""
+    rows: _Rows = [["space", preview.space], ["strategy", preview.strategy], ["configurations", _many(preview.configurations)]]
+    if preview.trials is not None:
+        rows += [["trials", preview.trials]]
+    rows += [["epochs", preview.epochs], [f"parameters of {preview.measured}", format_count(preview.parameters)]]
+    rows += [[f"multiply-adds of {preview.measured}", format_count(preview.flops)]]
+    known = "not known yet" if preview.seconds_per_epoch is None else format_seconds(preview.seconds_per_epoch)
+    rows += [["time per epoch", known]]
+    screen.closing_table("What would run", rows)
+
+
+def _many(number: int | None) -> Any:
+    if number is None:
+        return "without end: a range is searched"
+    return f"{number:,}" if number < 10**9 else f"{number:.1e}"

@@ -16,13 +16,16 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nni.nas.execution.event import IntermediateMetricEvent
 from nni.nas.space import ExecutableModelSpace
 
-from strategies.engines.recording import RecordingEngine, TrialResult, sample_key
-from strategies.optuna.pruning import Judged
+from common.trial import Trial
+from strategies.engines.recording import RecordingEngine, sample_key
+
+if TYPE_CHECKING:
+    from strategies.optuna.pruning import Judged
 
 logger = logging.getLogger("retiarius.strategies")
 SECONDS_BETWEEN_LOOKS = 0.05
@@ -31,18 +34,23 @@ SECONDS_BETWEEN_LOOKS = 0.05
 class RunningTrial(Protocol):
     """A trial that was started; higher scores are better.
 
-    ``start`` is the reading of the monotonic clock at its beginning, ``facts`` what else is known of it once it has ended.
+    Attributes
+    ----------
+    start
+        Reading of the monotonic clock at its beginning, in seconds.
+    facts
+        What else is known of it once it has ended.
     """
 
     start: float
     facts: dict[str, Any]
 
     def read_reports(self) -> list[float]:
-        """The intermediate results that are new since the last call; NaN for what is no number."""
+        """Return the intermediate results that are new since the last call; NaN for what is no number."""
         ...
 
     def outcome(self) -> tuple[float | None, str | None] | None:
-        """The score, or why there is none; ``None`` while the trial runs. After it, no more reports come."""
+        """Return the score, or why there is none; ``None`` while the trial runs. After it, no more reports come."""
         ...
 
     def stop(self) -> None:
@@ -58,7 +66,7 @@ class _Outstanding:
     sample: dict[str, Any]
     models: list[ExecutableModelSpace]
     judged: Judged | None
-    known: TrialResult | None = None
+    known: Trial | None = None
     running: RunningTrial | None = None
     curve: list[float] = field(default_factory=list)
 
@@ -116,7 +124,7 @@ class ConcurrentEngine(RecordingEngine):
             trial.running = self._start(number, sample)
 
     def idle_worker_available(self) -> bool:
-        """Whether another trial can start; where none can, waits for the end of one."""
+        """Return whether another trial can start; where none can, wait for the end of one."""
         if len(self._outstanding) >= self._concurrency:
             self._hear_of_one()
         return True
@@ -150,12 +158,12 @@ class ConcurrentEngine(RecordingEngine):
         if key in self._order:  # from an earlier run; otherwise the reports were told as they came
             self._tell_curve(trial, result.curve)
         if trial.judged is not None:
-            trial.judged.end(result.status, result.score)
+            trial.judged.end(result.state, result.score)
         for model in trial.models:
             self._end(model, result)
 
     def _wait_for_one(self) -> str:
-        """The key of the first trial to end, which is then known and recorded."""
+        """Return the key of the first trial to end, which is then known and recorded."""
         while True:
             for key, trial in self._outstanding.items():
                 result = self._look_at(trial)
@@ -166,26 +174,27 @@ class ConcurrentEngine(RecordingEngine):
                     return key
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
-    def _look_at(self, trial: _Outstanding) -> TrialResult | None:
-        """Pass on what the trial has reported since; its result, where it has ended or is ended here."""
+    def _look_at(self, trial: _Outstanding) -> Trial | None:
+        """Pass on what the trial has reported since; return its result, where it has ended or is ended here."""
         assert trial.running is not None
         outcome = trial.running.outcome()  # before the reports: those of a trial that has ended are then complete
-        status: str | None = None
+        state: str | None = None
         score, error = outcome or (None, None)
         if self._tell_curve(trial, trial.running.read_reports()) and outcome is None:
             trial.running.stop()
-            status = "pruned"
+            state = "pruned"
         elif outcome is not None:
-            status = "failed" if score is None else "complete"
-        if status is None:
+            state = "failed" if score is None else "complete"
+        if state is None:
             return None
         if error is not None:
             logger.warning("trial %d failed: %s", trial.number, error)
         seconds = time.monotonic() - trial.running.start
-        return TrialResult(trial.number, trial.sample, status, score, list(trial.curve), seconds, error, trial.running.facts)
+        how: dict[str, Any] = {"state": state, "score": score, "curve": list(trial.curve), "seconds": seconds, "error": error}
+        return self._make_trial(trial.number, trial.sample, **how, facts=trial.running.facts)
 
     def _tell_curve(self, trial: _Outstanding, values: list[float]) -> bool:
-        """Tell strategy and pruner of reports; whether the trial should end."""
+        """Tell strategy and pruner of reports; return whether the trial should end."""
         stops = False
         for value in values:
             trial.curve.append(value)

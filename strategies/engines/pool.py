@@ -2,6 +2,9 @@
 
 Each worker is a fresh interpreter: a fork would inherit threads of torch and a GPU that it cannot use. It imports its libraries once, then
 runs one trial after another. A worker that dies takes only its trial with it; that is tried once more, by another.
+
+What runs a trial is pickled by cloudpickle: functions and classes of a notebook or of the program itself are sent as they are, by value.
+The program's own file is not run again in a worker, so that it needs no ``if __name__ == "__main__"``.
 """
 
 from __future__ import annotations
@@ -13,11 +16,17 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker
 import signal
+import sys
 import time
-from collections.abc import Iterator, Mapping
+import types
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from strategies.engines.worker import RunTrial, serve
+import cloudpickle
+
+from common.errors import EvaluatorError, describe_error
+from common.trial import RunTrial
+from strategies.engines.worker import serve
 
 logger = logging.getLogger("retiarius.strategies")
 MAX_ATTEMPTS = 2
@@ -32,14 +41,20 @@ class WorkerPool:
     size
         Number of processes, 1 or more: trials that run at the same time.
     run
-        ``run(sample, report, note) -> score``, sent to each worker once, by pickle. ``report`` takes intermediate scores, and may end the
-        trial by an exception; ``note`` takes what else is known of the trial.
+        Runs the trial of a sample; sent to each worker once, by cloudpickle.
     threads
         Of torch, in each worker; ``None``: torch is not imported for that.
+    prepare
+        Called in each worker before all else, such as ``common.libraries.quiet_libraries``: what it prints goes to this one's terminal.
+
+    Raises
+    ------
+    EvaluatorError
+        ``run`` cannot be pickled.
     """
 
-    def __init__(self, size: int, run: RunTrial, *, threads: int | None = None) -> None:
-        self._run, self._threads = run, threads
+    def __init__(self, size: int, run: RunTrial, *, threads: int | None = None, prepare: Callable[[], None] | None = None) -> None:
+        self._run, self._threads, self._prepare = run, threads, prepare
         self._tickets = itertools.count()
         self._workers: list[_Worker] = []
         try:
@@ -55,7 +70,7 @@ class WorkerPool:
         return [worker.pid for worker in self._workers]
 
     def start(self, number: int, sample: Mapping[str, Any]) -> PoolTrial:
-        """Start the trial of ``sample`` on an idle worker. Raises ``RuntimeError`` where none is idle."""
+        """Start the trial of ``sample`` on an idle worker; raise ``RuntimeError`` where none is idle."""
         worker = next((worker for worker in self._workers if worker.trial is None), None)
         if worker is None:
             raise RuntimeError(f"all {len(self._workers)} workers are busy")
@@ -68,17 +83,17 @@ class WorkerPool:
         self._workers.clear()
 
     def make_worker(self) -> _Worker:
-        """A new process; it is part of the pool only where it takes the place of another."""
-        return _Worker(self._run, self._threads)
+        """Return a new process; it is part of the pool only where it takes the place of another."""
+        return _Worker(self._run, self._threads, self._prepare)
 
     def replace(self, dead: _Worker) -> _Worker:
-        """Another worker in the place of one that has died."""
+        """Return another worker in the place of one that has died."""
         worker = self.make_worker()
         self._workers[self._workers.index(dead)] = worker
         return worker
 
     def next_ticket(self) -> int:
-        """A number for one attempt at one trial: what is told of any other attempt is passed over."""
+        """Return a number for one attempt at one trial: what is told of any other attempt is passed over."""
         return next(self._tickets)
 
 
@@ -102,13 +117,13 @@ class PoolTrial:
         worker.send("run", self._ticket, self._sample)
 
     def read_reports(self) -> list[float]:
-        """The intermediate scores since the last call. A second attempt repeats those of the first, which are told once."""
+        """Return the intermediate scores since the last call. A second attempt repeats those of the first, which are told once."""
         self._read()
         reports, self._reports = self._reports, []
         return reports
 
     def outcome(self) -> tuple[float | None, str | None] | None:
-        """The score, or one line that says why there is none; ``None`` while the trial runs."""
+        """Return the score, or one line that says why there is none; ``None`` while the trial runs."""
         self._read()
         if self._outcome is None and self._worker.has_died:
             why = self._worker.describe_end()
@@ -140,7 +155,7 @@ class PoolTrial:
             elif kind == "begin":
                 self.start = time.monotonic()
             elif kind == "facts":
-                self.facts = rest[0]
+                self.facts |= rest[0]
             else:
                 score, error, traceback = rest
                 if traceback is not None:
@@ -150,16 +165,35 @@ class PoolTrial:
                 return
 
 
+class _Sent:
+    """What runs a trial, on its way to a process that is being started, where it arrives as bytes.
+
+    It is pickled as the process is started, neither before nor after: only then a data set can hand over its file.
+    """
+
+    def __init__(self, run: RunTrial) -> None:
+        self._run = run
+
+    def __reduce__(self) -> tuple[Callable[..., bytes], tuple[bytes]]:
+        try:
+            return bytes, (cloudpickle.dumps(self._run),)
+        except Exception as error:  # whatever an object's own pickling raises
+            why = describe_error(error)
+            raise EvaluatorError(
+                f"trials side by side are sent to other processes, and this cannot be: {why}; one worker needs no sending"
+            ) from error
+
+
 class _Worker:
     """A process and our end of the pipe to it."""
 
-    def __init__(self, run: RunTrial, threads: int | None) -> None:
+    def __init__(self, run: RunTrial, threads: int | None, prepare: Callable[[], None] | None) -> None:
         self.trial: PoolTrial | None = None
         self.has_died = False
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, run, threads), daemon=True)
-        with _without_ctrl_c():
+        self._process = context.Process(target=serve, args=(theirs, _Sent(run), threads, prepare), daemon=True)
+        with _without_ctrl_c(), _without_main():
             self._process.start()
         theirs.close()  # so that the pipe ends when the worker does
 
@@ -174,7 +208,7 @@ class _Worker:
             self._connection.send(message)
 
     def messages(self) -> Iterator[tuple[Any, ...]]:
-        """What the worker has sent; ``has_died`` is set where that ends with its end."""
+        """Yield what the worker has sent; ``has_died`` is set where that ends with its end."""
         try:
             while self._connection.poll():
                 yield self._connection.recv()
@@ -182,7 +216,7 @@ class _Worker:
             self.has_died = True
 
     def describe_end(self) -> str:
-        """How the worker died, such as ``SIGKILL``."""
+        """Return how the worker died, such as ``SIGKILL``."""
         self.kill()
         code = self._process.exitcode
         if code is None or code >= 0:
@@ -203,10 +237,21 @@ class _Worker:
 
 @contextlib.contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Processes that are started meanwhile never see Ctrl-C, which a terminal sends to all: ending them is their parent's affair."""
+    """Keep Ctrl-C, which a terminal sends to all, from processes that are started meanwhile: ending them is their parent's affair."""
     multiprocessing.resource_tracker.ensure_running()  # else the first worker starts it, and it lets the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep processes that are started meanwhile from running the program's file again, as multiprocessing would have them do."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program

@@ -3,8 +3,8 @@
 Engines stand behind NNI's ``ExecutionEngine`` interface. NNI's own sequential engine stops at the first failure or goes on without a
 word, cannot answer a configuration that was already tried, and NNI's training service hands results to the wrong trial as soon as two run
 at once. Ours record every trial, failed ones too, end a trial early or reject a sample where they are told how to judge them, and answer
-from the record whatever was measured before. That is also how an interrupted search goes on: the strategy starts anew with its seed, and
-the engine answers the trials that are already done.
+from the record whatever was measured before. That is also how an interrupted search is resumed: the strategy starts anew with its seed,
+and the engine answers the trials that are already done.
 """
 
 from __future__ import annotations
@@ -12,42 +12,37 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nni.nas.execution.engine import ExecutionEngine
 from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, ModelEventType, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
+from common.trial import Sample, Trial
+
 if TYPE_CHECKING:
     from strategies.optuna.pruning import Pruning
 
 logger = logging.getLogger("retiarius.strategies")
 
-Sample = Mapping[str, Any]
 END_STATUS = {"complete": ModelStatus.Trained, "pruned": ModelStatus.Interrupted, "failed": ModelStatus.Failed}
 MAX_REPEATS = 200  # proposed again so often in a row: the strategy has nothing new to try
 MAX_REJECTIONS = 200  # rejected so often since the last trial: the strategy finds nothing that is allowed
 
 
 @dataclass(frozen=True)
-class TrialResult:
-    """What one trial brought: ``status`` is ``complete``, ``pruned`` or ``failed``; ``score`` is ``None`` unless it is complete."""
-
-    number: int
-    sample: dict[str, Any]
-    status: str
-    score: float | None
-    curve: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    error: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Rejection:
-    """Why a sample is not tried: ``excess``, above 0, is how far outside it is; ``reason`` says it in words."""
+    """Why a sample is not tried.
+
+    Attributes
+    ----------
+    excess
+        How far outside it is, above 0.
+    reason
+        Why, in words.
+    """
 
     excess: float
     reason: str
@@ -61,12 +56,12 @@ class RejectedEvent(TrainingEndEvent):
 
 
 def plain_sample(sample: Sample) -> dict[str, Any]:
-    """``sample`` with the numbers that NNI draws by numpy turned into Python's."""
+    """Return ``sample`` with the numbers that NNI draws by numpy turned into Python's."""
     return {label: value.item() if hasattr(value, "item") else value for label, value in sample.items()}
 
 
 def sample_key(sample: Sample) -> str:
-    """One text for one sample, whatever the order of its labels."""
+    """Return one text for one sample, whatever the order of its labels."""
     return json.dumps(sample, sort_keys=True)
 
 
@@ -82,15 +77,17 @@ class RecordingEngine(ExecutionEngine):
     canonical
         Maps a sample to the one that stands for all that mean the same; two samples with one canonical form are one trial.
     known
-        Results of an earlier run, in the order of their ends, answered without running anything.
+        Trials of an earlier run, in the order of their ends, answered without running anything.
+    architecture_labels
+        Those labels of a sample that belong to the architecture; every new trial is told of them.
     pruning, replays_at_once
-        Told every score that a trial reports; it may end the trial there. Results in ``known`` are told to it as they are answered, or all
+        Told every score that a trial reports; it may end the trial there. Trials in ``known`` are told to it as they are answered, or all
         at once: a strategy that learns of them in another way may never propose them again.
     reject
         Called with each canonical sample before it is tried: why it is not to be, or ``None``. A rejected sample costs no trial. When 200
         were rejected since the last trial, the budget ends.
     on_result
-        Called with each new ``TrialResult`` as soon as it is there.
+        Called with each new trial as soon as it has ended.
     on_epoch
         Called with each score that a trial reports, those answered from the record included: which of its scores this is, from 1, and
         the score.
@@ -104,23 +101,24 @@ class RecordingEngine(ExecutionEngine):
         max_trials: int | None = None,
         time_budget: float | None = None,
         canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict,
-        known: Iterable[TrialResult] = (),
+        known: Iterable[Trial] = (),
+        architecture_labels: Collection[str] = (),
         pruning: Pruning | None = None,
         replays_at_once: bool = False,
         reject: Callable[[Sample], Rejection | None] | None = None,
-        on_result: Callable[[TrialResult], None] | None = None,
+        on_result: Callable[[Trial], None] | None = None,
         on_epoch: Callable[[int, float], None] | None = None,
     ) -> None:
         super().__init__()
         self._max_trials, self._canonical, self._pruning, self._on_result = max_trials, canonical, pruning, on_result
-        self._reject = reject
+        self._reject, self._architecture_labels = reject, frozenset(architecture_labels)
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
-        self._known = {sample_key(result.sample): result for result in known}
-        self._number, self._taken = 0, {result.number for result in self._known.values()}
+        self._known = {sample_key(trial.sample): trial for trial in known}
+        self._number, self._taken = 0, {trial.number for trial in self._known.values()}
         self._replays_at_once = replays_at_once
         if pruning is not None and replays_at_once:
-            for result in self._known.values():
-                pruning.replay(result.curve, result.status, result.score, result.sample.get("epochs"))
+            for trial in self._known.values():
+                pruning.replay(trial.curve, trial.state, trial.score, trial.sample.get("epochs"))
         self._repeats = self._rejected_in_a_row = 0
         self._proposed: set[str] = set()
         self._rejections: dict[str, Rejection] = {}
@@ -132,9 +130,9 @@ class RecordingEngine(ExecutionEngine):
             )
 
     @property
-    def results(self) -> list[TrialResult]:
-        """All results so far, in the order of their numbers."""
-        return sorted(self._known.values(), key=lambda result: result.number)
+    def results(self) -> list[Trial]:
+        """All trials that have ended so far, in the order of their numbers."""
+        return sorted(self._known.values(), key=lambda trial: trial.number)
 
     @property
     def rejections(self) -> list[Rejection]:
@@ -162,11 +160,11 @@ class RecordingEngine(ExecutionEngine):
         return self._max_trials - self._count_trials() if self._max_trials is not None and self.budget_available() else 0
 
     def facts_of(self, sample: Sample) -> dict[str, Any]:
-        """What ``describe`` said of the trial of ``sample``; raises ``KeyError`` where there was none."""
+        """Return the facts of the trial of ``sample``; raise ``KeyError`` where there was none."""
         return self._known[sample_key(sample)].facts
 
-    def result_of(self, sample: Sample) -> TrialResult | None:
-        """The result of ``sample``, or of one that means the same; ``None`` where there is none yet."""
+    def result_of(self, sample: Sample) -> Trial | None:
+        """Return the trial of ``sample``, or of one that means the same; ``None`` where none has ended yet."""
         return self._known.get(sample_key(self._canonical(plain_sample(sample))))
 
     def submit_models(self, *models: ExecutableModelSpace) -> None:
@@ -179,7 +177,7 @@ class RecordingEngine(ExecutionEngine):
             self._try(model, model.sample)
 
     def _next_number(self) -> int:
-        """The lowest that no trial has: a resumed search fills the gap of a trial that was lost, and never gives a number twice."""
+        """Return the lowest that no trial has: a resumed search fills the gap of a trial that was lost, and never gives a number twice."""
         while self._number in self._taken:
             self._number += 1
         self._taken.add(self._number)
@@ -190,14 +188,14 @@ class RecordingEngine(ExecutionEngine):
         raise NotImplementedError
 
     def _note_proposal(self, key: str) -> bool:
-        """Whether the sample of ``key`` is proposed for the first time in this run."""
+        """Return whether the sample of ``key`` is proposed for the first time in this run."""
         is_new = key not in self._proposed
         self._repeats = 0 if is_new else self._repeats + 1
         self._proposed.add(key)
         return is_new
 
     def _is_rejected(self, model: ExecutableModelSpace, key: str, sample: dict[str, Any]) -> bool:
-        """Whether ``sample``, of ``key``, is not to be tried, which is then noted and ends ``model``."""
+        """Return whether ``sample``, of ``key``, is not to be tried, which is then noted and ends ``model``."""
         try:
             rejection = self._reject(sample) if self._reject is not None else None
         except Exception:  # what cannot be measured cannot be trained, either: the trial fails by the same fault, and is recorded
@@ -212,15 +210,19 @@ class RecordingEngine(ExecutionEngine):
         self.dispatch_model_event(RejectedEvent(model, ModelStatus.Invalid, rejection.excess))
         return True
 
-    def _answer(self, model: ExecutableModelSpace, result: TrialResult) -> None:
-        for value in result.curve:
+    def _answer(self, model: ExecutableModelSpace, trial: Trial) -> None:
+        for value in trial.curve:
             self.dispatch_model_event(IntermediateMetricEvent(model, value))
-        self._end(model, result)
+        self._end(model, trial)
 
-    def _end(self, model: ExecutableModelSpace, result: TrialResult) -> None:
-        if result.score is not None:
-            self.dispatch_model_event(FinalMetricEvent(model, result.score))
-        self.dispatch_model_event(TrainingEndEvent(model, END_STATUS[result.status]))
+    def _end(self, model: ExecutableModelSpace, trial: Trial) -> None:
+        if trial.score is not None:
+            self.dispatch_model_event(FinalMetricEvent(model, trial.score))
+        self.dispatch_model_event(TrainingEndEvent(model, END_STATUS[trial.state]))
+
+    def _make_trial(self, number: int, sample: Sample, **how: Any) -> Trial:
+        """Return a trial that has ended; ``how`` are the other attributes of ``Trial``."""
+        return Trial(number, dict(sample), **how, architecture_labels=self._architecture_labels)
 
     def list_models(self, status: ModelStatus | None = None) -> list[ExecutableModelSpace]:
         return [model for model in self._models if status is None or model.status == status]

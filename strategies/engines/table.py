@@ -8,8 +8,8 @@ from typing import Any
 from nni.nas.execution.event import IntermediateMetricEvent, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
+from common.trial import Sample
 from strategies.engines.in_process import InProcessEngine
-from strategies.engines.recording import Sample, TrialResult
 
 
 class TableEngine(InProcessEngine):
@@ -24,7 +24,7 @@ class TableEngine(InProcessEngine):
     look_up
         Sample -> [(score, seconds), ...], one for each step of the trial; the last score is the trial's.
     facts
-        Sample -> what else is known of it, for ``TrialResult.facts``.
+        Sample -> what else is known of it, for ``Trial.facts``.
     simulated_seconds
         The budget; ``None``: no limit.
     options
@@ -48,7 +48,7 @@ class TableEngine(InProcessEngine):
         assert model.sample is not None
         facts = self._facts(model.sample) if self._facts is not None else {}
         curve: list[float] = []
-        seconds, status = 0.0, "complete"
+        seconds, state = 0.0, "complete"
         judged = self._pruning.begin() if self._pruning is not None else None
         for score, cost in self._look_up(model.sample):
             seconds += cost
@@ -59,13 +59,14 @@ class TableEngine(InProcessEngine):
             curve.append(score)
             self.dispatch_model_event(IntermediateMetricEvent(model, score))
             if judged is not None and judged.stops(score):
-                status = "pruned"
+                state = "pruned"
                 break
         self.clock += seconds
-        final = curve[-1] if status == "complete" else None
+        final = curve[-1] if state == "complete" else None
         if judged is not None:
-            judged.end(status, final)
-        self._record(model, TrialResult(self._next_number(), dict(model.sample), status, final, curve, seconds, None, facts))
+            judged.end(state, final)
+        told: dict[str, Any] = {"state": state, "score": final, "curve": curve, "seconds": seconds, "facts": facts}
+        self._record(model, self._make_trial(self._next_number(), model.sample, **told))
 
     @property
     def out_of_time(self) -> bool:

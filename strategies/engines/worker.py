@@ -8,30 +8,41 @@ ticket)``, ``("facts", ticket, facts)``, ``("report", ticket, score)``, and at l
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import multiprocessing.connection
 import os
+import pickle
 import signal
 import threading
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from common.errors import describe_error
-
-# run(sample, report, note) -> score: `report` takes intermediate scores, `note` what else is known of the trial.
-RunTrial = Callable[[Mapping[str, Any], Callable[[float], None], Callable[[dict[str, Any]], None]], float]
+from common.trial import RunTrial, Sample
+from strategies.engines.trial_runner import TrialEnd, TrialPruned, run_trial
 
 
-class _Stopped(BaseException):
-    """Raised out of a report to end the trial. No ``Exception``: an evaluator that catches those must not go on training."""
+def serve(
+    connection: multiprocessing.connection.Connection, pickled: bytes, threads: int | None, prepare: Callable[[], None] | None
+) -> None:
+    """Run trials until the pipe ends; the process ends with the one that started it, however that one ends.
 
-
-def serve(connection: multiprocessing.connection.Connection, run: RunTrial, threads: int | None) -> None:
-    """Run trials until the pipe ends; the process ends with the one that started it, however that one ends."""
+    Parameters
+    ----------
+    connection
+        To the pool.
+    pickled
+        What runs a trial, a ``RunTrial``, as ``strategies.engines.pool`` sends it.
+    threads
+        Of torch; ``None``: torch is not imported for that.
+    prepare
+        Called first; ``None``: nothing is.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal reaches all; the parent ends its workers
     watch_parent()
+    if prepare is not None:
+        prepare()
+    run = _load(pickled)
     if threads is not None:
         import torch
 
@@ -42,11 +53,12 @@ def serve(connection: multiprocessing.connection.Connection, run: RunTrial, thre
         except EOFError:
             return
         if kind == "run":  # a stop that came too late for its trial is passed over
-            connection.send(("end", ticket, *_run(connection, run, ticket, rest[0])))
+            end = _run(connection, run, ticket, rest[0])
+            connection.send(("end", ticket, end.score, end.error, end.traceback))
 
 
 def watch_parent() -> None:
-    """This process ends at once where the one that started it has ended."""
+    """Let this process end at once where the one that started it has ended."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -57,22 +69,24 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run(connection: multiprocessing.connection.Connection, run: RunTrial, ticket: int, sample: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Score, error and traceback; the last two are ``None`` where there is a score."""
+def _load(pickled: bytes) -> RunTrial:
+    """Return what runs a trial; where it cannot be had here, what fails every trial by the reason."""
+    try:
+        return pickle.loads(pickled)
+    except Exception as error:
+        return partial(_fail, error)
 
+
+def _fail(error: Exception, *_: Any) -> float:
+    raise error
+
+
+def _run(connection: multiprocessing.connection.Connection, run: RunTrial, ticket: int, sample: Sample) -> TrialEnd:
     def report(score: float) -> None:
-        connection.send(("report", ticket, float(score)))
+        connection.send(("report", ticket, score))
         if connection.poll():  # the next trial is sent only after this one's end, or after its stop
             connection.recv()
-            raise _Stopped
+            raise TrialPruned
 
-    try:
-        connection.send(("begin", ticket))
-        score = run(sample, report, lambda facts: connection.send(("facts", ticket, facts)))
-        if not math.isfinite(score):
-            raise ValueError(f"the evaluator's score is {score}")
-        return float(score), None, None
-    except _Stopped:
-        return None, "stopped", None
-    except Exception as error:  # a failing trial must not end the worker, whatever fails in it
-        return None, describe_error(error), traceback.format_exc()
+    connection.send(("begin", ticket))
+    return run_trial(run, sample, report, lambda facts: connection.send(("facts", ticket, facts)))

@@ -5,7 +5,8 @@
   another softmax, whose result is a different network).
 - A node keeps the edges whose strongest operation other than ``none`` is strongest (section 2.4 of the paper).
 
-A module of the space that offers ``differentiable_form()`` is replaced by it: see ``supernet_modules``.
+What the space tells of itself comes as ``OneShotFacts``: the edges that lead to each node, what operations cost, and which modules have a
+differentiable form, by which they are replaced.
 """
 
 from __future__ import annotations
@@ -25,20 +26,21 @@ from nni.nas.space import RawFormatModelSpace
 from torch import Tensor, nn
 
 from common.errors import SearchFailed, StrategyError
+from strategies.context import OneShotFacts
 from strategies.one_shot.search_epoch import (
-    ORDERS,
-    SUPERNETS,
     AlphaOptimizer,
     CollapseGuard,
     SearchEpoch,
+    check_darts,
     choose_edges,
     count_skips,
-    is_number,
     less_costs,
     mean_entropy,
 )
 from strategies.one_shot.second_order import architecture_gradient
 from strategies.one_shot.supernet_modules import MixedForm, ScaledMixedInput, SummedInput
+
+DIFFERENTIABLE = (DifferentiableMixedLayer, MixedForm, ScaledMixedInput)  # what of a supernet has architecture parameters
 
 
 class DartsModule(DartsLightningModule):
@@ -69,15 +71,16 @@ class DartsModule(DartsLightningModule):
         self.last_epoch: SearchEpoch | None = None
 
     def arch_parameters(self) -> list[nn.Parameter]:
-        """Those that the supernet uses, in the order of the space's labels."""
-        used = {id(p) for module in self.supernet_modules() if hasattr(module, "arch_parameters") for p in module.arch_parameters()}
+        """Return those that the supernet uses, in the order of the space's labels."""
+        modules = (module for module in self.supernet_modules() if isinstance(module, DIFFERENTIABLE))
+        used = {id(parameter) for module in modules for parameter in module.arch_parameters()}
         return [parameter for parameter in self._alphas.values() if id(parameter) in used]
 
     def export(self) -> dict[str, Any]:
         return {**super().export(), **self._read_off(self._cost_weight)}
 
     def _read_off(self, cost_weight: float) -> dict[str, Any]:
-        """The cells that the alphas stand for, less this times what operations cost."""
+        """Return the cells that the alphas stand for, less this times what operations cost."""
         charged = less_costs(self.export_probs(), self._costs, cost_weight)
         return choose_edges(charged, self._kept_edges(), self._n_chosen)
 
@@ -85,7 +88,7 @@ class DartsModule(DartsLightningModule):
         return {label: self._input_edges[label] for label in self._n_chosen}
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
-        """Adam with the settings that were asked for; NNI's own has the paper's and no others."""
+        """Return Adam with the settings that were asked for; NNI's own has the paper's and no others."""
         settings = self._alpha_optimizer
         return torch.optim.Adam(
             self.arch_parameters(), lr=settings.alpha_lr, betas=settings.alpha_betas, weight_decay=settings.alpha_weight_decay
@@ -144,7 +147,7 @@ class DartsModule(DartsLightningModule):
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        if self.guard.stops:  # a search that the guard had ended, gone on with
+        if self.guard.stops:  # a search that the guard had ended, resumed
             self.trainer.should_stop = True
 
     def on_train_epoch_end(self) -> None:
@@ -192,58 +195,59 @@ class DartsModule(DartsLightningModule):
 class DartsStrategy(nni.nas.strategy.DARTS):
     """DARTS, first or second order, on any space of ``LayerChoice`` and ``InputChoice``.
 
-    A space that has the method ``input_edges()`` gets nodes that add up their edges and the paper's choice of edges. On other spaces
-    NNI's mixed inputs are used, scaled to the number of inputs that are kept.
+    Nodes whose edges ``facts`` name add up their edges, and keep those that the paper's rule chooses. At all others NNI's mixed inputs are
+    used, scaled to the number of inputs that are kept.
 
     Parameters
     ----------
     seed
         Of the first architecture parameters (1e-3 times standard normal, as in the authors' code).
-    trials
-        Unused: one supernet is trained.
     alpha_optimizer, gradient_clip_val
         Adam for the architecture parameters, and the largest norm of the weights' gradient; the paper's values.
+    supernet
+        ``"fused"``: modules that have a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
     order
         1, or 2: the alphas' gradient goes through one step of the weights by SGD, of their learning rate, without momentum, weight decay
         and clipping (the paper's equations 6 to 8), in float32; five passes of the supernet a step in place of two.
     cost_weight
-        This times what an operation costs, as the space's ``operation_costs()`` says, is taken off its alpha where a cell is read off the
-        supernet: 0 or more, 0 as in the paper. Cells get lighter with it; the search and its guard do not hear of it.
+        This times what an operation costs is taken off its alpha where a cell is read off the supernet: 0 or more, 0 as in the paper.
+        Cells get lighter with it; the search and its guard do not hear of it.
     collapse_guard
         ``"off"``, ``"warn"`` or ``"stop"``: see ``CollapseGuard``. The strategy itself warns of nothing; ``guard`` says what happened.
-    supernet
-        ``"fused"``: modules that offer a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
+    facts
+        What the space tells of itself; ``None``: nothing.
     on_step, on_epoch
         Called with the number of pairs of steps done, those of an interrupted run included; and with each ``SearchEpoch`` that ended.
+
+    Raises
+    ------
+    StrategyError
+        A value cannot be, or there is a weight of costs and ``facts`` have no costs or no edges.
     """
 
     def __init__(
         self,
         *,
         seed: int = 0,
-        trials: int = 1,
         alpha_optimizer: AlphaOptimizer | None = None,
         gradient_clip_val: float | None = 5.0,
         supernet: str = "fused",
         order: int = 1,
         cost_weight: float = 0.0,
         collapse_guard: str = "warn",
+        facts: OneShotFacts | None = None,
         on_step: Callable[[int], Any] | None = None,
         on_epoch: Callable[[SearchEpoch], Any] | None = None,
     ) -> None:
         self._alpha_optimizer = alpha_optimizer or AlphaOptimizer()
         super().__init__(arc_learning_rate=self._alpha_optimizer.alpha_lr, gradient_clip_val=gradient_clip_val)
-        if supernet not in SUPERNETS:
-            raise StrategyError(f"darts: the supernet is one of {', '.join(SUPERNETS)}, not {supernet!r}")
-        if order not in ORDERS:
-            raise StrategyError(f"darts: the order is 1 or 2, not {order!r}")
-        if not (is_number(cost_weight) and cost_weight >= 0):
-            raise StrategyError(f"darts: the weight of costs is a number of at least 0, not {cost_weight!r}")
+        check_darts(supernet=supernet, order=order, cost_weight=cost_weight)
         self.order, self.cost_weight, self.guard = order, cost_weight, CollapseGuard(collapse_guard)
-        self._seed, self._fused, self._on_step, self._on_epoch = seed, supernet == "fused", on_step, on_epoch
-        self._input_edges: dict[str, list[str]] = {}
+        self._facts, self._seed, self._on_step, self._on_epoch = facts or OneShotFacts(), seed, on_step, on_epoch
+        self._form = self._facts.form if supernet == "fused" else None
         self._n_chosen: dict[str, int] = {}
-        self._costs: dict[str, float] = {}
+        if cost_weight > 0 and not (self._facts.operation_costs and self._facts.input_edges):
+            raise StrategyError("darts: a weight of costs is for spaces that have input_edges() and operation_costs()")
 
     def _initialize(self, model_space: RawFormatModelSpace, engine: ExecutionEngine) -> RawFormatModelSpace:
         with torch.random.fork_rng(devices=[]):
@@ -251,11 +255,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             return super()._initialize(model_space, engine)
 
     def mutate_model(self, model: ModelSpace) -> ModelSpace:
-        self._input_edges = model.input_edges() if hasattr(model, "input_edges") else {}
-        self._costs = model.operation_costs() if hasattr(model, "operation_costs") else {}
-        if self.cost_weight > 0 and not (self._costs and self._input_edges):
-            raise StrategyError("darts: a weight of costs is for spaces that have input_edges() and operation_costs()")
-        inputs = (module for module in model.modules() if type(module) is InputChoice and module.label in self._input_edges)
+        inputs = (module for module in model.modules() if type(module) is InputChoice and module.label in self._facts.input_edges)
         self._n_chosen = {module.label: module.n_chosen for module in inputs}
         return super().mutate_model(model)
 
@@ -264,17 +264,17 @@ class DartsStrategy(nni.nas.strategy.DARTS):
 
     def run_hook(self, hook: Any, name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
         memo.update(self._arch_parameters)
-        return hook(module, name, memo, {"softmax": self.configure_softmax(), "input_edges": self._input_edges, "fused": self._fused})
+        return hook(module, name, memo, {"softmax": self.configure_softmax(), "input_edges": self._facts.input_edges, "form": self._form})
 
     def configure_oneshot_module(self, training_module: Any) -> DartsModule:
         return DartsModule(
             training_module,
-            input_edges=self._input_edges,
+            input_edges=self._facts.input_edges,
             n_chosen=self._n_chosen,
             alphas=self._arch_parameters,
             alpha_optimizer=self._alpha_optimizer,
             order=self.order,
-            costs=self._costs,
+            costs=self._facts.operation_costs,
             cost_weight=self.cost_weight,
             guard=self.guard,
             on_step=self._on_step,
@@ -290,7 +290,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             raise KeyboardInterrupt from error
 
     def result(self) -> SearchEpoch:
-        """The last epoch of the search (the last good one, if the guard ended it), with what it found; available after the run."""
+        """Return the last epoch of the search (the last good one, if the guard ended it), with the architecture; after the run."""
         epoch = self.oneshot_module.last_epoch
         if epoch is None:
             raise SearchFailed("the search ended before its first step")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from common.errors import StrategyError
+from common.text import show
 
 SUPERNETS = ("fused", "stock")
 ORDERS = (1, 2)
@@ -20,7 +21,17 @@ GUARDED_CELL, MOST_SKIPS = "normal", 1  # DARTS+ (arXiv 1909.06035): two skips o
 
 @dataclass(frozen=True)
 class AlphaOptimizer:
-    """Adam for the architecture parameters: learning rate > 0, weight decay >= 0, betas in [0, 1); defaults are the paper's."""
+    """Adam for the architecture parameters; the defaults are the paper's.
+
+    Attributes
+    ----------
+    alpha_lr
+        Learning rate, above 0.
+    alpha_weight_decay
+        Weight decay, 0 or more.
+    alpha_betas
+        Decay rates of the two moments, from 0 to below 1.
+    """
 
     alpha_lr: float = 3e-4
     alpha_weight_decay: float = 1e-3
@@ -28,16 +39,16 @@ class AlphaOptimizer:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> AlphaOptimizer:
-        """From those of ``values`` that are its own. Raises ``StrategyError`` that names the value and the legal ones."""
+        """Return one from those of ``values`` that are its own; raise ``StrategyError`` that names the value and the legal ones."""
         own = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         if "alpha_lr" in own and not (is_number(own["alpha_lr"]) and own["alpha_lr"] > 0):
-            raise StrategyError(f"alpha_lr: {own['alpha_lr']!r} is not a number above 0")
+            raise StrategyError(f"alpha_lr: {show(own['alpha_lr'])} is not a number above 0")
         if "alpha_weight_decay" in own and not (is_number(own["alpha_weight_decay"]) and own["alpha_weight_decay"] >= 0):
-            raise StrategyError(f"alpha_weight_decay: {own['alpha_weight_decay']!r} is not a number of at least 0")
+            raise StrategyError(f"alpha_weight_decay: {show(own['alpha_weight_decay'])} is not a number of at least 0")
         if "alpha_betas" in own:
             betas = own["alpha_betas"]
             if not isinstance(betas, list | tuple) or len(betas) != 2 or not all(is_number(beta) and 0 <= beta < 1 for beta in betas):
-                raise StrategyError(f"alpha_betas: {betas!r} is not two numbers from 0 to below 1, such as [0.5, 0.999]")
+                raise StrategyError(f"alpha_betas: {show(betas)} is not two numbers from 0 to below 1, such as [0.5, 0.999]")
             own["alpha_betas"] = tuple(betas)
         return cls(**own)
 
@@ -46,19 +57,44 @@ ALPHA_SETTINGS = tuple(field.name for field in fields(AlphaOptimizer))
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite one that a float can hold, and no truth value."""
+    """Return whether it is a finite one that a float can hold, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def check_darts(*, supernet: Any, order: Any, cost_weight: Any) -> None:
+    """Raise ``StrategyError``, one line, where one of these settings of DARTS cannot be."""
+    if supernet not in SUPERNETS:
+        raise StrategyError(f"darts: the supernet is one of {', '.join(SUPERNETS)}, not {show(supernet)}")
+    if order not in ORDERS:
+        raise StrategyError(f"darts: the order is 1 or 2, not {show(order)}")
+    if not (is_number(cost_weight) and cost_weight >= 0):
+        raise StrategyError(f"darts: the weight of costs is a number of at least 0, not {show(cost_weight)}")
 
 
 @dataclass(frozen=True)
 class SearchEpoch:
     """What one epoch of a one-shot search brought.
 
-    Losses and accuracies (fractions) are means over the epoch's batches, of the weights' half and of the architecture's half of the
-    images, the latter measured before each architecture step (in second order with the weights one step ahead). ``alphas`` are the
-    architecture parameters by label and operation, ``probabilities`` their softmax, ``entropy`` its mean over the labels (nats),
-    ``sample`` the architecture they stand for now, less what operations cost, and ``skips`` by cell how many of the edges that they would
-    keep without costs are skip connections, of how many.
+    Losses and accuracies (fractions) are means over the epoch's batches.
+
+    Attributes
+    ----------
+    number
+        Of the epoch, from 1.
+    train_loss, train_accuracy
+        Of the weights' half of the images.
+    validation_loss, validation_accuracy
+        Of the architecture's half, measured before each architecture step; in second order with the weights one step ahead.
+    alphas
+        The architecture parameters by label and operation.
+    probabilities
+        Their softmax.
+    entropy
+        Of the probabilities, the mean over the labels, in nats.
+    skips
+        By cell how many of the edges that would be kept without costs are skip connections, of how many.
+    sample
+        The architecture that the alphas stand for now, less what operations cost.
     """
 
     number: int
@@ -80,17 +116,18 @@ class SearchEpoch:
 
     @property
     def collapsed(self) -> bool:
+        """Whether skip connections have taken over the normal cell."""
         return self.skips.get(GUARDED_CELL, (0, 0))[0] > MOST_SKIPS
 
 
 def mean_entropy(probabilities: Mapping[str, Mapping[Any, float]]) -> float:
-    """Mean over the labels of the entropy of their operations, in nats."""
+    """Return the mean over the labels of the entropy of their operations, in nats."""
     entropies = [-sum(p * math.log(p) for p in operations.values() if p > 0) for operations in probabilities.values()]
     return sum(entropies) / len(entropies)
 
 
 def count_skips(sample: Mapping[str, Any], input_edges: Mapping[str, list[str]]) -> dict[str, tuple[int, int]]:
-    """By cell (what stands before the slash of a label) the skip connections among the edges that ``sample`` keeps, and these."""
+    """Return, by cell (what stands before the slash of a label), the number of skip connections among the edges kept, and of those."""
     counts: dict[str, tuple[int, int]] = {}
     for label, edges in input_edges.items():
         for source in sample[label]:
@@ -105,12 +142,25 @@ class CollapseGuard:
 
     DARTS+ counts so in cells of four nodes; cells of more or fewer are held to the same number. The first epochs' cells are a draw, so
     a search that has had no good epoch yet has nothing to collapse from and goes on.
-    ``mode`` is one of ``GUARDS``; ``collapsed_at`` is the number of the epoch that set it off, or None.
+
+    Attributes
+    ----------
+    mode
+        One of ``GUARDS``.
+    last_good
+        The last epoch that had not collapsed, or ``None``.
+    collapsed_at
+        Number of the epoch that set it off, or ``None``.
+
+    Raises
+    ------
+    StrategyError
+        The mode is none of ``GUARDS``.
     """
 
     def __init__(self, mode: str) -> None:
         if mode not in GUARDS:
-            raise StrategyError(f"the collapse guard is one of {', '.join(GUARDS)}, not {mode!r}")
+            raise StrategyError(f"the collapse guard is one of {', '.join(GUARDS)}, not {show(mode)}")
         self.mode = mode
         self.last_good: SearchEpoch | None = None
         self.collapsed_at: int | None = None
@@ -128,24 +178,26 @@ class CollapseGuard:
             self.collapsed_at = epoch.number
 
     def warning(self, number: int) -> str | None:
-        """What to say of the epoch of this number, which was watched: a line where it set the guard off."""
+        """Return a line to say of the epoch of this number, which was watched, where it set the guard off; else ``None``."""
         if self.collapsed_at != number:
             return None
         end = "the search ends here" if self.stops else "--collapse-guard stop would end the search here"
         return f"skip connections take over the normal cell; {end}"
 
     def result(self, last: SearchEpoch) -> SearchEpoch:
-        """The epoch whose architecture is the search's: the last, or the last good one where the guard ended it."""
+        """Return the epoch whose architecture is the search's: the last, or the last good one where the guard ended it."""
         return self.last_good if self.stops and self.last_good is not None else last
 
     def describe(self) -> dict[str, Any]:
-        """What ``best.json`` tells of the guard."""
+        """Return what ``best.json`` tells of the guard."""
         return {"mode": self.mode, "collapsed_at_epoch": self.collapsed_at, "stopped": self.stops}
 
     def state_dict(self) -> dict[str, Any]:
+        """Return plain data of which :meth:`load_state_dict` makes the guard that it was."""
         return {"last_good": None if self.last_good is None else asdict(self.last_good), "collapsed_at": self.collapsed_at}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Become the guard whose :meth:`state_dict` this is."""
         self.last_good = None if state["last_good"] is None else SearchEpoch(**state["last_good"])
         self.collapsed_at = state["collapsed_at"]
 
@@ -153,10 +205,19 @@ class CollapseGuard:
 def less_costs(
     probabilities: Mapping[str, Mapping[Any, float]], costs: Mapping[str, float], weight: float
 ) -> Mapping[str, Mapping[Any, float]]:
-    """``probabilities`` of operations by label, as they are where ``weight * cost`` is taken off the logit of each.
+    """Return ``probabilities`` as they are where ``weight * cost`` is taken off the logit of each operation.
 
-    ``costs`` are by operation, 0 where there is none. A penalty for costs is usual in the loss of a search (Cai et al. 2019, arXiv
-    1812.00332, equation 6); here it is taken off what the search has learnt, so that one search has a cell for every weight.
+    A penalty for costs is usual in the loss of a search (Cai et al. 2019, arXiv 1812.00332, equation 6); here it is taken off what the
+    search has learnt, so that one search has a cell for every weight.
+
+    Parameters
+    ----------
+    probabilities
+        By label and operation.
+    costs
+        By operation, 0 where there is none.
+    weight
+        0 or more.
     """
     if weight == 0:
         return probabilities
@@ -172,10 +233,19 @@ def less_costs(
 def choose_edges(
     probabilities: Mapping[str, Mapping[Any, float]], input_edges: Mapping[str, list[str]], n_chosen: Mapping[str, int]
 ) -> dict[str, Any]:
-    """The cells that architecture parameters stand for (section 2.4 of the paper): the labels of ``input_edges`` and of their edges.
+    """Return the cells that architecture parameters stand for (section 2.4 of the paper): the labels of ``input_edges`` and of their edges.
 
     On every edge the likeliest operation other than ``none``; at every node the ``n_chosen`` edges on which that operation is likeliest,
     the earlier state first where two are equal.
+
+    Parameters
+    ----------
+    probabilities
+        By label of an edge and operation.
+    input_edges
+        By label of a node's choice of inputs the labels of its edges, in order.
+    n_chosen
+        By label of a node's choice of inputs how many it keeps.
     """
     sample: dict[str, Any] = {}
     strength: dict[str, float] = {}

@@ -19,10 +19,25 @@ def architecture_gradient(
     alphas: Sequence[nn.Parameter],
     xi: float,
 ) -> tuple[list[Tensor], Losses]:
-    """The gradient of L_val(w - xi * grad_w L_train(w, alpha), alpha) for the alphas, one tensor each, and what ``validate`` measured.
+    """Return the gradient of L_val(w - xi * grad_w L_train(w, alpha), alpha) for the alphas, and what ``validate`` measured.
 
-    ``train_loss`` and ``validate`` compute on one batch each with the parameters as they are; the latter's loss comes first. ``xi`` is
-    the learning rate of the weights, which are put back, bit for bit; what the passes move besides, such as running statistics, is not.
+    The weights are put back, bit for bit; what the passes move besides, such as running statistics, is not.
+
+    Parameters
+    ----------
+    train_loss, validate
+        Compute on one batch each with the parameters as they are; the latter's loss comes first.
+    weights, alphas
+        The parameters w and alpha.
+    xi
+        Learning rate of the weights.
+
+    Returns
+    -------
+    gradients
+        One tensor for each of ``alphas``, of its shape.
+    measured
+        What ``validate`` gave beside its loss.
     """
     before = [weight.detach().clone() for weight in weights]
     step = _gradients(train_loss(), weights)

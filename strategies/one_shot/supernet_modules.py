@@ -1,9 +1,4 @@
-"""What takes the place of a space's modules in a DARTS supernet: sums of mixed edges, differentiable forms, scaled mixed inputs.
-
-A module of the space that offers ``differentiable_form()`` is replaced by that form, which computes the same faster: a module with the
-attribute ``choices`` (label -> names of the operations) whose ``forward`` takes a dict (label -> weights of the operations, which add up
-to 1) before the arguments of the module itself.
-"""
+"""What takes the place of a space's modules in a DARTS supernet: sums of mixed edges, differentiable forms, scaled mixed inputs."""
 
 from __future__ import annotations
 
@@ -47,7 +42,7 @@ class SummedInput(InputChoice, BaseSuperNetModule):
 
 
 class MixedForm(BaseSuperNetModule):
-    """The differentiable form that a module of the space offers, with the architecture parameters of all choices in it."""
+    """The differentiable form of a module of the space (``OneShotFacts.form``), with the architecture parameters of all choices in it."""
 
     def __init__(self, form: nn.Module, alphas: Mapping[str, nn.Parameter], softmax: nn.Module) -> None:
         super().__init__()
@@ -57,10 +52,9 @@ class MixedForm(BaseSuperNetModule):
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> tuple[MixedForm, bool] | None:
-        if not mutate_kwargs["fused"] or not hasattr(module, "differentiable_form"):
+        form = None if mutate_kwargs["form"] is None else mutate_kwargs["form"](module)
+        if form is None:
             return None
-        offering: Any = module
-        form = offering.differentiable_form()
         return cls(form, {label: memo[label] for label in form.choices}, mutate_kwargs["softmax"]), True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

@@ -17,7 +17,7 @@ MAX_SUBSETS = 256  # more subsets than this are described item by item
 
 
 def draw_value(distribution: BaseDistribution, random: np.random.RandomState) -> Any:
-    """A value of a parameter of Optuna's, evenly over its choices, or over its range on its own scale."""
+    """Return a value of a parameter of Optuna's, drawn evenly over its choices, or over its range on its own scale."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[random.randint(len(distribution.choices))]
     assert isinstance(distribution, FloatDistribution), "make_encoder has these two"
@@ -32,11 +32,11 @@ class Encoder:
     distributions: dict[str, BaseDistribution]
 
     def decode(self, parameters: Mapping[str, Any]) -> Any:
-        """The mutable's value of Optuna's parameters."""
+        """Return the mutable's value of Optuna's parameters."""
         raise NotImplementedError
 
     def encode(self, value: Any) -> dict[str, Any]:
-        """Optuna's parameters of the mutable's value."""
+        """Return Optuna's parameters of the mutable's value."""
         raise NotImplementedError
 
 
@@ -101,7 +101,7 @@ class _Number(Encoder):
 
 
 def make_encoder(label: str, mutable: Any) -> Encoder:
-    """The Optuna form of an NNI mutable; raises ``StrategyError`` for a kind that has none."""
+    """Return the Optuna form of an NNI mutable; raise ``StrategyError`` for a kind that has none."""
     if isinstance(mutable, CategoricalMultiple):
         values, n_chosen = list(mutable.values), mutable.n_chosen
         if n_chosen is not None and math.comb(len(values), n_chosen) <= MAX_SUBSETS:

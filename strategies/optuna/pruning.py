@@ -1,8 +1,4 @@
-"""Multi-fidelity: a trial that cannot win ends early, by one of Optuna's pruners, whatever strategy proposed it.
-
-To add a pruner: write one factory ``(epochs=...) -> BasePruner`` here, then one line in ``PRUNERS`` (``strategies/__init__.py``). Steps
-are epochs, counted from 1. All trials follow the same schedule of learning rates, so that curves are compared epoch by epoch.
-"""
+"""Multi-fidelity: a trial that cannot win ends early, by one of Optuna's pruners, whatever strategy proposed it."""
 
 from __future__ import annotations
 
@@ -10,66 +6,50 @@ import math
 from collections.abc import Iterable
 
 import optuna
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
+from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
-from common.errors import StrategyError
-from strategies import PRUNERS, pruner_entry
+from strategies.pruners import Pruner
 
-# The states of an engine's results, as Optuna calls them.
+# The states of a trial, as Optuna calls them.
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
-def median(*, epochs: int | None, start_step: int | None = None) -> MedianPruner:
-    """Ends a trial whose best score so far is below the median of the completed trials at the same epoch (Golovin et al. 2017).
+def why_idle(pruner: Pruner | None, *, scores: int | None, trials: int) -> str | None:
+    """Return one line that says why ``pruner`` cannot end any trial of a search, or ``None`` where it can.
 
-    Four trials come to their end first, and no trial is judged before ``start_step`` epochs (by default a quarter of all), where scores
-    say little.
+    Parameters
+    ----------
+    pruner
+        ``None``: there is none, which cannot be idle.
+    scores
+        How often a trial reports one, the last of which is not judged; ``None`` where nobody knows: often enough, then.
+    trials
+        Number of trials of the search.
     """
-    warmup = max(1, (epochs or 0) // 4) if start_step is None else max(1, start_step)
-    return MedianPruner(n_startup_trials=4, n_warmup_steps=warmup)
-
-
-def halving(*, epochs: int | None) -> SuccessiveHalvingPruner:
-    """Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934): after 1, 3, 9, ... epochs the best third goes on."""
-    return SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
-
-
-def hyperband(*, epochs: int | None) -> HyperbandPruner:
-    """Hyperband (Li et al. 2018, arXiv 1603.06560): successive halving in brackets, of which some judge later than others.
-
-    Raises ``StrategyError`` where nobody knows how many epochs trials have.
-    """
-    if epochs is None:
-        raise StrategyError("--pruner hyperband needs to know how many results a trial reports: --epochs N; or take median or halving")
-    return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
-
-
-def why_idle(name: str, *, scores: int | None, trials: int, start_step: int | None = None) -> str | None:
-    """One line that says why the pruner ``name`` cannot end any trial of such a search, or ``None`` where it can.
-
-    ``scores`` are how often a trial reports one, ``None`` where nobody knows: often enough, then. The last is not judged. ``start_step`` is
-    Medianstop's.
-    """
-    entry = pruner_entry(name)
-    first = max(1, start_step or 1) if entry is not None and entry.target == PRUNERS["median"].target else 1
-    if entry is None or ((scores is None or scores > first) and trials > entry.after):
+    if pruner is None or ((scores is None or scores > pruner.first_step) and trials > pruner.after):
         return None
-    needs = f"trials that report {first + 1} scores or more, and more than {entry.after} of them"
+    needs = f"trials that report {pruner.first_step + 1} scores or more, and more than {pruner.after} of them"
     there_are = f"{trials} trials" if scores is None else f"{trials} of {scores}"
-    return f"--pruner {name} has no effect here: it needs {needs} (--epochs, --trials); there are {there_are}"
+    return f"--pruner {pruner.name} has no effect here: it needs {needs} (--epochs, --trials); there are {there_are}"
 
 
-def make_pruning(name: str, *, epochs: int | None, start_step: int | None = None) -> Pruning | None:
-    """What an engine takes for the pruner ``name``, nothing for ``none``; raises ``StrategyError`` on an unknown one.
+def make_pruning(pruner: Pruner | None, *, epochs: int | None) -> Pruning | None:
+    """Return what an engine takes for ``pruner``, nothing for ``None``.
 
-    ``start_step`` is Medianstop's; other pruners have no such number and leave it.
+    Parameters
+    ----------
+    pruner
+        One of ``PRUNERS``, or of one's own.
+    epochs
+        As :class:`Pruning` takes them.
+
+    Raises
+    ------
+    StrategyError
+        The pruner has to know the number of epochs, and nobody does.
     """
-    entry = pruner_entry(name)
-    if entry is None:
-        return None
-    options = {} if start_step is None or entry.target != PRUNERS["median"].target else {"start_step": start_step}
-    return Pruning(entry.load()(epochs=epochs, **options), epochs=epochs)
+    return None if pruner is None else Pruning(pruner.build(epochs), epochs=epochs)
 
 
 class Judged:
@@ -80,15 +60,15 @@ class Judged:
         self._trial, self._step = study.ask(), 0
 
     def stops(self, score: float) -> bool:
-        """Note the trial's next score; whether the trial should end here. A score that is not finite is passed over."""
+        """Note the trial's next score; return whether the trial should end here. A score that is not finite is passed over."""
         self._step += 1
         if math.isfinite(score):
             self._trial.report(score, self._step)
         return (self._epochs is None or self._step < self._epochs) and self._trial.should_prune()
 
-    def end(self, status: str, score: float | None) -> None:
-        """The trial ended: ``complete`` with its score, ``pruned`` or ``failed``."""
-        self._study.tell(self._trial, score, state=STATES[status])
+    def end(self, state: str, score: float | None) -> None:
+        """Note that the trial ended: ``complete`` with its score, ``pruned`` or ``failed``."""
+        self._study.tell(self._trial, score, state=STATES[state])
 
 
 class Pruning:
@@ -120,12 +100,12 @@ class Pruning:
         return self._study
 
     def begin(self, epochs: int | None = None) -> Judged:
-        """A trial begins, of so many epochs where the search varies them; others may be running."""
+        """Note that a trial begins, of so many epochs where the search varies them; others may be running."""
         return Judged(self._study, self._epochs if self._epochs is None or epochs is None else min(epochs, self._epochs))
 
-    def replay(self, curve: Iterable[float], status: str, score: float | None, epochs: int | None = None) -> None:
-        """A whole trial from the record of an earlier run. What was decided then stays; later trials are judged by its curve."""
+    def replay(self, curve: Iterable[float], state: str, score: float | None, epochs: int | None = None) -> None:
+        """Note a whole trial of the record. What was decided then stays; later trials are judged by its curve."""
         judged = self.begin(epochs)
         for value in curve:
             judged.stops(value)
-        judged.end(status, score)
+        judged.end(state, score)

@@ -17,7 +17,8 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
-from strategies.engines.recording import RejectedEvent, TrialResult, sample_key
+from common.trial import Trial as EndedTrial
+from strategies.engines.recording import RejectedEvent, sample_key
 from strategies.optuna.encoders import Encoder, draw_value, make_encoder
 from strategies.optuna.shared_study import MEMBER, SharedStudy
 
@@ -25,7 +26,7 @@ MAX_MOVES = 100  # away from a sample that is known
 
 
 def tpe(*, seed: int, trials: int, open_trials: int = 1, shared: SharedStudy | None = None) -> OptunaStrategy:
-    """Tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most 20, are random at first.
+    """Return a tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most 20, are random at first.
 
     Where several trials are open at once, those count as bad ones until they end (constant liar), so that the next is sought elsewhere.
     """
@@ -35,11 +36,11 @@ def tpe(*, seed: int, trials: int, open_trials: int = 1, shared: SharedStudy | N
     return OptunaStrategy(sampler, explore=np.random.RandomState(seed), shared=shared)
 
 
-def gaussian_process(*, seed: int, trials: int, open_trials: int = 1, shared: SharedStudy | None = None) -> OptunaStrategy:
-    """Gaussian process with expected improvement; a quarter of the trials, at most 20, are random at first. It knows of open trials.
+def gaussian_process(*, seed: int, trials: int, shared: SharedStudy | None = None) -> OptunaStrategy:
+    """Return a Gaussian process with expected improvement; a quarter of the trials, at most 20, are random at first.
 
-    Scores count as free of noise, as a repeat is answered from the record and brings the same one: with noise assumed, the process takes
-    the few percent between good networks for it (docs/results.md).
+    It knows of open trials. Scores count as free of noise, as a repeat is answered from the record and brings the same one: with noise
+    assumed, the process takes the few percent between good networks for it (docs/results.md).
     """
     seed = seed if shared is None else shared.seed(seed)
     with warnings.catch_warnings():
@@ -48,8 +49,8 @@ def gaussian_process(*, seed: int, trials: int, open_trials: int = 1, shared: Sh
     return OptunaStrategy(sampler, explore=np.random.RandomState(seed), shared=shared)
 
 
-def nsga2(*, seed: int, trials: int, open_trials: int = 1, shared: SharedStudy | None = None, costs: Sequence[str] = ()) -> OptunaStrategy:
-    """NSGA-II (Deb et al. 2002), a quarter of the trials a generation: the score, and ``costs``, names of facts to be small."""
+def nsga2(*, seed: int, trials: int, shared: SharedStudy | None = None, costs: Sequence[str] = ()) -> OptunaStrategy:
+    """Return NSGA-II (Deb et al. 2002), a quarter of the trials a generation: the score, and ``costs``, names of facts to be small."""
     seed = seed if shared is None else shared.seed(seed)
     sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
     return OptunaStrategy(sampler, explore=np.random.RandomState(seed), costs=costs, shared=shared)
@@ -136,7 +137,7 @@ class OptunaStrategy(Strategy):
         for result in engine.results:
             if result.score is not None:
                 self._learn(result.sample, self._values_of(result))
-            elif result.status == "pruned":
+            elif result.state == "pruned":
                 self._learn(result.sample, None, result.curve)
 
     @property
@@ -167,13 +168,13 @@ class OptunaStrategy(Strategy):
         self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, **told))
 
     def _values(self, model: ExecutableModelSpace) -> list[float]:
-        """The score and the costs of a trained model."""
+        """Return the score and the costs of a trained model."""
         if not self._costs:
             return [model.metric]
         engine: Any = self.engine
         return self._with_costs(model.metric, engine.facts_of(model.sample))
 
-    def _values_of(self, result: TrialResult) -> list[float]:
+    def _values_of(self, result: EndedTrial) -> list[float]:
         assert result.score is not None
         return self._with_costs(result.score, result.facts)
 
@@ -191,7 +192,7 @@ class OptunaStrategy(Strategy):
             self.engine.wait_models()
 
     def _ask(self, distributions: dict[str, BaseDistribution]) -> tuple[Trial, dict[str, Any]]:
-        """The sampler's next sample; where it repeats itself, a new one beside what it proposed."""
+        """Return the sampler's next sample; where it repeats itself, a new one beside what it proposed."""
         if self._shared is not None:
             self._notice_others(distributions)
         trial = self._begin(self._again.pop(0), distributions) if self._again else self._propose(distributions)
@@ -208,7 +209,7 @@ class OptunaStrategy(Strategy):
         return self._study.ask(dict(distributions)) if self._shared is None else self._shared.ask(self._study, distributions)
 
     def _begin(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Trial:
-        """A trial of these parameters."""
+        """Return a trial of these parameters, which begins."""
         if self._shared is not None:
             trial = self._shared.begin(self._study, parameters, distributions)
         else:
@@ -229,7 +230,7 @@ class OptunaStrategy(Strategy):
         return {label: encoder.decode(parameters) for label, encoder in self._encoders.items()}
 
     def _move_away(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-        """``parameters`` with one after another drawn anew until they are a new sample, or until patience ends."""
+        """Return ``parameters`` with one after another drawn anew until they are a new sample, or until patience ends."""
         moved, names = dict(parameters), list(distributions)
         for _ in range(MAX_MOVES if names else 0):
             name = names[self._explore.randint(len(names))]

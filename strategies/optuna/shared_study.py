@@ -1,7 +1,7 @@
 """One Optuna study that several processes or machines search together: the sampler of each knows the trials of all.
 
-Each process keeps a record of its own trials and can be gone on with alone; the study is where they meet. An interrupted process is put
-in order by that record when it comes back: what the study has not heard of is told, what was running is run again.
+Each process keeps a record of its own trials and can be resumed alone; the study is where they meet. An interrupted process is put in
+order by that record when it is resumed: what the study has not heard of is told, what was running is run again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ logger = logging.getLogger("retiarius.strategies")
 
 @contextlib.contextmanager
 def open_storage(url: str) -> Iterator[BaseStorage]:
-    """The storage of ``url``, whose tables are made where there are none. Raises ``StrategyError`` where it cannot be used."""
+    """Open the storage of ``url``, whose tables are made where there are none; raise ``StrategyError`` where it cannot be used."""
     storage = _open(url)
     try:
         yield storage
@@ -104,7 +104,7 @@ def _open_database(url: str, options: dict[str, Any], attempts: int = 10) -> Bas
 
 
 def _first_line(error: BaseException) -> str:
-    """The database's own words: the innermost error, without the statement."""
+    """Return the database's own words: the innermost error, without the statement."""
     inner = getattr(error, "orig", None) or error.__cause__ or error
     lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
     return lines[0] if lines else type(inner).__name__
@@ -119,21 +119,31 @@ def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> None:
 
 
 def name_study(space: str, strategy: str, identity: Mapping[str, Any]) -> str:
-    """A name that all processes come to that search the same: from their settings, save those in which members may differ."""
+    """Return a name that all processes come to that search the same: from their settings, save those in which members may differ."""
     same = {name: value for name, value in identity.items() if name not in OWN_BUSINESS}
     return f"{space}-{strategy}-{hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
 class SharedStudy:
-    """The study called ``name`` in ``storage``, as the process ``member`` (32 hexadecimal digits, kept when it is resumed) takes part."""
+    """A study, as one of the processes takes part that search it together.
+
+    Attributes
+    ----------
+    storage
+        Where it is, opened by :func:`open_storage`.
+    name
+        Of the study.
+    member
+        Of the process: 32 hexadecimal digits, kept when it is resumed.
+    """
 
     storage: BaseStorage
     name: str
     member: str
 
     def open(self, directions: Sequence[StudyDirection], sampler: optuna.samplers.BaseSampler) -> optuna.Study:
-        """The study, made where there is none. Raises ``StrategyError`` where one of this name has other objectives."""
+        """Return the study, made where there is none; raise ``StrategyError`` where one of this name has other objectives."""
         with self.reachable():
             study = optuna.create_study(
                 storage=self.storage, study_name=self.name, directions=directions, sampler=sampler, load_if_exists=True
@@ -155,11 +165,11 @@ class SharedStudy:
         return StrategyError(f"the study {self.name!r} in this storage has {what}; name another with --study NAME")
 
     def seed(self, seed: int) -> int:
-        """A seed that no other member has, nor this one before it was interrupted: else they would propose the same."""
+        """Return a seed that no other member has, nor this one before it was interrupted: else they would propose the same."""
         return int(np.random.SeedSequence([seed, int(self.member, 16), time.time_ns()]).generate_state(1)[0])
 
     def ask(self, study: optuna.Study, distributions: Mapping[str, BaseDistribution]) -> Trial:
-        """The sampler's next trial, signed before its parameters are drawn: one that is cut off has an owner who finds it again."""
+        """Return the sampler's next trial, signed before its parameters are drawn: one that is cut off has an owner who finds it again."""
         trial = study.ask()
         trial.set_user_attr(MEMBER, self.member)
         for name, distribution in distributions.items():
@@ -167,14 +177,14 @@ class SharedStudy:
         return trial
 
     def begin(self, study: optuna.Study, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Trial:
-        """A trial of these parameters, at once: from Optuna's queue any other member might take it."""
+        """Return a trial of these parameters, at once: from Optuna's queue any other member might take it."""
         template = create_trial(
             state=TrialState.RUNNING, params=dict(parameters), distributions=dict(distributions), user_attrs={MEMBER: self.member}
         )
         return Trial(study, self.storage.create_new_trial(self.storage.get_study_id_from_name(self.name), template))
 
     def owns(self, trial: optuna.trial.FrozenTrial) -> bool:
-        """Whether a trial is this member's."""
+        """Return whether a trial is this member's."""
         return trial.user_attrs.get(MEMBER) == self.member
 
     @contextlib.contextmanager
@@ -184,4 +194,6 @@ class SharedStudy:
             yield
         except (SQLAlchemyError, StorageInternalError) as error:
             logger.warning("the storage failed", exc_info=True)
-            raise SearchFailed(f"the storage of the study {self.name!r} failed: {_first_line(error)}; go on with --resume") from None
+            raise SearchFailed(
+                f"the storage of the study {self.name!r} failed: {_first_line(error)}; resume the run with --resume"
+            ) from None

@@ -297,19 +297,19 @@ LEARNING_RATES = ["--space", "zoo", "--strategy", "random", *SMALL, "--epochs", 
 def check_pruned(path: str) -> None:
     """Pruned trials have one epoch and no score, and the best is none of them."""
     trials = TrialLog(Path(path) / "trials.jsonl").read()
-    assert {trial.status for trial in trials} == {"complete", "pruned"}
+    assert {trial.state for trial in trials} == {"complete", "pruned"}
     for trial in trials:
-        assert (len(trial.curve), trial.score) == ((1, None) if trial.status == "pruned" else (2, trial.curve[-1]))
+        assert (len(trial.curve), trial.score) == ((1, None) if trial.state == "pruned" else (2, trial.curve[-1]))
     best = read(f"{path}/best.json")
     assert best["score"]["value"] == max(trial.score for trial in trials if trial.score is not None)
-    assert trials[best["strategy"]["trial"]].status == "complete"
+    assert trials[best["strategy"]["trial"]].state == "complete"
 
 
 @pytest.mark.slow
 def test_the_median_pruner_ends_hopeless_trials(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*LEARNING_RATES, "--pruner", "median", "--trials", "6", "--seed", "4", "--out", "run") == 0
     check_pruned("run")
-    pruned = sum(trial.status == "pruned" for trial in TrialLog(Path("run/trials.jsonl")).read())
+    pruned = sum(trial.state == "pruned" for trial in TrialLog(Path("run/trials.jsonl")).read())
     assert f"{pruned} of 6 trials were pruned by median" in capsys.readouterr().out
     assert read("run/config.json")["identity"]["--pruner"] == "median"
 
@@ -326,8 +326,8 @@ def test_a_killed_search_prunes_as_an_uninterrupted_one() -> None:
     assert run(*command, "--out", "run", "--resume") == 0
     resumed, whole = TrialLog(Path("run/trials.jsonl")).read(), TrialLog(Path("whole/trials.jsonl")).read()
     assert resumed[:2] == whole[:2]
-    assert [(t.hyperparameters, t.status, t.curve, t.score) for t in resumed] == [
-        (t.hyperparameters, t.status, t.curve, t.score) for t in whole
+    assert [(t.hyperparameters, t.state, t.curve, t.score) for t in resumed] == [
+        (t.hyperparameters, t.state, t.curve, t.score) for t in whole
     ]
     assert {**read("run/best.json"), "created": ""} == {**read("whole/best.json"), "created": ""}
 

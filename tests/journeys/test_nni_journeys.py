@@ -92,7 +92,7 @@ def test_a_program_is_searched_two_at_a_time(
     for trial in trials:
         content = json.loads(Path(f"run/trials/{trial.number}/parameter.cfg").read_text())
         assert content["parameters"] == trial.hyperparameters
-        if trial.status == "complete":
+        if trial.state == "complete":
             assert trial.score == sign * trial.hyperparameters["initial_lr"]
     best = json.loads(Path("run/best_parameters.json").read_text())
     results = [abs(trial.score) for trial in trials if trial.score is not None]
@@ -113,7 +113,7 @@ def test_a_students_main_runs_unchanged() -> None:
     assert run("--out", "run") == 0
     for trial in TrialLog(Path("run/trials.jsonl")).read():
         lr = trial.hyperparameters["initial_lr"]
-        assert (trial.status, trial.score, trial.curve) == ("complete", lr, [lr, 2 * lr])
+        assert (trial.state, trial.score, trial.curve) == ("complete", lr, [lr, 2 * lr])
 
 
 def test_all_trials_fail(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +121,7 @@ def test_all_trials_fail(capsys: pytest.CaptureFixture[str]) -> None:
     write_script(Path("lab"), "raise KeyError('lr')")
     assert run("--out", "run") == 1
     assert "KeyError: 'lr'" in capsys.readouterr().err
-    assert [trial.status for trial in TrialLog(Path("run/trials.jsonl")).read()] == ["failed", "failed"]
+    assert [trial.state for trial in TrialLog(Path("run/trials.jsonl")).read()] == ["failed", "failed"]
 
 
 @pytest.mark.parametrize(
@@ -145,18 +145,8 @@ def test_what_cannot_work_is_said_before_anything_runs(
     assert not Path("run").exists()
 
 
-def score_without_training(network: Any, *, epochs: int, report: Any, initial_lr: float, optimizer: str, **others: Any) -> float:
-    """An evaluator whose score is a function of what it is given."""
-    assert type(epochs) is int
-    assert optimizer in STUDENT_SPACE["optimizer"]["_value"]
-    assert others["momentum"] == 0.85, "what the file does not name is the recipe's"
-    for epoch in range(epochs):
-        report(initial_lr * (epoch + 1) / epochs)
-    return initial_lr
-
-
 def test_the_files_choose_in_a_space_of_ours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    entry = EvaluatorEntry("test_nni_journeys:score_without_training", "none")
+    entry = EvaluatorEntry("fake_evaluators:score_by_rate_and_check", "none")
     monkeypatch.setitem(EVALUATORS, "train", entry)
     bring(V1, {**STUDENT_SPACE, "epochs": {"_type": "randint", "_value": [1, 4]}}, trials=3)
     flags = ["--space", "zoo", "--workers", "1", "--dataset", "digits", "--device", "cpu", "--precision", "float32", "--out", "run"]
@@ -164,7 +154,7 @@ def test_the_files_choose_in_a_space_of_ours(monkeypatch: pytest.MonkeyPatch, ca
     printed = capsys.readouterr()
     assert "the trial command is not run" in printed.err
     trials = TrialLog(Path("run/trials.jsonl")).read()
-    assert [trial.status for trial in trials] == ["complete"] * 3
+    assert [trial.state for trial in trials] == ["complete"] * 3
     for trial in trials:
         assert trial.architecture == {"backbone": "squeezenet1_1", "stem": "own", "width": 64, "depth": 2}
         assert trial.score == trial.hyperparameters["initial_lr"] == pytest.approx(trial.curve[-1])

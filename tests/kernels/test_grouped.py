@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import nn
 
-from evaluators.devices import choose_precision
 from kernels.grouped import Float32Conv2d, keep_grouped_in_float32
 
 
@@ -34,17 +32,3 @@ def test_they_compute_in_float32_under_autocast_and_the_others_in_bfloat16() -> 
     torch.testing.assert_close(grouped, nn.Conv2d.forward(network[1], dense.float()))
     grouped.sum().backward()
     assert all(layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32 for layer in network[:2])
-
-
-@pytest.mark.parametrize(("half", "chosen"), [(0.5, torch.bfloat16), (0.9, torch.float32), (2.0, torch.float32)])
-def test_bfloat16_is_chosen_where_it_is_clearly_faster(half: float, chosen: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = {torch.float32: 1.0, torch.bfloat16: half}
-    asked: list[torch.dtype] = []
-
-    def measure(network: nn.Module, images: torch.Tensor, precision: torch.dtype) -> float:
-        asked.append(precision)
-        return seconds[precision] + 9.0 * (len(asked) < 5)  # at first the machine is busy
-
-    monkeypatch.setattr("evaluators.devices._seconds_of_a_step", measure)
-    assert choose_precision("auto", torch.device("cpu")) is chosen
-    assert asked[::2] == [torch.float32] * 8 and asked[1::2] == [torch.bfloat16] * 8, "by turns: what else runs hits both alike"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from nni.mutable import Categorical, Numerical
@@ -18,16 +17,10 @@ SEARCH = ["--space", "zoo", "--strategy", "random", "--trials", "2", "--model", 
 SEARCH += ["--precision", "float32", "--epochs", "1", "--evaluator", "mine"]
 
 
-def score_by_dropout(network: Any, *, report: Any, dropout: float, **others: Any) -> float:
-    """Scores a network of 20% dropout best."""
-    report(1 - abs(dropout - 0.2))
-    return 1 - abs(dropout - 0.2)
-
-
 @pytest.fixture(autouse=True)
 def one_that_knows_dropout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(EVALUATORS, "mine", EvaluatorEntry("test_own_evaluator:score_by_dropout", "of dropout"))
+    monkeypatch.setitem(EVALUATORS, "mine", EvaluatorEntry("fake_evaluators:score_by_dropout", "of dropout"))
     monkeypatch.setattr(ZooSpace, "hyperparameters", lambda: {"dropout": Categorical([0.1, 0.2], label="dropout")})
 
 
@@ -39,7 +32,7 @@ def test_it_is_searched_and_left_out_of_a_training_anew(capsys: pytest.CaptureFi
     capsys.readouterr()
     small = ["--dataset", "digits", "--epochs", "1", "--device", "cpu", "--precision", "float32", "--out", "anew"]
     assert main(["--retrain", "run/best.json", *small]) == 0
-    assert "a training anew has no dropout, which run/best.json has for an evaluator of its own: left out" in capsys.readouterr().err
+    assert "a retraining has no dropout, which run/best.json has for an evaluator of its own: left out" in capsys.readouterr().err
     anew = json.loads(Path("anew/retrained.json").read_text())["hyperparameters"]
     assert anew == {name: value for name, value in best["hyperparameters"].items() if name != "dropout"}
 

@@ -40,7 +40,7 @@ def trials_of(folder: str) -> list[Trial]:
 
 
 def outcome(trials: list[Trial]) -> list[Any]:
-    return sorted((t.number, t.status, json.dumps(t.hyperparameters), t.curve, t.score, t.parameters, t.flops) for t in trials)
+    return sorted((t.number, t.state, json.dumps(t.hyperparameters), t.curve, t.score, t.parameters, t.flops) for t in trials)
 
 
 @pytest.mark.slow

@@ -320,7 +320,7 @@ def test_a_default_that_is_not_searched_is_left_out_with_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("test_scalars:score_by_rate", "none"))
+    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("fake_evaluators:score_by_rate", "none"))
     monkeypatch.setitem(ZooSpace.NARROWED, "quick", {"backbone": ["squeezenet1_1", "tinynet_e"]})
     assert main(["--space", "zoo", "--strategy", "random", "--trials", "1", "--dataset", "digits", "--out", "run"]) == 0
     said = "the search begins without the default configuration: not among what is searched: backbone resnet18"

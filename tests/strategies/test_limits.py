@@ -14,18 +14,18 @@ from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.execution import ModelEventType
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.space import ModelStatus, SimplifiedModelSpace, model_context
-from small_spaces import MULTI_TRIAL, TinySpace, score
+from small_spaces import MULTI_TRIAL, TinySpace, built, score
 from torch import nn
 
 from common.errors import StrategyError
+from common.trial import Trial
 from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters, measure_complexity
 from spaces import SPACES, make_space, preset_arguments
 from spaces.zoo.backbones import build_backbone
-from strategies import strategy_entry
 from strategies.engines.in_process import InProcessEngine
-from strategies.engines.recording import MAX_REJECTIONS, RejectedEvent, Rejection, TrialResult
+from strategies.engines.recording import MAX_REJECTIONS, RejectedEvent, Rejection
 from strategies.limits import Limit, SizeLimits
-from strategies.search_summary import describe_outcome
+from strategies.search_summary import summarize_search
 
 QUICK = [name for name in MULTI_TRIAL if name not in ("gp", "bo")]  # a Gaussian process takes most of a minute for one such search
 
@@ -34,7 +34,7 @@ def explore(name: str, reject: Any, *, trials: int = 12, seed: int = 0, known: A
     numbers = {"lr": Numerical(1e-4, 1.0, log_distributed=True, label="lr"), "width": Categorical([4, 8, 16], label="width")}
     space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(evaluate, **numbers))
     engine = InProcessEngine(max_trials=trials, reject=reject, known=known)
-    strategy_entry(name).load()(seed=seed, trials=trials)(space, engine)
+    built(name, seed=seed, trials=trials)(space, engine)
     return engine
 
 
@@ -42,7 +42,7 @@ def wide(sample: Any) -> Rejection | None:
     return Rejection(0.5, "16 is wide") if sample["width"] == 16 else None
 
 
-def told(results: list[TrialResult]) -> list[str]:
+def told(results: list[Trial]) -> list[str]:
     return [json.dumps([r.number, r.sample, r.score], sort_keys=True) for r in results]
 
 
@@ -71,7 +71,7 @@ def test_a_search_without_anything_allowed_ends(name: str) -> None:
     assert engine.results == []
     assert len(engine.rejections) == MAX_REJECTIONS
     assert engine.found_nothing_allowed
-    lines, nearest = describe_outcome(engine, "none"), min(engine.rejections, key=lambda rejection: rejection.excess)
+    lines, nearest = summarize_search(engine, None), min(engine.rejections, key=lambda rejection: rejection.excess)
     assert next(lines) == "200 configurations were too large and not trained; log.txt lists all that were"
     with pytest.raises(StrategyError, match=f"nothing proposed is small enough; the nearest of 200 has {nearest.reason}: raise the limit"):
         next(lines)
@@ -89,7 +89,7 @@ def test_a_search_that_finds_nothing_more_keeps_what_it_has(name: str) -> None:
 
     engine = explore(name, after_three)
     assert len(engine.results) == 3
-    assert list(describe_outcome(engine, "none"))[-1].startswith("the search ended early, after many in a row")
+    assert list(summarize_search(engine, None))[-1].startswith("the search ended early, after many in a row")
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -115,7 +115,7 @@ def test_tpe_learns_to_stay_inside() -> None:
 def test_tpe_is_told_how_far_outside_a_rejected_sample_is() -> None:
     space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(score, lr=0.1, width=Categorical([4, 8, 16], label="width")))
     engine = InProcessEngine(max_trials=12, reject=wide)
-    search = strategy_entry("tpe").load()(seed=0, trials=12)
+    search = built("tpe", seed=0, trials=12)
     search(space, engine)
     asked = [trial for trial in search.study.trials if trial.state.name != "FAIL"]  # those are repeats, which it moved away from
     told = [(trial.params["width"], trial.state.name, trial.constraints) for trial in asked]

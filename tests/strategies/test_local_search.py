@@ -11,8 +11,8 @@ from nni.nas.space import SimplifiedModelSpace
 from small_spaces import TinySpace
 
 from common.errors import StrategyError
+from common.trial import Trial
 from strategies.engines.in_process import InProcessEngine
-from strategies.engines.recording import TrialResult
 from strategies.local_search import LocalSearch, neighbour_values
 
 
@@ -55,7 +55,7 @@ class SumEngine(InProcessEngine):
 
     def _run(self, model: Any) -> None:
         score = float(sum(model.sample.values()))
-        self._record(model, TrialResult(len(self._known), dict(model.sample), "complete", score))
+        self._record(model, Trial(len(self._known), dict(model.sample), "complete", score))
 
 
 def climb(*, starts: int, seed: int = 0, trials: int = 200) -> list[dict[str, Any]]:

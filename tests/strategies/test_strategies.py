@@ -14,16 +14,16 @@ from nni.mutable import Categorical, CategoricalMultiple, Mutable, Numerical
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 from project import SEARCH_PATH
-from small_spaces import LAYERS, MULTI_TRIAL, TinySpace, explore, score
+from small_spaces import LAYERS, MULTI_TRIAL, TinySpace, built, explore, score
 from torch import nn
 
 from common.errors import StrategyError
 from spaces import SPACES
 from spaces.choices import canonical_within, restrict
-from strategies import STRATEGIES, check_pair, strategy_entry
+from strategies import STRATEGIES, check_pair, make_strategy
 from strategies.engines.in_process import InProcessEngine
 from strategies.optuna.encoders import make_encoder
-from strategies.search_summary import describe_outcome
+from strategies.search_summary import summarize_search
 
 
 @pytest.mark.parametrize("name", MULTI_TRIAL)
@@ -32,7 +32,7 @@ def test_runs_the_number_of_trials_asked_for_and_none_twice(name: str) -> None:
     assert [result.number for result in results] == list(range(12))
     assert len({json.dumps(result.sample, sort_keys=True) for result in results}) == 12
     for result in results:
-        assert result.status == "complete"
+        assert result.state == "complete"
         assert result.score is not None
         assert result.curve == [result.score / 2]
         assert result.sample["first"] in LAYERS
@@ -51,7 +51,7 @@ def test_what_a_network_does_not_read_may_be_fixed(name: str) -> None:
 
     engine = InProcessEngine(max_trials=12, canonical=canonical_within(space.simplify(), canonical))
     engine.submit_models(space.freeze({"first": "b", "second": "c", "inputs": [0, 1]}))
-    strategy_entry(name).load()(seed=0, trials=12)(space, engine)
+    built(name, seed=0, trials=12)(space, engine)
     assert len(engine.results) == 12
     assert {result.sample["second"] for result in engine.results} == {"c"}
 
@@ -70,8 +70,8 @@ def test_a_search_that_runs_out_of_what_is_new_says_so(name: str) -> None:
 
     space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(lambda model: 0.5))
     engine = InProcessEngine(max_trials=12, canonical=canonical)
-    strategy_entry(name).load()(seed=0, trials=12)(space, engine)
-    (line,) = describe_outcome(engine, "none")
+    built(name, seed=0, trials=12)(space, engine)
+    (line,) = summarize_search(engine, None)
     assert len(engine.results) <= 3 and line.startswith("the search ended "), line
 
 
@@ -108,10 +108,10 @@ def test_failing_and_nan_trials_are_recorded_and_the_search_goes_on(name: str) -
     assert len(results) == 15
     for result in results:
         width = result.sample["width"]
-        assert (result.status, result.score is None) == (("complete", False) if width == 16 else ("failed", True))
+        assert (result.state, result.score is None) == (("complete", False) if width == 16 else ("failed", True))
         expected = {4: "RuntimeError: width 4 does not fit", 8: "ValueError: the evaluator's score is nan", 16: None}
         assert result.error == expected[width]
-    assert {result.status for result in results} == {"complete", "failed"}
+    assert {result.state for result in results} == {"complete", "failed"}
 
 
 @pytest.mark.parametrize("name", MULTI_TRIAL)
@@ -125,7 +125,7 @@ def test_a_resumed_search_answers_from_the_record_and_ends_with_the_same_trials(
     numbers = {"lr": Numerical(1e-4, 1.0, log_distributed=True, label="lr"), "width": Categorical([4, 8, 16], label="width")}
     space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(counted, **numbers))
     engine = InProcessEngine(max_trials=10, known=whole[:6])
-    strategy_entry(name).load()(seed=0, trials=10)(space, engine)
+    built(name, seed=0, trials=10)(space, engine)
     assert [result.sample for result in engine.results] == [result.sample for result in whole]
     assert len(calls) == 4
 
@@ -174,17 +174,17 @@ def test_unknown_kinds_of_mutables_are_refused() -> None:
 def test_pairs_that_do_not_fit_are_refused_with_those_that_do() -> None:
     offers = {name: entry.offers for name, entry in SPACES.items()}
     with pytest.raises(StrategyError, match=r"strategy 'darts' does not fit space 'zoo': it fits darts; 'zoo' can be searched by random, "):
-        check_pair("darts", "zoo", offers)
-    for strategy, entry in STRATEGIES.items():
-        fitting = [space for space in SPACES if entry.needs <= offers[space]]
+        check_pair(make_strategy("darts"), "zoo", offers)
+    for strategy, kind in STRATEGIES.items():
+        fitting = [space for space in SPACES if kind.needs <= offers[space]]
         assert fitting, f"{strategy} fits no space"
         for space in fitting:
-            check_pair(strategy, space, offers)
+            check_pair(make_strategy(strategy), space, offers)
 
 
 def test_unknown_strategies_name_the_known_ones() -> None:
     with pytest.raises(StrategyError, match=r"unknown strategy 'tpee' \(did you mean tpe\?\); known: darts, random"):
-        strategy_entry("tpee")
+        make_strategy("tpee")
 
 
 @pytest.mark.slow

@@ -15,6 +15,8 @@ needs_the_real_one = pytest.mark.skipif(not REAL.is_file(), reason="NAS-Bench-20
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 PARTS = ("val12", "val200", "test200", "time200_s", "params_M", "flops_M")
 COLUMNS = ["arch_str", *(f"{data}_{part}" for data in ("c10", "c100") for part in PARTS)]
+BEST = dict.fromkeys(("edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3"), "nor_conv_3x3")
+MIXED = {**BEST, "edge_0_1": "none", "edge_2_3": "skip_connect"}
 
 
 def name_cell(operations: tuple[str, ...]) -> str:
@@ -40,4 +42,11 @@ def write_table(path: Path, rows: list[list[str]]) -> Path:
     csv.writer(text).writerows(rows)
     data = text.getvalue().encode()
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def small_table(folder: Path, *rows: str, header: str = "first,second,score_3,seconds_3,score_9,seconds_9,parameters") -> Path:
+    """A table of two choices and two numbers of epochs, as anyone may write one."""
+    path = folder / "small.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
     return path

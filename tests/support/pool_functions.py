@@ -53,6 +53,36 @@ def failing(sample: Mapping[str, Any], report: Report, note: Note) -> float:
     return float("nan")
 
 
+def echo(sample: Mapping[str, Any], report: Report, note: Note) -> Any:
+    """Returns what it is given, whatever it is."""
+    return sample["value"]
+
+
+class Stranger:
+    """Runs trials, and can only be pickled."""
+
+    def __call__(self, sample: Mapping[str, Any], report: Report, note: Note) -> float:
+        return 1.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return refuse, ()
+
+
+def refuse() -> Any:
+    """What an import says of a library that is on no other machine."""
+    raise ImportError("not installed here")
+
+
+def prepare() -> None:
+    """Leaves a mark in its process."""
+    os.environ["RETIARIUS_PREPARED"] = "1"
+
+
+def prepared(sample: Mapping[str, Any], report: Report, note: Note) -> float:
+    """Whether the mark is there."""
+    return float(os.environ.get("RETIARIUS_PREPARED", 0))
+
+
 def endless(sample: Mapping[str, Any], report: Report, note: Note) -> float:
     """Never ends and never reports."""
     note({"pid": os.getpid()})

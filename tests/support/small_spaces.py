@@ -12,11 +12,11 @@ from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
 from nni.nas.space import SimplifiedModelSpace
 from torch import nn
 
-from strategies import STRATEGIES, strategy_entry
+from common.trial import Trial
+from strategies import STRATEGIES, SearchContext, make_strategy
 from strategies.engines.in_process import InProcessEngine
-from strategies.engines.recording import TrialResult
 
-MULTI_TRIAL = [name for name, entry in STRATEGIES.items() if not entry.one_shot]
+MULTI_TRIAL = [name for name, kind in STRATEGIES.items() if not kind.one_shot]
 
 LAYERS = ("a", "b", "c")
 
@@ -38,9 +38,14 @@ def score(model: nn.Module, *, lr: float, width: int) -> float:
     return value
 
 
-def explore(name: str, *, seed: int = 0, trials: int = 12, evaluate: Any = score) -> list[TrialResult]:
+def built(name: str, **context: Any) -> Any:
+    """The NNI strategy of this name in a search of which it is told this."""
+    return make_strategy(name).build(SearchContext(**context))
+
+
+def explore(name: str, *, seed: int = 0, trials: int = 12, evaluate: Any = score) -> list[Trial]:
     numbers = {"lr": Numerical(1e-4, 1.0, log_distributed=True, label="lr"), "width": Categorical([4, 8, 16], label="width")}
     space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(evaluate, **numbers))
     engine = InProcessEngine(max_trials=trials, seed=seed)
-    strategy_entry(name).load()(seed=seed, trials=trials)(space, engine)
+    built(name, seed=seed, trials=trials)(space, engine)
     return engine.results

@@ -16,7 +16,8 @@ from evaluators.data.dataset import Dataset
 from evaluators.training.recipes import make_recipe
 from evaluators.training.supernet import make_supernet_evaluator
 from spaces import make_space
-from strategies import STRATEGIES
+from spaces.darts.space import Cell, DartsSpace
+from strategies import OneShotFacts, SearchContext, make_strategy
 from strategies.one_shot.search_epoch import SearchEpoch
 
 SMALL = {"width": 2, "num_cells": 3, "num_nodes": 2, "num_classes": 3}
@@ -42,6 +43,17 @@ def seeded(space: type[ModelSpace], arguments: dict[str, Any]) -> ModelSpace:
         return make_space(space, arguments)
 
 
+def facts_of(space: ModelSpace) -> OneShotFacts:
+    """What a space tells a one-shot strategy."""
+    if not isinstance(space, DartsSpace):
+        return OneShotFacts()
+    return OneShotFacts(
+        input_edges=space.input_edges(),
+        operation_costs=space.operation_costs(),
+        form=lambda module: module.differentiable_form() if isinstance(module, Cell) else None,
+    )
+
+
 def evaluator(
     folder: Path, epochs: int, seed: int = 0, precision: torch.dtype = torch.float32, data: Dataset | None = None, batch_size: int = 20
 ) -> Any:
@@ -51,9 +63,10 @@ def evaluator(
 
 
 def search(
-    space: ModelSpace, folder: Path, *, epochs: int = 1, seed: int = 0, name: str = "darts", **options: Any
+    space: ModelSpace, folder: Path, *, epochs: int = 1, seed: int = 0, name: str = "darts", on_step: Any = None, **settings: Any
 ) -> tuple[Any, list[SearchEpoch]]:
     seen: list[SearchEpoch] = []
-    strategy = STRATEGIES[name].load()(seed=seed, trials=1, on_epoch=seen.append, **options)
+    told: dict[str, Any] = {"gradient_clip": 5.0, "one_shot": facts_of(space), "on_step": on_step, "on_epoch": seen.append}
+    strategy = make_strategy(name, **settings).build(SearchContext(seed=seed, **told))
     strategy(RawFormatModelSpace(space, evaluator(folder, epochs, seed)), SequentialExecutionEngine())
     return strategy, seen

@@ -8,8 +8,9 @@ import pytest
 import torch
 from image_folders import all_keys, keys, keys_on_disk, load, write_images
 
-from evaluators.data.images import channel_statistics, stratified_cut
+from common.errors import DataError
 from evaluators.data.dataset import Split, iterate_batches, load_dataset
+from evaluators.data.images import channel_statistics, stratified_cut
 
 
 @pytest.fixture(autouse=True)

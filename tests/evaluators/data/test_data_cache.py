@@ -13,7 +13,8 @@ from image_folders import all_keys, keys_on_disk, load, write_images
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from evaluators.data import cache as _cache, folder as _folder
+from evaluators.data import cache as _cache
+from evaluators.data import folder as _folder
 
 
 @pytest.fixture(autouse=True)

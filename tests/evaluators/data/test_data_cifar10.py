@@ -21,10 +21,11 @@ from image_folders import all_keys, open_image, write_images
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
+from common.errors import DataError
 from evaluators.data import cifar10 as _cifar10
 from evaluators.data.cifar10 import why_unreachable
-from evaluators.data.images import channel_statistics, label_images
 from evaluators.data.dataset import Dataset, Split, load_dataset
+from evaluators.data.images import channel_statistics, label_images
 
 SPRITES = Path(__file__).parents[4] / "shared" / "cifar10" / "sprites"
 ARCHIVE, BATCHES = "cifar-10-python.tar.gz", "cifar-10-batches-py"

@@ -11,10 +11,10 @@ import pytest
 from image_folders import all_keys, keys_on_disk, load, open_image, write_images
 from PIL import Image
 
-from common.errors import EvaluatorError
+from common.errors import DataError, EvaluatorError
 from evaluators.data import folder as _folder
-from evaluators.data.images import LabelledImages
 from evaluators.data.dataset import load_dataset
+from evaluators.data.images import LabelledImages
 
 
 @pytest.fixture(autouse=True)

@@ -276,7 +276,7 @@ def test_a_broken_checkpoint_of_a_one_shot_search(capsys: pytest.CaptureFixture[
 
 
 def test_a_fault_is_one_line_and_its_traceback_is_in_the_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from evaluators.training.loop import loop as training
+    from evaluators.training import loop as training
 
     def run_out(*arguments: Any, **options: Any) -> Any:
         raise MemoryError("no more")
@@ -344,7 +344,7 @@ def test_hpo_of_a_space_without_a_default(capsys: pytest.CaptureFixture[str], mo
 
 
 def test_another_evaluator_for_a_supernet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(EVALUATORS, "mine", EvaluatorEntry("test_scalars:score_by_rate", "none"))
+    monkeypatch.setitem(EVALUATORS, "mine", EvaluatorEntry("fake_evaluators:score_by_rate", "none"))
     said = fails(capsys, "--space", "darts", "--strategy", "darts", *SMALL, "--evaluator", "mine")
     assert "in a way of its own: leave out --evaluator mine" in said
 
@@ -353,7 +353,7 @@ def test_another_evaluator_for_a_supernet(capsys: pytest.CaptureFixture[str], mo
 def test_a_run_that_began_without_kernels_is_not_gone_on_with_by_them(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("test_scalars:score_by_rate", "none"))
+    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("fake_evaluators:score_by_rate", "none"))
     search = ["--space", "darts", "--strategy", "random", "--dataset", "digits", "--device", "cpu", "--precision", "bfloat16"]
     with monkeypatch.context() as without:
         without.setenv(VARIABLE, "torch")
@@ -364,4 +364,4 @@ def test_a_run_that_began_without_kernels_is_not_gone_on_with_by_them(
     assert warning.startswith("WARNING: --precision bfloat16 has no effect")
     assert "strategy was 'random'" in error
     said = fails(capsys, *search, "--trials", "1", "--out", "run", "--resume")
-    assert said == "this run began in bfloat16, without compiled kernels: RETIARIUS_KERNELS=torch goes on with it"
+    assert said == "this run began in bfloat16, without compiled kernels: RETIARIUS_KERNELS=torch resumes it"

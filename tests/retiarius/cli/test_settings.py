@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from retiarius.flag_checks import check_flags
 
 from common.errors import RecordError
 from records.next_command import retrain_command
 from retiarius.cli.settings import Settings, parse_settings
-from retiarius.flag_checks import check_flags
 
 SEARCH = ["--space", "darts", "--strategy", "tpe"]
 

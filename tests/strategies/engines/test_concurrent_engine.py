@@ -9,17 +9,18 @@ import pytest
 from fake_trials import SPACE, Trials
 from nni.nas.execution import ModelEventType
 from nni.nas.space import SimplifiedModelSpace
+from small_spaces import built
 from trial_scripts import write_script
 
+from common.trial import Trial
 from nni_compat.search_space import NniSpace, parse_search_space
 from nni_compat.trial_command import TrialCommand
 from nni_compat.trial_program import TrialProgram
-from strategies import STRATEGIES
+from strategies import STRATEGIES, Median
 from strategies.engines.concurrent import ConcurrentEngine
-from strategies.engines.recording import TrialResult
 from strategies.optuna.pruning import make_pruning
 
-MULTI_TRIAL = [name for name, entry in STRATEGIES.items() if not entry.one_shot and not entry.several_objectives]
+MULTI_TRIAL = [name for name, kind in STRATEGIES.items() if not kind.one_shot and not kind.several_objectives]
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +28,10 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("strategies.engines.concurrent.SECONDS_BETWEEN_LOOKS", 0.0)
 
 
-def search(
-    strategy: str, start: Any, space: NniSpace = SPACE, *, total: int = 10, **options: Any
-) -> tuple[ConcurrentEngine, list[TrialResult]]:
-    heard: list[TrialResult] = []
+def search(strategy: str, start: Any, space: NniSpace = SPACE, *, total: int = 10, **options: Any) -> tuple[ConcurrentEngine, list[Trial]]:
+    heard: list[Trial] = []
     with ConcurrentEngine(start, max_trials=total, canonical=space.canonical, on_result=heard.append, **options) as engine:
-        STRATEGIES[strategy].load()(seed=1, trials=total)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
+        built(strategy, seed=1, trials=total)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
         engine.wait_models()
     return engine, heard
 
@@ -79,7 +78,7 @@ def test_a_resumed_search_proposes_what_the_interrupted_one_did(strategy: str, d
 
 def test_trials_that_fail_end_no_search() -> None:
     engine, heard = search("evolution", Trials(score=lambda sample: None).start, concurrency=5)
-    assert {(result.status, result.error) for result in heard} == {("failed", "it failed")}
+    assert {(result.state, result.error) for result in heard} == {("failed", "it failed")}
     assert len(engine.results) == 10
 
 
@@ -92,17 +91,17 @@ def test_equal_parameters_are_one_trial() -> None:
 
 
 def test_a_hopeless_trial_is_stopped_and_says_so() -> None:
-    pruning = make_pruning("median", epochs=None, start_step=1)
+    pruning = make_pruning(Median(start_step=1), epochs=None)
     trials = Trials(score=lambda sample: sample["x"], looks=lambda sample: 3)
     seen: list[float] = []
-    heard: list[TrialResult] = []
+    heard: list[Trial] = []
     with ConcurrentEngine(trials.start, concurrency=2, pruning=pruning, on_result=heard.append) as engine:
         engine.register_model_event_callback(ModelEventType.IntermediateMetric, lambda event: seen.append(event.metric))
         space = SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None)
         for x in (0.5, 0.6, 0.7, 0.8, 0.9, 0.1):
             engine.submit_models(space.freeze({"x": x, "n": 1}))
         engine.wait_models()
-    pruned = [result for result in heard if result.status == "pruned"]
+    pruned = [result for result in heard if result.state == "pruned"]
     assert [result.sample["x"] for result in pruned] == [0.1]
     assert pruned[0].score is None
     assert pruned[0].curve == [0.1]
@@ -127,7 +126,7 @@ def test_two_processes_at_a_time_that_end_in_any_order(tmp_path: Path) -> None:
     engine, heard = search("random", program.start, total=12, concurrency=2)
     assert len(heard) == 12
     for result in heard:
-        assert result.status == "complete", result.error
+        assert result.state == "complete", result.error
         assert result.score == pytest.approx(result.sample["x"] * result.sample["n"], abs=0)
         assert result.curve == [result.sample["x"]]
     assert [result.number for result in engine.results] == list(range(12))

@@ -15,8 +15,9 @@ from nni.nas.execution import ModelEventType
 from nni.nas.space import ModelStatus, SimplifiedModelSpace
 from small_spaces import TinySpace
 
+from common.trial import Trial
 from strategies.engines.in_process import InProcessEngine
-from strategies.engines.recording import TrialResult, sample_key
+from strategies.engines.recording import sample_key
 
 SAMPLE = {"first": "a", "second": "b", "inputs": [0, 1], "n": 1}
 
@@ -89,7 +90,7 @@ def test_an_interrupted_trial_is_not_recorded_and_those_before_it_are() -> None:
             raise KeyboardInterrupt
         return 1.0
 
-    noted: list[TrialResult] = []
+    noted: list[Trial] = []
     engine = InProcessEngine(on_result=noted.append)
     engine.submit_models(frozen(evaluate))
     with pytest.raises(KeyboardInterrupt):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,22 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import pool_functions
+import psutil
 import pytest
 import torch
 from fake_trials import SPACE
 from nni.nas.space import SimplifiedModelSpace
+from project import SEARCH_PATH
+from small_spaces import built
 from trial_scripts import is_alive, wait_until_gone
 
+from common.errors import EvaluatorError
+from common.scores import EXPECTED
+from common.trial import Trial
 from evaluators.data.dataset import Dataset, Split
 from evaluators.data.shared import SharedDataset
 from nni_compat.trial_program import TrialProgram
-from strategies import STRATEGIES
+from strategies import STRATEGIES, Median
 from strategies.engines.concurrent import ConcurrentEngine
 from strategies.engines.pool import PoolTrial, WorkerPool
-from strategies.engines.recording import TrialResult
 from strategies.optuna.pruning import make_pruning
 
-MULTI_TRIAL = [name for name, entry in STRATEGIES.items() if not entry.one_shot]
+MULTI_TRIAL = [name for name, kind in STRATEGIES.items() if not kind.one_shot]
 PROGRAM = Path(pool_functions.__file__)
 
 
@@ -55,19 +61,17 @@ def wait_for(trial: PoolTrial) -> tuple[float | None, str | None]:
 
 @pytest.mark.parametrize("strategy", MULTI_TRIAL)
 def test_results_belong_to_their_samples(strategy: str) -> None:
-    entry = STRATEGIES[strategy]
-    heard: list[TrialResult] = []
+    heard: list[Trial] = []
     pool = WorkerPool(3, pool_functions.product)
     with ConcurrentEngine(pool.start, concurrency=3, close=pool.close, max_trials=12, on_result=heard.append) as engine:
-        more: dict[str, Any] = {"open_trials": 3} if entry.is_optunas else {}
-        more |= {"costs": ["parameters"]} if entry.several_objectives else {}
-        entry.load()(seed=1, trials=12, **more)(SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None), engine)
+        search = built(strategy, seed=1, trials=12, open_trials=3, costs=["parameters"])
+        search(SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None), engine)
         engine.wait_models()
     assert len(heard) == 12
     assert [result.number for result in engine.results] == list(range(len(heard)))
     for result in heard:
         x = result.sample["x"]
-        assert (result.status, result.error) == ("complete", None)
+        assert (result.state, result.error) == ("complete", None)
         assert result.score == x * result.sample["n"]
         assert result.curve == [x, 2 * x]
         assert result.facts["parameters"] == round(1000 * x)
@@ -113,8 +117,8 @@ def test_a_worker_that_is_killed_from_outside() -> None:
 
 def test_a_hopeless_trial_ends_and_its_worker_goes_on() -> None:
     pool = WorkerPool(1, pool_functions.patient)
-    heard: list[TrialResult] = []
-    pruning = make_pruning("median", epochs=None, start_step=1)
+    heard: list[Trial] = []
+    pruning = make_pruning(Median(start_step=1), epochs=None)
     with ConcurrentEngine(pool.start, concurrency=1, close=pool.close, pruning=pruning, on_result=heard.append) as engine:
         space, (pid,) = SimplifiedModelSpace(TrialProgram(), SPACE.mutables, None), pool.pids
         # The sample's mutables are x and n; how long a trial is, the function is not told: by its x alone.
@@ -125,7 +129,7 @@ def test_a_hopeless_trial_ends_and_its_worker_goes_on() -> None:
             engine.submit_models(model)
         engine.wait_models()
         assert pool.pids == [pid]
-    assert [result.status for result in heard] == ["complete"] * 4 + ["pruned", "complete"]
+    assert [result.state for result in heard] == ["complete"] * 4 + ["pruned", "complete"]
     assert heard[4].curve[:1] == [0.1]
     assert heard[5].curve == [0.9] * 3
 
@@ -137,6 +141,113 @@ def test_a_trial_that_fails_says_why_and_ends_nothing(caplog: pytest.LogCaptureF
         assert wait_for(pool.start(1, {"n": 2})) == (None, "ValueError: the evaluator's score is nan")
         assert pool.pids == [pid]
     assert 'raise RuntimeError("does not fit\\nsecond line")' in caplog.text
+
+
+def test_what_is_no_number_fails_as_it_does_in_this_process() -> None:
+    with pool_of(1, pool_functions.echo) as pool:
+        for value, what in (("0.9", "'0.9', of type str"), (True, "True, of type bool")):
+            error = f"EvaluatorError: the evaluator returned {what}; {EXPECTED}"
+            assert wait_for(pool.start(0, {"value": value})) == (None, error)
+        assert wait_for(pool.start(0, {"value": 1})) == (1.0, None)
+
+
+def test_what_cannot_be_sent_is_refused_in_one_line_and_leaves_no_process() -> None:
+    lock, before = threading.Lock(), psutil.Process().children()
+    with pytest.raises(
+        EvaluatorError, match=r"sent to other processes, and this cannot be: TypeError: .*lock.*; one worker needs no "
+    ) as caught:
+        WorkerPool(2, lambda sample, report, note: float(lock.locked()))
+    assert "\n" not in str(caught.value)
+    assert psutil.Process().children() == before
+
+
+def test_what_cannot_be_had_in_a_worker_fails_its_trials_and_says_why() -> None:
+    with pool_of(1, pool_functions.Stranger()) as pool:
+        for number in range(2):
+            assert wait_for(pool.start(number, {})) == (None, "ImportError: not installed here")
+
+
+def test_a_worker_is_prepared_before_all_else() -> None:
+    with pool_of(1, pool_functions.prepared, prepare=pool_functions.prepare) as pool:
+        assert wait_for(pool.start(0, {})) == (1.0, None)
+
+
+# Neither has a guard: a worker that ran it again would start workers, too.
+PLAIN = """
+from dataclasses import dataclass
+from strategies.engines.pool import WorkerPool
+
+@dataclass(frozen=True)
+class Scale:
+    by: float
+
+SCALE = Scale(2.0)
+
+def double(x):
+    return SCALE.by * x
+
+def run(sample, report, note):
+    report(sample["x"])
+    note({"scale": SCALE.by})
+    return double(sample["x"])
+
+print("begun")
+pool = WorkerPool(2, run)
+trials = [pool.start(number, {"x": number}) for number in range(2)]
+while not all(trial.outcome() for trial in trials):
+    pass
+print([(trial.outcome(), trial.read_reports(), trial.facts) for trial in trials])
+pool.close()
+"""
+MODEL_SPACE = """
+from common.libraries import quiet_libraries
+quiet_libraries()
+import torch
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace
+from nni.nas.space import SimplifiedModelSpace, model_context
+from strategies import Random, SearchContext
+from strategies.engines.concurrent import ConcurrentEngine
+from strategies.engines.pool import WorkerPool
+
+class Space(ModelSpace):
+    def __init__(self, width=2):
+        super().__init__()
+        self.layer = LayerChoice({"wide": torch.nn.Linear(3, 4 * width), "narrow": torch.nn.Linear(3, width)}, label="layer")
+
+    def forward(self, x):
+        return self.layer(x)
+
+def evaluate(network):
+    return float(network(torch.zeros(1, 3)).shape[1])
+
+def run(sample, report, note):
+    with model_context(sample):
+        return evaluate(Space(width=3))
+
+print("begun")
+pool = WorkerPool(2, run, threads=1, prepare=quiet_libraries)
+with ConcurrentEngine(pool.start, concurrency=2, close=pool.close, max_trials=2) as engine:
+    Random().build(SearchContext(trials=2))(SimplifiedModelSpace.from_model(Space()), engine)
+    engine.wait_models()
+print(sorted((trial.sample["layer"], trial.score, trial.error) for trial in engine.results))
+"""
+PROGRAMS = {
+    "plain": (PLAIN, "[((0.0, None), [0.0], {'scale': 2.0}), ((2.0, None), [1.0], {'scale': 2.0})]"),
+    "model space": (MODEL_SPACE, "[('narrow', 3.0, None), ('wide', 12.0, None)]"),
+}
+
+
+@pytest.mark.parametrize("how", ["file", pytest.param("input", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("program", ["plain", pytest.param("model space", marks=pytest.mark.slow)])
+def test_functions_and_classes_of_the_program_itself_are_sent_as_they_are(program: str, how: str, tmp_path: Path) -> None:
+    """A notebook has no file, as the standard input has none."""
+    code, expected = PROGRAMS[program]
+    (tmp_path / "program.py").write_text(code)
+    command = [sys.executable, "program.py"] if how == "file" else [sys.executable, "-"]
+    options: dict[str, Any] = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": SEARCH_PATH}, "timeout": 120}
+    done = subprocess.run(command, input=None if how == "file" else code, capture_output=True, text=True, **options)
+    assert done.stdout.splitlines() == ["begun", expected], done.stderr
+    assert done.stderr == ""
 
 
 def test_a_data_set_is_shared_and_what_is_written_stays_apart() -> None:
@@ -154,7 +265,7 @@ def test_a_data_set_is_shared_and_what_is_written_stays_apart() -> None:
 
 @pytest.mark.parametrize("how", ["kill -9", "end of input", "Ctrl-C"])
 def test_no_worker_outlives_its_parent(how: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[1]), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONPATH": SEARCH_PATH, "PYTHONUNBUFFERED": "1"}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, str(PROGRAM)], env=environment, start_new_session=True, **pipes) as process:
         assert process.stdout is not None and process.stdin is not None

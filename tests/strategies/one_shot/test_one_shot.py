@@ -11,7 +11,7 @@ import torch
 from bright_bars import make_data
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
-from small_supernets import SMALL, PlainSpace, evaluator, search, seeded
+from small_supernets import SMALL, PlainSpace, evaluator, facts_of, search, seeded
 
 from common.errors import StrategyError
 from evaluators.data.dataset import Split
@@ -23,7 +23,7 @@ from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.search_epoch import SearchEpoch, choose_edges
 from strategies.one_shot.supernet_modules import SummedInput
 
-ONE_SHOT = [name for name, entry in STRATEGIES.items() if entry.one_shot]
+ONE_SHOT = [name for name, kind in STRATEGIES.items() if kind.one_shot]
 SUPERNETS = ("fused", "stock")
 
 
@@ -60,8 +60,9 @@ def test_gradients_of_the_weights_are_clipped(
         return original(self, measured, **options)
 
     monkeypatch.setattr(torch.optim.SGD, "step", step)
-    strategy = DartsStrategy(seed=0, supernet=supernet, gradient_clip_val=0.01)
-    strategy(RawFormatModelSpace(seeded(DartsSpace, SMALL), evaluator(tmp_path, 1, precision=precision)), SequentialExecutionEngine())
+    space = seeded(DartsSpace, SMALL)
+    strategy = DartsStrategy(seed=0, supernet=supernet, gradient_clip_val=0.01, facts=facts_of(space))
+    strategy(RawFormatModelSpace(space, evaluator(tmp_path, 1, precision=precision)), SequentialExecutionEngine())
     assert len(norms) == 3 and max(norms) <= 0.01 * 1.001
 
 
@@ -93,7 +94,7 @@ def test_the_supernet_at_certainty_is_the_frozen_network(supernet: str) -> None:
     space = DartsSpace(width=2, num_cells=3, num_nodes=1)  # one node, two states: both are read, nothing is left out
     sample = {label: mutable.values[3] if "edge" in label else [0, 1] for label, mutable in space.simplify().items()}
     frozen = space.freeze(sample).train()
-    strategy = DartsStrategy(supernet=supernet)
+    strategy = DartsStrategy(supernet=supernet, facts=facts_of(space))
     mixed = strategy.mutate_model(space).train()
     assert any(isinstance(module, SummedInput) for module in mixed.modules()) == (supernet == "stock")
     with torch.no_grad():
@@ -111,7 +112,8 @@ def test_each_step_trains_its_own_parameters(supernet: str, tmp_path: Path) -> N
     weights_before = {name: parameter.clone() for name, parameter in space.named_parameters()}
     strategy, (epoch,) = search(space, tmp_path, supernet=supernet)
     alphas = torch.cat(strategy.oneshot_module.arch_parameters())
-    fresh, unsearched = DartsStrategy(seed=0), DartsSpace(**SMALL)
+    unsearched = DartsSpace(**SMALL)
+    fresh = DartsStrategy(seed=0, facts=facts_of(unsearched))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         fresh.mutate_model(unsearched)
@@ -143,7 +145,7 @@ def test_inputs_of_which_the_mean_is_taken() -> None:
     cells = DartsSpace(**SMALL)
     cells.cells[0].nodes[0].inputs.reduction = "mean"
     with pytest.raises(StrategyError, match="normal/inputs_2: the supernet adds up the edges of a node: reduction='sum', not 'mean'"):
-        DartsStrategy(supernet="stock").mutate_model(cells)
+        DartsStrategy(supernet="stock", facts=facts_of(cells)).mutate_model(cells)
 
 
 def test_weights_and_architecture_never_share_an_image(tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_each_half_trains_what_is_its_own(order: int, tmp_path: Path, monkeypatc
         return original(self, batch, batch_idx)
 
     monkeypatch.setattr(SupernetTraining, "training_step", step)
-    strategy = DartsStrategy(seed=0, order=order)
+    strategy = DartsStrategy(seed=0, order=order, facts=facts_of(space))
     strategy(RawFormatModelSpace(space, lightning), SequentialExecutionEngine())
     labels = [label for label, _ in seen]
     if order == 1:
@@ -189,7 +191,7 @@ def test_an_odd_number_of_images_makes_no_step_that_the_schedule_does_not_know(t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"order": 2}, {"collapse_guard": "stop"}])
-def test_a_search_that_is_gone_on_with_is_the_search_that_was_not_interrupted(options: dict[str, Any], tmp_path: Path) -> None:
+def test_a_resumed_search_is_the_search_that_was_not_interrupted(options: dict[str, Any], tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in ("whole", "parted")}
     for folder in folders.values():
         folder.mkdir()
@@ -206,7 +208,7 @@ def test_a_search_that_is_gone_on_with_is_the_search_that_was_not_interrupted(op
 
     space = seeded(DartsSpace, SMALL)
     with pytest.raises(Enough):
-        DartsStrategy(seed=0, on_epoch=stop_in_the_second, **options)(
+        DartsStrategy(seed=0, on_epoch=stop_in_the_second, facts=facts_of(space), **options)(
             RawFormatModelSpace(space, evaluator(folders["parted"], 3)), SequentialExecutionEngine()
         )
     more: list[int] = []

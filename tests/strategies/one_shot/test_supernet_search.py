@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
-from small_supernets import SMALL, PlainSpace, evaluator, search, seeded
+from small_supernets import SMALL, PlainSpace, evaluator, facts_of, search, seeded
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -68,9 +69,9 @@ def test_second_order_looks_one_step_of_the_weights_ahead_in_float32(
         return architecture_gradient(train_loss, validate, weights, alphas, xi)
 
     monkeypatch.setattr("strategies.one_shot.darts.architecture_gradient", spy)
-    strategy = DartsStrategy(order=2)
-    training = evaluator(tmp_path, 2, precision=precision)
-    strategy(RawFormatModelSpace(seeded(DartsSpace, SMALL), training), SequentialExecutionEngine())
+    space, training = seeded(DartsSpace, SMALL), evaluator(tmp_path, 2, precision=precision)
+    strategy = DartsStrategy(order=2, facts=facts_of(space))
+    strategy(RawFormatModelSpace(space, training), SequentialExecutionEngine())
     factor = learning_rate_factor(training.module._recipe, 2, len(training.train_dataloaders))
     assert steps == pytest.approx([0.05 * factor(step) for step in range(2 * len(training.train_dataloaders))])
 
@@ -80,7 +81,7 @@ def test_a_search_that_diverges_is_told(tmp_path: Path) -> None:
     with torch.no_grad():
         space.classifier.weight.fill_(math.nan)
     with pytest.raises(SearchFailed, match="no longer finite"):
-        DartsStrategy()(RawFormatModelSpace(space, evaluator(tmp_path, 1)), SequentialExecutionEngine())
+        DartsStrategy(facts=facts_of(space))(RawFormatModelSpace(space, evaluator(tmp_path, 1)), SequentialExecutionEngine())
 
 
 def test_an_epoch_tells_of_its_alphas(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_the_alphas_optimizer_is_the_papers_unless_told_otherwise(tmp_path: Path
     group = DartsStrategy()._alpha_optimizer
     assert (group.alpha_lr, group.alpha_weight_decay, group.alpha_betas) == (3e-4, 1e-3, (0.5, 0.999))
     told = AlphaOptimizer.of({"alpha_lr": 0.1, "alpha_weight_decay": 0, "alpha_betas": [0.9, 0.99], "initial_lr": 3})
-    strategy, _ = search(seeded(DartsSpace, SMALL), tmp_path, alpha_optimizer=told)
+    strategy, _ = search(seeded(DartsSpace, SMALL), tmp_path, **asdict(told))
     _, adam = strategy.oneshot_module.trainer.optimizers
     settings = adam.param_groups[0]
     assert (settings["lr"], settings["weight_decay"], settings["betas"]) == (0.1, 0, (0.9, 0.99))
@@ -196,7 +197,7 @@ def test_a_search_that_collapses_stops_and_stays_stopped(tmp_path: Path, monkeyp
     monkeypatch.setattr("strategies.one_shot.darts.count_skips", lambda *_: {"normal": (next(counts), 8)})
     space, seen = seeded(DartsSpace, SMALL), []
     for _ in range(2):  # the second time from its checkpoint
-        strategy = DartsStrategy(seed=0, collapse_guard="stop", on_epoch=seen.append)
+        strategy = DartsStrategy(seed=0, collapse_guard="stop", facts=facts_of(space), on_epoch=seen.append)
         strategy(RawFormatModelSpace(space, evaluator(tmp_path, 4)), SequentialExecutionEngine())
         assert strategy.result() == seen[0]
         assert strategy.guard.describe() == {"mode": "stop", "collapsed_at_epoch": 2, "stopped": True}

@@ -13,16 +13,16 @@ import pytest
 from nni.mutable import Categorical, Numerical
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import ModelStatus, SimplifiedModelSpace
-from small_spaces import MULTI_TRIAL, TinySpace
+from small_spaces import MULTI_TRIAL, TinySpace, built
 from torch import nn
 
-from common.errors import SearchFailed, StrategyError
-from strategies import PRUNERS, pruner_entry, strategy_entry
+from common.errors import SearchFailed
+from common.trial import Trial
+from strategies import PRUNERS, Halving, Hyperband, Median, make_pruner
 from strategies.engines.concurrent import ConcurrentEngine
 from strategies.engines.in_process import InProcessEngine
-from strategies.engines.recording import TrialResult
-from strategies.optuna.pruning import Pruning, make_pruning, median, why_idle
-from strategies.search_summary import describe_outcome
+from strategies.optuna.pruning import Pruning, make_pruning
+from strategies.search_summary import summarize_search
 
 EPOCHS, TRIALS = 9, 30
 # A Gaussian process takes minutes for so many trials; its pruned trials reach it as TPE's do.
@@ -50,15 +50,15 @@ def explore(
 ) -> tuple[InProcessEngine, Any]:
     numbers = {"lr": Numerical(1e-4, 1.0, log_distributed=True, label="lr"), "width": Categorical([4, 8, 16], label="width")}
     space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(evaluate, **numbers))
-    engine = InProcessEngine(max_trials=trials, known=known, pruning=make_pruning(pruner, epochs=EPOCHS))
-    search = strategy_entry(strategy).load()(seed=seed, trials=trials)
+    engine = InProcessEngine(max_trials=trials, known=known, pruning=make_pruning(make_pruner(pruner), epochs=EPOCHS))
+    search = built(strategy, seed=seed, trials=trials)
     search(space, engine)
     return engine, search
 
 
-def told(results: list[TrialResult]) -> list[tuple[Any, ...]]:
+def told(results: list[Trial]) -> list[tuple[Any, ...]]:
     """What of the results does not depend on the clock."""
-    return [(r.number, r.sample, r.status, r.score, r.curve, r.error) for r in results]
+    return [(r.number, r.sample, r.state, r.score, r.curve, r.error) for r in results]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -69,18 +69,18 @@ def test_hopeless_trials_end_early_and_have_no_score(pruner: str, strategy: str)
     for result in results:
         curve = curve_of(result.sample["lr"], result.sample["width"])
         assert result.curve == curve[: len(result.curve)]
-        assert (result.score is None) == (result.status != "complete")
-        assert (result.error is None) == (result.status != "failed")
-        if result.status == "pruned":
+        assert (result.score is None) == (result.state != "complete")
+        assert (result.error is None) == (result.state != "failed")
+        if result.state == "pruned":
             assert 1 <= len(result.curve) < EPOCHS, "never at the last epoch, which costs nothing any more"
-        elif result.status == "complete":
+        elif result.state == "complete":
             assert result.score == curve[-1]
             assert len(result.curve) == EPOCHS
-    count = Counter(result.status for result in results)
+    count = Counter(result.state for result in results)
     assert count["pruned"] >= 2
     assert count["complete"] >= 2
     # In such curves, which do not cross, the best of all is never ended.
-    assert max(results, key=lambda r: curve_of(r.sample["lr"], r.sample["width"])[0]).status == "complete"
+    assert max(results, key=lambda r: curve_of(r.sample["lr"], r.sample["width"])[0]).state == "complete"
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -107,7 +107,7 @@ def test_medianstop_judges_from_start_step_on_as_nnis_does(start_step: int) -> N
     from nni.algorithms.hpo.medianstop_assessor import MedianstopAssessor
     from nni.assessor import AssessResult
 
-    pruning, assessor = make_pruning("median", epochs=8, start_step=start_step), MedianstopAssessor("maximize", start_step)
+    pruning, assessor = make_pruning(Median(start_step=start_step), epochs=8), MedianstopAssessor("maximize", start_step)
     assert pruning is not None
     for number in range(5):
         judged, scores = pruning.begin(), [1.0 / (1 + number)] * 8
@@ -124,16 +124,16 @@ def test_medianstop_judges_from_start_step_on_as_nnis_does(start_step: int) -> N
 def test_tpe_is_told_of_pruned_trials_with_their_curves() -> None:
     engine, search = explore("tpe", "halving")
     states = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
-    assert [trial.state.name for trial in search.study.trials] == [states[result.status] for result in engine.results]
+    assert [trial.state.name for trial in search.study.trials] == [states[result.state] for result in engine.results]
     for trial, result in zip(search.study.trials, engine.results, strict=True):
-        if result.status == "pruned":
+        if result.state == "pruned":
             assert trial.intermediate_values == dict(enumerate(result.curve, start=1))
 
 
 def test_nnis_evolution_leaves_pruned_trials_out_of_its_population() -> None:
     engine, search = explore("evolution", "halving")
     interrupted = engine.list_models(ModelStatus.Interrupted)
-    assert len(interrupted) == sum(result.status == "pruned" for result in engine.results) > 0
+    assert len(interrupted) == sum(result.state == "pruned" for result in engine.results) > 0
     assert all(model.metric is None for model in interrupted)
     scores = [result.score for result in engine.results]
     assert [individual.y for individual in search._population] == [s for s in scores if s is not None][-search.population_size :]
@@ -157,7 +157,7 @@ def test_an_evaluator_that_catches_exceptions_does_not_go_on() -> None:
 
 
 def test_scores_that_are_not_finite_are_not_compared() -> None:
-    pruning = Pruning(median(epochs=4), epochs=4)
+    pruning = Pruning(Median().build(4), epochs=4)
     for _ in range(5):
         pruning.replay([0.5, 0.6, 0.7, 0.8], "complete", 0.8)
     first = pruning.begin()
@@ -169,7 +169,7 @@ def test_scores_that_are_not_finite_are_not_compared() -> None:
 
 def test_the_last_epoch_is_not_judged() -> None:
     for epochs, judged in ((3, False), (4, True)):
-        pruning = make_pruning("halving", epochs=epochs)
+        pruning = make_pruning(Halving(), epochs=epochs)
         assert pruning is not None
         pruning.replay([0.5, 0.6, 0.9, 0.9][:epochs], "complete", 0.9)
         trial = pruning.begin()
@@ -181,7 +181,7 @@ def test_what_is_known_can_be_told_at_once(make_engine: Any) -> None:
     """Of a shared study, whose sampler never proposes its own trials again."""
     before, _ = explore("random", "none", trials=5)
     for at_once, counts in ((True, [5, 5]), (False, [0, 1])):
-        pruning = make_pruning("median", epochs=EPOCHS)
+        pruning = make_pruning(Median(), epochs=EPOCHS)
         assert pruning is not None
         with make_engine(known=before.results, pruning=pruning, replays_at_once=at_once) as engine:
             seen = [len(pruning.study.trials)]
@@ -194,7 +194,7 @@ def test_what_is_known_can_be_told_at_once(make_engine: Any) -> None:
 
 def test_the_last_epoch_of_a_short_trial_is_not_judged_either() -> None:
     """Where the number of epochs is searched, too."""
-    pruning = make_pruning("halving", epochs=8)
+    pruning = make_pruning(Halving(), epochs=8)
     assert pruning is not None
     pruning.replay([0.5, 0.6, 0.9, 0.9], "complete", 0.9)
     assert [pruning.begin(epochs).stops(0.1) for epochs in (1, 2, None)] == [False, True, True]
@@ -208,11 +208,11 @@ def test_the_last_epoch_of_a_short_trial_is_not_judged_either() -> None:
     engine = InProcessEngine(pruning=pruning)
     for epochs in (1, 8):
         engine.submit_models(space.freeze({"first": "a", "second": "b", "inputs": [0, 1], "epochs": epochs}))
-    assert [(result.status, len(result.curve)) for result in engine.results] == [("complete", 1), ("pruned", 1)]
+    assert [(result.state, len(result.curve)) for result in engine.results] == [("complete", 1), ("pruned", 1)]
 
 
 def test_median_lets_the_first_trials_and_the_first_epochs_pass() -> None:
-    pruning = make_pruning("median", epochs=12)
+    pruning = make_pruning(Median(), epochs=12)
     assert pruning is not None
     for trial in range(4):
         judged = pruning.begin()
@@ -223,14 +223,14 @@ def test_median_lets_the_first_trials_and_the_first_epochs_pass() -> None:
 
 
 def test_the_brackets_of_hyperband_do_not_depend_on_the_process() -> None:
-    pruning = make_pruning("hyperband", epochs=EPOCHS)
+    pruning = make_pruning(Hyperband(), epochs=EPOCHS)
     assert pruning is not None
     assert pruning.study.study_name == "trials", "Optuna deals trials to brackets by this name, by default a random one"
     assert isinstance(pruning.study.pruner, optuna.pruners.HyperbandPruner)
 
 
 def test_repeated_samples_are_judged_once() -> None:
-    pruning = make_pruning("median", epochs=EPOCHS)
+    pruning = make_pruning(Median(), epochs=EPOCHS)
     assert pruning is not None
     engine = InProcessEngine(pruning=pruning)
     numbers = {"lr": Categorical([0.01], label="lr"), "width": Categorical([16], label="width")}
@@ -240,60 +240,6 @@ def test_repeated_samples_are_judged_once() -> None:
     assert len(pruning.study.trials) == len(engine.results) == 1
 
 
-@pytest.mark.parametrize(
-    ("pruner", "epochs", "trials", "idle"),
-    [
-        ("none", 1, 1, False),
-        ("median", 1, 20, True),
-        ("median", 2, 4, True),
-        ("median", 2, 5, False),
-        ("median", None, 4, True),
-        ("halving", 2, 2, False),
-    ],
-)
-def test_a_pruner_that_cannot_act_is_said(pruner: str, epochs: int | None, trials: int, idle: bool) -> None:
-    reason = why_idle(pruner, scores=epochs, trials=trials)
-    assert (reason is not None) == idle
-    if reason is not None:
-        assert f"--pruner {pruner} has no effect here: it needs trials that report 2 scores or more" in reason
-
-
-def test_a_pruner_that_begins_after_the_last_score_but_one_is_said_and_cannot_act() -> None:
-    assert why_idle("median", scores=8, trials=20, start_step=7) is None
-    reason = why_idle("median", scores=8, trials=20, start_step=8)
-    assert reason is not None
-    assert "it needs trials that report 9 scores or more" in reason
-    assert why_idle("halving", scores=8, trials=20, start_step=8) is None, "Medianstop's alone"
-    for start_step, can_act in ((7, True), (8, False)):
-        pruning = make_pruning("median", epochs=8, start_step=start_step)
-        assert pruning is not None
-        stopped = []
-        for trial in range(6):
-            judged = pruning.begin()
-            stopped.append(any(judged.stops(0.5 - trial / 100) for _ in range(8)))
-            judged.end("pruned" if stopped[-1] else "complete", None if stopped[-1] else 0.5)
-        assert any(stopped) == can_act
-
-
-@pytest.mark.parametrize("pruner", PRUNERS)
-def test_one_trial_fewer_than_said_cannot_be_pruned_and_one_more_can(pruner: str) -> None:
-    after = PRUNERS[pruner].after
-    pruning = make_pruning(pruner, epochs=2)
-    assert pruning is not None
-    stopped = []
-    for trial in range(after + 1):
-        judged = pruning.begin()
-        stopped.append(judged.stops(0.5 - trial / 100))
-        judged.end("pruned" if stopped[-1] else "complete", None if stopped[-1] else 0.5)
-    assert stopped == [False] * after + [True]
-
-
-def test_unknown_pruners_name_the_known_ones() -> None:
-    with pytest.raises(StrategyError, match="unknown pruner 'foo'; known: none, median, halving, hyperband"):
-        pruner_entry("foo")
-    assert pruner_entry("none") is None
-
-
 def test_the_outcome_counts_pruned_trials_and_fails_without_a_complete_one() -> None:
     def fails_late(model: nn.Module, *, lr: float, width: int) -> float:
         for value in curve_of(lr, width):
@@ -301,9 +247,9 @@ def test_the_outcome_counts_pruned_trials_and_fails_without_a_complete_one() -> 
         raise RuntimeError("out of luck")
 
     engine, _ = explore("random", "halving")
-    pruned = sum(result.status == "pruned" for result in engine.results)
-    assert list(describe_outcome(engine, "halving")) == [f"{pruned} of 30 trials were pruned by halving"]
-    assert list(describe_outcome(engine, "none")) == []
+    pruned = sum(result.state == "pruned" for result in engine.results)
+    assert list(summarize_search(engine, Halving())) == [f"{pruned} of 30 trials were pruned by halving"]
+    assert list(summarize_search(engine, None)) == []
     engine, _ = explore("random", "halving", evaluate=fails_late)
     with pytest.raises(SearchFailed, match=r"no trial was completed: \d+ failed, \d+ pruned; the first failure: RuntimeError: out of luck"):
-        list(describe_outcome(engine, "halving"))
+        list(summarize_search(engine, Halving()))

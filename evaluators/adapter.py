@@ -1,0 +1,179 @@
+"""Any function as an evaluator: it gets what its signature takes, and what it says becomes one finite number.
+
+These are evaluators, all of them::
+
+    def evaluate(network): ...  # returns a number, higher is better
+    def evaluate(network, data, epochs, *, initial_lr, report): ...  # takes what it needs, by name
+    def evaluate(model, **everything): ...
+    def evaluate(model):  # NNI's documented form
+        nni.report_intermediate_result(0.5)
+        nni.report_final_result(0.7)
+
+Beside hyperparameters, by their names, a function may take ``data`` (the ``Dataset``), ``epochs``, ``seed``, ``device`` (a
+``torch.device``), ``precision`` (``torch.float32`` or ``torch.bfloat16``), and ``report``: to be called with the score after each epoch;
+what it raises ends the trial.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from common.errors import EvaluatorError
+from common.text import show
+from evaluators import evaluator_name
+
+OFFERED = ("data", "epochs", "seed", "device", "precision", "report")
+EXPECTED = "expected a finite number, higher is better"
+
+
+@dataclass(frozen=True)
+class _Signature:
+    """What a function takes beside the network: names, whether any other too, and those that it cannot do without."""
+
+    names: tuple[str, ...]
+    takes_any: bool
+    needed: tuple[str, ...]
+
+    def takes(self, name: str) -> bool:
+        return self.takes_any or name in self.names
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """An evaluator of one form, whatever that of its function. Make one with ``adapt``; it is pickled if its function can be."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, network: Any, *, report: Callable[[float], Any] | None = None, **arguments: Any) -> float:
+        """Return the score of ``network``.
+
+        Parameters
+        ----------
+        network
+            The function's first argument.
+        report
+            Called with each intermediate result, in their order, whether it comes by ``report`` or by NNI. What it raises ends the
+            evaluation.
+        arguments
+            What else the function may take: it gets those that its signature has.
+
+        Raises
+        ------
+        EvaluatorError
+            What was returned or reported is no number.
+        ValueError
+            The score is not finite.
+        """
+        from common.nni_reports import nni_reports_to
+
+        signature = _read_signature(self.function)
+
+        def pass_on(value: Any) -> None:
+            number = _to_number(value, "reported")
+            if report is not None:
+                report(number)
+
+        passed = {name: value for name, value in {**arguments, "report": pass_on}.items() if signature.takes(name)}
+        hyperparameters = {name: value for name, value in arguments.items() if name not in OFFERED}
+        with nni_reports_to(pass_on, hyperparameters) as finals:
+            result = self.function(network, **passed)
+        if result is None and finals:
+            result = finals[-1]
+        score = _to_number(result, "returned")
+        if not math.isfinite(score):
+            raise ValueError(f"the evaluator's score is {score}")
+        return score
+
+
+def adapt(function: Callable[..., Any]) -> Evaluate:
+    """Return ``function`` as ``evaluate(network, *, report, **arguments) -> float``; one that was adapted before stays as it is.
+
+    Parameters
+    ----------
+    function
+        Its first argument is the network. It is given those other arguments that its signature has (all, where it has ``**names``). It
+        returns a number, or tells it to ``nni.report_final_result``; ``{"default": number}`` is one, too.
+
+    Raises
+    ------
+    EvaluatorError
+        It cannot be called, or takes no network.
+    """
+    if isinstance(function, Evaluate):
+        return function
+    _read_signature(function)
+    return Evaluate(function)
+
+
+def check_takes(function: Callable[..., Any], names: Collection[str], *, given: Collection[str] | None = None) -> None:
+    """Check, before anything runs, that ``function`` and the hyperparameters fit.
+
+    Parameters
+    ----------
+    function
+        As ``adapt`` takes it.
+    names
+        The hyperparameters that are searched: it has to take each of them.
+    given
+        All others that it will be offered. Where it is told, whatever else the function cannot do without is refused.
+
+    Raises
+    ------
+    EvaluatorError
+        The function does not take one of ``names``, or needs an argument that nothing gives.
+    """
+    function = function.function if isinstance(function, Evaluate) else function
+    signature, who = _read_signature(function), _name(function)
+    for name in names:
+        if not signature.takes(name):
+            own = ", ".join(other for other in signature.names if other not in OFFERED) or "none"
+            raise EvaluatorError(f"{who} takes no hyperparameter {show(name)}, which is searched; it takes {own[:200]}")
+    if given is not None:
+        for name in signature.needed:
+            if name not in (*names, *given, *OFFERED):
+                raise EvaluatorError(f"{who} needs {show(name)}, which is neither searched nor fixed: let it be, or give it a default")
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return f"the evaluator {show(evaluator_name(function), 200)}"
+
+
+def _read_signature(function: Callable[..., Any]) -> _Signature:
+    if not callable(function):
+        raise EvaluatorError(f"an evaluator is a function, not {show(function)}")
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some that are written in C do not tell
+        return _Signature((), False, ())
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if not parameters or parameters[0].kind not in (*positional, inspect.Parameter.VAR_POSITIONAL):
+        raise EvaluatorError(f"{_name(function)} takes no network as its first argument")
+    others = parameters[1:] if parameters[0].kind in positional else parameters
+    by_name = [p for p in others if p.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)]
+    required = [p for p in others if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in others)
+    return _Signature(tuple(p.name for p in by_name), takes_any, tuple(p.name for p in required))
+
+
+def _to_number(value: Any, how: str) -> float:
+    """Return ``value`` as a float, which may be infinite or NaN; refuse what is no number."""
+    if isinstance(value, Mapping) and "default" in value:
+        value = value["default"]  # of NNI's metrics the one that counts
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and math.prod(shape) == 1:  # numpy's and torch's
+        value, shape = value.item(), None
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+    if value is None:
+        raise EvaluatorError(f"the evaluator {how} nothing; {EXPECTED}, to be returned or told by nni.report_final_result")
+    kind = type(value).__name__
+    what = f"a {kind} of shape {tuple(shape)}" if isinstance(shape, tuple) else f"{show(value)}, of type {kind}"
+    raise EvaluatorError(f"the evaluator {how} {what}; {EXPECTED}")

@@ -1,0 +1,1 @@
+"""Data sets in memory, split into train, validation and test."""

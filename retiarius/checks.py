@@ -1,0 +1,113 @@
+"""What of a search can be refused before anything heavy is imported: unknown names, flags without effect, wrong values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from common.errors import EvaluatorError, StrategyError, require_labels
+from evaluators import EVALUATORS, open_table
+from evaluators.names import check_dataset_name, check_device_name, check_precision_name
+from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter, recipe_values
+from records.best import check_architecture
+from retiarius.recipe_values import recipe_values_of
+from retiarius.settings import TRAIN, RunSettings, SearchSettings, setting_names
+from spaces import SPACES
+from strategies import STRATEGIES, Darts, check_pair
+
+
+def check_before_imports(settings: SearchSettings) -> Any:
+    """Return the table of a search in one, None of another; refuse what cannot work.
+
+    Raises
+    ------
+    InputError
+        One line that says what is wrong.
+    """
+    check_pair(settings.strategy, settings.space.name, {**{name: entry.offers for name, entry in SPACES.items()}, **_own_offers(settings)})
+    table = None
+    if settings.evaluator in EVALUATORS:
+        table = open_table(settings.evaluator, settings.table, settings.table_columns, settings.dataset)
+    elif settings.table is not None:
+        raise EvaluatorError("--table and --table-columns go with --evaluator table")
+    check_flags(settings, looks_up=table is not None)
+    if table is None:
+        check_names(settings)
+    check_fixed_values(settings, "search")
+    if isinstance(settings.strategy, Darts) and settings.strategy.order == 2:
+        _check_order(settings)
+    return table
+
+
+def _own_offers(settings: SearchSettings) -> dict[str, frozenset[str]]:
+    """Return what a space that is not registered offers."""
+    return {} if settings.space.name in SPACES else {settings.space.name: settings.space.offers}
+
+
+def check_names(settings: RunSettings) -> None:
+    """Refuse an unknown data set, device, precision or recipe."""
+    if isinstance(settings.data, str | Path):
+        check_dataset_name(str(settings.data))
+    check_device_name(settings.device)
+    check_precision_name(settings.precision)
+    if isinstance(settings.recipe, str):
+        recipe_values(settings.recipe)
+
+
+def check_fixed_values(settings: Any, phase: str) -> None:
+    """Refuse an illegal value of a hyperparameter, a size or, of a registered space, a choice, and labels that no part knows."""
+    space, fixed = settings.space, settings.fixed
+    for label, value in fixed.items():
+        if label in HYPERPARAMETERS:
+            check_hyperparameter(label, value)
+    arguments = space.sized_arguments(settings.preset, phase, fixed)
+    if not space.has_vocabulary:
+        return
+    vocabulary = space.choices(arguments)
+    if settings.evaluator == TRAIN and phase == "search":
+        require_labels(fixed, [*vocabulary, *space.settable(phase), *HYPERPARAMETERS, *setting_names(settings.strategy)])
+    pinned = {label: value for label, value in fixed.items() if label in vocabulary}
+    check_architecture(pinned, {label: vocabulary[label] for label in pinned})
+
+
+def _check_order(settings: SearchSettings) -> None:
+    """Refuse an architecture step of second order where the weights are moved by another optimizer than SGD."""
+    optimizer = settings.fixed.get("optimizer", recipe_values_of(settings.recipe, "darts_search")["optimizer"])
+    if optimizer != "sgd":
+        raise StrategyError(f"--order 2 looks one step of SGD ahead, and not one of {optimizer}: --set optimizer=sgd, or leave out --order")
+
+
+def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
+    """Raise ``StrategyError``, one line, where the strategy can do nothing with what else was asked for.
+
+    ``looks_up`` says whether scores are looked up in a table.
+    """
+    strategy, name = settings.strategy, settings.strategy.name
+    trial_flags, training_flags = settings.trial_flags, settings.training_flags
+    if settings.search_space is not None and (strategy.one_shot or looks_up):
+        raise StrategyError("a search space of NNI's goes with trials that are trained: no table, and a strategy such as tpe or evolution")
+    if looks_up and settings.workers > 1:
+        raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
+    if looks_up and training_flags:
+        raise StrategyError(f"nothing is trained where a table answers: leave out {', '.join(training_flags)}")
+    if settings.evaluator != TRAIN and strategy.one_shot:
+        raise StrategyError(f"{name} trains a supernet, in a way of its own: leave out --evaluator {settings.evaluator_name}")
+    if settings.objectives and not strategy.several_objectives:
+        fitting = ", ".join(other for other, entry in STRATEGIES.items() if entry.several_objectives)
+        raise StrategyError(f"{name} has one objective, the accuracy: leave out --objectives, or take {fitting}")
+    if settings.measures_latency and settings.workers > 1:
+        raise StrategyError("trials side by side slow each other down, so that no latency can be measured: --workers 1")
+    if settings.measures_latency and settings.storage is not None:
+        raise StrategyError("latencies of different machines cannot be compared: leave out --storage")
+    if strategy.one_shot and trial_flags:
+        flags = ", ".join(trial_flags)
+        raise StrategyError(f"{name} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
+    if strategy.one_shot and (settings.trials or 1) > 1:
+        raise StrategyError(f"{name} trains one supernet, and tries no networks: leave out --trials")
+
+
+def check_takes_commands(strategy: Any) -> None:
+    """Raise ``StrategyError`` unless ``strategy`` can search by running a user program for each trial."""
+    fitting = [name for name, entry in STRATEGIES.items() if not (entry.one_shot or entry.several_objectives)]
+    if strategy.one_shot or strategy.several_objectives:
+        raise StrategyError(f"{strategy.name} is for networks of ours; a trial command goes with {', '.join(fitting)}")

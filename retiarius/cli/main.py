@@ -1,0 +1,155 @@
+"""The program: what the command line asks for, done by calls of the library, and shown on the screen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError, RunError, StrategyError
+from retiarius.cli.command_line import make_parser
+from retiarius.cli.exit_status import end_on_sigterm, explain
+from retiarius.cli.screen import Screen
+from retiarius.cli.settings import ONE_SHOT, RUN, TRIALS, Settings, parse_settings
+from retiarius.cli.summary import show_best_parameters, show_found, show_preview, show_retrained
+
+DESCRIPTION = "Find a better network for small images than the one you were given, and train what was found."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line asks for.
+
+    Returns
+    -------
+    int
+        The exit status: 0 done, 2 bad usage or input, 1 the run failed, 130 interrupted.
+    """
+    screen = Screen()
+    try:
+        with end_on_sigterm():
+            dispatch(sys.argv[1:] if argv is None else argv, screen)
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        status, line = explain(error, (InputError,), (RunError,))
+        screen.error(line)
+        return status
+
+
+def run() -> None:
+    """Be the command ``retiarius``."""
+    sys.exit(main())
+
+
+def program_name() -> str:
+    """Return what was typed to start the program: ``run_experiment.py``, ``retiarius``, or a script that brings a space."""
+    name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else ""
+    return name if name.endswith(".py") or name == "retiarius" else "run_experiment.py"
+
+
+def dispatch(argv: Sequence[str], screen: Screen) -> None:
+    """Do what ``argv`` asks for; raise what ``main`` explains."""
+    settings = parse_settings(argv, program_name(), DESCRIPTION)
+    for note in settings.notes:
+        screen.warn(note)
+    if settings.help or settings.help_all:
+        screen.page(make_parser(program_name(), DESCRIPTION, everything=settings.help_all).format_help())
+    elif settings.version:
+        show_version(screen)
+    elif settings.list:
+        from retiarius.cli.listing import show_list
+
+        show_list(screen)
+    elif settings.report:
+        report(settings, screen)
+    elif settings.dashboard is not None:
+        from common.requirements import DEFAULT_PORT
+        from records.dashboard import open_dashboard
+
+        open_dashboard(settings.dashboard, settings.port or DEFAULT_PORT, screen.say)
+    elif settings.retrain is not None:
+        retrain(settings, screen)
+    elif settings.trial_command is not None:
+        search_command(settings, screen)
+    else:
+        search(settings, screen)
+
+
+def show_version(screen: Screen) -> None:
+    """Say the version of the program, and of what a result depends on."""
+    from records.provenance import collect_versions
+
+    versions = collect_versions()
+    own = versions.pop("retiarius", "unknown")
+    screen.say(f"retiarius {own} ({', '.join(f'{name} {version}' for name, version in versions.items())})")
+
+
+def report(settings: Settings, screen: Screen) -> None:
+    """Write one HTML file about the runs."""
+    from records.report import write_report
+
+    path, notes = write_report(settings.report, settings.out)
+    for note in notes:
+        screen.warn(note)
+    screen.say(f"written to {path}")
+
+
+def strategy_of(settings: Settings) -> Any:
+    """Return the strategy with the settings that were typed.
+
+    Raises
+    ------
+    StrategyError
+        It has no use for one of them.
+    """
+    from strategies import STRATEGIES, make_pruner, make_strategy
+
+    name = settings.strategy or ""
+    one_shot, of_trials = settings.given(*ONE_SHOT), settings.given_flags(*TRIALS)
+    if name in STRATEGIES and not STRATEGIES[name].one_shot and one_shot:
+        raise StrategyError(f"{name} trains no supernet: leave out {', '.join(settings.given_flags(*ONE_SHOT))}")
+    pruner = make_pruner(settings.pruner or "none")
+    if pruner is not None and settings.start_step is not None and hasattr(pruner, "start_step"):
+        pruner = type(pruner)(start_step=settings.start_step)
+    if pruner is None:
+        return make_strategy(name, **one_shot)
+    if name in STRATEGIES and STRATEGIES[name].one_shot:
+        flags = ", ".join(of_trials)
+        raise StrategyError(f"{name} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
+    return make_strategy(name, pruner=pruner)
+
+
+def search(settings: Settings, screen: Screen) -> None:
+    """Search by trials or one-shot, and show what was found."""
+    from retiarius.preview import preview
+    from retiarius.search import search as search_space
+
+    asked = settings.given(*RUN, "trials", "time_budget", "start_with", "evaluator", "objectives", "table", "table_columns")
+    asked |= settings.given("workers", "storage", "study", "search_space")
+    names = {"dataset": "data", "max_params": "max_parameters", "max_flops": "max_multiply_adds"}
+    asked |= {names[name]: value for name, value in settings.given(*names).items()}
+    call: dict[str, Any] = {"space": settings.space, "strategy": strategy_of(settings), "fixed": settings.pins, **asked, "reporter": screen}
+    if settings.dry_run:
+        show_preview(screen, preview(**call))
+    else:
+        show_found(screen, search_space(**call))
+
+
+def search_command(settings: Settings, screen: Screen) -> None:
+    """Search the parameters of a user program, and show the best."""
+    from retiarius.command_search import search_command as search_program
+
+    names = ("trials", "epochs", "preset", "time_budget", "trial_time", "concurrency", "optimize_mode", "code_dir", "storage", "study")
+    asked = settings.given(*names, "seed", "out", "resume", "tensorboard", "portal", "port", "experiment")
+    asked |= {"tuner_arguments": settings.tuner_arguments, "assessor_arguments": settings.assessor_arguments, "fixed": settings.pins}
+    space = settings.search_space or {}
+    result = search_program(settings.trial_command or "", space, strategy_of(settings), **asked, reporter=screen)
+    show_best_parameters(screen, result)
+
+
+def retrain(settings: Settings, screen: Screen) -> None:
+    """Retrain an architecture, and show how good it is."""
+    from retiarius.retrain import retrain as retrain_architecture
+
+    asked = settings.given(*RUN, "space") | ({} if settings.dataset is None else {"data": settings.dataset})
+    show_retrained(screen, retrain_architecture(settings.retrain or "", fixed=settings.pins, **asked, reporter=screen))

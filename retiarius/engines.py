@@ -1,0 +1,114 @@
+"""On which engine the trials of a search run: in this process, in others, or nowhere, where their results are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from common.libraries import quiet_libraries
+from retiarius.context import RunContext
+from retiarius.plan import SearchPlan
+from retiarius.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from evaluators.trial_run import TrialRun
+    from strategies.engines.recording import RecordingEngine
+
+
+def reports_of(context: RunContext, settings: SearchSettings) -> Sequence[int]:
+    """Return the epochs after which a trial has a score; one that is looked up and not pruned has only the last."""
+    if context.table is None:
+        return range(1, context.epochs + 1)
+    least = context.epochs if settings.pruner is None else 0
+    return [epochs for epochs in context.table.fidelities if least <= epochs <= context.epochs]
+
+
+def make_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, **options: Any) -> RecordingEngine:
+    """Make the engine.
+
+    Parameters
+    ----------
+    options
+        Those of ``RecordingEngine``.
+    """
+    from strategies.engines.table import TableEngine
+    from strategies.limits import SizeLimits
+
+    table = context.table
+    if table is not None:
+        measures = (partial(table.size, "parameters"), partial(table.size, "flops"))
+        return TableEngine(
+            look_up=partial(table.steps, fidelities=reports_of(context, settings)),
+            facts=table.facts,
+            simulated_seconds=settings.time_budget,
+            reject=SizeLimits(_limits(settings, measures), table.labels, dict),
+            seed=settings.seed,
+            **options,
+        )
+    return _make_training_engine(context, settings, plan, **options)
+
+
+def _make_training_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, **options: Any) -> RecordingEngine:
+    from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
+    from strategies.engines.in_process import InProcessEngine
+    from strategies.limits import SizeLimits
+
+    measures = (count_parameters, partial(count_multiply_adds, image_shape=context.image_shape))
+    labels = list(plan.searched.architecture)
+    reject = SizeLimits(_limits(settings, measures), labels, lambda sample: build_without_data(lambda: context.build(sample)))
+    options |= {"time_budget": settings.time_budget, "reject": reject}
+    if settings.workers > 1:
+        return _make_parallel_engine(context, settings, plan, **options)
+    return InProcessEngine(make_trial_run(context, settings, plan), **options)
+
+
+def _make_parallel_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, **options: Any) -> RecordingEngine:
+    import torch
+
+    from evaluators.data.shared import SharedDataset
+    from strategies.engines.concurrent import ConcurrentEngine
+    from strategies.engines.pool import WorkerPool
+
+    workers = min(settings.workers, options["max_trials"] or settings.workers)
+    run = make_trial_run(context, settings, plan, data=SharedDataset(context.data))
+    pool = WorkerPool(workers, run, threads=max(1, torch.get_num_threads() // workers), prepare=quiet_libraries)
+    return ConcurrentEngine(pool.start, concurrency=workers, close=pool.close, **options)
+
+
+def make_trial_run(context: RunContext, settings: SearchSettings, plan: SearchPlan, **training: Any) -> TrialRun:
+    """Make the function of a sample that builds its network, trains and scores it.
+
+    Parameters
+    ----------
+    training
+        Arguments of every evaluation that take the place of the context's.
+    """
+    from evaluators.adapter import find_evaluator
+    from evaluators.trial_run import TrialRun
+
+    fixed = {label: value for label, value in context.recipe.items() if label not in plan.searched.hyperparameters}
+    return TrialRun(
+        build=partial(context.space.network, context.arguments),
+        evaluate=find_evaluator(settings.evaluator)[1].load(),
+        measure=_measure_of(context, settings),
+        labels=tuple(plan.searched.architecture),
+        training={**context.training, **fixed, **training},
+        seed=settings.seed,
+    )
+
+
+def _measure_of(context: RunContext, settings: SearchSettings) -> Callable[[Any], Mapping[str, Any]]:
+    """Return what measures each network; without latency a function that can be sent to another process."""
+    from evaluators.complexity import measure_complexity
+
+    return context.measure if settings.measures_latency else partial(measure_complexity, image_shape=context.image_shape)
+
+
+def _limits(settings: SearchSettings, measures: tuple[Callable[[Any], int], Callable[[Any], int]]) -> list[Any]:
+    from strategies.limits import Limit
+
+    return [
+        Limit("--max-params", settings.max_params, "parameters", measures[0]),
+        Limit("--max-flops", settings.max_flops, "multiply-adds", measures[1]),
+    ]

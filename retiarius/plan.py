@@ -1,0 +1,204 @@
+"""What a search is to do, checked as far as that goes without the images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from common.errors import SpaceError, StrategyError, require_labels
+from common.reporter import Reporter
+from records.best import check_architecture
+from records.pareto import DEFAULT_OBJECTIVES
+from retiarius.checks import check_before_imports
+from retiarius.context import RunContext, load_libraries
+from retiarius.lab_names import LAB_OPTIONS
+from retiarius.presets import PRESETS
+from retiarius.recipe_values import recipe_values_of
+from retiarius.settings import TRAIN, SearchSettings, setting_names
+from retiarius.starting_points import starting_points
+from strategies import Darts
+
+if TYPE_CHECKING:
+    from retiarius.nni_choice import ChosenSpace
+    from spaces.search_subspace import SearchedPart
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search is to do.
+
+    Attributes
+    ----------
+    arguments
+        Those of the space's constructor.
+    recipe
+        Values of all hyperparameters, those that are fixed among them.
+    searched
+        What of the space and of the hyperparameters is searched.
+    chosen
+        What NNI's file says is searched; the rest of the space is then at its default. None without one.
+    epochs, trials
+        Of a trial, and how many; those of the supernet, and 1.
+    table
+        Where scores are looked up; None where networks are trained.
+    starts
+        With what the search begins, samples by name.
+    """
+
+    arguments: dict[str, Any]
+    recipe: dict[str, Any]
+    searched: SearchedPart
+    chosen: ChosenSpace | None
+    epochs: int
+    trials: int
+    table: Any
+    starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
+    """Make settings, preset, NNI's file and table into a plan.
+
+    Raises
+    ------
+    InputError
+        What was asked for does not fit together, one line.
+    """
+    table = check_before_imports(settings)
+    load_libraries(reporter)
+    from evaluators.devices import check_precision, choose_device
+    from spaces.choices import legal_choices
+    from spaces.search_subspace import searched_part
+
+    space, strategy, preset = settings.space, settings.strategy, PRESETS[settings.preset]
+    recipe = _recipe_of(settings)
+    if isinstance(strategy, Darts) and strategy.cost_weight > 0 and not space.tells_costs:
+        raise SpaceError(f"--cost-weight: {space.name} does not say what its operations cost (operation_costs() and input_edges())")
+    arguments = _arguments_of(settings, table, recipe)
+    mutables = space.make(arguments).simplify()
+    choices = legal_choices(mutables)
+    own = _own_hyperparameters(settings, recipe)
+    _check_fixed(settings, choices, others=[*space.settable("search"), *recipe, *own, *setting_names(strategy)])
+    recipe |= {label: settings.fixed[label] for label in own if label in settings.fixed}
+    chosen = _read_search_space(settings, choices, recipe)
+    epochs = settings.epochs if chosen is None else chosen.epochs
+    # Strategies size their first, random part by the number of trials: another number would be another search.
+    trials = 1 if strategy.one_shot else settings.trials or preset.trials
+    if table is None:
+        choose_device(settings.device)
+        check_precision(settings.precision)
+    else:
+        epochs, trials = _plan_lookups(settings, reporter, table, choices, trials)
+    epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
+    cut: dict[str, Any] = {"preset": settings.preset, "pins": settings.fixed, "chosen": chosen}
+    cut |= {"keeps_architecture": strategy.fixes_architecture, "known": None if table is None else table.labels}
+    searched = searched_part(space, mutables, **cut)
+    _check_hyperparameters(settings, searched, recipe)
+    plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table)
+    return plan if strategy.one_shot else replace(plan, starts=starting_points(settings, plan, choices, reporter))
+
+
+def _recipe_of(settings: SearchSettings) -> dict[str, Any]:
+    """Return values of all hyperparameters of a training, those that are fixed among them."""
+    from evaluators.training.recipes import override, supernet_values
+
+    values = recipe_values_of(settings.recipe, "darts_search" if settings.strategy.one_shot else settings.space.recipe_for(settings.preset))
+    return override(supernet_values(values) if settings.strategy.one_shot else values, settings.fixed)
+
+
+def _arguments_of(settings: SearchSettings, table: Any, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the space's constructor; refuse sizes and hyperparameters where a table answers."""
+    if table is None:
+        return dict(settings.space.sized_arguments(settings.preset, "search", settings.fixed))
+    if sizes := [label for label in settings.fixed if label in settings.space.settable("search")]:
+        raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(sizes)}")
+    if idle := [label for label in settings.fixed if label in recipe]:
+        why = "nothing is trained where a table answers, and what it has a column of is searched"
+        raise SpaceError(f"{why}: leave out --set {', '.join(idle)}")
+    return {}
+
+
+def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the space brings for a user's evaluator, as mutables by label; refuse a fixed value that those cannot have."""
+    from spaces.choices import takes
+
+    if settings.evaluator == TRAIN or settings.table is not None:
+        return {}
+    own = {label: mutable for label, mutable in settings.space.hyperparameters().items() if label not in (*recipe, "epochs")}
+    for label, mutable in own.items():
+        if label in settings.fixed and not takes(mutable, settings.fixed[label]):
+            raise SpaceError(f"--set {label}: {settings.fixed[label]!r} is none of what {settings.space.name} has for it: {mutable}")
+    return own
+
+
+def _check_fixed(settings: SearchSettings, choices: Mapping[str, Any], others: Sequence[str]) -> None:
+    """Refuse fixed labels that nobody knows, illegal choices, and what a supernet has no use for.
+
+    ``others`` are the labels beside ``choices``; their values are checked elsewhere.
+    """
+    from evaluators.training.recipes import check_supernet_values
+
+    strategy, fixed = settings.strategy, settings.fixed
+    require_labels(fixed, [*choices, *others])
+    pinned = {label: value for label, value in fixed.items() if label in choices}
+    check_architecture(pinned, {label: choices[label] for label in pinned})
+    if strategy.one_shot and pinned:
+        raise StrategyError(f"{strategy.name} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
+    if strategy.one_shot:
+        check_supernet_values(fixed)
+
+
+def _read_search_space(settings: SearchSettings, choices: Mapping[str, Any], recipe: Mapping[str, Any]) -> ChosenSpace | None:
+    """Return what NNI's file says is searched; None without one."""
+    if settings.search_space is None:
+        return None
+    from evaluators.training.recipes import check_hyperparameter
+    from retiarius.nni_choice import choose_from
+
+    names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": recipe}
+    return choose_from(settings.search_space, **names, check=check_hyperparameter, epochs=settings.epochs)
+
+
+def _check_hyperparameters(settings: SearchSettings, searched: SearchedPart, recipe: Mapping[str, Any]) -> None:
+    """Refuse a searched hyperparameter that the evaluator does not take."""
+    if settings.evaluator == TRAIN:
+        unknown = [label for label in searched.hyperparameters if label not in (*recipe, "epochs")]
+        if unknown:
+            raise SpaceError(f"{settings.space.name}: no training has a hyperparameter {unknown[0]!r}; known: {', '.join(recipe)}")
+    elif callable(settings.evaluator):
+        from evaluators.adapter import check_takes
+
+        check_takes(settings.evaluator, list(searched.hyperparameters))
+
+
+def _plan_lookups(settings: SearchSettings, reporter: Reporter, table: Any, choices: Mapping[str, Any], trials: int) -> tuple[int, int]:
+    """Return epochs and number of trials of a search in ``table``; refuse a table that lacks what the search needs."""
+    costs = (settings.objectives or DEFAULT_OBJECTIVES)[1:] if settings.strategy.several_objectives else ()
+    limits = {"parameters": settings.max_params, "flops": settings.max_flops}
+    hyperparameters = settings.space.hyperparameters()
+    table.check_labels([*choices, *(label for label in hyperparameters if label not in settings.fixed and label in table.labels)])
+    table.check_sizes([*costs, *(name for name, limit in limits.items() if limit is not None)])
+    epochs = table.check_epochs(settings.epochs or table.fidelities[0])
+    if settings.trials is None and settings.time_budget is not None:
+        trials = table.trials_within(settings.time_budget, epochs)
+    size = f"{len(table):,} rows of {settings.table}, {epochs} epochs a trial"
+    reporter.say(f"{table.name}: {size}; time is the table's, in seconds of training")
+    return epochs, trials
+
+
+def search_identity(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> dict[str, Any]:
+    """Return what a resumed search must have in common with the first, beside what every run must."""
+    same: dict[str, Any] = {"strategy": settings.strategy.name, "evaluator": settings.evaluator_name, "trials": plan.trials}
+    same |= settings.trial_flags | settings.one_shot_flags
+    if plan.chosen is not None:
+        same |= {"search_space": settings.search_space, "start_step": settings.start_step}
+    if settings.start_with:  # the networks, not where they lay
+        told = json.dumps(list(plan.starts.values()), sort_keys=True)
+        same["--start-with"] = f"{len(plan.starts)} networks, {hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    if settings.strategy.several_objectives:
+        same["objectives"] = context.objectives
+    if settings.measures_latency:
+        same["device"] = str(context.device)
+    return same

@@ -1,0 +1,119 @@
+"""What a search would do, found out without running it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import RecordError
+from common.reporter import Reporter
+from records.report.collect import Run, read_run
+from retiarius.plan import SearchPlan, make_plan
+from retiarius.settings import SearchSettings
+
+RUNS = Path("runs")
+COLOUR_IMAGE = (3, 32, 32)  # of CIFAR-10, and of the digits as we enlarge them
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would run.
+
+    Attributes
+    ----------
+    space, strategy
+        Their names.
+    configurations
+        How many there are to choose from; None where a range is searched.
+    trials
+        How many; None of a one-shot search.
+    epochs
+        Of the supernet, or of each trial.
+    measured
+        The network of which parameters and multiply-adds are told, in words.
+    parameters, flops
+        Its trainable parameters, and its multiply-adds for one image.
+    seconds_per_epoch
+        As earlier runs in ``runs/`` with the same space, preset and data set took; None where there is none.
+    """
+
+    space: str
+    strategy: str
+    configurations: int | None
+    trials: int | None
+    epochs: int
+    measured: str
+    parameters: int | None
+    flops: int | None
+    seconds_per_epoch: float | None
+
+
+def preview(*, reporter: Reporter | None = None, **arguments: Any) -> Preview:
+    """Return what ``search`` with these arguments would run.
+
+    Raises
+    ------
+    InputError
+        What ``search`` would refuse before its first training.
+    """
+    from retiarius.search import settings_of
+
+    settings = settings_of(**arguments)
+    plan = make_plan(settings, reporter or Reporter())
+    from spaces.choices import count_configurations
+
+    count = count_configurations({**plan.searched.architecture, **plan.searched.hyperparameters})
+    measured, size = _measure(settings, plan)
+    return Preview(
+        space=settings.space.name,
+        strategy=settings.strategy.name,
+        configurations=None if count == sys.maxsize else count,
+        trials=None if settings.strategy.one_shot else min(plan.trials, count),
+        epochs=plan.epochs,
+        measured=measured,
+        parameters=size.get("parameters"),
+        flops=size.get("flops"),
+        seconds_per_epoch=_known_seconds(settings),
+    )
+
+
+def _measure(settings: SearchSettings, plan: SearchPlan) -> tuple[str, dict[str, Any]]:
+    """Return the network that stands for all, in words, and its size on images of 32 pixels; nothing where it cannot be measured so."""
+    from evaluators.complexity import build_without_data, measure_complexity
+
+    default = settings.space.default_architecture()
+    words = "the default" if default is not None else "the first configuration"
+    first = {label: mutable.default() for label, mutable in plan.searched.architecture.items()}
+    architecture = settings.space.canonical(default if default is not None else first)
+    shape = getattr(getattr(settings.data, "train", None), "images", None)
+    try:
+        network = build_without_data(lambda: settings.space.network(plan.arguments, architecture))
+        return words, dict(measure_complexity(network, COLOUR_IMAGE if shape is None else tuple(shape.shape[1:])))
+    except (RuntimeError, TypeError, ValueError):
+        return words, {}
+
+
+def _known_seconds(settings: SearchSettings) -> float | None:
+    """Return seconds an epoch in the latest run of the same kind."""
+    for path in sorted(RUNS.glob("*/config.json"), reverse=True):
+        try:
+            run = read_run(path.parent)
+        except RecordError:
+            continue
+        seconds = _seconds_per_epoch(run) if _is_alike(run, settings) else None
+        if seconds is not None:
+            return seconds
+    return None
+
+
+def _is_alike(run: Run, settings: SearchSettings) -> bool:
+    same = run.space == settings.space.name and run.identity.get("preset") == settings.preset and not run.is_retraining
+    is_one_shot = bool(run.epochs)
+    return same and is_one_shot == settings.strategy.one_shot and settings.dataset in ("auto", str(run.dataset.get("name")))
+
+
+def _seconds_per_epoch(run: Run) -> float | None:
+    epochs = sum(len(trial.curve) for trial in run.trials)
+    return sum(trial.seconds for trial in run.trials) / epochs if epochs else None

@@ -1,0 +1,191 @@
+"""What a run left in its folder, for a person's own code: every value is read from the record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.errors import RecordError
+from common.trial import Trial
+from records.report.collect import Run, read_run
+from retiarius.architectures import Architecture, load_architecture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+    from spaces.adapter import Space
+    from torch import nn
+
+
+class RunResult:
+    """The record of one run.
+
+    Attributes
+    ----------
+    path
+        The run's folder.
+    """
+
+    def __init__(self, path: str | Path, space: Space | None = None) -> None:
+        self.path = Path(path)
+        self._space = space
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    @cached_property
+    def record(self) -> Run:
+        """What the files of the run say, read when it is first asked for."""
+        return read_run(self.path)
+
+    @property
+    def state(self) -> str:
+        """Return ``running``, ``finished``, ``failed`` or ``unfinished``."""
+        return self.record.state
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """The epochs of the supernet or of the retraining, in their order; none of a search by trials."""
+        return self.record.epochs
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write one HTML file about the run, and return its path: ``report.html`` in the run's folder, or ``out``."""
+        from records.report import write_report
+
+        path, _ = write_report([self.path], None if out is None else Path(out))
+        return path
+
+
+class SearchResult(RunResult):
+    """What a search found. Make one with ``search`` or ``open_run``."""
+
+    def __init__(self, path: str | Path, space: Space | None = None, data: Any = None) -> None:
+        super().__init__(path, space)
+        self._data = data
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials, failed and pruned ones too, in the order of their ends; none of a one-shot search."""
+        return self.record.trials
+
+    @cached_property
+    def best(self) -> Architecture:
+        """The architecture that was found.
+
+        Raises
+        ------
+        RecordError
+            Nothing was found yet.
+        """
+        path = self.path / "best.json"
+        if not path.is_file():
+            raise RecordError(f"{self.path}: no best.json: the run has found nothing yet")
+        found = load_architecture(path)
+        own = self._data if not isinstance(found.data, str) and hasattr(self._data, "train") else found.data
+        return replace(found, space=self._space, data=own)
+
+    @property
+    def test_accuracy_by_table(self) -> float | None:
+        """The test accuracy of the best trial where a table was looked up and has it, in [0, 1]; None elsewhere."""
+        from evaluators.table import Table
+
+        trial = self.record.best_trial
+        return self._data.test_accuracy(trial.sample) if isinstance(self._data, Table) and trial is not None else None
+
+    def to_frame(self) -> DataFrame:
+        """Return one row for each trial, or for each epoch of a one-shot search: a pandas ``DataFrame``.
+
+        Raises
+        ------
+        RecordError
+            pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise RecordError("to_frame() needs pandas, which is not installed: pip install pandas") from None
+        if self.trials:
+            return pandas.DataFrame([_row_of(trial) for trial in self.trials]).set_index("number")
+        plain = [{name: value for name, value in epoch.items() if not isinstance(value, dict)} for epoch in self.epochs]
+        return pandas.DataFrame(plain)
+
+    def plot(self) -> Figure:
+        """Return a matplotlib figure: the score of every trial and the best so far, or the curves of the supernet."""
+        from retiarius.plots import plot_supernet, plot_trials
+
+        return plot_trials(self.trials, self.record.metric) if self.trials else plot_supernet(self.epochs)
+
+
+def _row_of(trial: Trial) -> dict[str, Any]:
+    row = {"number": trial.number, "state": trial.state, "score": trial.score, "seconds": trial.seconds, "error": trial.error}
+    return {**row, **trial.facts, **trial.sample}
+
+
+class RetrainResult(RunResult):
+    """What a retraining gave. Make one with ``retrain`` or ``open_run``."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The content of ``retrained.json``.
+
+        Raises
+        ------
+        RecordError
+            The retraining has not come to its end.
+        """
+        if not self.record.retrained:
+            raise RecordError(f"{self.path}: no retrained.json: the retraining has not come to its end; resume it")
+        return self.record.retrained
+
+    @property
+    def test_accuracy(self) -> float:
+        """Accuracy on the test images as they are, in [0, 1]; of older runs as their recipe scored them."""
+        return float(self.document.get("plain_test_accuracy", self.document["test_accuracy"]))
+
+    @property
+    def mirrored_test_accuracy(self) -> float | None:
+        """Accuracy of answers averaged over an image and its mirror image, in [0, 1]; None where it was not measured."""
+        value = self.document.get("mirrored_test_accuracy")
+        return None if value is None else float(value)
+
+    def load_network(self) -> nn.Module:
+        """Return the trained network, in evaluation mode, with the normalisation as a part of it.
+
+        Returns
+        -------
+        torch.nn.Module
+            Takes raw images, uint8 or floats in [0, 1], [N, 3, H, W]; returns logits [N, number of classes]. ``classes`` names them.
+
+        Raises
+        ------
+        RecordError
+            The retraining has not come to its end, or was made by a version that kept no normalisation.
+        """
+        from evaluators.network import ReadyNetwork
+        from safetensors.torch import load_model
+        from spaces.adapter import find_space
+
+        told = self.document
+        if "normalization" not in told:
+            raise RecordError(f"{self.path}: an older version made this run and kept no normalisation; retrain it, or build it by hand")
+        space = self._space or find_space(told["space"]["name"])
+        network = space.network(told["space"]["arguments"], told["architecture"])
+        load_model(network, str(self.path / "weights.safetensors"))
+        scale = told["normalization"]
+        return ReadyNetwork(network, mean=scale["mean"], std=scale["std"], classes=told["classes"])
+
+
+def open_run(path: str | Path) -> SearchResult | RetrainResult:
+    """Return what the run in the folder ``path`` left there; the run may be going on.
+
+    Raises
+    ------
+    RecordError
+        The folder holds no run.
+    """
+    run = read_run(Path(path))
+    result = RetrainResult(path) if run.is_retraining else SearchResult(path)
+    result.__dict__["record"] = run
+    return result

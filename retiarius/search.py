@@ -1,0 +1,172 @@
+"""Search a space with a strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.reporter import Reporter
+from records.run_folder import require_usable_out
+from retiarius.context import RunContext
+from retiarius.one_shot import search_one_shot
+from retiarius.plan import make_plan, search_identity
+from retiarius.presets import DEFAULT_PRESET
+from retiarius.results import SearchResult
+from retiarius.settings import DEFAULT_DATA_DIR, TRAIN, SearchSettings, with_settings
+from retiarius.starting_points import STARTS
+from retiarius.trial_search import open_study_storage, search_trials
+from retiarius.warm_start import save_starts
+from strategies import Strategy, make_strategy
+
+if TYPE_CHECKING:
+    from evaluators.data.dataset import Dataset
+    from evaluators.training.recipes import Recipe
+
+
+def search(
+    space: Any,
+    strategy: str | Strategy = "tpe",
+    *,
+    data: str | Path | Dataset = "auto",
+    evaluator: str | Callable[..., Any] = TRAIN,
+    trials: int | None = None,
+    epochs: int | None = None,
+    preset: str = DEFAULT_PRESET,
+    fixed: Mapping[str, Any] | None = None,
+    recipe: str | Recipe | Mapping[str, Any] | None = None,
+    time_budget: float | None = None,
+    max_parameters: int | None = None,
+    max_multiply_adds: int | None = None,
+    start_with: Sequence[str] = (),
+    objectives: Sequence[str] | None = None,
+    search_space: Mapping[str, Any] | None = None,
+    table: str | Path | None = None,
+    table_columns: str | Path | None = None,
+    workers: int = 1,
+    storage: str | None = None,
+    study: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    data_dir: str | Path = DEFAULT_DATA_DIR,
+    out: str | Path | None = None,
+    resume: bool = False,
+    tensorboard: bool = False,
+    reporter: Reporter | None = None,
+) -> SearchResult:
+    """Search ``space`` with ``strategy`` and keep a record of it in a folder.
+
+    Parameters
+    ----------
+    space
+        What can be chosen: the name of one of ours (``"darts"``, ``"zoo"``, ``"nasbench201"``), ``"package.module:Class"``, or an NNI
+        ``ModelSpace``: its class, an instance, or a factory.
+    strategy
+        How it is chosen: a name (``"darts"``, ``"tpe"``, ...), or an object with its settings, such as ``TPE(pruner=Median())``.
+    data
+        ``"auto"``, ``"cifar10"``, ``"digits"``, a folder of images, or what ``load_data`` returns.
+    evaluator
+        How a choice is scored: ``"train"``, ``"table"``, or any function ``(network, ...) -> float``, higher is better. A function is
+        given those of ``data``, ``epochs``, ``seed``, ``device``, ``precision``, ``report`` and of the hyperparameters that it takes.
+    trials, epochs
+        Number of trials, and epochs of each, or of the supernet; the preset says how many otherwise.
+    preset
+        How large the run is: ``"quick"``, ``"lab"`` or ``"paper"``.
+    fixed
+        Label to value: choices, hyperparameters and sizes of the space that are set and not searched.
+    recipe
+        How networks are trained: a name, a ``Recipe``, or values by name; the space's own otherwise.
+    time_budget
+        Seconds after which no trial starts, and a supernet ends; simulated ones with a table.
+    max_parameters, max_multiply_adds
+        A larger network is not trained.
+    start_with
+        Networks to try first: files, run folders (``"runs/NAME:4"``: its best four), or names.
+    objectives
+        For ``NSGA2``: the accuracy, and what else is to be small.
+    search_space
+        The content of NNI's ``search_space.json``, in place of the space's own ranges.
+    table, table_columns
+        For ``evaluator="table"``: a CSV file of results, and a JSON file that says what its columns mean.
+    workers
+        Trainings side by side, each in a process of its own.
+    storage, study
+        A database in which several processes search together, and the name of their study.
+    seed
+        Of every random draw.
+    device, precision
+        Where and how exactly to compute.
+    data_dir
+        Where data sets lie.
+    out
+        The run's folder; ``runs/<time>-<space>-<strategy>`` otherwise.
+    resume
+        Resume the run in ``out``.
+    tensorboard
+        Write scalars for TensorBoard into the run's folder.
+    reporter
+        Hears what happens; nobody does otherwise.
+
+    Returns
+    -------
+    SearchResult
+        What was found, and every trial or epoch.
+
+    Raises
+    ------
+    InputError
+        What was asked for cannot be done: one line that says what would be right.
+    SearchFailed
+        The search ran, and nothing came of it.
+    KeyboardInterrupt
+        On Ctrl-C. What was finished is kept; the message says how to resume.
+    """
+    asked = {name: value for name, value in locals().items() if name != "reporter"}
+    return run_search(settings_of(**asked), reporter or Reporter())
+
+
+def settings_of(
+    space: Any,
+    strategy: str | Strategy = "tpe",
+    *,
+    data: Any = "auto",
+    fixed: Mapping[str, Any] | None = None,
+    max_parameters: int | None = None,
+    max_multiply_adds: int | None = None,
+    **asked: Any,
+) -> SearchSettings:
+    """Return the arguments of ``search`` as settings."""
+    from spaces.adapter import find_space
+
+    for name in ("table", "table_columns", "data_dir", "out"):
+        if isinstance(asked.get(name), str):
+            asked[name] = Path(asked[name])
+    for name in ("start_with", "objectives"):
+        if asked.get(name) is not None:
+            asked[name] = tuple(asked[name])
+    chosen = make_strategy(strategy) if isinstance(strategy, str) else strategy
+    return SearchSettings(
+        space=find_space(space),
+        strategy=with_settings(chosen, fixed or {}),
+        data=str(data) if isinstance(data, Path) else data,
+        fixed=dict(fixed or {}),
+        max_params=max_parameters,
+        max_flops=max_multiply_adds,
+        **asked,
+    )
+
+
+def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
+    """Search as ``settings`` say; see ``search``."""
+    require_usable_out(settings.out, resume=settings.resume)  # before the images are loaded, which takes long
+    plan = make_plan(settings, reporter)
+    with open_study_storage(settings.storage, settings.strategy) as storage:  # likewise: it may not be there
+        context = RunContext(settings, settings.space, plan.arguments, plan.recipe, plan.epochs, reporter, plan.table)
+        with context.open_folder(settings.strategy.name, **search_identity(context, settings, plan)) as folder:
+            if settings.strategy.one_shot:
+                search_one_shot(context, settings, folder)
+            else:
+                save_starts(folder.path / STARTS, settings.start_with, plan.starts)
+                search_trials(context, settings, plan, folder, storage)
+    return SearchResult(folder.path, settings.space, context.data)

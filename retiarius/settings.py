@@ -1,0 +1,258 @@
+"""What a run was asked for, as one frozen value that goes down unchanged: made by a call of the library, read by every step below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from common.errors import RecordError, StrategyError
+from common.numbers import LARGEST_SEED
+from common.passwords import hide_passwords
+from common.text import show
+from evaluators import find_evaluator
+from records.pareto import LATENCY
+from retiarius.presets import DEFAULT_PRESET, PRESETS
+from strategies import NO_PRUNER, Strategy
+
+DEFAULT_DATA_DIR = Path("data")
+TRAIN, TABLE = "train", "table"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What every run is told. ``None`` leaves a value to the preset or to the program.
+
+    Attributes
+    ----------
+    preset
+        How large the run is: ``quick``, ``lab`` or ``paper``.
+    data
+        ``auto``, the name of a data set, a folder of images, or images in memory (a ``Dataset``).
+    data_dir
+        Where data sets lie.
+    epochs
+        Of the supernet, of each trial, or of the retraining.
+    recipe
+        The name of a training recipe, or its values by name.
+    fixed
+        Label to value: choices, hyperparameters and sizes that are set and not searched.
+    seed
+        Of every random draw, 0 to 2**32 - 1.
+    device, precision
+        Where and how exactly to compute; ``auto`` chooses.
+    out, resume
+        The run's folder, and whether to resume the run in it.
+    tensorboard
+        Whether to write scalars for TensorBoard.
+    """
+
+    preset: str = DEFAULT_PRESET
+    data: Any = "auto"
+    data_dir: Path = DEFAULT_DATA_DIR
+    epochs: int | None = None
+    recipe: Any = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    out: Path | None = None
+    resume: bool = False
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise RecordError(f"unknown preset {show(self.preset)}; known: {', '.join(PRESETS)}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= LARGEST_SEED:
+            raise RecordError(f"seed: {show(self.seed)} is not a whole number from 0 to {LARGEST_SEED}")
+        check_counts(epochs=self.epochs)
+        for name in ("out", "data_dir"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, Path(value))
+        if self.resume and self.out is None:
+            raise RecordError("--resume needs the run's folder: --out DIR")
+
+    @property
+    def dataset(self) -> str:
+        """The data set as a word for the record."""
+        return self.data if isinstance(self.data, str) else str(getattr(self.data, "name", self.data))
+
+    @property
+    def recipe_name(self) -> str | None:
+        """The recipe as a word for the record; None where none was named."""
+        return self.recipe if isinstance(self.recipe, str) or self.recipe is None else "own"
+
+    @property
+    def pins(self) -> dict[str, Any]:
+        """What is set and not searched, for the record."""
+        return dict(self.fixed)
+
+    @property
+    def training_flags(self) -> dict[str, Any]:
+        """By flag what was given of that which says on what, where and how exactly to train."""
+        given = {"--data-dir": self.data_dir, "--device": self.device, "--precision": self.precision, "--recipe": self.recipe_name}
+        usual = {"--data-dir": DEFAULT_DATA_DIR, "--device": "auto", "--precision": "auto", "--recipe": None}
+        return {flag: value for flag, value in given.items() if value != usual[flag]}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what was asked for as plain data, for ``config.json``."""
+        words = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in self._told_otherwise}
+        words |= {"dataset": self.dataset, "data_dir": self.data_dir, "recipe": self.recipe_name, "pins": self.pins}
+        return words
+
+    _told_otherwise: ClassVar[tuple[str, ...]] = ("data", "recipe", "fixed")
+
+
+@dataclass(frozen=True)
+class SearchSettings(RunSettings):
+    """What a search is told beside what every run is.
+
+    Attributes
+    ----------
+    space
+        What can be chosen (``spaces.adapter.Space``).
+    strategy
+        How it is chosen.
+    evaluator
+        How a choice is scored: ``train``, ``table``, the name of another registered one, or any function.
+    table, table_columns
+        The table that is looked up, and what its columns mean.
+    trials
+        Number of trials.
+    time_budget
+        Seconds after which no trial starts and a supernet ends; simulated ones with a table.
+    max_params, max_flops
+        A network of more parameters, or multiply-adds, is not trained.
+    start_with
+        Networks to try first.
+    objectives
+        The accuracy, and what else is to be small, for a strategy of several objectives.
+    search_space
+        The content of NNI's ``search_space.json``.
+    workers
+        Trainings side by side.
+    storage, study
+        The URL of a storage in which several processes search together, and the name of the study there.
+    """
+
+    space: Any = None
+    strategy: Strategy = field(default_factory=Strategy)
+    evaluator: str | Callable[..., Any] = TRAIN
+    table: Path | None = None
+    table_columns: Path | None = None
+    trials: int | None = None
+    time_budget: float | None = None
+    max_params: int | None = None
+    max_flops: int | None = None
+    start_with: tuple[str, ...] = ()
+    objectives: tuple[str, ...] | None = None
+    search_space: dict[str, Any] | None = None
+    workers: int = 1
+    storage: str | None = None
+    study: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(trials=self.trials, workers=self.workers, max_params=self.max_params, max_flops=self.max_flops)
+        if not isinstance(self.strategy, Strategy):
+            kind = type(self.strategy).__name__
+            raise StrategyError(f"the strategy is a {kind}; give a name such as 'tpe', or an object such as retiarius.TPE()")
+        find_evaluator(self.evaluator)
+        if self.study is not None and self.storage is None:
+            raise RecordError("--study names a study in a storage; name that with --storage URL")
+
+    _told_otherwise: ClassVar[tuple[str, ...]] = (*RunSettings._told_otherwise, "space", "strategy", "evaluator")
+
+    @property
+    def pruner(self) -> Any:
+        """What ends hopeless trials early (``strategies.Pruner``), or None."""
+        return getattr(self.strategy, "pruner", None)
+
+    @property
+    def pruner_name(self) -> str:
+        """Its name; ``none`` where there is none."""
+        return NO_PRUNER if self.pruner is None else self.pruner.name
+
+    @property
+    def start_step(self) -> int | None:
+        """Epochs before which Medianstop judges no trial."""
+        return getattr(self.pruner, "start_step", None)
+
+    @property
+    def trial_flags(self) -> dict[str, Any]:
+        """By flag what was given of that which steers trials: which come first, are left out, end early, how many run at once."""
+        flags: dict[str, Any] = {"--max-params": self.max_params, "--max-flops": self.max_flops}
+        flags["--pruner"] = None if self.pruner is None else self.pruner_name
+        flags["--start-with"] = list(self.start_with) or None
+        flags["--workers"] = None if self.workers == 1 else self.workers
+        flags |= {"--storage": None if self.storage is None else hide_passwords(self.storage), "--study": self.study}
+        return {flag: value for flag, value in flags.items() if value is not None}
+
+    @property
+    def one_shot_flags(self) -> dict[str, Any]:
+        """By flag what steers a one-shot search and differs from its default."""
+        return self.strategy.settings() if self.strategy.one_shot else {}
+
+    @property
+    def pins(self) -> dict[str, Any]:
+        """What is set and not searched, settings of the strategy without a flag of their own among it, for the record."""
+        flags = {flag.removeprefix("--").replace("-", "_") for flag in self.one_shot_flags}
+        own = [entry for entry in fields(self.strategy) if entry.name in setting_names(self.strategy) and entry.name not in flags]
+        changed = {entry.name: value for entry in own if (value := getattr(self.strategy, entry.name)) != entry.default}
+        return {**changed, **self.fixed}
+
+    @property
+    def measures_latency(self) -> bool:
+        """Whether the latency is among the objectives."""
+        return LATENCY in (self.objectives or ())
+
+    @property
+    def evaluator_name(self) -> str:
+        """The evaluator as a word for the record."""
+        return find_evaluator(self.evaluator)[0]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what was asked for as plain data, for ``config.json``, without the password of a storage."""
+        words = super().describe() | {"space": self.space.name, "strategy": self.strategy.name, "evaluator": self.evaluator_name}
+        words |= {"pruner": self.pruner_name, "start_step": self.start_step}
+        words |= {flag.removeprefix("--").replace("-", "_"): value for flag, value in self.one_shot_flags.items()}
+        return words | {"storage": None if self.storage is None else hide_passwords(self.storage)}
+
+
+@dataclass(frozen=True)
+class RetrainSettings(RunSettings):
+    """What a retraining is told beside what every run is.
+
+    Attributes
+    ----------
+    retrain
+        The file or the name of the network, as a word for the record.
+    """
+
+    retrain: str = ""
+
+
+def check_counts(**counts: object) -> None:
+    """Raise ``RecordError`` where one of ``counts``, by name, is neither None nor a whole number of at least 1."""
+    for name, value in counts.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise RecordError(f"{name}: {show(value)} is not a whole number of at least 1")
+
+
+def setting_names(strategy: Strategy) -> list[str]:
+    """Return the settings of ``strategy`` that can be fixed by their names, as hyperparameters are."""
+    return [entry.name for entry in fields(strategy) if entry.name != "pruner"] if is_dataclass(strategy) else []
+
+
+def with_settings(strategy: Strategy, fixed: Mapping[str, Any]) -> Strategy:
+    """Return ``strategy`` with those of its settings that ``fixed`` names, which may hold other labels, too.
+
+    Raises
+    ------
+    StrategyError
+        A value is illegal.
+    """
+    own = {name: fixed[name] for name in setting_names(strategy) if name in fixed}
+    return replace(strategy, **own) if own else strategy

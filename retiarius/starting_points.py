@@ -1,0 +1,91 @@
+"""With what a search by trials begins: the default configuration, then the networks that a person names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from spaces.names import NAMES
+
+from common.errors import RecordError, StrategyError
+from common.reporter import Reporter
+from records.best import BestArchitecture, check_architecture
+from retiarius.architectures import read_architecture
+from retiarius.settings import SearchSettings
+from retiarius.warm_start import load_starts, stored_starts
+
+if TYPE_CHECKING:
+    from retiarius.plan import SearchPlan
+
+STARTS = "starts.json"  # in the folder of a run that began with --start-with
+
+
+def starting_points(
+    settings: SearchSettings, plan: SearchPlan, choices: Mapping[str, Any], reporter: Reporter
+) -> dict[str, dict[str, Any]]:
+    """Return samples by name, no two the same: the default configuration first, then what ``settings.start_with`` names.
+
+    Parameters
+    ----------
+    choices
+        All those of the space, of which ``plan`` may have left out some.
+
+    Raises
+    ------
+    RecordError
+        A network that is not there, or that this search does not hold.
+    StrategyError
+        There are more of them than trials.
+    """
+    if settings.resume and settings.out is not None:
+        stored = stored_starts(settings.out / STARTS, settings.start_with)
+        if stored is not None:
+            return stored
+    searched = plan.searched
+    points = _default_point(settings, plan, reporter)
+    sample_of = partial(_sample_of, plan)
+    load = partial(read_architecture, fixed=settings.fixed, flag="--start-with")
+    fit = partial(_fit, settings, plan, choices)
+    for name, best in load_starts(settings.start_with, NAMES, load, fit, lambda best: searched.meaning(sample_of(best))):
+        if outside := searched.outside(best.hyperparameters):
+            reporter.warn(f"--start-with {name}: not among what is searched, so that the recipe's is taken: {', '.join(outside)}")
+        points[name] = sample_of(best)
+    points = searched.without_repeats(points)
+    is_an_estimate = plan.table is not None and settings.trials is None
+    if len(points) > plan.trials and not is_an_estimate:
+        raise StrategyError(f"the search begins with {len(points)} trials, {', '.join(points)}: more --trials than {plan.trials}")
+    return points
+
+
+def _sample_of(plan: SearchPlan, best: BestArchitecture) -> dict[str, Any]:
+    sample: dict[str, Any] = plan.searched.sample(best.architecture, {**plan.recipe, "epochs": plan.epochs}, best.hyperparameters)
+    return sample
+
+
+def _default_point(settings: SearchSettings, plan: SearchPlan, reporter: Reporter) -> dict[str, dict[str, Any]]:
+    """Return the default configuration, so that no search ends worse than what its person began with; nothing where it is not searched."""
+    default = settings.space.default_architecture()
+    if default is None or plan.chosen is not None:
+        return {}
+    if outside := plan.searched.outside(default):
+        reporter.warn(f"the search begins without the default configuration: not among what is searched: {', '.join(outside)}")
+        return {}
+    return {"the default configuration": plan.searched.sample(default, {**plan.recipe, "epochs": plan.epochs}, {})}
+
+
+def _fit(settings: SearchSettings, plan: SearchPlan, choices: Mapping[str, Any], name: str, best: BestArchitecture) -> BestArchitecture:
+    """Return ``best`` as this search has it; refuse one that it does not hold."""
+    from spaces.choices import legal_choices
+
+    if best.space_name != settings.space.name:
+        raise RecordError(f"--start-with {name}: this is a network of {best.space_name}, and {settings.space.name} is searched")
+    try:
+        check_architecture(best.architecture, choices)
+        fitted = plan.searched.fit(best.architecture)
+        check_architecture(fitted, legal_choices(plan.searched.architecture))
+    except RecordError as error:
+        cut = f"not among what --preset {settings.preset}, --set and {settings.strategy.name} leave to be searched"
+        raise RecordError(f"--start-with {name}: {cut}: {error}") from None
+    return replace(best, architecture=fitted)

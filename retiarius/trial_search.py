@@ -1,0 +1,141 @@
+"""A search by trials: the strategy proposes, an engine runs, the record follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from records.pareto import save_pareto
+from records.run_folder import RunFolder
+from records.study_note import note_study
+from records.trial_keeper import TrialKeeper
+from retiarius.best_record import BestRecord
+from retiarius.context import RunContext
+from retiarius.engines import make_engine, reports_of
+from retiarius.plan import SearchPlan
+from retiarius.settings import SearchSettings
+
+
+def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder, storage: Any) -> None:
+    """Run trials until the strategy or the budget ends; ``best.json`` follows the best one.
+
+    Parameters
+    ----------
+    storage
+        Where several processes share a study, or None.
+
+    Raises
+    ------
+    SearchFailed
+        No trial was completed.
+    StrategyError
+        Nothing that was proposed is small enough.
+    """
+    from nni.nas.evaluator import FunctionalEvaluator
+    from nni.nas.space import SimplifiedModelSpace
+
+    from spaces.choices import count_configurations
+    from strategies.first_trials import begin_with
+    from strategies.optuna.pruning import make_pruning, why_idle
+    from strategies.search_summary import summarize_search
+
+    searched, warn = plan.searched, context.reporter.warn
+    # What each trial does is the engine's affair; NNI's strategies read here which hyperparameters are searched.
+    explored = SimplifiedModelSpace(
+        context.space.make(context.arguments), searched.architecture, FunctionalEvaluator(_never_called, **searched.hyperparameters)
+    )
+    total = min(plan.trials, count_configurations(explored.simplify()))  # a small space may hold fewer
+    # With a table the budget alone may end a search; the number of trials is then an estimate.
+    max_trials = None if context.table is not None and settings.trials is None and settings.time_budget else total
+    reports = len(reports_of(context, settings))
+    if idle := why_idle(settings.pruner, scores=reports, trials=total):
+        warn(idle)
+    shared = join_study(storage, settings, folder)
+    keeper = _keep_trials(context, settings, plan, folder)
+    engine_options = {
+        "max_trials": max_trials,
+        "canonical": searched.canonical,
+        "known": [replace(trial, sample=searched.canonical(trial.sample)) for trial in keeper.recorded(searched.hyperparameters)],
+        "pruning": make_pruning(settings.pruner, epochs=reports),
+        "replays_at_once": shared is not None,
+        "on_result": keeper.note,
+        "on_epoch": keeper.note_epoch,
+    }
+    with keeper.shown(max_trials, settings.strategy.name), make_engine(context, settings, plan, **engine_options) as engine:
+        for line in begin_with(plan.starts, explored, engine):
+            warn(line)
+        settings.strategy.build(_search_context(context, settings, plan, total, shared))(explored, engine)
+        engine.wait_models()
+    _note_pareto(context, settings, folder, keeper)
+    for line in summarize_search(engine, settings.pruner):
+        context.reporter.say(line)
+
+
+def _never_called(network: Any, **hyperparameters: Any) -> float:
+    raise RuntimeError("the engine's runner evaluates networks")
+
+
+def _search_context(context: RunContext, settings: SearchSettings, plan: SearchPlan, total: int, shared: Any) -> Any:
+    """Return what the strategy is told."""
+    from strategies import SearchContext
+
+    return SearchContext(
+        seed=settings.seed,
+        trials=total,
+        open_trials=settings.workers,
+        shared=shared,
+        canonical=plan.searched.canonical,
+        features=context.space.features,
+        described=list(plan.searched.architecture),
+        costs=context.objectives[1:] if settings.strategy.several_objectives else (),
+    )
+
+
+def _keep_trials(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder) -> TrialKeeper:
+    return BestRecord(folder, context, settings).keep_trials(
+        architecture=plan.searched.architecture, canonical=context.space.canonical, labels_with_effect=plan.searched.labels_with_effect
+    )
+
+
+def _note_pareto(context: RunContext, settings: SearchSettings, folder: RunFolder, keeper: TrialKeeper) -> None:
+    """Write ``pareto.json`` where there are several objectives."""
+    if not settings.strategy.several_objectives:
+        return
+    origin = {"name": context.space.name, "arguments": context.arguments}
+    count = save_pareto(folder.path / "pareto.json", keeper.trials, context.objectives, space=origin)
+    are = "trial is" if count == 1 else "trials are"
+    context.reporter.say(f"{count} {are} best in {' against '.join(context.objectives)}: {folder.path / 'pareto.json'}")
+
+
+@contextmanager
+def open_study_storage(url: str | None, strategy: Any) -> Iterator[Any]:
+    """Open the storage of ``url``; yield None where there is none.
+
+    Raises
+    ------
+    StrategyError
+        The strategy cannot share a study, or the storage cannot be used.
+    """
+    if url is None:
+        yield None
+        return
+    from strategies import check_storage
+
+    check_storage(strategy)
+    from strategies.optuna.shared_study import open_storage
+
+    with open_storage(url) as storage:
+        yield storage
+
+
+def join_study(storage: Any, settings: Any, folder: RunFolder) -> Any:
+    """Return the study in ``storage`` in which this run takes part; None without a storage."""
+    if storage is None:
+        return None
+    from strategies.optuna.shared_study import SharedStudy, name_study
+
+    space = "command" if getattr(settings, "space", None) is None else settings.space.name
+    usual = name_study(space, settings.strategy.name, folder.identity)
+    return SharedStudy(storage, *note_study(folder.path / "study.json", settings.storage or "", settings.study, usual))

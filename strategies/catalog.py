@@ -1,0 +1,241 @@
+"""All strategies by name, and which of them fits what. Nothing heavy is imported here.
+
+To add one: write a subclass of ``Strategy`` or ``TrialStrategy``, then one line in ``STRATEGIES``. The contract tests run over the dict.
+A strategy that is not registered works as well; the command line does not know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from common.errors import StrategyError, unknown_name
+from strategies.context import SearchContext
+from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, check_darts
+from strategies.strategy import Strategy, TrialStrategy, changed_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Darts(Strategy):
+    """DARTS (Liu et al. 2019, arXiv 1806.09055): trains one supernet, and reads the architecture off it.
+
+    Parameters
+    ----------
+    order
+        1, or 2: the architecture parameters' gradient goes through one step of the weights; five passes of the supernet in place of two.
+    cost_weight
+        This times what an operation costs is taken off its architecture parameter where a cell is read off the supernet; 0 or more. It is
+        for spaces that say what their operations cost.
+    collapse_guard
+        What happens when skip connections take over the normal cell: ``"off"``, ``"warn"`` or ``"stop"``.
+    supernet
+        ``"fused"``: modules that have a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
+    alpha_lr, alpha_betas, alpha_weight_decay
+        Of Adam for the architecture parameters: above 0; two numbers from 0 to below 1; 0 or more. The defaults are the paper's.
+    """
+
+    name: ClassVar[str] = "darts"
+    summary: ClassVar[str] = "one-shot DARTS, first or second order"
+    needs: ClassVar[frozenset[str]] = frozenset({"one_shot"})
+    one_shot: ClassVar[bool] = True
+    order: int = 1
+    cost_weight: float = 0.0
+    collapse_guard: str = "warn"
+    supernet: str = "fused"
+    alpha_lr: float = AlphaOptimizer.alpha_lr
+    alpha_betas: tuple[float, float] = AlphaOptimizer.alpha_betas
+    alpha_weight_decay: float = AlphaOptimizer.alpha_weight_decay
+
+    def __post_init__(self) -> None:
+        check_darts(supernet=self.supernet, order=self.order, cost_weight=self.cost_weight)
+        CollapseGuard(self.collapse_guard)
+        object.__setattr__(self, "alpha_betas", self.alpha_optimizer.alpha_betas)  # a list, of a file or a person, becomes a tuple
+
+    @property
+    def alpha_optimizer(self) -> AlphaOptimizer:
+        """Adam for the architecture parameters."""
+        return AlphaOptimizer.of(vars(self))
+
+    def settings(self) -> dict[str, Any]:
+        return changed_settings(self, ["supernet", "order", "cost_weight", "collapse_guard"])  # the others are set with --set, not by flags
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.one_shot.darts import DartsStrategy
+
+        return DartsStrategy(
+            seed=context.seed,
+            alpha_optimizer=self.alpha_optimizer,
+            gradient_clip_val=context.gradient_clip,
+            supernet=self.supernet,
+            order=self.order,
+            cost_weight=self.cost_weight,
+            collapse_guard=self.collapse_guard,
+            facts=context.one_shot,
+            on_step=context.on_step,
+            on_epoch=context.on_epoch,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random(TrialStrategy):
+    """Uniform random search without repetition; NNI's."""
+
+    name: ClassVar[str] = "random"
+    summary: ClassVar[str] = "random search (NNI)"
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.nni_search import random_search
+
+        return random_search(seed=context.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid(TrialStrategy):
+    """Grid search in random order; NNI's."""
+
+    name: ClassVar[str] = "grid"
+    summary: ClassVar[str] = "grid search, shuffled (NNI)"
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.nni_search import grid_search
+
+        return grid_search(seed=context.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evolution(TrialStrategy):
+    """Regularized (aging) evolution (Real et al. 2019, arXiv 1802.01548); NNI's."""
+
+    name: ClassVar[str] = "evolution"
+    summary: ClassVar[str] = "regularized evolution (NNI; Real et al. 2019)"
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.nni_search import evolution
+
+        return evolution(seed=context.seed, trials=context.trials)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSearch(TrialStrategy):
+    """Local search (White, Nolen and Savani 2021, arXiv 2005.02960): from the best of some random samples to better neighbours."""
+
+    name: ClassVar[str] = "local"
+    summary: ClassVar[str] = "local search (White et al. 2021)"
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.local_search import local_search
+
+        return local_search(seed=context.seed, trials=context.trials)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TPE(TrialStrategy):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011); Optuna's."""
+
+    name: ClassVar[str] = "tpe"
+    summary: ClassVar[str] = "tree-structured Parzen estimator (Optuna)"
+    shares_study: ClassVar[bool] = True
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.optuna.search import tpe
+
+        return tpe(seed=context.seed, trials=context.trials, open_trials=context.open_trials, shared=context.shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianProcess(TrialStrategy):
+    """Gaussian process over labels, with expected improvement; Optuna's."""
+
+    name: ClassVar[str] = "gp"
+    summary: ClassVar[str] = "Gaussian process (Optuna)"
+    shares_study: ClassVar[bool] = True
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.optuna.search import gaussian_process
+
+        return gaussian_process(seed=context.seed, trials=context.trials, shared=context.shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bayesian(TrialStrategy):
+    """Bayesian optimisation over what networks compute, where the space says it; else over labels."""
+
+    name: ClassVar[str] = "bo"
+    summary: ClassVar[str] = "Bayesian optimisation over what networks compute, where the space says it"
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.bayesian import bayesian
+
+        told: dict[str, Any] = {"canonical": context.canonical, "features": context.features, "described": context.described}
+        return bayesian(seed=context.seed, trials=context.trials, **told)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NSGA2(TrialStrategy):
+    """NSGA-II (Deb et al. 2002), for several objectives; Optuna's. No pruner goes with it."""
+
+    name: ClassVar[str] = "nsga2"
+    summary: ClassVar[str] = "NSGA-II, several objectives (Optuna)"
+    several_objectives: ClassVar[bool] = True
+    shares_study: ClassVar[bool] = True
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.optuna.search import nsga2
+
+        return nsga2(seed=context.seed, trials=context.trials, shared=context.shared, costs=context.costs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HPO(TPE):
+    """TPE over the hyperparameters; the architecture is the space's default."""
+
+    name: ClassVar[str] = "hpo"
+    summary: ClassVar[str] = "TPE over the hyperparameters, the architecture kept"
+    needs: ClassVar[frozenset[str]] = frozenset({"hyperparameters"})
+    fixes_architecture: ClassVar[bool] = True
+
+
+STRATEGIES: dict[str, type[Strategy]] = {
+    "darts": Darts,
+    "random": Random,
+    "grid": Grid,
+    "evolution": Evolution,
+    "local": LocalSearch,
+    "tpe": TPE,
+    "gp": GaussianProcess,
+    "bo": Bayesian,
+    "nsga2": NSGA2,
+    "hpo": HPO,
+}
+
+
+def make_strategy(name: str, **settings: Any) -> Strategy:
+    """Return the strategy called ``name``, with these settings.
+
+    Raises
+    ------
+    StrategyError
+        The name, or a setting, is unknown, or a value cannot be.
+    """
+    if name not in STRATEGIES:
+        raise StrategyError(unknown_name("strategy", name, STRATEGIES))
+    return STRATEGIES[name].of(settings)
+
+
+def check_storage(strategy: Strategy) -> None:
+    """Raise ``StrategyError`` unless ``strategy`` can share its study with other processes."""
+    if not strategy.shares_study:
+        fitting = ", ".join(name for name, kind in STRATEGIES.items() if kind.shares_study)
+        raise StrategyError(f"--storage is for strategies of Optuna's, which learn from the trials of all: {fitting}; not {strategy.name}")
+
+
+def check_pair(strategy: Strategy, space: str, offers: Mapping[str, frozenset[str]]) -> None:
+    """Raise ``StrategyError`` unless ``strategy`` fits ``space``; ``offers`` is what each known space offers, by name."""
+    if not strategy.needs <= offers[space]:
+        spaces = [name for name, offered in offers.items() if strategy.needs <= offered]
+        others = [name for name, kind in STRATEGIES.items() if kind.needs <= offers[space]]
+        raise StrategyError(
+            f"strategy {strategy.name!r} does not fit space {space!r}: it fits {', '.join(spaces) or 'none that is known'}; "
+            f"{space!r} can be searched by {', '.join(others)}"
+        )

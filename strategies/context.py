@@ -1,0 +1,78 @@
+"""What a strategy is told of the search that it is to make. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from strategies.one_shot.search_epoch import SearchEpoch
+    from strategies.optuna.shared_study import SharedStudy
+
+
+@dataclass(frozen=True)
+class OneShotFacts:
+    """What a search space tells of itself to a one-shot strategy.
+
+    Attributes
+    ----------
+    input_edges
+        By label of an ``InputChoice`` the labels of the ``LayerChoice`` of each of its candidates, in order. Nodes that are named here add
+        up their edges; all others are mixed by NNI.
+    operation_costs
+        By name of an operation what it costs, from 0 to 1.
+    form
+        Maps a module of the space to its differentiable form, or to ``None`` where it has none. A form computes the same faster: a module
+        with the attribute ``choices`` (label -> names of the operations) whose ``forward`` takes a dict (label -> weights of the
+        operations, which add up to 1) before the arguments of the module itself. ``None``: no module has one.
+    """
+
+    input_edges: Mapping[str, list[str]] = field(default_factory=dict)
+    operation_costs: Mapping[str, float] = field(default_factory=dict)
+    form: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class SearchContext:
+    """What a strategy is built from beside its own settings; each takes what it can use.
+
+    Attributes
+    ----------
+    seed
+        Of every generator that the strategy draws from.
+    trials
+        Number of trials of the search, 1 or more: strategies size their first, random part by it.
+    open_trials
+        Number of trials that are open at once, 1 or more.
+    shared
+        The study in which other processes take part; ``None``: the search is this process's alone.
+    canonical
+        Maps a sample to the one that stands for all that mean the same.
+    features
+        Numbers by name that say what the network of an architecture computes; ``None`` where the space tells none.
+    described
+        The labels of a sample that ``features`` tells of.
+    costs
+        Names of facts that are to be small, for strategies of several objectives; the score, which is to be high, comes before them.
+    gradient_clip
+        Largest norm of the gradient of a supernet's weights, above 0; ``None``: not clipped.
+    one_shot
+        What the space tells a one-shot strategy; ``None``: nothing.
+    on_step, on_epoch
+        Called by a one-shot strategy with the number of pairs of steps done, those of an interrupted run included; and with each
+        ``SearchEpoch`` that ended.
+    """
+
+    seed: int = 0
+    trials: int = 1
+    open_trials: int = 1
+    shared: SharedStudy | None = None
+    canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    features: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
+    described: Sequence[str] = ()
+    costs: Sequence[str] = ()
+    gradient_clip: float | None = None
+    one_shot: OneShotFacts | None = None
+    on_step: Callable[[int], Any] | None = None
+    on_epoch: Callable[[SearchEpoch], Any] | None = None

@@ -1,0 +1,83 @@
+"""What every strategy is: a small object that holds its own settings, and builds an NNI strategy. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from common.errors import StrategyError
+from common.text import show
+from strategies.context import SearchContext
+from strategies.named import Named
+from strategies.pruners import NO_PRUNER, Median, Pruner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy(Named):
+    """How a search space is searched. Values are checked when the object is made.
+
+    A subclass overrides :meth:`build`. It is a frozen dataclass whose fields are its settings, or a class that has none.
+
+    Attributes
+    ----------
+    needs
+        What a space must offer, such as ``one_shot`` or ``hyperparameters``.
+    one_shot
+        Whether it trains one supernet in place of many trials.
+    fixes_architecture
+        Whether it searches the hyperparameters alone and keeps the space's default architecture.
+    several_objectives
+        Whether it searches for the best in several objectives: the score and the costs of the context.
+    shares_study
+        Whether several processes can search together, by a study that they share.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    one_shot: ClassVar[bool] = False
+    fixes_architecture: ClassVar[bool] = False
+    several_objectives: ClassVar[bool] = False
+    shares_study: ClassVar[bool] = False
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that differ from their defaults, by the flag of the command line that sets each."""
+        return changed_settings(self, [field.name for field in fields(self)])
+
+    def build(self, context: SearchContext) -> Any:
+        """Return the NNI ``Strategy`` that makes the search of ``context``, and no other; imports NNI or Optuna on first use."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStrategy(Strategy):
+    """A strategy that tries one sample after another.
+
+    Parameters
+    ----------
+    pruner
+        Ends trials early that cannot win; ``None``: all come to their end.
+    """
+
+    pruner: Pruner | None = None
+
+    def __post_init__(self) -> None:
+        if self.pruner is not None and not isinstance(self.pruner, Pruner):
+            raise StrategyError(f"{self.name}: the pruner is an object, such as Median(), or None, not {show(self.pruner)}")
+        if self.several_objectives and self.pruner is not None:
+            raise StrategyError(f"a trial that ends early can be best in its size: --pruner {NO_PRUNER} for {self.name}")
+
+    @property
+    def start_step(self) -> int | None:
+        """The number of epochs before which a median pruner judges no trial, where it is set."""
+        return self.pruner.start_step if isinstance(self.pruner, Median) else None
+
+    def settings(self) -> dict[str, Any]:
+        own = changed_settings(self, [field.name for field in fields(self) if field.name != "pruner"])
+        return own if self.pruner is None else {**own, "--pruner": self.pruner.name}
+
+
+def changed_settings(strategy: Strategy, names: Iterable[str]) -> dict[str, Any]:
+    """Return those of the named fields that differ from their defaults, by flag."""
+    defaults = {field.name: field.default for field in fields(strategy)}
+    values = {name: getattr(strategy, name) for name in names}
+    return {f"--{name.replace('_', '-')}": value for name, value in values.items() if value != defaults[name]}

@@ -1,0 +1,153 @@
+"""``--storage``: several processes share one search, by way of SQLite, or a real PostgreSQL; what cannot be shared is one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from nasbench201_table import make_rows, write_table
+from optuna.trial import TrialState
+from postgresql import PASSWORD, postgresql
+from project import PROJECT
+
+from common.trial import Trial
+from records.trials import TrialLog
+from run_experiment import main
+from strategies.optuna.shared_study import open_storage
+
+PROGRAM = PROJECT / "run_experiment.py"
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+SEARCH = ["--space", "nasbench201", "--evaluator", "table", "--table", "table.csv.gz", "--strategy", "tpe"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write_table(tmp_path / "table.csv.gz", make_rows())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([*SEARCH, "--storage", "nonsense"], "this is no URL of a storage; give sqlite:///FILE, postgresql://"),
+        ([*SEARCH, "--storage", "magic://host/db"], "magic://host/db names no kind of storage that is known; give sqlite:///FILE"),
+        ([*SEARCH, "--storage", "mysql://me:pass@host/db"], "mysql://me:***@host/db needs a driver that is not installed"),
+        ([*SEARCH, "--storage", "sqlite:////nowhere/at/all.db"], "unable to open database file"),
+        ([*SEARCH, "--storage", "sqlite:///table.csv.gz"], "file is not a database"),
+        ([*SEARCH, "--storage", "journal:////nowhere/at/all.log"], "No such file or directory"),
+        ([*SEARCH, "--study", "mine"], "--study names a study in a storage"),
+        ([*SEARCH[:-1], "random", "--storage", "sqlite:///a.db"], "--storage is for strategies of Optuna's"),
+        ([*SEARCH[:-1], "evolution", "--storage", "sqlite:///a.db"], "tpe, gp, nsga2, hpo; not evolution"),
+        (["--space", "darts", "--strategy", "darts", "--storage", "sqlite:///a.db"], "leave out --storage"),
+        (["--retrain", "DARTS_V2", "--storage", "sqlite:///a.db"], "--storage goes with a search"),
+    ],
+)
+def test_what_cannot_be_shared_is_one_line(table: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    assert main([*arguments, "--out", "run"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert ":pass@" not in line
+    assert not Path("run").exists()
+
+
+def test_a_storage_is_tried_before_the_images_are_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("no-images").mkdir()
+    assert main(["--space", "zoo", "--strategy", "tpe", "--dataset", "no-images", "--storage", "nonsense", "--out", "run"]) == 2
+    assert "no URL of a storage" in capsys.readouterr().err
+
+
+def start(out: str, storage: str, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(PROGRAM), *SEARCH, "--storage", storage, "--out", out, *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+
+
+def trials_of(folder: str) -> list[Trial]:
+    return TrialLog(Path(folder) / "trials.jsonl").read()
+
+
+def check_together(url: str, study_name: str, folders: list[str]) -> None:
+    """All trials of all folders are in the study, once."""
+    with open_storage(url) as storage:
+        study = optuna.load_study(study_name=study_name, storage=storage)
+        complete = study.get_trials(states=[TrialState.COMPLETE])
+        members = [json.loads((Path(folder) / "study.json").read_text())["member"] for folder in folders]
+        assert len(set(members)) == len(folders)
+        for folder, member in zip(folders, members, strict=True):
+            told = sorted(trial.value or 0.0 for trial in complete if trial.user_attrs["retiarius:member"] == member)
+            assert told == sorted(trial.score or 0.0 for trial in trials_of(folder))
+        cut_off = study.get_trials(states=[TrialState.RUNNING])  # one may have been killed before it had an owner or anything else
+        assert len(cut_off) <= 1 and not any(trial.params or trial.user_attrs for trial in cut_off)
+
+
+@pytest.mark.slow
+def test_two_processes_at_once_share_an_sqlite_file_and_one_is_killed_and_goes_on(table: Path) -> None:
+    url = "sqlite:///study.db"
+    one, two = start("one", url, "--trials", "25", "--study", "mine"), start("two", url, "--trials", "60", "--study", "mine")
+    log, deadline = Path("two/trials.jsonl"), time.monotonic() + 200
+    while not (log.exists() and log.read_bytes().count(b"\n") >= 20):
+        assert two.poll() is None, two.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    two.send_signal(signal.SIGKILL)
+    two.communicate()
+    kept = trials_of("two")
+    assert len(kept) < 60
+    _, error = one.communicate()
+    assert one.returncode == 0, error
+    two = start("two", url, "--trials", "60", "--study", "mine", "--resume")
+    _, error = two.communicate()
+    assert two.returncode == 0, error
+    assert trials_of("two")[: len(kept)] == kept
+    assert [len(trials_of(folder)) for folder in ("one", "two")] == [25, 60]
+    check_together(url, "mine", ["one", "two"])
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_postgresql_whose_password_nobody_reads(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with postgresql() as server:
+        processes = [start(out, server.url, "--trials", "12") for out in ("one", "two")]
+        told = [process.communicate() for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], told
+        study = json.loads(Path("one/study.json").read_text())
+        assert study["study"].startswith("nasbench201-tpe-")
+        check_together(server.url, study["study"], ["one", "two"])
+        written = [path.read_text() for folder in ("one", "two") for path in Path(folder).glob("*.*") if path.is_file()]
+        assert len(written) >= 8
+        assert PASSWORD not in "".join(written) + str(told)
+        assert f"tester:***@127.0.0.1:{server.port}" in Path("one/config.json").read_text()
+
+        assert main([*SEARCH, "--storage", server.url.replace(PASSWORD, "wrong-one"), "--out", "no"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "password authentication failed" in line and "wrong-one" not in line
+
+        endless = start("long", server.url, "--trials", "5000")
+        log, deadline = Path("long/trials.jsonl"), time.monotonic() + 200
+        while not (log.exists() and log.read_bytes().count(b"\n") >= 3):
+            assert endless.poll() is None, endless.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        server.stop()
+        _, error = endless.communicate(timeout=100)
+        assert endless.returncode == 1, error
+        line = error.splitlines()[-1]  # the drivers of databases may have had words of their own before
+        assert (
+            "the storage of the study" in line
+            and "resume the run with --resume" in line
+            and PASSWORD not in error + Path("long/log.txt").read_text()
+        )
+        assert len(trials_of("long")) >= 3
+
+    assert main([*SEARCH, "--storage", server.url, "--out", "no"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be used" in line and "onnection refused" in line and PASSWORD not in line

@@ -1,0 +1,158 @@
+"""Whole runs whose trials are looked up in a table, by the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from nasbench201_table import MIXED, make_rows, write_table
+
+from evaluators.training.recipes import recipe_values
+from records.trial_keeper import TrialKeeper
+from records.trials import TrialLog
+from run_experiment import main
+from strategies import STRATEGIES
+
+SEARCH = ["--space", "nasbench201", "--evaluator", "table"]
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_table(tmp_path_factory.mktemp("table") / "made-up.csv.gz", make_rows())
+
+
+@pytest.fixture
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [name for name, entry in STRATEGIES.items() if not entry.one_shot and not entry.needs])
+def test_every_strategy_keeps_to_the_simulated_budget(
+    name: str, made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*SEARCH, "--strategy", name, "--table", str(made_up), "--time-budget", "300", "--out", "run"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "time is the table's, in seconds of training" in printed
+    assert "test accuracy by the table" in printed
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert len(trials) > 5
+    assert 250 < sum(trial.seconds for trial in trials) <= 300
+    best = json.loads(Path("run/best.json").read_text())
+    assert best["score"]["value"] == max(trial.score or 0 for trial in trials)
+    assert best["score"]["epochs"] == 12
+    assert best["dataset"]["table"] == "made-up.csv.gz"
+    assert main([*arguments, "--resume"]) == 0
+    assert TrialLog(Path("run/trials.jsonl")).read() == trials, "the budget is spent"
+
+
+def test_the_longer_training_is_another_fidelity(made_up: Path, in_a_folder_of_its_own: Path) -> None:
+    arguments = [*SEARCH, "--strategy", "random", "--table", str(made_up), "--epochs", "200", "--trials", "4", "--out", "run"]
+    assert main(arguments) == 0
+    for trial in TrialLog(Path("run/trials.jsonl")).read():
+        convolutions = list(trial.architecture.values()).count("nor_conv_3x3")
+        assert trial.score == pytest.approx(0.1 * convolutions + 0.08)
+        assert trial.seconds == pytest.approx(100 * convolutions + 100)
+
+
+def test_successive_halving_over_the_two_fidelities(
+    made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[int] = []
+    monkeypatch.setattr(TrialKeeper, "note_epoch", lambda self, number, score: shown.append(number))
+    arguments = [*SEARCH, "--strategy", "random", "--table", str(made_up), "--epochs", "200", "--pruner", "halving", "--trials", "30"]
+    assert main([*arguments, "--out", "run"]) == 0
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    pruned = [trial for trial in trials if trial.status == "pruned"]
+    assert 10 < len(pruned) < 30
+    assert (shown.count(1), shown.count(2)) == (30, 30 - len(pruned)), "the screen hears of every score"
+    assert f"{len(pruned)} of 30 trials were pruned by halving" in capsys.readouterr().out
+    for trial in trials:
+        convolutions = list(trial.architecture.values()).count("nor_conv_3x3")
+        cost = 100 * convolutions + 100
+        assert trial.seconds == pytest.approx(0.06 * cost if trial in pruned else 1.06 * cost)
+        assert trial.curve == pytest.approx([0.1 * convolutions + 0.05, 0.1 * convolutions + 0.08][: 1 if trial in pruned else 2])
+
+
+def test_limits_on_the_size_are_those_of_the_table(made_up: Path, in_a_folder_of_its_own: Path) -> None:
+    arguments = [*SEARCH, "--strategy", "random", "--table", str(made_up), "--trials", "10", "--max-params", "300k", "--out", "run"]
+    assert main(arguments) == 0
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert len(trials) == 10
+    assert max(trial.parameters or 0 for trial in trials) == 300_000
+
+
+def test_a_budget_below_every_trial_is_no_limit_on_the_size(
+    made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*SEARCH, "--strategy", "random", "--table", str(made_up), "--max-params", "500k", "--time-budget", "5", "--out", "run"]
+    assert main(arguments) == 1, "some network with at most two convolutions is proposed, and takes 6 seconds or more"
+    printed = capsys.readouterr()
+    assert "too large and not trained" in printed.out
+    assert "error: the time budget ended before the first trial: give it more" in printed.err
+
+
+def test_a_table_with_a_column_for_a_hyperparameter(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"sgd": "0.7,10,0.71", "adam": "0.8,10,0.81", "rmsprop": "0.9,10,0.91", "muon": "0.6,10,0.61"}
+    lines = ["backbone,stem,width,depth,optimizer,score_3,seconds_3,test_accuracy"]
+    lines += [f"resnet18,own,16,2,{optimizer},{figures}" for optimizer, figures in rows.items()]
+    Path("table.csv").write_text("\n".join(lines) + "\n")
+    pins = ("backbone=resnet18", "stem=own", "width=16", "depth=2")  # resnet18 does not read a width: 64 means the same
+    search = ["--space", "zoo", "--strategy", "grid", "--evaluator", "table", "--table", "table.csv", "--trials", "4"]
+    assert main([*search, *(word for pin in pins for word in ("--set", pin)), "--out", "run"]) == 0
+    assert "91.00%" in capsys.readouterr().out, "the test accuracy of the row that was found"
+    best, config = (json.loads(Path("run", name).read_text()) for name in ("best.json", "config.json"))
+    assert best["architecture"]["width"] == 64
+    assert best["hyperparameters"] == {**recipe_values("fast"), "optimizer": "rmsprop"}, "what the table leaves open is the space's recipe"
+    assert not {"recipe", "precision"} & config["identity"].keys(), "nothing was trained"
+    config["identity"] |= {"recipe": recipe_values("lab"), "precision": "None"}  # as older versions noted
+    Path("run/config.json").write_text(json.dumps(config))
+    assert main([*search, *(word for pin in pins for word in ("--set", pin)), "--out", "run", "--resume"]) == 0
+
+
+def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) -> None:
+    pins = [word for label, operation in MIXED.items() for word in ("--set", f"{label}={operation}")]
+    assert main([*SEARCH, "--strategy", "tpe", "--table", str(made_up), *pins, "--out", "run"]) == 0
+    assert json.loads(Path("run/best.json").read_text())["architecture"] == MIXED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([*SEARCH, "--strategy", "tpe"], "--evaluator table needs --table FILE"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "none.csv"], "none.csv: No such file"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "width=8"], "as they were published: leave out --set width"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--epochs", "50"], "scores after 12, 200 epochs"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--dataset", "digits"], "has scores for cifar10, cifar100"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--table-columns", "none.json"], "none.json: No such file"),
+        (["--space", "darts", "--strategy", "tpe", "--evaluator", "table", "--table", "TABLE"], "no column for the choice 'normal/"),
+        (
+            ["--space", "darts", "--strategy", "darts", "--evaluator", "table", "--table", "TABLE"],
+            "trains a supernet, in a way of its own: leave out --evaluator table",
+        ),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--workers", "2"], "a table answers at once"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--precision", "float32"], "leave out --precision"),
+        (
+            [*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--recipe", "lab"],
+            "nothing is trained where a table answers: leave out --recipe",
+        ),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "initial_lr=0.5"], "is searched: leave out --set initial_lr"),
+        (["--space", "nasbench201", "--strategy", "tpe", "--table", "TABLE"], "--table and --table-columns go with --evaluator table"),
+        (["--space", "nasbench201", "--strategy", "tpe", "--table-columns", "x"], "--table and --table-columns go with --evaluator table"),
+        (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table goes with a search"),
+    ],
+)
+def test_usage(arguments: list[str], words: str, made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(made_up) if word == "TABLE" else word for word in arguments]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert not Path("runs").exists(), "nothing is left behind"
+
+
+def test_a_sample_that_is_not_in_the_table(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(Path("half.csv.gz"), make_rows()[:3])
+    assert main([*SEARCH, "--strategy", "random", "--table", "half.csv.gz"]) == 2
+    assert "error: the table of cifar10 has no row for edge_0_1=" in capsys.readouterr().err

@@ -1,0 +1,258 @@
+"""``import retiarius as rt``: searches, retrainings and their results from a person's own code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nni
+import nni.nas.nn.pytorch as nas
+import pytest
+import torch
+from bright_bars import make_data
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+import retiarius as rt
+from spaces.nasbench201 import NasBench201Space
+
+HERE: dict[str, Any] = {"device": "cpu", "precision": "float32"}
+
+
+class TwoLayers(nas.ModelSpace):
+    """Images [N, 3, H, W] -> logits [N, num_classes]; no method is added for retiarius."""
+
+    def __init__(self, num_classes: int = 3, width: int = 4) -> None:
+        super().__init__()
+        kernels = {"small": nn.Conv2d(3, width, 1), "large": nn.Conv2d(3, width, 3, padding=1)}
+        self.convolution = nas.LayerChoice(kernels, label="convolution")
+        self.activation = nas.LayerChoice({"relu": nn.ReLU(), "silu": nn.SiLU()}, label="activation")
+        self.head = nn.Sequential(nn.BatchNorm2d(width), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.activation(self.convolution(images)))
+
+
+def count_weights(network: nn.Module) -> float:
+    """The more parameters the better."""
+    return float(sum(parameter.numel() for parameter in network.parameters()))
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def data() -> Any:
+    return make_data()
+
+
+def test_everything_that_is_exported_is_there() -> None:
+    assert set(rt.__all__) == set(rt._HOME_OF)
+    for name in rt.__all__:
+        assert getattr(rt, name) is not None
+    assert set(rt.__all__) <= set(dir(rt))
+    with pytest.raises(AttributeError, match="no attribute 'serch'"):
+        rt.serch  # noqa: B018
+
+
+def test_a_space_and_a_function_need_no_registration(capsys: pytest.CaptureFixture[str]) -> None:
+    found = rt.search(TwoLayers, rt.Random(), evaluator=count_weights, trials=4, out="run", **HERE, data=make_data())
+    assert found.best.choices["convolution"] == "large"
+    assert found.best.score == max(trial.score or 0.0 for trial in found.trials)
+    assert found.best.description == found.best.choices
+    assert {trial.state for trial in found.trials} == {"complete"}
+    assert [trial.number for trial in found.trials] == [0, 1, 2, 3]
+    assert found.state == "finished"
+    assert capsys.readouterr() == ("", ""), "nothing is printed"
+
+
+@pytest.mark.parametrize("space", [TwoLayers, TwoLayers(width=2), lambda: TwoLayers(width=2)], ids=["class", "instance", "factory"])
+def test_a_space_is_a_class_an_instance_or_a_factory(space: Any, data: Any) -> None:
+    found = rt.search(space, "random", evaluator=count_weights, trials=2, out="run", data=data, **HERE)
+    assert len(found.trials) == 2
+    width = 4 if space is TwoLayers else 2
+    assert found.best.parameters == found.best.score == count_weights(found.best.network())
+    assert isinstance(found.best.network().get_submodule("head.0"), nn.BatchNorm2d)
+    assert found.best.network().get_submodule("head.0").num_features == width
+
+
+def test_an_evaluator_of_nnis_form_reports_by_nni(data: Any) -> None:
+    def evaluate(model: nn.Module) -> None:
+        nni.report_intermediate_result(0.25)
+        nni.report_intermediate_result(0.5)
+        nni.report_final_result(0.75)
+
+    found = rt.search(TwoLayers, rt.TPE(), evaluator=evaluate, trials=2, out="run", data=data, **HERE)
+    assert [(trial.curve, trial.score) for trial in found.trials] == [([0.25, 0.5], 0.75)] * 2
+
+
+def test_hyperparameters_are_searched_where_the_space_brings_them_and_the_function_takes_them(data: Any) -> None:
+    from nni.mutable import Categorical
+
+    class WithRate(TwoLayers):
+        @staticmethod
+        def hyperparameters() -> dict[str, Any]:
+            return {"rate": Categorical([0.1, 0.2], label="rate")}
+
+    found = rt.search(WithRate, "grid", evaluator=lambda network, rate: rate, trials=8, out="run", data=data, **HERE)
+    assert found.best.hyperparameters["rate"] == found.best.score == 0.2
+    with pytest.raises(rt.EvaluatorError, match="rate"):
+        rt.search(WithRate, "grid", evaluator=count_weights, trials=8, out="other", data=data, **HERE)
+
+
+def test_a_search_a_retraining_and_the_trained_network(data: Any) -> None:
+    recipe = rt.Recipe.named("lab", batch_size=16, initial_lr=0.1, schedule="cosine")
+    found = rt.search(TwoLayers, rt.TPE(pruner=rt.Median()), data=data, recipe=recipe, trials=3, epochs=2, out="search", **HERE)
+    assert all(len(trial.curve) == 2 for trial in found.trials if trial.state == "complete")
+    final = rt.retrain(found.best, data=data, epochs=3, recipe=recipe, out="retrained", **HERE)
+    assert 0 <= final.test_accuracy <= 1 and final.mirrored_test_accuracy is not None
+    assert len(final.epochs) == 3
+    network = final.load_network()
+    assert not network.training
+    with torch.no_grad():
+        right = (network(data.test.images).argmax(1) == data.test.labels).double().mean().item()
+        assert torch.allclose(network(data.test.images), network(data.test.images.float() / 255), atol=1e-5)
+    assert right == pytest.approx(final.test_accuracy)
+
+
+def test_one_shot_by_an_object_with_settings() -> None:
+    found = rt.search("darts", rt.Darts(order=1, alpha_lr=1e-3), data="digits", epochs=1, time_budget=0.01, out="run", **HERE)
+    assert found.best.metric == "supernet validation accuracy" and len(found.epochs) == 1 and found.trials == []
+    assert json.loads(Path("run/best.json").read_text())["strategy"]["alpha_lr"] == 1e-3
+    assert json.loads(Path("run/config.json").read_text())["identity"]["pins"] == {"alpha_lr": 1e-3}
+
+
+def test_results_as_a_table_a_figure_a_report_and_a_file(data: Any) -> None:
+    pandas = pytest.importorskip("pandas")
+    found = rt.search(TwoLayers, "grid", evaluator=count_weights, trials=4, out="run", data=data, **HERE)
+    frame = found.to_frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame["score"]) == [trial.score for trial in found.trials]
+    assert set(frame["convolution"]) == {"small", "large"}
+    assert isinstance(found.plot(), Figure)
+    assert found.report().read_text().startswith("<!doctype html>")
+    path = found.best.save("mine.json")
+    with pytest.raises(rt.SpaceError, match="imported only where you name it"):
+        rt.load_architecture(path).network()
+    loaded = rt.load_architecture(path, space=TwoLayers)
+    assert loaded.choices == found.best.choices and loaded.score == found.best.score
+    again = rt.open_run("run")
+    assert isinstance(again, rt.SearchResult) and again.trials == found.trials
+
+
+def test_a_run_is_resumed_from_python(data: Any) -> None:
+    calls = []
+
+    def evaluate(network: nn.Module) -> float:
+        calls.append(network)
+        return count_weights(network)
+
+    told: dict[str, Any] = {"evaluator": evaluate, "trials": 4, "out": "run", "data": data, **HERE}
+    rt.search(TwoLayers, rt.Random(), **told)
+    lines = Path("run/trials.jsonl").read_text().splitlines(keepends=True)
+    Path("run/trials.jsonl").write_text("".join(lines[:2]))
+    found = rt.search(TwoLayers, rt.Random(), **told, resume=True)
+    assert len(found.trials) == 4 and len(calls) == 6
+    with pytest.raises(rt.RecordError, match="holds a run already"):
+        rt.search(TwoLayers, rt.Random(), **told)
+
+
+def test_two_workers_run_a_function_of_this_file(data: Any) -> None:
+    found = rt.search(TwoLayers, rt.Random(), evaluator=count_weights, trials=2, workers=2, out="run", data=data, **HERE)
+    assert sorted(trial.number for trial in found.trials) == [0, 1]
+    assert all(trial.score == trial.parameters for trial in found.trials)
+
+
+class Heard(rt.Reporter):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+def test_a_reporter_hears_what_happens(data: Any) -> None:
+    heard = Heard()
+    rt.search(TwoLayers, "random", evaluator=count_weights, trials=1, out="run", data=data, reporter=heard, **HERE)
+    assert any("bars" in line for line in heard.said)
+
+
+def test_what_would_run_is_told_without_running_it() -> None:
+    told = rt.preview(space="nasbench201", strategy="random", trials=5, epochs=3, data="digits", **HERE)
+    assert (told.space, told.strategy, told.configurations, told.trials, told.epochs) == ("nasbench201", "random", 15_625, 5, 3)
+    assert told.parameters is not None and told.flops is not None
+    assert list(Path().iterdir()) == []
+
+
+def fails_with(value: Any) -> Any:
+    return lambda network: value
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(None, "None"), ("good", "'good'"), (float("nan"), "nan"), (torch.zeros(2), "2"), ([1.0], "list"), (True, "True")],
+)
+def test_an_evaluator_that_returns_no_number_fails_its_trials_in_one_line(value: Any, words: str, data: Any) -> None:
+    with pytest.raises(rt.SearchFailed) as error:
+        rt.search(TwoLayers, "random", evaluator=fails_with(value), trials=1, out="run", data=data, **HERE)
+    (trial,) = rt.open_run("run").trials  # type: ignore[union-attr]
+    assert trial.state == "failed" and words in str(trial.error)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        ({"space": 3}, rt.SpaceError, "3"),
+        ({"space": "zo"}, rt.SpaceError, "did you mean zoo"),
+        ({"space": "no.such.module:Class"}, rt.SpaceError, "no.such.module"),
+        ({"strategy": 7}, rt.StrategyError, "int"),
+        ({"strategy": "dart"}, rt.StrategyError, "did you mean darts"),
+        ({"strategy": rt.Median()}, rt.StrategyError, "Median"),
+        ({"evaluator": 0.5}, rt.EvaluatorError, "float"),
+        ({"trials": 0}, rt.RecordError, "trials"),
+        ({"epochs": -1}, rt.RecordError, "epochs"),
+        ({"seed": -1}, rt.RecordError, "seed"),
+        ({"preset": "huge"}, rt.RecordError, "quick, lab, paper"),
+        ({"fixed": {"backbone": "resnt18"}}, rt.RecordError, "resnt18"),
+        ({"fixed": {"bakcbone": "resnet18"}}, rt.SpaceError, "backbone"),
+        ({"recipe": {"initial_lr": -1}}, rt.EvaluatorError, "initial_lr"),
+        ({"recipe": "slow"}, rt.EvaluatorError, "slow"),
+        ({"data": "nowhere"}, rt.DataError, "nowhere"),
+        ({"resume": True}, rt.RecordError, "--out"),
+        ({"objectives": ["accuracy", "parameters"]}, rt.StrategyError, "nsga2"),
+        ({"table": "table.csv", "evaluator": count_weights}, rt.EvaluatorError, "--table"),
+    ],
+)
+def test_bad_input_is_an_exception_of_one_line(arguments: dict[str, Any], kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind) as error:
+        rt.search(**{"space": "zoo", "strategy": "tpe", "data": "digits", **arguments})
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert list(Path().iterdir()) == []
+
+
+def test_own_tensors_are_data() -> None:
+    images, labels = torch.zeros(60, 3, 8, 8, dtype=torch.uint8), torch.arange(60) % 3
+    data = rt.load_data((images, labels), test=(images[:9], labels[:9]))
+    assert len(data.train) + len(data.validation) == 60 and len(data.test) == 9 and data.num_classes == 3
+    with pytest.raises(rt.DataError):
+        rt.load_data((images, labels[:-1]))
+
+
+def test_a_strategy_keeps_its_settings_and_refuses_others() -> None:
+    strategy = rt.Darts(order=2)
+    assert strategy == rt.Darts(order=2) and hash(strategy) == hash(rt.Darts(order=2))
+    with pytest.raises(AttributeError):
+        strategy.order = 1  # type: ignore[misc]
+    with pytest.raises(rt.StrategyError, match="order"):
+        rt.Darts(order=3)
+
+
+def test_a_registered_space_is_named_as_well() -> None:
+    assert rt.SPACES["nasbench201"].load() is NasBench201Space

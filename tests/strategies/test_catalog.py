@@ -1,0 +1,159 @@
+"""The contract of ``STRATEGIES`` and ``PRUNERS``: small frozen objects that refuse what cannot be, and build NNI's and Optuna's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, dataclass, fields
+from typing import Any, ClassVar
+
+import pytest
+from project import SEARCH_PATH
+
+from common.errors import StrategyError
+from strategies import (
+    HPO,
+    NSGA2,
+    PRUNERS,
+    STRATEGIES,
+    TPE,
+    Darts,
+    Grid,
+    Halving,
+    Hyperband,
+    Median,
+    OneShotFacts,
+    Pruner,
+    SearchContext,
+    Strategy,
+    TrialStrategy,
+    check_storage,
+    make_pruner,
+    make_strategy,
+)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_builds_an_nni_strategy_of_what_it_is_told(name: str) -> None:
+    from nni.nas.strategy.base import Strategy as NniStrategy
+
+    strategy = make_strategy(name)
+    assert (strategy.name, type(strategy), strategy.settings()) == (name, STRATEGIES[name], {})
+    assert strategy.summary and strategy.one_shot != isinstance(strategy, TrialStrategy)
+    context = SearchContext(seed=3, trials=20, open_trials=2, costs=["parameters"], one_shot=OneShotFacts())
+    first, second = strategy.build(context), strategy.build(SearchContext())
+    assert isinstance(first, NniStrategy) and isinstance(second, NniStrategy)
+    assert first is not second, "each makes one search"
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_every_pruner_builds_an_optuna_pruner(name: str) -> None:
+    from optuna.pruners import BasePruner
+
+    pruner = make_pruner(name)
+    assert pruner is not None and (pruner.name, type(pruner)) == (name, PRUNERS[name])
+    assert pruner.summary and pruner.after >= 1 and pruner.first_step == 1
+    assert isinstance(pruner.build(9), BasePruner)
+
+
+@pytest.mark.parametrize("made", [*(kind() for kind in STRATEGIES.values()), *(kind() for kind in PRUNERS.values())], ids=lambda m: m.name)
+def test_they_are_frozen_plain_values(made: Any) -> None:
+    assert made == type(made)() and hash(made) == hash(type(made)())
+    for field in [*(field.name for field in fields(made)), "other"]:
+        with pytest.raises(FrozenInstanceError):
+            setattr(made, field, 1)
+
+
+def test_the_room_is_imported_without_heavy_libraries() -> None:
+    heavy = ("torch", "nni", "optuna", "numpy", "scipy", "sklearn")
+    program = (
+        "import sys, strategies\n"
+        "strategies.Darts(order=2), strategies.TPE(pruner=strategies.Median()), strategies.make_strategy('bo')\n"
+        f"print(*sorted({{name.split('.')[0] for name in sys.modules}} & set({heavy})))"
+    )
+    environment = {"PYTHONPATH": SEARCH_PATH, "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == []
+
+
+def test_settings_are_those_that_differ_by_the_flags_words() -> None:
+    darts = Darts(order=2, cost_weight=0.5, collapse_guard="stop", supernet="stock", alpha_lr=0.1)
+    assert list(darts.settings().items()) == [("--supernet", "stock"), ("--order", 2), ("--cost-weight", 0.5), ("--collapse-guard", "stop")]
+    assert Darts(order=1, alpha_lr=0.1).settings() == {}, "of the alphas' optimizer --set tells"
+    assert TPE(pruner=Median(start_step=2)).settings() == {"--pruner": "median"}
+    assert [strategy.start_step for strategy in (TPE(pruner=Median(start_step=2)), TPE(pruner=Halving()), TPE())] == [2, None, None]
+
+
+def test_the_settings_of_the_alphas_reach_their_optimizer() -> None:
+    betas: Any = [0.9, 0.99]
+    darts = Darts(alpha_lr=0.1, alpha_betas=betas, alpha_weight_decay=0)
+    assert darts.alpha_betas == (0.9, 0.99) and hash(darts)
+    built = darts.build(SearchContext(gradient_clip=3.0))
+    assert (built._alpha_optimizer, built.gradient_clip_val) == (darts.alpha_optimizer, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: Darts(order=3), "darts: the order is 1 or 2, not 3"),
+        (lambda: Darts(supernet="thin"), "darts: the supernet is one of fused, stock, not 'thin'"),
+        (lambda: Darts(cost_weight=-1), "darts: the weight of costs is a number of at least 0, not -1"),
+        (lambda: Darts(collapse_guard="panic"), "the collapse guard is one of off, warn, stop, not 'panic'"),
+        (lambda: Darts(alpha_lr=0), "alpha_lr: 0 is not a number above 0"),
+        (lambda: TPE(pruner="median"), "tpe: the pruner is an object, such as Median(), or None, not 'median'"),  # type: ignore[arg-type]
+        (lambda: NSGA2(pruner=Median()), "a trial that ends early can be best in its size: --pruner none for nsga2"),
+        (lambda: Median(start_step=-1), "median: the start step is a whole number of at least 0, not -1"),
+        (lambda: Median(start_step=True), "median: the start step is a whole number of at least 0, not True"),
+        (lambda: Hyperband().build(None), "--pruner hyperband needs to know how many results a trial reports: --epochs N; "),
+        (lambda: make_strategy("darts", ordr=2), "darts: unknown setting 'ordr' (did you mean order?); known: order, cost_weight, "),
+        (lambda: make_strategy("tpe", order=2), "tpe: unknown setting 'order'; known: pruner"),
+        (lambda: make_strategy("tpe", pruner=0), "tpe: the pruner is an object, such as Median(), or None, not 0"),
+        (lambda: make_pruner("halving", start_step=2), "halving: unknown setting 'start_step'; it has none"),
+        (lambda: make_pruner("medium"), "unknown pruner 'medium' (did you mean median?); known: none, median, halving, hyperband"),
+        (lambda: make_pruner("foo"), "unknown pruner 'foo'; known: none, median, halving, hyperband"),
+        (lambda: make_pruner("none", start_step=2), "unknown pruner 'none'; known: median, halving, hyperband"),
+        (
+            lambda: check_storage(Grid()),
+            "--storage is for strategies of Optuna's, which learn from the trials of all: tpe, gp, nsga2, hpo; ",
+        ),
+        (lambda: Darts(cost_weight=1.0).build(SearchContext()), "darts: a weight of costs is for spaces that have input_edges() and "),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(make: Any, line: str) -> None:
+    with pytest.raises(StrategyError) as caught:
+        make()
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_no_pruner_has_a_name_too() -> None:
+    assert make_pruner("none") is None
+
+
+def test_long_values_are_cut() -> None:
+    with pytest.raises(StrategyError) as caught:
+        make_strategy("darts", supernet="x" * 100_000)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_strategy_and_a_pruner_of_ones_own_need_no_registration() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Walk(TrialStrategy):
+        step: int
+        far: bool = False
+
+        def build(self, context: SearchContext) -> Any:
+            return context.seed + self.step
+
+    class Never(Pruner):
+        after: ClassVar[int] = 7
+
+    class Plain(Strategy):
+        def __init__(self, step: int) -> None:
+            self.step = step
+
+    walk = Walk(step=2, far=True, pruner=Never())
+    assert (walk.name, walk.build(SearchContext(seed=5)), walk.pruner and walk.pruner.after) == ("Walk", 7, 7)
+    assert walk.settings() == {"--step": 2, "--far": True, "--pruner": "Never"}
+    assert (Plain(3).step, Plain(3).name, Plain(3).settings()) == (3, "Plain", {})
+    assert (HPO.name, TPE.name) == ("hpo", "tpe")

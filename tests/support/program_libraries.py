@@ -1,0 +1,19 @@
+"""What the program imports on its way, imported once by the server that forks its runs."""
+
+from __future__ import annotations
+
+from common.libraries import quiet_libraries
+
+quiet_libraries()
+
+import nni.nas.nn.pytorch  # noqa: E402, F401
+import optuna  # noqa: E402, F401
+import pytorch_lightning  # noqa: E402, F401
+import sklearn.datasets  # noqa: E402, F401
+import torchvision  # noqa: E402, F401
+
+import evaluators.training.supernet  # noqa: E402, F401
+import retiarius.search  # noqa: E402, F401
+import spaces.darts.space  # noqa: E402, F401
+import spaces.zoo.space  # noqa: E402, F401
+import strategies.one_shot.darts  # noqa: E402, F401
