@@ -43,7 +43,8 @@ class _Loader(yaml.SafeLoader):
                 continue
             if not is_new:
                 raise RecordError(f"line {entry.start_mark.line + 1}: the key {show(key)} stands twice in one object")
-        return super().construct_mapping(node, deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))

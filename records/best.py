@@ -6,7 +6,6 @@ Plain data: reading it runs no code. ``architecture`` is what NNI's ``export_top
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from common.errors import RecordError
-from common.files import read_json, write_json_atomically
+from common.errors import RecordError, unknown_label
+from common.files import LARGEST_OWN_FILE, read_json, write_json_atomically
 from common.text import show
 
 FORMAT = "retiarius-architecture"
@@ -27,17 +26,28 @@ _MOST_NAMES_SHOWN = 12
 class BestArchitecture:
     """What ``best.json`` says, checked for form; :func:`check_architecture` compares it with a space.
 
-    Attributes:
-        space_name: name of the search space.
-        space_arguments: keyword arguments that build that space anew.
-        architecture: label to choice, or to a list of choices.
-        hyperparameters: name to a string, number, boolean or None.
-        score: ``{"metric": str, "value": float, "epochs": int, ...}``, or None where nothing was measured.
-        dataset, strategy, versions: what produced the score, as plain dicts.
-        seed: the run's seed, or None.
-        parameters: number of trainable parameters, or None.
-        flops: multiply-adds of one forward pass of one image, or None.
-        created: time of writing, ISO 8601, UTC.
+    Attributes
+    ----------
+    space_name
+        Name of the search space.
+    space_arguments
+        Keyword arguments that build that space anew.
+    architecture
+        Label to choice, or to a list of choices.
+    hyperparameters
+        Name to a string, number, boolean or None.
+    score
+        ``{"metric": str, "value": float, "epochs": int, ...}``, or None where nothing was measured.
+    dataset, strategy, versions
+        What produced the score, as plain dicts.
+    seed
+        The run's seed, or None.
+    parameters
+        Number of trainable parameters, or None.
+    flops
+        Multiply-adds of one forward pass of one image, or None.
+    created
+        Time of writing, ISO 8601, UTC.
     """
 
     space_name: str
@@ -71,9 +81,12 @@ def save_best(
 ) -> None:
     """Write ``best.json`` atomically. The arguments are the fields of :class:`BestArchitecture`.
 
-    Raises:
-        RecordError: a value that :func:`load_best` would refuse; nothing is written.
-        OSError: the file cannot be written; the file that was there stays.
+    Raises
+    ------
+    RecordError
+        A value that :func:`load_best` would refuse; nothing is written.
+    OSError
+        The file cannot be written; the file that was there stays.
     """
     document = {
         "format": FORMAT,
@@ -97,10 +110,12 @@ def save_best(
 def load_best(path: Path) -> BestArchitecture:
     """Read ``best.json`` and check its form: format, version, keys and types.
 
-    Raises:
-        RecordError: one line that names the file, what was found and what was expected.
+    Raises
+    ------
+    RecordError
+        One line that names the file, what was found and what was expected.
     """
-    return _parse(read_json(path), str(path))
+    return _parse(read_json(path, max_bytes=LARGEST_OWN_FILE), str(path))
 
 
 def _parse(document: Any, where: str) -> BestArchitecture:
@@ -137,7 +152,7 @@ def _parse(document: Any, where: str) -> BestArchitecture:
 
 
 def _kind(value: object) -> str:
-    """The JSON name of a value's type."""
+    """Return the JSON name of a value's type."""
     names = {bool: "boolean", int: "number", float: "number", str: "string", list: "list", dict: "object"}
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
@@ -192,18 +207,23 @@ def _get_score(document: Mapping[str, Any], where: str) -> dict[str, Any] | None
 def check_architecture(architecture: Mapping[str, Any], choices: Mapping[str, Mapping[str, Any]]) -> None:
     """Compare an architecture with what a space allows.
 
-    Args:
-        architecture: label to choice, or to a list of choices.
-        choices: label to ``{"kind": "one", "values": [...]}`` or
-            ``{"kind": "several", "values": [...], "n_chosen": 2}``, where ``n_chosen`` None leaves the number open.
+    Parameters
+    ----------
+    architecture
+        Label to choice, or to a list of choices.
+    choices
+        Label to ``{"kind": "one", "values": [...]}`` or ``{"kind": "several", "values": [...], "n_chosen": 2}``, where ``n_chosen`` None
+        leaves the number open.
 
-    Raises:
-        RecordError: an unknown, a missing or an illegally chosen label; the message names the label, the value found
-            and the legal ones. true and false are not numbers, and 1.0 is not the index 1.
+    Raises
+    ------
+    RecordError
+        An unknown, a missing or an illegally chosen label; the message names the label, the value found and the legal ones. true and
+        false are not numbers, and 1.0 is not the index 1.
     """
     for label in architecture:
         if label not in choices:
-            raise RecordError(f"unknown label {show(label)}; {_describe_known(str(label), list(choices))}")
+            raise RecordError(unknown_label(label, choices) if choices else f"unknown label {show(label)}; this space has no labels")
     missing = [label for label in choices if label not in architecture]
     if missing:
         legal = _describe_legal(choices[missing[0]])
@@ -239,7 +259,7 @@ def _is_among(value: Any, legal: Sequence[Any]) -> bool:
 
 
 def _is_same(value: Any, legal: Any) -> bool:
-    """Equality that keeps true apart from 1, and 1.0 from the index 1; 1 may stand for the real number 1.0."""
+    """Return whether both are equal, true kept apart from 1, and 1.0 from the index 1; 1 may stand for the real number 1.0."""
     if isinstance(value, (list, tuple)) and isinstance(legal, (list, tuple)):  # JSON has no tuples
         return len(value) == len(legal) and all(map(_is_same, value, legal))
     if isinstance(legal, float) and isinstance(value, int) and not isinstance(value, bool):
@@ -253,15 +273,6 @@ def _describe_legal(choice: Mapping[str, Any]) -> str:
         return f"one of {names}"
     n_chosen = choice.get("n_chosen")
     return f"a list of {'any number' if n_chosen is None else n_chosen} of {names}, none twice"
-
-
-def _describe_known(label: str, known: Sequence[str]) -> str:
-    if not known:
-        return "this space has no labels"
-    nearest = difflib.get_close_matches(label[:200], known, n=3, cutoff=0.5)
-    if nearest:
-        return f"the nearest known ones are {_join(nearest)}"
-    return f"known are {_join(known)}"
 
 
 def _join(values: Sequence[Any]) -> str:

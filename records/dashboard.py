@@ -31,8 +31,10 @@ WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 def open_dashboard(folder: Path, port: int, say: Callable[[str], None]) -> None:
     """Serve the dashboard on the run in ``folder`` until Ctrl-C; ``say`` is told its address when it can be opened.
 
-    Raises:
-        RecordError: optuna-dashboard is not installed, ``folder`` holds no search by trials, or ``port`` is taken.
+    Raises
+    ------
+    RecordError
+        optuna-dashboard is not installed, ``folder`` holds no search by trials, or ``port`` is taken.
     """
     require_package("optuna_dashboard", "optuna-dashboard", "--dashboard")
     run = read_run(folder)
@@ -58,7 +60,7 @@ def open_dashboard(folder: Path, port: int, say: Callable[[str], None]) -> None:
 
 
 def make_app(run: Run) -> WSGIApplication:
-    """The dashboard's web application on the trials of ``run``."""
+    """Return the dashboard's web application on the trials of ``run``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Optuna calls experimental: nothing that a person here could do about
         from optuna_dashboard import wsgi
@@ -68,7 +70,7 @@ def make_app(run: Run) -> WSGIApplication:
 
 
 def make_storage(run: Run) -> Any:
-    """Optuna's storage in memory with one study: the trials of ``run`` by number, those that are still to end as running.
+    """Return Optuna's storage in memory with one study: the trials of ``run`` by number, those that are still to end as running.
 
     Ranges are those of the values that were tried: a run records trials, not where they were drawn from.
     """
@@ -134,7 +136,7 @@ def _frozen(trial: Trial, scales: dict[str, Scale], objectives: list[str], sign:
 
 
 def _parameter(value: Any, scale: Scale) -> tuple[Any, Any]:
-    """A value as Optuna has it, and the range or the choices that it is one of."""
+    """Return a value as Optuna has it, and the range or the choices that it is one of."""
     import optuna
 
     if scale.kind == "category":

@@ -18,15 +18,22 @@ _CHARTED = ("train_loss", "train_accuracy", "validation_loss", "validation_accur
 
 
 class EpochKeeper:
-    """Keeps the epochs of one search, those of the interrupted run that it goes on with included.
+    """Keeps the epochs of one search, those of the interrupted run that it resumes included.
 
-    Args:
-        path: ``epochs.jsonl``.
-        reporter: where progress is shown.
-        scalars: where the numbers go beside the record.
-        epochs, steps: how many epochs there are to be, and how many steps each has.
-        finished: how many of them the search goes on from; what was noted of later ones, say one that a budget cut short, is dropped.
-        describe: says of an architecture what its cells are.
+    Parameters
+    ----------
+    path
+        ``epochs.jsonl``.
+    reporter
+        Hears of progress.
+    scalars
+        Where the numbers go beside the record.
+    epochs, steps
+        How many epochs there are to be, and how many steps each has.
+    finished
+        How many of them the search has behind it; what was noted of later ones, say one that a budget cut short, is dropped.
+    describe
+        Says of an architecture what its cells are.
     """
 
     def __init__(

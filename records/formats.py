@@ -6,17 +6,17 @@ import math
 
 
 def format_accuracy(fraction: float | None) -> str:
-    """An accuracy in [0, 1] as percent: ``0.9123`` is ``91.23%``; ``-`` where there is none."""
+    """Return an accuracy in [0, 1] as percent: ``0.9123`` is ``91.23%``; ``-`` where there is none."""
     return "-" if fraction is None or not math.isfinite(fraction) else f"{100 * fraction:.2f}%"
 
 
 def format_number(value: float | None) -> str:
-    """A score of any kind in six digits: ``0.9123``, ``2.5e-05``; ``-`` where there is none."""
+    """Return a score of any kind in six digits: ``0.9123``, ``2.5e-05``; ``-`` where there is none."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.6g}"
 
 
 def format_count(number: float | None) -> str:
-    """A count in three digits: ``3349342`` is ``3.35 M``, ``950`` is ``950``; ``-`` where there is none."""
+    """Return a count in three digits: ``3349342`` is ``3.35 M``, ``950`` is ``950``; ``-`` where there is none."""
     if number is None or not math.isfinite(number):
         return "-"
     if abs(number) < 1000:
@@ -30,17 +30,17 @@ def format_count(number: float | None) -> str:
 
 
 def count_of(number: int, noun: str) -> str:
-    """A number and what is counted, in the plural where it is not one: ``1 epoch``, ``1,200 trials``."""
+    """Return a number and what is counted, in the plural where it is not one: ``1 epoch``, ``1,200 trials``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def format_milliseconds(number: float | None) -> str:
-    """A latency in three digits, ``4.53 ms``; ``-`` where there is none."""
+    """Return a latency in three digits, ``4.53 ms``; ``-`` where there is none."""
     return "-" if number is None or not math.isfinite(number) else f"{number:.3g} ms"
 
 
 def format_seconds(seconds: float | None) -> str:
-    """A duration: ``0.5 s``, ``42 s``, ``1 min 23 s``, ``2 h 05 min``; ``-`` where there is none."""
+    """Return a duration: ``0.5 s``, ``42 s``, ``1 min 23 s``, ``2 h 05 min``; ``-`` where there is none."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
     seconds = max(seconds, 0.0)

@@ -9,39 +9,57 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import RecordError
-from common.files import parse_json, sync_folder, to_json, write_text_atomically
+from common.files import errors_name, parse_json, sync_folder, to_json, write_text_atomically
 
 
 def append_line(path: Path, line: bytes, *, is_whole: Callable[[bytes], bool], durable: bool = True) -> int:
-    """Add ``line``, which ends with a line end, and return when it is on the disk (unless not ``durable``).
+    """Add ``line``, which ends with a line end, and return when it is on the disk.
 
-    A last line that a crash cut off is taken away first, and one that ``is_whole`` but for its line end gets it. Returns how many bytes
-    were taken away.
+    A last line that a crash cut off is taken away first, and one that ``is_whole`` but for its line end gets it.
 
-    Raises:
-        OSError: the line could not be written; the lines before it are whole and nothing of it is left.
+    Parameters
+    ----------
+    path
+        The file; made where it is not there.
+    line
+        What to add.
+    is_whole
+        Whether a line without its end is whole.
+    durable
+        Whether to wait for the disk.
+
+    Returns
+    -------
+    int
+        How many bytes were taken away.
+
+    Raises
+    ------
+    OSError
+        The line could not be written; the lines before it are whole and nothing of it is left. It names ``path``.
     """
     is_new = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        size, lost = _mend(descriptor, is_whole)
+    with errors_name(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            _write_all(descriptor, line)
-            if durable:
-                os.fsync(descriptor)
-        except BaseException:
-            with contextlib.suppress(OSError):  # a device cannot be cut
-                os.ftruncate(descriptor, size)
-            raise
-    finally:
-        os.close(descriptor)
+            size, lost = _mend(descriptor, is_whole)
+            try:
+                _write_all(descriptor, line)
+                if durable:
+                    os.fsync(descriptor)
+            except BaseException:
+                with contextlib.suppress(OSError):  # a device cannot be cut
+                    os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
     if is_new:
         sync_folder(path.parent)
     return lost
 
 
 def _mend(descriptor: int, is_whole: Callable[[bytes], bool]) -> tuple[int, int]:
-    """The file's size once its last line is whole, and how many bytes were taken away for that."""
+    """Return the file's size once its last line is whole, and how many bytes were taken away for that."""
     size = os.fstat(descriptor).st_size
     if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
         return size, 0
@@ -55,33 +73,33 @@ def _mend(descriptor: int, is_whole: Callable[[bytes], bool]) -> tuple[int, int]
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """One write, so that a killed process leaves a whole line; more only where a nearly full disk takes a part."""
+    """Write at once, so that a killed process leaves a whole line; more only where a nearly full disk takes a part."""
     written = os.write(descriptor, data)
     while written < len(data):
         written += os.write(descriptor, data[written:])
 
 
 class EpochLog:
-    """``epochs.jsonl``: the epochs of a one-shot search or of a retraining, one line each, on the disk as soon as it ends."""
+    """The epochs of a one-shot search or of a retraining in ``epochs.jsonl``: one line each, on the disk as soon as it ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.noted = self.count()  # before this object adds any
 
     def count(self) -> int:
-        """How many epochs were noted; a last line that was cut off is none, and :meth:`append` takes it away."""
+        """Return how many epochs were noted; a last line that was cut off is none, and :meth:`append` takes it away."""
         return len(self.read())
 
     def read(self) -> list[dict[str, Any]]:
-        """The epochs that were noted, in order; none where there is no file."""
+        """Return the epochs that were noted, in order; none where there is no file."""
         if not self._path.exists():
             return []
         return [document for line in self._path.read_bytes().splitlines() if (document := _document(line)) is not None]
 
     def note(self, epoch: Mapping[str, Any]) -> bool:
-        """Add one, unless it was noted before an interruption, after which an epoch may be told again; whether it was added.
+        """Add one, unless it was noted before an interruption, after which an epoch may be told again; return whether it was added.
 
-        Raises what :meth:`append` raises.
+        Raise what :meth:`append` raises.
         """
         if epoch["number"] <= self.noted:
             return False
@@ -89,9 +107,9 @@ class EpochLog:
         return True
 
     def keep(self, count: int) -> None:
-        """Take away all but the first ``count``: what a run noted beyond the state that it goes on from, which it will note anew.
+        """Take away all but the first ``count``: what a run noted beyond the state that it resumes, which it will note anew.
 
-        Raises ``OSError`` where the file cannot be replaced; it stays as it was then.
+        Raise ``OSError`` where the file cannot be replaced; it stays as it was then.
         """
         if self.noted > count:
             kept = self.read()[:count]
@@ -99,12 +117,12 @@ class EpochLog:
             self.noted = count
 
     def append(self, epoch: Mapping[str, Any]) -> None:
-        """Add one. Raises what :func:`append_line` raises, and ``RecordError`` where ``epoch`` is not plain data."""
+        """Add one. Raise what :func:`append_line` raises, and ``RecordError`` where ``epoch`` is not plain data."""
         append_line(self._path, (to_json(dict(epoch)) + "\n").encode(), is_whole=_is_document)
 
 
 def _document(line: bytes) -> dict[str, Any] | None:
-    """The object that ``line`` holds, ``None`` where it is cut off or holds none."""
+    """Return the object that ``line`` holds, None where it is cut off or holds none."""
     try:
         document = parse_json(line.decode("utf-8"))
     except (RecordError, UnicodeDecodeError):

@@ -18,18 +18,19 @@ class _SilentFileHandler(logging.FileHandler):
     """A file handler that prints no traceback a line when the disk is full; the run's own writes report that."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the name is logging's
-        return
+        """Say nothing."""
 
 
 class _Formatter(logging.Formatter):
     """What libraries say of a database may name its URL."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of ``record`` without passwords."""
         return hide_passwords(super().format(record))
 
 
 def is_logged(error: Exception) -> bool:
-    """Whether a log has the traceback of ``error``."""
+    """Return whether a log has the traceback of ``error``."""
     return _LOGGED in error.__dict__
 
 
@@ -39,8 +40,10 @@ def log_to(path: Path, level: int = logging.INFO) -> Iterator[logging.Logger]:
 
     Their lines go to the file only, not on to handlers that libraries hang on the root logger.
 
-    Raises:
-        RecordError: the file cannot be opened.
+    Raises
+    ------
+    RecordError
+        The file cannot be opened.
     """
     try:
         handler = _SilentFileHandler(path, encoding="utf-8", errors="backslashreplace")

@@ -11,12 +11,18 @@ from records.formats import format_accuracy, format_number
 class Metric:
     """A measure of trials.
 
-    Attributes:
-        name, short: what people call it, in full and where there is little room.
-        final: what the last value of a trial is called, where its curve is beside it.
-        sign: -1 where lower results are better, so that a score is a result turned round; else 1.
-        percent: whether it is a fraction, which is shown as percent.
-        step: what there is one value of in a curve.
+    Attributes
+    ----------
+    name, short
+        What people call it, in full and where there is little room.
+    final
+        What the last value of a trial is called, where its curve is beside it.
+    sign
+        -1 where lower results are better, so that a score is a result turned round; else 1.
+    percent
+        Whether it is a fraction, which is shown as percent.
+    step
+        What there is one value of in a curve.
     """
 
     name: str = "validation accuracy"
@@ -27,15 +33,15 @@ class Metric:
     step: str = "epoch"
 
     def format(self, result: float | None) -> str:
-        """A result as people read it."""
+        """Return a result as people read it."""
         return format_accuracy(result) if self.percent else format_number(result)
 
     def result(self, score: float) -> float:
-        """The result that a score stands for."""
+        """Return the result that a score stands for."""
         return self.sign * score + 0.0  # + 0.0: no minus before a zero
 
     def show(self, score: float | None) -> str:
-        """The result that a score stands for, as people read it."""
+        """Return the result that a score stands for, as people read it."""
         return self.format(None if score is None else self.result(score))
 
 
@@ -43,5 +49,5 @@ ACCURACY = Metric()
 
 
 def result_metric(optimize_mode: object) -> Metric:
-    """That of somebody's own program, whose results may be anything; ``optimize_mode`` is ``maximize`` or ``minimize``."""
+    """Return that of a user program, whose results may be anything; ``optimize_mode`` is ``maximize`` or ``minimize``."""
     return Metric("result", "result", "final result", -1 if optimize_mode == "minimize" else 1, percent=False)

@@ -1,4 +1,4 @@
-"""What the search of somebody's own program leaves behind beside its trials: ``best_parameters.json``."""
+"""What the search of a user program leaves behind beside its trials: ``best_parameters.json``."""
 
 from __future__ import annotations
 
@@ -22,11 +22,23 @@ VERSION = 1
 class ParameterRecord:
     """Keeps the best parameters of a search.
 
-    Args:
-        path: ``best_parameters.json``.
-        command: what each trial runs.
-        optimize_mode: ``maximize`` or ``minimize``. Scores are higher where better; results are as the program reported them.
-        parameters: from what a trial records to what its program was given.
+    Parameters
+    ----------
+    path
+        ``best_parameters.json``.
+    command
+        What each trial runs.
+    optimize_mode
+        ``maximize`` or ``minimize``. Scores are higher where better; results are as the program reported them.
+    parameters
+        From what a trial records to what its program was given.
+
+    Attributes
+    ----------
+    path
+        The file.
+    metric
+        What trials are compared by.
     """
 
     def __init__(self, path: Path, command: str, optimize_mode: str, parameters: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
@@ -34,14 +46,14 @@ class ParameterRecord:
         self.metric = result_metric(optimize_mode)
 
     def save_best(self, trial: Trial) -> None:
-        """Write the parameters of ``trial``, which is the best so far. Raises ``OSError`` where that cannot be done."""
+        """Write the parameters of ``trial``, which is the best so far. Raise ``OSError`` where that cannot be done."""
         assert trial.score is not None
         document = {"format": FORMAT, "version": VERSION, "parameters": self._parameters(trial.hyperparameters)}
         document |= {"result": self.metric.result(trial.score), "optimize_mode": self._mode, "trial": trial.number}
         write_json_atomically(self.path, document | {"trial_command": self._command, "versions": collect_versions()})
 
     def keep_trials(self, folder: RunFolder, reporter: Reporter, *, tensorboard: bool = False) -> TrialKeeper:
-        """What keeps the trials of the search in ``folder``, those of an interrupted one included."""
+        """Return what keeps the trials of the search in ``folder``, those of the run that it resumes included."""
         scalars = open_scalars(folder.path, wanted=tensorboard, metric=self.metric)
         shown: dict[str, Any] = {"show_score": self.metric.show, "scalars": scalars}
         return TrialKeeper(folder.trials_path, self.path, reporter, architecture=(), recipe={}, save_best=self.save_best, **shown)

@@ -8,6 +8,7 @@ from typing import Any
 
 from common.errors import RecordError
 from common.files import write_json_atomically
+from common.text import show
 from common.trial import Trial
 
 FORMAT = "retiarius-pareto"
@@ -25,18 +26,24 @@ OBJECTIVES: dict[str, tuple[bool, Callable[[Trial], float | None]]] = {
 
 
 def parse_objectives(text: str) -> tuple[str, ...]:
-    """The names in ``accuracy,parameters``; raises ``RecordError`` on an unknown or repeated one, or on fewer than two or no accuracy."""
+    """Return the names in ``accuracy,parameters``.
+
+    Raises
+    ------
+    RecordError
+        One is unknown or there twice; or they are fewer than two, or do not begin with the accuracy.
+    """
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in OBJECTIVES:
-            raise RecordError(f"{name!r} is not one of {', '.join(OBJECTIVES)}")
+            raise RecordError(f"{show(name)} is not one of {', '.join(OBJECTIVES)}")
     if len(set(names)) != len(names) or len(names) < 2 or names[0] != ACCURACY:
-        raise RecordError(f"{text!r}: expected {ACCURACY} first, and then one or more of {', '.join(list(OBJECTIVES)[1:])}, each once")
+        raise RecordError(f"{show(text)}: expected {ACCURACY} first, and then one or more of {', '.join(list(OBJECTIVES)[1:])}, each once")
     return names
 
 
 def find_pareto_front(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Trial]:
-    """The completed trials that no other beats: as good in all ``objectives`` and better in one. By falling accuracy."""
+    """Return the completed trials that no other beats: as good in all ``objectives`` and better in one. By falling accuracy."""
     points: list[tuple[list[float], Trial]] = []
     for trial in trials:
         values = [(value if OBJECTIVES[name][0] else -value) for name in objectives if (value := OBJECTIVES[name][1](trial)) is not None]
@@ -51,7 +58,7 @@ def find_pareto_front(trials: Sequence[Trial], objectives: Sequence[str]) -> lis
 
 
 def save_pareto(path: Path, trials: Sequence[Trial], objectives: Sequence[str], *, space: dict[str, Any]) -> int:
-    """Write the front of ``trials`` atomically; returns how many there are. ``space`` is that of best.json: name and arguments."""
+    """Write the front of ``trials`` atomically; return how many there are. ``space`` is that of best.json: name and arguments."""
     front = find_pareto_front(trials, objectives)
     points = [
         {

@@ -15,9 +15,12 @@ from records.report.text import show_value
 class Scalars:
     """Where the numbers of a run go, epoch by epoch; without a folder, nowhere. The end of a ``with`` block brings all to the disk.
 
-    Args:
-        folder: ``tensorboard`` in the run's folder, or None. Where it is given, the package tensorboard must be installed.
-        metric: what trials are compared by; their results are written as they were reported.
+    Parameters
+    ----------
+    folder
+        ``tensorboard`` in the run's folder, or None. Where it is given, the package tensorboard must be installed.
+    metric
+        What trials are compared by; their results are written as they were reported.
     """
 
     def __init__(self, folder: Path | None, metric: Metric = ACCURACY) -> None:
@@ -60,7 +63,7 @@ class Scalars:
 
 
 def open_scalars(run: Path, *, wanted: bool, metric: Metric = ACCURACY) -> Scalars:
-    """The scalars of the run in this folder, which go nowhere unless they are ``wanted``."""
+    """Return the scalars of the run in this folder, which go nowhere unless they are ``wanted``."""
     return Scalars(run / "tensorboard" if wanted else None, metric)
 
 
@@ -77,5 +80,5 @@ def _write(writer: Any, step: int, values: Mapping[str, float | None]) -> None:
 
 
 def _plain(value: object) -> bool | float | int | str:
-    """A value as TensorBoard takes it."""
+    """Return a value as TensorBoard takes it."""
     return value if isinstance(value, bool | float | int | str) else show_value(value)

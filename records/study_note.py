@@ -14,12 +14,16 @@ FORMAT, VERSION = "retiarius-study", 1
 
 
 def note_study(path: Path, storage: str, study: str | None, usual: str) -> tuple[str, str]:
-    """The name of the study in ``storage`` (a URL), and the run's own mark in it: 32 hexadecimal digits, the same when it is resumed.
+    """Return the name of the study in ``storage`` (a URL), and the run's own mark in it, which stays the same when it is resumed.
 
-    The name is ``study`` where it is given, else that in the file ``path``, as a run that is gone on with stays in its study, whatever a
-    newer version would call that; else the ``usual`` one. The file is written where there is none, without a password.
+    The mark is 32 hexadecimal digits. The name is ``study`` where it is given, else that in the file ``path``, as a run that is resumed
+    stays in its study, whatever a newer version would call that; else the ``usual`` one. The file is written where there is none, without
+    a password.
 
-    Raises ``RecordError`` where the file is none of ours.
+    Raises
+    ------
+    RecordError
+        The file is none of ours.
     """
     if path.exists():
         document = read_json(path)

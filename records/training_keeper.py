@@ -1,4 +1,4 @@
-"""What a training anew leaves behind, kept as its epochs end: ``epochs.jsonl``, and what reporter and TensorBoard say of them."""
+"""What a retraining leaves behind, kept as its epochs end: ``epochs.jsonl``, and what reporter and TensorBoard say of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ from records.scalars import Scalars
 
 
 class TrainingKeeper:
-    """Keeps the epochs of one training, those of the interrupted run that it goes on with included.
+    """Keeps the epochs of one training, those of the interrupted run that it resumes included.
 
-    Args:
-        path: ``epochs.jsonl``.
-        reporter: where progress is shown.
-        scalars: where the numbers go beside the record.
-        epochs: how many there are to be.
-        goes_on: whether there is a state to go on from; without one the epochs that were noted are those of a training that begins anew.
+    Parameters
+    ----------
+    path
+        ``epochs.jsonl``.
+    reporter
+        Hears of progress.
+    scalars
+        Where the numbers go beside the record.
+    epochs
+        How many there are to be.
+    goes_on
+        Whether there is a state to resume; without one the epochs that were noted are those of a training that begins anew.
     """
 
     def __init__(self, path: Path, reporter: Reporter, scalars: Scalars, epochs: int, *, goes_on: bool) -> None:

@@ -38,7 +38,7 @@ class _Item:
 
 
 def read_cells(architecture: Mapping[str, Any]) -> dict[str, dict[int, list[tuple[int, str]]]]:
-    """Cell to node to (state it reads, operation). Labels that are of no cell are left out, and so is a cell that is not whole."""
+    """Return cell to node to (state it reads, operation). Labels of no cell are left out, and so is a cell that is not whole."""
     cells: dict[str, dict[int, list[tuple[int, str]]]] = {}
     broken: set[str] = set()
     for label, sources in architecture.items():
@@ -59,12 +59,12 @@ def read_cells(architecture: Mapping[str, Any]) -> dict[str, dict[int, list[tupl
 
 
 def describe_cell(nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
-    """A cell in one line: the nodes in order, each as operation(state it reads)."""
+    """Return a cell in one line: the nodes in order, each as operation(state it reads)."""
     return "; ".join(" + ".join(f"{operation}({source})" for source, operation in edges) for edges in nodes.values())
 
 
 def draw_cell(kind: str, nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
-    """A cell as an ``<svg>`` element."""
+    """Return a cell as an ``<svg>`` element."""
     items = _make_items(nodes)
     layers = [[index for index, item in enumerate(items) if item.layer == layer] for layer in range(1 + max(item.layer for item in items))]
     _place(items, layers)
@@ -81,7 +81,7 @@ def draw_cell(kind: str, nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
 
 
 def _make_items(nodes: Mapping[int, Sequence[tuple[int, str]]]) -> list[_Item]:
-    """States on even layers, operations on odd ones, just before the node they lead to."""
+    """Put states on even layers, operations on odd ones, just before the node they lead to."""
     depth = {0: 0, 1: 0}
     for node, edges in nodes.items():
         depth[node] = 2 + max(depth[source] for source, _ in edges)
@@ -100,7 +100,7 @@ def _make_items(nodes: Mapping[int, Sequence[tuple[int, str]]]) -> list[_Item]:
 
 
 def _connect(items: list[_Item], start: int, end: int) -> None:
-    """An arrow, with a bend in every layer that it passes."""
+    """Draw an arrow, with a bend in every layer that it passes."""
     for layer in range(items[start].layer + 1, items[end].layer):
         items.append(_Item("bend", "", layer))
         items[start].after.append(len(items) - 1)
@@ -127,7 +127,7 @@ def _place(items: list[_Item], layers: list[list[int]]) -> None:
 
 
 def _spread(items: list[_Item], layer: list[int], wanted: list[float]) -> None:
-    """Heights near the wanted ones, in this order and without overlap; together as far up as down from what was wanted."""
+    """Set heights near the wanted ones, in this order and without overlap; together as far up as down from what was wanted."""
     heights, bottom = [], float("-inf")
     for index, y in zip(layer, wanted, strict=True):
         y = max(y, bottom + _LEAST_GAP + items[index].height / 2)
@@ -143,7 +143,7 @@ def _left(layer: int) -> float:
 
 
 def _span(item: _Item) -> tuple[float, float]:
-    """From where to where an item goes, left to right."""
+    """Return from where to where an item goes, left to right."""
     left, width = _left(item.layer), _LAYER_WIDTHS[item.layer % 2]
     inset = {"bend": width / 3, "operation": 20.0, "node": 14.0}.get(item.kind, 2.0)
     return left + inset, left + width - inset

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from common.errors import RecordError
-from common.files import parse_json, read_json
+from common.files import LARGEST_OWN_FILE, parse_json, read_json
 from common.trial import Trial
 from records.best import BestArchitecture, load_best
 from records.metric import ACCURACY, Metric, result_metric
-from records.next_command import retrain_command
 from records.report.text import as_number, as_object
-from records.run_folder import is_held, read_config
+from records.run_config import read_config
+from records.run_lock import is_locked
 from records.trials import TrialLog
 
 _LAST_LOG_LINES = 12
@@ -26,18 +24,30 @@ _LOG_BYTES = 20_000
 class Run:
     """One run's folder.
 
-    Attributes:
-        path: the folder.
-        config: ``config.json``.
-        trials: of ``trials.jsonl``, in their order.
-        epochs: of ``epochs.jsonl`` of a one-shot search or a retraining: the objects that hold a ``number``.
-        best: ``best.json``, or None.
-        retrained: ``retrained.json``, or an empty object.
-        pareto: ``pareto.json``, or an empty object.
-        best_parameters: ``best_parameters.json`` of a search by somebody's own program, or an empty object.
-        log: the last lines of ``log.txt``.
-        state: ``running``, ``finished``, ``failed`` or ``unfinished``.
-        notes: what could not be read, for people.
+    Attributes
+    ----------
+    path
+        The folder.
+    config
+        ``config.json``.
+    trials
+        Of ``trials.jsonl``, in their order.
+    epochs
+        Of ``epochs.jsonl`` of a one-shot search or a retraining: the objects that hold a ``number``.
+    best
+        ``best.json``, or None.
+    retrained
+        ``retrained.json``, or an empty object.
+    pareto
+        ``pareto.json``, or an empty object.
+    best_parameters
+        ``best_parameters.json`` of the search of a user program, or an empty object.
+    log
+        The last lines of ``log.txt``.
+    state
+        ``running``, ``finished``, ``failed`` or ``unfinished``.
+    notes
+        What could not be read, for people.
     """
 
     path: Path
@@ -69,7 +79,7 @@ class Run:
 
     @property
     def trial_command(self) -> str | None:
-        """What each trial ran, where that was somebody's own program."""
+        """What each trial ran, where that was a user program."""
         command = self.settings.get("trial_command")
         return None if command is None else str(command)
 
@@ -150,15 +160,17 @@ class Run:
 def read_run(path: Path) -> Run:
     """Read the run in the folder ``path``.
 
-    Raises:
-        RecordError: ``path`` is no folder of a run, or its ``config.json`` cannot be read. Other files that are missing, cut off or wrong
-            are left out, and ``notes`` says so.
+    Raises
+    ------
+    RecordError
+        ``path`` is no folder of a run, or its ``config.json`` cannot be read. Other files that are missing, cut off or wrong are left
+        out, and ``notes`` says so.
     """
     if not (path / "config.json").is_file():
         raise RecordError(f"{path}: no run to report (no config.json); name the folder of a run, such as runs/NAME")
     config = read_config(path)
     notes: list[str] = []
-    held = is_held(path)  # before the rest is read: what ends meanwhile is then taken for running, not for unfinished
+    is_held = is_locked(path)  # before the rest is read: what ends meanwhile is then taken for running, not for unfinished
     trials = _read_trials(path / "trials.jsonl", notes)
     epochs = _read_epochs(path / "epochs.jsonl", notes)
     best: BestArchitecture | None = None
@@ -170,12 +182,12 @@ def read_run(path: Path) -> Run:
             if name == "best.json":
                 best = load_best(path / name)
             else:
-                documents[name] = as_object(read_json(path / name))
+                documents[name] = as_object(read_json(path / name, max_bytes=LARGEST_OWN_FILE))
         except RecordError as error:
             notes.append(str(error))
     retrained, pareto, best_parameters = documents.values()
     run = Run(path, config, trials, epochs, best, retrained, pareto, best_parameters, _read_log(path / "log.txt"), notes=notes)
-    return Run(**{**vars(run), "state": "running" if held else _find_state(run)})
+    return replace(run, state="running" if is_held else _find_state(run))
 
 
 def _find_state(run: Run) -> str:
@@ -234,39 +246,3 @@ def _read_log(path: Path) -> list[str]:
             return file.read().decode("utf-8", "replace").splitlines()[-_LAST_LOG_LINES:]
     except OSError:
         return []
-
-
-def _find_program(run: Run) -> str:
-    """The script that was run: another than ours may know a space of its own, which ours does not."""
-    script = re.match(r"python ([\w./-]+\.py)( |$)", str(run.config.get("command")))
-    return script[1] if script else "run_experiment.py"
-
-
-def command_again(run: Run) -> str | None:
-    """The command that does the same in a new folder; None where it was not noted, or cannot be read."""
-    try:
-        words = shlex.split(str(run.config.get("command") or ""))
-    except ValueError:
-        return None
-    kept, names_folder = [], False
-    for word in words:
-        if names_folder or word == "--resume":
-            names_folder = False
-        elif word == "--out":
-            names_folder = True
-        elif not word.startswith("--out="):
-            kept.append(word)
-    return shlex.join(kept) or None
-
-
-def next_command(run: Run) -> str | None:
-    """What to type next: go on with an unfinished run, retrain what a search found."""
-    if run.state == "unfinished":
-        again = command_again(run)
-        if run.settings.get("portal"):
-            return again  # NNI's service begins anew
-        return None if again is None else f"{again} --out {shlex.quote(str(run.path))} --resume"
-    if run.is_retraining or run.best is None:
-        return None
-    dataset = None if run.looks_up else str(run.dataset.get("name"))
-    return retrain_command(_find_program(run), run.path / "best.json", run.settings, dataset)

@@ -48,14 +48,26 @@ _POINT = {
 class Chart:
     """One chart of ``width`` by ``height`` points. Set up ``axes`` (matplotlib's), limits included, and then draw in data coordinates.
 
-    Args:
-        name: unique in the page.
-        caption: what screen readers say of the chart.
-        xlabel, ylabel: of the axes.
-        xlim, ylim: limits.
-        log_x: whether the horizontal axis is logarithmic.
-        percent: whether what stands on the vertical axis are fractions, which are shown as percent.
-        unit: of the logarithmic axis, which gets a prefix as numbers want it: 0.002 is ``2 ms`` with ``s``.
+    Parameters
+    ----------
+    name
+        Unique in the page.
+    caption
+        What screen readers say of the chart.
+    xlabel, ylabel
+        Of the axes.
+    xlim, ylim
+        Limits.
+    log_x
+        Whether the horizontal axis is logarithmic.
+    percent
+        Whether what stands on the vertical axis are fractions, which are shown as percent.
+    whole_x
+        Whether the horizontal axis has whole numbers only.
+    unit
+        Of the logarithmic axis, which gets a prefix as numbers want it: 0.002 is ``2 ms`` with ``s``.
+    width, height
+        In points.
     """
 
     def __init__(
@@ -100,7 +112,7 @@ class Chart:
             self._figure.draw_without_rendering()
 
     def line(self, xs: Sequence[float], ys: Sequence[float], css: str, title: str, style: str = "", *, points: bool = False) -> None:
-        """A line through the points, with a text for the pointer that rests on it; ``points`` adds one for each of them."""
+        """Draw a line through the points, with a text for the pointer that rests on it; ``points`` adds one for each of them."""
         places = self._place(xs, ys)
         path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in places) + ("m-3,0h6" if len(places) == 1 else "")  # no length, no ink
         dots = [self._mark("round", x, y, "dot", text) for (x, y), text in zip(places, self._texts(title, xs, ys), strict=True)]
@@ -110,17 +122,17 @@ class Chart:
         )
 
     def point(self, x: float, y: float, css: str, title: str, shape: str = "round") -> None:
-        """A mark with a text for the pointer that rests on it; ``shape``: round, cross, diamond."""
+        """Draw a mark with a text for the pointer that rests on it; ``shape``: round, cross, diamond."""
         ((px, py),) = self._place([x], [y])
         self._marks.append(self._mark(shape, px, py, f"point {css}", title))
 
     def text(self, x: float, y: float, text: str, css: str = "") -> None:
-        """A label whose first letter begins at the point."""
+        """Write a label whose first letter begins at the point."""
         ((px, py),) = self._place([x], [y])
         self._marks.append(f'<text class="label {css}" x="{px + 5:.1f}" y="{py + 3:.1f}">{escape(text, 24)}</text>')
 
     def render(self) -> str:
-        """The chart as an ``<svg>`` element."""
+        """Return the chart as an ``<svg>`` element."""
         buffer = io.StringIO()
         with self._styled():
             self._canvas.print_svg(buffer, metadata={"Date": None})
@@ -172,7 +184,7 @@ def _strip(element: ElementTree.Element) -> None:
 
 
 def limits(values: Iterable[float], *, margin: float = 0.05, least: float = 1e-9) -> tuple[float, float]:
-    """The range of ``values`` with a margin on both sides; (0, 1) where there are none."""
+    """Return the range of ``values`` with a margin on both sides; (0, 1) where there are none."""
     values = [bounded(value) for value in values]
     if not values:
         return (0.0, 1.0)
@@ -182,7 +194,7 @@ def limits(values: Iterable[float], *, margin: float = 0.05, least: float = 1e-9
 
 
 def log_limits(values: Iterable[float]) -> tuple[float, float]:
-    """The range of positive ``values`` with a margin on a logarithmic axis."""
+    """Return the range of positive ``values`` with a margin on a logarithmic axis."""
     values = [bounded(value) for value in values]
     factor = min(max((max(values) / min(values)) ** 0.06, 1.1), 1e6)
     return (min(values) / factor, max(values) * factor)
@@ -191,7 +203,7 @@ def log_limits(values: Iterable[float]) -> tuple[float, float]:
 def sparkline(
     curves: Sequence[tuple[str, Sequence[float]]], low: float, high: float, title: str, *, width: int = 96, height: int = 24
 ) -> str:
-    """Small lines without axes, each given by its class and its values from ``low`` to ``high``; the title says what they are."""
+    """Draw small lines without axes, each given by its class and its values from ``low`` to ``high``; the title says what they are."""
     drawn = []
     for css, values in curves:
         step = (width - 6) / max(len(values) - 1, 1)

@@ -16,7 +16,7 @@ EVALUATOR = "PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255), by Optuna"
 
 
 def measure_importance(trials: Sequence[Trial]) -> dict[str, float] | str:
-    """Label to importance, the most important first, from completed trials; or a sentence that says why there is none.
+    """Return label to importance, the most important first, from completed trials; or a sentence that says why there is none.
 
     PED-ANOVA compares the distribution of a label's values among the best tenth of the trials with that among all of them; the shares
     add up to 1.
@@ -47,7 +47,7 @@ def measure_importance(trials: Sequence[Trial]) -> dict[str, float] | str:
 
 
 def _as_optuna(trials: Sequence[Trial], labels: Sequence[str]) -> list[Any]:
-    """The trials as Optuna has them; what is not a number on a range is one of the values that occurred."""
+    """Return the trials as Optuna has them; what is not a number on a range is one of the values that occurred."""
     import optuna
 
     columns: dict[str, list[Any]] = {label: [trial.sample.get(label) for trial in trials] for label in labels}

@@ -79,7 +79,7 @@ class Row:
 
 
 def fill(runs: Sequence[Run]) -> list[Row]:
-    """The rows in the order of ``WAYS``; a search whose result was retrained is in the row of that."""
+    """Return the rows in the order of ``WAYS``; a search whose result was retrained is in the row of that."""
     retrained = [run for run in runs if run.is_retraining]
     origins = {id(run): find_search(run, runs) for run in retrained}
     used = {id(search) for search in origins.values() if search is not None}
@@ -95,7 +95,7 @@ def fill(runs: Sequence[Run]) -> list[Row]:
 
 
 def find_search(run: Run, runs: Sequence[Run]) -> Run | None:
-    """The search among ``runs`` whose ``best.json`` was retrained: the same file, else the same architecture and space."""
+    """Return the search among ``runs`` whose ``best.json`` was retrained: the same file, else the same architecture and space."""
     named = _retrained_file(run)
     searches = [other for other in runs if not other.is_retraining and other.best is not None]
     space = as_object(run.identity.get("space")).get("name")
@@ -106,7 +106,7 @@ def find_search(run: Run, runs: Sequence[Run]) -> Run | None:
 
 
 def _retrained_file(run: Run) -> Path:
-    """What was retrained, as seen from where that began; from here, where the folders were moved since."""
+    """Return what was retrained, as seen from where that began; from here, where the folders were moved since."""
     named = Path(str(run.settings.get("retrain")))
     begun = Path(str(run.config.get("directory") or ".")) / named
     return begun if os.path.isfile(begun) else named
@@ -120,7 +120,7 @@ def _same_file(path: Path, named: Path) -> bool:
 
 
 def guess_way(run: Run, search: Run | None) -> tuple[str, str]:
-    """The way of tuning that a run belongs to, and why, in words of ``_REASONS_ZH``."""
+    """Return the way of tuning that a run belongs to, and why, in words of ``_REASONS_ZH``."""
     if search is not None:
         return _guess_search(search)
     if run.is_retraining:
@@ -139,7 +139,7 @@ def guess_way(run: Run, search: Run | None) -> tuple[str, str]:
 
 
 def _fixed_all(run: Run) -> bool:
-    """Whether a search had nothing to search: all was set, and there was one training."""
+    """Return whether a search had nothing to search: all was set, and there was one training."""
     if run.trial_command is not None or run.epochs:
         return False
     if run.best is not None and isinstance(run.best.strategy.get("searched"), list):
@@ -173,7 +173,7 @@ def _guess_search(search: Run) -> tuple[str, str]:
 
 
 def _searched_labels(best: BestArchitecture) -> list[str]:
-    """What the search varied whose best this is, the hyperparameters last; empty where that was not noted."""
+    """Return what the search varied whose best this is, the hyperparameters last; empty where that was not noted."""
     labels = best.strategy.get("searched")
     return [str(label) for label in labels] if isinstance(labels, list) else []
 
@@ -199,12 +199,12 @@ def _best_score(run: Run) -> float | None:
 
 
 def _found(run: Run) -> dict[str, Any]:
-    """The hyperparameters that a search has found."""
+    """Return the hyperparameters that a search has found."""
     return as_object(run.best_parameters.get("parameters")) if run.best is None else run.best.hyperparameters
 
 
 def settings_of(row: Row) -> str:
-    """What was run, in a line: network or cell, strategy, epochs, and the settings that a person or a search chose."""
+    """Return what was run, in a line: network or cell, strategy, epochs, the settings that a person or a search chose."""
     run = row.runs[0]
     words = [f"{row.search.strategy} on {row.search.space}"] if row.search else []
     words += [] if run.is_retraining else [f"{run.strategy} on {run.space}"]
@@ -231,7 +231,7 @@ def settings_of(row: Row) -> str:
 
 
 def cells_of(row: Row, language: str) -> list[str]:
-    """The cells of a row's line in the table, as plain text."""
+    """Return the cells of a row's line in the table, as plain text."""
     words, run = _WORDS[language], row.runs[0]
     values = row.accuracies
     accuracy = run.metric.show(statistics.mean(values)) if values else words[run.state]
@@ -259,7 +259,7 @@ def _lines(rows: Sequence[Row], language: str) -> list[list[str]]:
 
 
 def as_markdown(rows: Sequence[Row], language: str) -> str:
-    """The table as Markdown; what Markdown or HTML would take for its own is escaped."""
+    """Return the table as Markdown; what Markdown or HTML would take for its own is escaped."""
     heads = _WORDS[language]["head"].split("|")
     lines = [heads, ["---"] * len(heads), *([_as_markdown_text(cell) for cell in line] for line in _lines(rows, language))]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -273,7 +273,7 @@ def _as_markdown_text(text: str) -> str:
 
 
 def as_html(rows: Sequence[Row], language: str) -> str:
-    """The table as HTML."""
+    """Return the table as HTML."""
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in _WORDS[language]["head"].split("|"))
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell, 600)}</td>' for cell in line)}</tr>" for line in _lines(rows, language))
     return f'<table class="lab" lang="{language}"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'

@@ -13,7 +13,7 @@ from records.report.text import as_number, bounded, show_value
 
 
 def varied_labels(trials: Sequence[Trial]) -> list[str]:
-    """The labels that have more than one value among ``trials``, those of the architecture first."""
+    """Return the labels that have more than one value among ``trials``, those of the architecture first."""
     seen: dict[str, set[str]] = {}
     for trial in trials:
         for label, value in trial.sample.items():
@@ -25,10 +25,14 @@ def varied_labels(trials: Sequence[Trial]) -> list[str]:
 class Scale:
     """The scale of one label from 0 to 1: linear or logarithmic for numbers, else one place a value.
 
-    Attributes:
-        kind: ``linear``, ``log`` or ``category``.
-        low, high: of numbers.
-        categories: the texts of the values, in order.
+    Attributes
+    ----------
+    kind
+        ``linear``, ``log`` or ``category``.
+    low, high
+        Of numbers.
+    categories
+        The texts of the values, in order.
     """
 
     kind: str
@@ -38,7 +42,7 @@ class Scale:
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> Scale:
-        """The scale that fits ``values``."""
+        """Return the scale that fits ``values``."""
         numbers = [as_number(value) for value in values]
         if all(number is not None for number in numbers) and len(set(numbers)) > 4:
             present = [bounded(number) for number in numbers if number is not None]
@@ -49,17 +53,17 @@ class Scale:
         return cls("category", categories=tuple(sorted({show_value(value) for value in values})))
 
     def place(self, value: Any) -> float:
-        """Where ``value``, one of those the scale was made of, stands."""
+        """Return where ``value``, one of those the scale was made of, stands."""
         if self.kind == "category":
             index = self.categories.index(show_value(value))
             return (index + 0.5) / len(self.categories)
-        value = bounded(value)
+        number = bounded(value)
         if self.kind == "log":
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / ((self.high - self.low) or 1.0)
+            return math.log(number / self.low) / math.log(self.high / self.low)
+        return (number - self.low) / ((self.high - self.low) or 1.0)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Places and texts to write beside the axis, at most about a dozen."""
+        """Return places and texts to write beside the axis, at most about a dozen."""
         if self.kind == "category":
             step = -(-len(self.categories) // 12)
             return [((index + 0.5) / len(self.categories), text) for index, text in enumerate(self.categories) if index % step == 0]
@@ -68,6 +72,6 @@ class Scale:
 
 
 def constants(trials: Sequence[Trial]) -> Mapping[str, Any]:
-    """The labels that have one value in all ``trials``."""
+    """Return the labels that have one value in all ``trials``."""
     varied = set(varied_labels(trials))
     return {label: value for label, value in trials[0].sample.items() if label not in varied} if trials else {}

@@ -9,10 +9,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from records.formats import count_of, format_accuracy, format_count, format_seconds
-from records.report import lab_table
 from records.report.cells import draw_cell, read_cells
-from records.report.collect import Run, command_again, next_command
+from records.report.collect import Run
+from records.report.commands import command_again, next_command
 from records.report.importance import EVALUATOR, measure_importance
+from records.report.lab_table import as_html, as_markdown, fill
 from records.report.text import as_number, as_object, definition_list, escape, paragraph
 from records.report.training_plots import plot_alphas, plot_epochs, show_probabilities
 from records.report.trial_plots import MEASURED_LATENCY, SIZES, plot_curves, plot_history, plot_parallel, plot_pareto, show_importance
@@ -29,7 +30,7 @@ _STATES = {
 
 
 def make_page(runs: Sequence[Run]) -> str:
-    """The HTML of the report of ``runs``."""
+    """Return the HTML of the report of ``runs``."""
     style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     # No network, and no script but ours: whatever a file's string might still do, the browser refuses.
@@ -55,18 +56,18 @@ def _section(heading: str, *parts: str) -> str:
 
 
 def _show_lab_table(runs: Sequence[Run]) -> str:
-    rows = lab_table.fill(runs)
+    rows = fill(runs)
     parts = []
     for language, heading in (("en", "The lab's table"), ("zh", "实验记录表")):
-        markdown = escape_block(lab_table.as_markdown(rows, language))
-        parts.append(f'<h3 lang="{language}">{heading}</h3><div class="scroll">{lab_table.as_html(rows, language)}</div>')
+        markdown = escape_block(as_markdown(rows, language))
+        parts.append(f'<h3 lang="{language}">{heading}</h3><div class="scroll">{as_html(rows, language)}</div>')
         parts.append(f'<details class="markdown"><summary>Markdown</summary><pre>{markdown}</pre></details>')
     note = paragraph("Which run belongs to which row is guessed from its config.json; the last column says by what.")
     return f'<article id="lab-table">{"".join(parts)}{note}</article>'
 
 
 def escape_block(text: str) -> str:
-    """Text of several lines, line by line."""
+    """Return text of several lines, line by line."""
     return "\n".join(escape(line, 20_000) for line in text.split("\n"))
 
 
@@ -90,7 +91,7 @@ def _show_run(run: Run, name: str) -> str:
 
 
 def _data_name(run: Run) -> object:
-    """The data set's name; what somebody's own program reads, nobody knows."""
+    """Return the data set's name; what a user program reads, nobody knows."""
     return run.dataset.get("name", "?" if run.trial_command is None else "")
 
 
@@ -123,7 +124,7 @@ def _show_result(run: Run) -> str:
 
 
 def _show_best_parameters(run: Run) -> str:
-    """What a search has found that wrote no ``best.json``: that of somebody's own program, or one that has not come so far."""
+    """Show what a search has found that wrote no ``best.json``: that of a user program, or one that has not come so far."""
     best, trial = run.best_parameters, run.best_trial
     if not best:
         name = "best.json" if run.trial_command is None else "best_parameters.json"
@@ -212,7 +213,7 @@ def _show_provenance(run: Run) -> str:
     resumed = config.get("resumed")
     again = [f"<p>again, in a new folder:</p><pre>{escape(command_again(run) or '?', _LONGEST_COMMAND)}</pre>"]
     if isinstance(resumed, list) and resumed:
-        again.append(paragraph(f"It was gone on with {'once' if len(resumed) == 1 else f'{len(resumed)} times'}."))
+        again.append(paragraph(f"It was resumed {'once' if len(resumed) == 1 else f'{len(resumed)} times'}."))
     follow = next_command(run)
     if follow:
         again.append(f"<p>next:</p><pre>{escape(follow, _LONGEST_COMMAND)}</pre>")

@@ -13,8 +13,10 @@ _LARGEST = 1e100
 
 
 def clean(value: object, longest: int = LONGEST) -> str:
-    """``value`` as text of at most ``longest`` characters. What one cannot see is spelled out: control characters, marks that turn the
-    direction of writing, surrogates, which neither HTML nor UTF-8 can hold."""
+    """Return ``value`` as text of at most ``longest`` characters, in which what one cannot see is spelled out.
+
+    That is control characters, marks that turn the direction of writing, surrogates, which neither HTML nor UTF-8 can hold.
+    """
     text = value if isinstance(value, str) else show_value(value)
     if len(text) > longest:
         text = text[: longest - 1] + "…"
@@ -26,17 +28,17 @@ def _is_plain(char: str) -> bool:
 
 
 def escape(value: object, longest: int = LONGEST) -> str:
-    """``value`` as text between tags or inside a quoted attribute."""
+    """Return ``value`` as text between tags or inside a quoted attribute."""
     return html.escape(clean(value, longest), quote=True)
 
 
 def paragraph(text: str, css: str = "note") -> str:
-    """A line of the page."""
+    """Return a line of the page."""
     return f'<p class="{css}">{escape(text, 2000)}</p>'
 
 
 def show_value(value: object) -> str:
-    """A choice as people write it: ``0.0123``, ``0, 2``, ``true``."""
+    """Return a choice as people write it: ``0.0123``, ``0, 2``, ``true``."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "-"}[value]
     if isinstance(value, float):
@@ -49,7 +51,7 @@ def show_value(value: object) -> str:
 
 
 def as_number(value: object) -> float | None:
-    """``value`` if it is a finite number, else None: files may hold anything."""
+    """Return ``value`` if it is a finite number, else None: files may hold anything."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -59,17 +61,17 @@ def as_number(value: object) -> float | None:
 
 
 def bounded(value: float) -> float:
-    """``value``, or the nearest number with which one can still reckon where it is huge: differences of floats may be infinite."""
+    """Return ``value``, or the nearest number with which one can still reckon where it is huge: differences of floats may be infinite."""
     return min(max(value, -_LARGEST), _LARGEST)
 
 
 def as_object(value: object) -> dict[str, Any]:
-    """``value`` if it is an object of JSON, else an empty one."""
+    """Return ``value`` if it is an object of JSON, else an empty one."""
     return dict(value) if isinstance(value, Mapping) else {}
 
 
 def definition_list(rows: Mapping[str, object]) -> str:
-    """Names and values, those without a value left out; a value that is a number has all its digits, so that it can be set again."""
+    """Return names and values, those without a value left out; a value that is a number has all its digits, so that it can be set again."""
     shown = {name: repr(value) if isinstance(value, float) else value for name, value in rows.items()}
     items = (
         f"<div><dt>{escape(name)}</dt><dd>{escape(value, 600)}</dd></div>" for name, value in shown.items() if value not in (None, "", "-")

@@ -13,7 +13,7 @@ _COLOURS = 8
 
 
 def plot_epochs(name: str, epochs: Sequence[Mapping[str, Any]], keys: Mapping[str, str], ylabel: str, *, percent: bool) -> str:
-    """Lines over the epochs; ``keys`` are what epochs call them, and what people call them."""
+    """Draw lines over the epochs; ``keys`` are what epochs call them, and what people call them."""
     series: dict[str, list[tuple[float, float]]] = {}
     for key, title in keys.items():
         pairs = [(as_number(epoch.get("number")), as_number(epoch.get(key))) for epoch in epochs]
@@ -49,7 +49,7 @@ def _legend(names: Sequence[str]) -> str:
 
 
 def plot_alphas(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:
-    """Entropy of the operations' probabilities, and the share of skip connections among the edges kept: how decided, how collapsed."""
+    """Draw the entropy of the operations' probabilities, and the share of skip connections among the edges kept."""
     shares = [{**epoch, "skip_share": _skip_share(as_object(epoch.get("skips")))} for epoch in epochs]
     entropy = plot_epochs(f"{name}-entropy", epochs, {"entropy": "mean over the edges, nats"}, "entropy", percent=False)
     skips = plot_epochs(f"{name}-skips", shares, {"skip_share": "of the edges kept"}, "share of skip connections", percent=True)
@@ -63,7 +63,7 @@ def _skip_share(skips: Mapping[str, Any]) -> float | None:
 
 
 def show_probabilities(epochs: Sequence[Mapping[str, Any]]) -> str:
-    """The probability of each operation over the epochs: a small chart for each choice, all on one scale."""
+    """Draw the probability of each operation over the epochs: a small chart for each choice, all on one scale."""
     tables = [as_object(epoch.get("probabilities")) for epoch in epochs]
     tables = [table for table in tables if table]
     if not tables:

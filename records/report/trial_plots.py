@@ -19,14 +19,14 @@ _MOST_BARS = 16
 
 
 def last_value(trial: Trial) -> float | None:
-    """The score, or for a trial without one the last finite value of its curve."""
+    """Return the score, or for a trial without one the last finite value of its curve."""
     if trial.score is not None:
         return trial.score
     return next((value for value in reversed(trial.curve) if math.isfinite(value)), None)
 
 
 def describe(trial: Trial, metric: Metric) -> str:
-    """A trial in one line."""
+    """Return a trial in one line."""
     words = [f"trial {trial.number}, {trial.state}: {metric.show(last_value(trial))}"]
     parameters = as_number(trial.parameters)
     words += [f"{format_count(parameters)} parameters"] if parameters is not None else []
@@ -35,7 +35,7 @@ def describe(trial: Trial, metric: Metric) -> str:
 
 
 def plot_history(name: str, trials: Sequence[Trial], metric: Metric) -> str:
-    """Score by trial, and the best so far."""
+    """Draw score by trial, and the best so far."""
     placed = [metric.result(value) for trial in trials if (value := last_value(trial)) is not None]
     if not placed:
         return paragraph("No trial has a score yet.")
@@ -74,7 +74,7 @@ def _best_so_far(trials: Sequence[Trial]) -> Iterator[tuple[int, float]]:
 
 
 def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> str:
-    """The curve of every trial, epoch by epoch."""
+    """Draw the curve of every trial, epoch by epoch."""
     curves = {trial.number: [(n, metric.result(y)) for n, y in enumerate(trial.curve, start=1) if math.isfinite(y)] for trial in trials}
     values = [y for curve in curves.values() for _, y in curve]
     if not values:
@@ -101,7 +101,7 @@ def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> str:
 
 
 def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, float], metric: Metric) -> str:
-    """Parallel coordinates: an axis for each label, a line for each trial that has a value; the better, the stronger the line."""
+    """Draw parallel coordinates: an axis for each label, a line for each trial that has a value; the better, the stronger the line."""
     scored = [trial for trial in trials if last_value(trial) is not None]
     varied = varied_labels(scored)
     labels = sorted(varied, key=lambda label: -importance.get(label, 0.0))[:_MOST_AXES]
@@ -140,7 +140,7 @@ def _short(label: str) -> str:
 
 
 def show_importance(importance: Mapping[str, float] | str, evaluator: str, ignored: int) -> str:
-    """Bars, the longest first."""
+    """Draw bars, the longest first."""
     if isinstance(importance, str):
         return paragraph(importance)
     largest = max(importance.values()) or 1.0
@@ -165,7 +165,7 @@ class Cost:
     scale: float = 1.0
 
     def show(self, value: float) -> str:
-        """For the pointer that rests on a trial."""
+        """Return ``value`` for the pointer that rests on a trial."""
         return format_milliseconds(value) if self.attribute == LATENCY else f"{format_count(value)} {self.name}"
 
 
@@ -174,7 +174,7 @@ MEASURED_LATENCY = Cost(LATENCY, "latency of an image", "s", 1e-3)
 
 
 def plot_pareto(name: str, trials: Sequence[Trial], cost: Cost, metric: Metric) -> str:
-    """Accuracy against a cost, the trials that no other one beats in both joined by a line."""
+    """Draw accuracy against a cost, the trials that no other one beats in both joined by a line."""
     known = [(trial, as_number(getattr(trial, cost.attribute))) for trial in trials if trial.score is not None]
     sized = [(trial, value) for trial, value in known if value is not None and value > 0]
     if not sized:

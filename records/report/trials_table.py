@@ -20,7 +20,7 @@ _MOST_COLUMNS = 24
 
 
 def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> str:
-    """The table, and above it what all trials have in common."""
+    """Return the table, and above it what all trials have in common."""
     cells = {trial.number: {kind: describe_cell(nodes) for kind, nodes in read_cells(trial.architecture).items()} for trial in trials}
     kinds = list(dict.fromkeys(kind for own in cells.values() for kind in own))
     varied = [label for label in varied_labels(trials) if not any(label.startswith(f"{kind}/") for kind in kinds)]
@@ -58,7 +58,7 @@ def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> 
 
 
 def show_front(pareto: Mapping[str, Any]) -> str:
-    """The points of ``pareto.json``: the trials that no other beats in all objectives."""
+    """Return the points of ``pareto.json``: the trials that no other beats in all objectives."""
     points = pareto.get("points")
     points = [as_object(point) for point in points] if isinstance(points, list) else []
     names = list(dict.fromkeys(name for point in points for name in as_object(point.get("objectives"))))

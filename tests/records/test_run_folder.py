@@ -142,7 +142,7 @@ def test_resume_goes_on_with_the_same_run_only(tmp_path: Path) -> None:
 
 
 def test_resume_without_a_run_is_refused(tmp_path: Path) -> None:
-    for out, said in [(None, "--resume needs --out"), (tmp_path, "no run to go on with"), (tmp_path / "x", "no run")]:
+    for out, said in [(None, "--resume needs --out"), (tmp_path, "no run to resume"), (tmp_path / "x", "no run")]:
         with pytest.raises(RecordError) as error:
             create(out, resume=True, root=tmp_path)
         assert said in get_message(error)

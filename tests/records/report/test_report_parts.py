@@ -16,7 +16,8 @@ from report_runs import RECIPE, make_cells, make_trials, write_one_shot, write_r
 from records.metric import ACCURACY
 from records.report import lab_table, write_report
 from records.report.cells import _make_items, _place, _span, describe_cell, draw_cell, read_cells
-from records.report.collect import Run, next_command, read_run
+from records.report.collect import Run, read_run
+from records.report.commands import next_command
 from records.report.importance import measure_importance
 from records.report.labels import Scale, varied_labels
 from records.report.text import as_number, clean
@@ -201,7 +202,7 @@ def test_texts() -> None:
 
 def test_what_to_type_next(tmp_path: Path) -> None:
     finished = read_run(write_search(tmp_path / "a b", make_trials(4)))
-    assert next_command(finished) == f"python run_experiment.py --retrain '{tmp_path / 'a b' / 'best.json'}' --dataset digits"
+    assert next_command(finished) == f"python run_experiment.py --retrain '{tmp_path / 'a b' / 'best.json'}'"
     config = json.loads((finished.path / "config.json").read_text()) | {"command": "python examples/own_space.py --space tiny"}
     (finished.path / "config.json").write_text(json.dumps(config))
     assert str(next_command(read_run(finished.path))).startswith("python examples/own_space.py --retrain ")

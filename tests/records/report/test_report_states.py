@@ -12,7 +12,8 @@ from recorded_trials import make_trial
 from report_runs import RECIPE, make_trials, write_command_search, write_config, write_retraining, write_search
 
 from records.report import lab_table, write_report
-from records.report.collect import command_again, next_command, read_run
+from records.report.collect import read_run
+from records.report.commands import command_again, next_command
 from records.run_folder import RunFolder
 
 

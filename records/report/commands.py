@@ -1,0 +1,59 @@
+"""Which command makes a run anew, and which one to type next."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from records.next_command import retrain_command
+from records.report.collect import Run
+
+_PROGRAMS = ("retiarius", "run_experiment.py")
+
+
+def command_again(run: Run) -> str | None:
+    """Return the command that does the same in a new folder; None where it was not noted, or cannot be read."""
+    kept, names_folder = [], False
+    for word in _words(run):
+        if names_folder or word == "--resume":
+            names_folder = False
+        elif word == "--out":
+            names_folder = True
+        elif not word.startswith("--out="):
+            kept.append(word)
+    return shlex.join(kept) or None
+
+
+def next_command(run: Run) -> str | None:
+    """Return what to type next: resume an unfinished run, retrain what a search found; None where there is nothing to type."""
+    program = _program(run)
+    if run.state == "unfinished":
+        again = command_again(run)
+        if again is None or run.settings.get("portal"):
+            return again  # NNI's service begins anew
+        return f"{again} --out {shlex.quote(str(run.path))} --resume" if program else None
+    if run.is_retraining or run.best is None:
+        return None
+    space = run.best.space_name
+    return retrain_command(program or ["python", "run_experiment.py"], space if ":" in space else None, run.path / "best.json")
+
+
+def _words(run: Run) -> list[str]:
+    try:
+        return shlex.split(str(run.config.get("command") or ""))
+    except ValueError:
+        return []
+
+
+def _program(run: Run) -> list[str] | None:
+    """Return the words that start the program which made the run; None for a script that called the library and takes no flags of ours.
+
+    Another script than ours may be the program and know a space of its own, which ours does not.
+    """
+    words = _words(run)
+    if words[:1] == ["retiarius"]:
+        return words[:1]
+    if words[:1] != ["python"] or len(words) < 2 or not re.fullmatch(r"[\w./-]+\.py", words[1]):
+        return None
+    takes_flags = words[1].rpartition("/")[2] in _PROGRAMS or any(word.startswith("--") for word in words)
+    return words[:2] if takes_flags else None
