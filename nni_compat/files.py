@@ -13,7 +13,7 @@ from common.files import read_json, read_text
 from common.text import show
 from nni_compat.algorithms import fold
 
-MOST_VALUES = 100_000  # that a file with aliases may stand for
+MOST_VALUES = 100_000  # that aliases may stand for
 _KEYS = ("trialCommand", "trial", "trialConcurrency", "tuner", "assessor", "searchSpaceFile", "searchSpacePath", "maxTrialNumber")
 _KEYS_OF_EXPERIMENTS = frozenset(map(fold, (*_KEYS, "maxTrialNum", "experimentName", "authorName", "trainingService")))
 
@@ -27,7 +27,7 @@ class _Loader(yaml.SafeLoader):
     def get_single_node(self) -> Any:
         root = super().get_single_node()
         sizes: dict[int, int] = {}
-        if root is not None and _count_values(root, sizes) > max(MOST_VALUES, len(sizes)):
+        if root is not None and _count_values(root, sizes) > len(sizes) + MOST_VALUES:
             raise RecordError(f"its aliases stand for more than {MOST_VALUES:,} values; write out what is meant")
         return root
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from common.errors import RecordError, unknown_label
 from common.files import LARGEST_OWN_FILE, read_json, write_json_atomically
+from common.numbers import is_real
 from common.text import show
 
 FORMAT = "retiarius-architecture"
@@ -199,7 +200,7 @@ def _get_score(document: Mapping[str, Any], where: str) -> dict[str, Any] | None
     if not isinstance(metric, str):
         raise RecordError(f"{where}: 'score.metric' is {show(metric)}, expected a name such as 'validation accuracy'")
     value = _get(score, "value", where, "score.")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_real(value):
         raise RecordError(f"{where}: 'score.value' is {show(value)}, expected a finite number")
     return score
 

@@ -22,7 +22,7 @@ from common.trial import Trial
 from records.pareto import OBJECTIVES
 from records.report.collect import Run, read_run
 from records.report.labels import Scale, varied_labels
-from records.report.text import clean, show_value
+from records.report.text import as_number, clean, show_value
 
 SECONDS_BETWEEN_LOOKS = 1.0
 WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -107,7 +107,7 @@ def _frozen(trial: Trial, scales: dict[str, Scale], objectives: list[str], sign:
     states = optuna.trial.TrialState
     state = {"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}[trial.state]
     found = [OBJECTIVES[name][1](trial) for name in objectives] or [None if trial.score is None else sign * trial.score]
-    values = [float(value) for value in found if value is not None]
+    values = [number for value in found if (number := as_number(value)) is not None]
     if state == states.COMPLETE and len(values) < len(found):  # a size that was not measured: no point among several objectives
         state = states.FAIL
     parameters, distributions = {}, {}

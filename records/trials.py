@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.errors import RecordError
 from common.files import parse_json, to_json
+from common.numbers import is_real
 from common.text import show
 from common.trial import Trial
 from records.lines import append_line
@@ -161,6 +162,8 @@ def _is_trial(line: bytes) -> bool:
 
 
 def _is_a(value: object, kinds: tuple[type, ...]) -> bool:
+    if float in kinds and isinstance(value, int):
+        return is_real(value)
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 

@@ -126,6 +126,7 @@ MISSING = object()
         (["hyperparameters", "initial_lr"], [0.1], "'hyperparameters' has [0.1] at 'initial_lr'"),
         (["score"], 0.9, "'score' is the number 0.9, expected an object"),
         (["score", "value"], "0.9", "'score.value' is '0.9', expected a finite number"),
+        (["score", "value"], 10**400, "'score.value' is 1000000"),
         (["score", "value"], True, "'score.value' is True, expected a finite number"),
         (["score", "metric"], MISSING, "the key 'score.metric' is missing"),
         (["dataset"], "cifar10", "'dataset' is the string 'cifar10', expected an object"),

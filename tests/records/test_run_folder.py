@@ -22,8 +22,9 @@ from recorded_trials import make_trial
 from common.errors import RecordError
 from common.files import read_json
 from records.log import log_to
-from records.provenance import collect_versions, find_commit
+from records.provenance import collect_versions, find_commit, get_command
 from records.run_folder import RunFolder
+from records.run_lock import is_locked
 from records.trials import TrialLog
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -141,6 +142,35 @@ def test_resume_goes_on_with_the_same_run_only(tmp_path: Path) -> None:
         create(out, resume=True, identity={key: IDENTITY[key] for key in ("space", "seed")})
 
 
+ONE_SHOT = {"--order": 1, "--supernet": "fused", "--cost-weight": 0.0, "--collapse-guard": "warn"}
+
+
+@pytest.mark.parametrize("name", ONE_SHOT)
+def test_a_setting_at_its_default_is_as_good_as_absent(tmp_path: Path, name: str) -> None:
+    default, other = {name: ONE_SHOT[name]}, {name: {"--order": 2, "--cost-weight": 0.5}.get(name, "other")}
+    with create(tmp_path / "without") as folder:
+        folder.write_config({})
+    with create(tmp_path / "typed", identity=IDENTITY | default) as folder:
+        folder.write_config({})
+    for out in ("without", "typed"):
+        for identity in (IDENTITY, IDENTITY | default):
+            create(tmp_path / out, resume=True, identity=identity).close()
+    for out, said in (
+        ("without", f"{name} is {other[name]!r} and was not set in the run"),
+        ("typed", f"{name} was {ONE_SHOT[name]!r} and is"),
+    ):
+        with pytest.raises(RecordError) as error:
+            create(tmp_path / out, resume=True, identity=IDENTITY | other)
+        assert said in get_message(error)
+
+
+def test_another_setting_at_0_is_not(tmp_path: Path) -> None:
+    with create(tmp_path / "run") as folder:
+        folder.write_config({})
+    with pytest.raises(RecordError, match="--max-params is 0 and was not set in the run"):
+        create(tmp_path / "run", resume=True, identity=IDENTITY | {"--max-params": 0})
+
+
 def test_resume_without_a_run_is_refused(tmp_path: Path) -> None:
     for out, said in [(None, "--resume needs --out"), (tmp_path, "no run to resume"), (tmp_path / "x", "no run")]:
         with pytest.raises(RecordError) as error:
@@ -245,7 +275,19 @@ def test_a_file_system_without_locks_still_works(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("fcntl.flock", fail)
     with create(tmp_path / "run") as folder:
         folder.write_config({})
+        assert not is_locked(folder.path), "it cannot be known"
     assert folder.config_path.exists()
+
+
+def test_looking_at_a_lock_neither_takes_nor_spoils_it(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    with create(tmp_path) as folder:
+        assert is_locked(tmp_path) and is_locked(tmp_path)
+        folder.write_config({})
+        with pytest.raises(RecordError, match=f"pid {os.getpid()}"):
+            create(tmp_path, resume=True)
+    assert not is_locked(tmp_path) and (tmp_path / ".lock").exists()
+    create(tmp_path, resume=True).close()
 
 
 def test_versions_and_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,3 +304,20 @@ def test_versions_and_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert find_commit(inner) is None, "an enclosing repository is not the code's"
     monkeypatch.setenv("PATH", "")
     assert find_commit(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["run_experiment.py", "--out", "my runs"], "python run_experiment.py --out 'my runs'"),
+        (["/opt/bin/retiarius", "--space", "zoo"], "retiarius --space zoo"),
+        (["a.py", "--storage", "postgresql://me:secret@host/db"], "python a.py --storage 'postgresql://me:***@host/db'"),
+        (["/usr/lib/ipykernel_launcher.py", "-f", "kernel.json"], None),
+        (["-c"], None),
+        ([""], None),
+        ([], None),
+    ],
+)
+def test_the_command_that_began_a_run(argv: list[str], command: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    assert get_command() == command

@@ -71,6 +71,33 @@ def test_commands_for_a_new_folder_and_for_the_same(tmp_path: Path) -> None:
         assert "again, in a new folder" in page_of(folder)
 
 
+@pytest.mark.parametrize(
+    ("command", "again", "retrain"),
+    [
+        ("retiarius --space zoo --out a", "retiarius --space zoo", "retiarius --retrain"),
+        ("python examples/own.py --space tiny", "python examples/own.py --space tiny", "python examples/own.py --retrain"),
+        ("python my_search.py", "python my_search.py", "python run_experiment.py --retrain"),
+        (None, None, "python run_experiment.py --retrain"),
+    ],
+)
+def test_the_program_that_made_the_run_is_named(tmp_path: Path, command: str | None, again: str | None, retrain: str) -> None:
+    folder = change_config(write_search(tmp_path / "run", make_trials(2)), command=command)
+    run = read_run(folder)
+    assert command_again(run) == again
+    assert next_command(run) == f"{retrain} {folder / 'best.json'}"
+    unfinished = read_run(change_config(write_search(tmp_path / "unfinished", make_trials(2), planned=6), command=command))
+    takes_flags = again is not None and "--" in again
+    assert next_command(unfinished) == (f"{again} --out {unfinished.path} --resume" if takes_flags else None)
+
+
+def test_a_space_that_is_not_ours_is_named(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "run", make_trials(2))
+    best = json.loads((folder / "best.json").read_text())
+    best["space"]["name"] = "package.module:Space"
+    (folder / "best.json").write_text(json.dumps(best))
+    assert str(next_command(read_run(folder))).endswith("best.json --space package.module:Space")
+
+
 def test_a_search_under_the_portal_begins_anew(tmp_path: Path) -> None:
     folder = write_command_search(tmp_path / "run", [1.0])
     settings = json.loads((folder / "config.json").read_text())["settings"] | {"portal": True}

@@ -1,39 +1,22 @@
-"""JSON files and log.txt: nothing half-written, nothing lost, one line for what is wrong."""
+"""JSON files: nothing half-written, nothing lost, one line for what is wrong."""
 
 from __future__ import annotations
 
 import errno
-import logging
 import math
 import os
-import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from common.errors import RecordError
 from common.files import read_json, write_json_atomically
-from records.log import log_to
-from records.trials import TrialLog
-
-PROJECT = Path(__file__).resolve().parents[2]
-
-
-def run_python(code: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False, **options)
 
 
 def get_message(error: pytest.ExceptionInfo[RecordError]) -> str:
     message = str(error.value)
     assert "\n" not in message and len(message) < 600, "an error message is one line"
     return message
-
-
-# --- JSON files -------------------------------------------------------------------------------------------------------
 
 
 def test_json_round_trip_keeps_order_and_values(tmp_path: Path) -> None:
@@ -84,42 +67,6 @@ def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatch
             write_json_atomically(path, {"new": 2})
     assert error.value.errno == errno.ENOSPC and not isinstance(error.value, ValueError)
     assert read_json(path) == {"old": 1} and os.listdir(tmp_path) == ["a.json"]
-
-
-FILL_THE_DISK = """
-import resource, signal, sys
-from pathlib import Path
-from common.files import write_json_atomically
-from common.trial import Trial
-from records.trials import TrialLog
-folder = Path(sys.argv[1])
-write_json_atomically(folder / "best.json", {"old": 1})
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # the kernel then takes a part of a write, as a full disk does
-try:
-    write_json_atomically(folder / "best.json", {"new": "x" * 2000})
-except OSError:
-    print("best.json failed")
-log = TrialLog(folder / "trials.jsonl")
-try:
-    for number in range(100):
-        log.append(Trial(number, {"a": number}, "complete", 0.5))
-        print(number)
-except OSError:
-    print("trials.jsonl failed")
-"""
-
-
-def test_real_partial_writes_leave_whole_lines_and_whole_files(tmp_path: Path) -> None:
-    result = run_python(FILL_THE_DISK, tmp_path)
-    first, *numbers, last = result.stdout.split("\n")[:-1]
-    assert (first, last) == ("best.json failed", "trials.jsonl failed"), result.stderr
-    assert read_json(tmp_path / "best.json") == {"old": 1}
-    data = (tmp_path / "trials.jsonl").read_bytes()
-    assert data.endswith(b"\n") and len(data) < 1000
-    assert [str(trial.number) for trial in TrialLog(tmp_path / "trials.jsonl").read()] == numbers
-    assert len(numbers) > 1
-    assert sorted(os.listdir(tmp_path)) == ["best.json", "trials.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -181,39 +128,3 @@ def test_what_is_not_a_file_is_one_line(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n')
     assert read_json(tmp_path / "a.json") == {"a": 1}
-
-
-# --- log.txt, imports -------------------------------------------------------------------------------------------------
-
-
-def test_the_log_takes_the_projects_lines_only_while_it_is_open(tmp_path: Path) -> None:
-    path = tmp_path / "log.txt"
-    logger = logging.getLogger("retiarius.strategies")
-    parent = logging.getLogger("retiarius")
-    before = (parent.level, parent.propagate, list(parent.handlers))
-    with log_to(path):
-        logger.info("ü %s \udc80", 1)
-        logger.debug("not this")
-        logging.getLogger("other").error("nor this")
-    logger.info("nor this, after the run")
-    assert (parent.level, parent.propagate, list(parent.handlers)) == before
-    text = path.read_text(encoding="utf-8")
-    assert re.fullmatch(r"\S+ \S+ INFO retiarius\.strategies: ü 1 \\udc80\n", text)
-    with log_to(path):
-        logger.warning("again")
-    assert len(path.read_text(encoding="utf-8").splitlines()) == 2
-    with pytest.raises(RecordError, match="cannot be written"), log_to(tmp_path):
-        pass
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
-def test_a_log_on_a_full_disk_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
-    with log_to(Path("/dev/full")):
-        logging.getLogger("retiarius.records").info("lost")
-    assert capfd.readouterr() == ("", "")
-
-
-def test_importing_records_is_light() -> None:
-    modules = "records.run_folder, records.trials, records.best, records.log, retiarius.cli.screen"
-    loaded = set(run_python(f"import sys, {modules}; print(*sys.modules)").stdout.split())
-    assert "retiarius.cli.screen" in loaded and not loaded & {"torch", "nni", "numpy", "timm", "optuna", "rich"}
