@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spaces.names import NAMES
-
 from common.errors import RecordError, SpaceError
 from records.best import BestArchitecture, load_best, save_best
 from records.run_folder import read_config
 from retiarius.settings import DEFAULT_DATA_DIR
+from spaces.named import NAMES
 
 if TYPE_CHECKING:
     from spaces.adapter import Space

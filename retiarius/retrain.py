@@ -200,9 +200,8 @@ def _refuse_illegal(chosen: Architecture, choices: Mapping[str, Any]) -> None:
 
 def _check_fixed(chosen: Architecture, space: Space, settings: RetrainSettings) -> None:
     """Refuse ``settings.fixed`` of what cannot be set in a retraining."""
-    from spaces.names import choices_left
-
     from evaluators.training.recipes import HYPERPARAMETERS
+    from spaces.named import choices_left
 
     architecture, name = chosen.record.architecture, chosen.name
     can_be_set, left = (*space.settable("retrain"), *HYPERPARAMETERS), choices_left(name)

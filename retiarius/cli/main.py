@@ -42,9 +42,11 @@ def run() -> None:
 
 
 def program_name() -> str:
-    """Return what was typed to start the program: ``run_experiment.py``, ``retiarius``, or a script that brings a space."""
+    """Return what is typed to start the program: ``python run_experiment.py``, ``retiarius``, or a script that brings a space."""
     name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else ""
-    return name if name.endswith(".py") or name == "retiarius" else "run_experiment.py"
+    if name == "retiarius":
+        return name
+    return f"python {name if name.endswith('.py') else 'run_experiment.py'}"
 
 
 def dispatch(argv: Sequence[str], screen: Screen) -> None:
