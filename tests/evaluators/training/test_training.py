@@ -1,9 +1,8 @@
-"""The training loop: the same seed, the same curve; checkpoints; divergence; the test set untouched by search."""
+"""The training loop: the same seed, the same curve; divergence; the test set untouched by search."""
 
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,12 +14,10 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from common.errors import EvaluatorError, TrainingDiverged
-from common.optimizers import OPTIMIZERS
 from evaluators import EVALUATORS, evaluator_entry
 from evaluators.complexity import measure_complexity
 from evaluators.data.dataset import Dataset, Split
 from evaluators.training.accuracy import measure_accuracies, measure_accuracy
-from evaluators.training.checkpoints import write_checkpoint
 from evaluators.training.loop import idle_settings, retrain, train, train_and_validate
 from evaluators.training.recipes import RECIPES, Recipe, make_recipe
 
@@ -74,60 +71,6 @@ def test_retraining_scores_the_test_set_and_uses_the_validation_images(tmp_path:
     reloaded = make_network()
     reloaded.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     assert measure_accuracy(reloaded, data.test, data) == result["test_accuracy"]
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path, optimizer: str) -> None:
-    values = {**SETTINGS, "optimizer": optimizer, "initial_lr": 0.01, "cutout": 2, "warmup_epochs": 1, "flip": "alternating"}
-    data, recipe = make_data(), make_recipe({**values, "start_size": 0.5, "crop_fill": "reflect"})
-    whole, parted = make_network(dropout=0.5), make_network(dropout=0.5)
-    path = tmp_path / "state.ckpt"
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        expected = list(train(whole, data.train, data, epochs=4, recipe=recipe))
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        steps = train(parted, data.train, data, epochs=4, recipe=recipe, checkpoint=path)
-        next(steps), next(steps)
-        steps.close()
-    fresh = make_network(dropout=0.5)
-    with torch.random.fork_rng():
-        torch.manual_seed(99)  # the state comes from the file
-        resumed = list(train(fresh, data.train, data, epochs=4, recipe=recipe, checkpoint=path))
-    assert [(e.number, e.loss, e.accuracy) for e in resumed] == [(e.number, e.loss, e.accuracy) for e in expected]
-    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), fresh.state_dict().values(), strict=True))
-
-
-@pytest.mark.parametrize("content", [b"", b"junk" * 100, None])
-def test_a_broken_checkpoint_is_named(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "state.ckpt"
-    if content is None:  # of another network
-        list(
-            train(
-                nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), make_data().train, make_data(), epochs=1, recipe=Recipe(), checkpoint=path
-            )
-        )
-    else:
-        path.write_bytes(content)
-    with pytest.raises(EvaluatorError, match="not a checkpoint of this training; remove it to start over"):
-        next(train(make_network(), make_data().train, make_data(), epochs=2, recipe=Recipe(), checkpoint=path))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="limits as Unix has them")
-def test_a_full_disk_is_told_as_such_and_the_checkpoint_stays(tmp_path: Path) -> None:
-    import resource
-
-    path = tmp_path / "retrain.ckpt"
-    write_checkpoint(path, {"weights": torch.zeros(10)})
-    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            write_checkpoint(path, {"weights": torch.zeros(10_000)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_divergence_ends_the_training_with_a_word() -> None:
