@@ -8,9 +8,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable
 
+from common.text import printable, show, show_text
+
+_LONGEST, _LONGEST_END = 2000, 500  # characters of a message; what would be right stands at its end
+_MOST_NAMES = 20
+
 
 class RetiariusError(Exception):
-    """Any error of the library."""
+    """Any error of the library. Its text is one printable line of at most 2,000 characters, whatever it quotes."""
+
+    def __str__(self) -> str:
+        text = printable(super().__str__())
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - _LONGEST_END - 5]} ... {text[-_LONGEST_END:]}"
 
 
 class InputError(RetiariusError, ValueError):
@@ -52,7 +61,7 @@ class SearchFailed(RunError):
 def describe_error(error: BaseException) -> str:
     """Return what made a trial fail, in one line."""
     message = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {message[0] if message else 'no message'}"
+    return printable(f"{type(error).__name__}: {message[0][:_LONGEST] if message else 'no message'}")
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
@@ -63,17 +72,31 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     >>> unknown_name("strategy", "dart", ["darts", "tpe"])
     "unknown strategy 'dart' (did you mean darts?); known: darts, tpe"
     """
-    from common.text import show
-
     names = list(known)
-    close = difflib.get_close_matches(str(name)[:200], names, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    return f"unknown {kind} {show(name)}{hint}; known: {', '.join(names)}"
+    close = _closest(name, names, 1)
+    hint = f" (did you mean {show_text(close[0])}?)" if close else ""
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return f"unknown {kind} {show(name)}{hint}; known: {', '.join(map(show_text, names[:_MOST_NAMES]))}{more}"
+
+
+def unknown_label(name: object, known: Collection[str], kind: str = "label") -> str:
+    """Return one line that refuses ``name`` where too many are known to list them: it names the closest.
+
+    Examples
+    --------
+    >>> unknown_label("backbon", ["backbone", "stem"])
+    "unknown label 'backbon'; closest known: backbone"
+    """
+    close = _closest(name, known, 3) or list(known)[:8]
+    return f"unknown {kind} {show(name)}; closest known: {', '.join(map(show_text, close))}"
 
 
 def require_labels(labels: Collection[str], known: Collection[str]) -> None:
     """Raise ``SpaceError`` that names the closest known ones unless all ``labels`` are among ``known``."""
     for label in labels:
         if label not in known:
-            close = difflib.get_close_matches(label, known, n=3) or list(known)[:8]
-            raise SpaceError(f"unknown label {label!r}; closest known: {', '.join(close)}")
+            raise SpaceError(unknown_label(label, known))
+
+
+def _closest(name: object, known: Iterable[str], most: int) -> list[str]:
+    return difflib.get_close_matches(name[:200] if isinstance(name, str) else show(name), known, n=most)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from common.errors import RecordError
 from common.text import show
 
+LARGEST_FILE = 1_000_000  # bytes of a file that anyone may have made
+LARGEST_OWN_FILE = 64_000_000  # bytes of a file in a run's folder: a search of thousands of parameters takes megabytes
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def to_json(obj: object, *, indent: int | None = None) -> str:
-    """The JSON text of ``obj``: standard JSON, so a NaN or an infinity is a :class:`RecordError`.
+    """Return the JSON text of ``obj``.
 
     Paths become strings, and zero-dimensional numpy and torch values become plain numbers.
+
+    Raises
+    ------
+    RecordError
+        ``obj`` is not plain data, or holds a number that is not finite, which standard JSON has not.
     """
     try:
         return json.dumps(obj, indent=indent, allow_nan=False, ensure_ascii=False, default=_to_plain)
@@ -38,9 +48,12 @@ def _to_plain(obj: object) -> object:
 def write_json_atomically(path: Path, obj: object) -> None:
     """Write ``obj`` to ``path`` so that readers, a crash or a full disk find the old file or the new one, never a part.
 
-    Raises:
-        RecordError: ``obj`` is not plain data or holds a number that is not finite; nothing is written.
-        OSError: the disk is full or the folder cannot be written; the old file stays as it was.
+    Raises
+    ------
+    RecordError
+        ``obj`` is not plain data or holds a number that is not finite; nothing is written.
+    OSError
+        As :func:`replace_atomically` raises it.
     """
     write_text_atomically(path, to_json(obj, indent=2) + "\n")
 
@@ -48,8 +61,10 @@ def write_json_atomically(path: Path, obj: object) -> None:
 def write_text_atomically(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` as UTF-8 so that readers, a crash or a full disk find the old file or the new one, never a part.
 
-    Raises:
-        OSError: the disk is full or the folder cannot be written; the old file stays as it was.
+    Raises
+    ------
+    OSError
+        As :func:`replace_atomically` raises it.
     """
     data = text.encode("utf-8", "backslashreplace")
     replace_atomically(path, lambda unfinished: unfinished.write_bytes(data))
@@ -76,19 +91,27 @@ def replace_atomically(path: Path, write: Callable[[Path], object], *, unfinishe
     # Same folder, because os.replace is atomic only within a file system. Not tempfile: its files are mode 600, and a
     # result is to be as readable as any file of its owner.
     temporary = unfinished or path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with errors_name(path):  # people know nothing of the file beside it
+        try:
+            write(temporary)
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def errors_name(path: Path) -> Iterator[None]:
+    """Let what the system refuses while the ``with`` block lasts name ``path``: that a disk is full names no file by itself."""
     try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        yield
     except OSError as error:
         if error.errno is None or error.strerror is None:
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from error  # people know nothing of the file beside it
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -101,12 +124,14 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def read_json(path: Path, *, max_bytes: int = 1_000_000) -> Any:
-    """Read one JSON document.
+def read_json(path: Path, *, max_bytes: int = LARGEST_FILE) -> Any:
+    """Return the value of a file that holds one JSON document.
 
-    Raises:
-        RecordError: as :func:`read_text` does, or the text is not JSON (line and column are named), has a key twice or a
-            number that is not finite.
+    Raises
+    ------
+    RecordError
+        As :func:`read_text` raises it; or the text is not JSON (line and column are named), has a key twice or a number that is not
+        finite.
     """
     text = read_text(path, max_bytes=max_bytes)
     try:
@@ -115,11 +140,13 @@ def read_json(path: Path, *, max_bytes: int = 1_000_000) -> Any:
         raise RecordError(f"{path}: {error}") from None
 
 
-def read_text(path: Path, *, kind: str = "JSON", max_bytes: int = 1_000_000) -> str:
-    """The text of a file of ``kind`` that is not empty.
+def read_text(path: Path, *, kind: str = "JSON", max_bytes: int = LARGEST_FILE) -> str:
+    """Return the text of a file of ``kind`` that is not empty.
 
-    Raises:
-        RecordError: ``path`` is missing, not a file, unreadable, larger than ``max_bytes``, empty or not UTF-8.
+    Raises
+    ------
+    RecordError
+        ``path`` is missing, not a file, unreadable, larger than ``max_bytes``, empty or not UTF-8.
     """
     try:
         text = _read_bytes(path, kind, max_bytes).decode("utf-8-sig")  # editors on Windows write a byte order mark
@@ -131,10 +158,12 @@ def read_text(path: Path, *, kind: str = "JSON", max_bytes: int = 1_000_000) -> 
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text, stricter than :func:`json.loads`: no NaN, no infinity, no key twice in one object.
+    """Return the value of a JSON text, stricter than :func:`json.loads`: no NaN, no infinity, no key twice in one object.
 
-    Raises:
-        RecordError: the text is not such JSON; the message does not name a file, so add its name.
+    Raises
+    ------
+    RecordError
+        The text is not such JSON; the message does not name a file, so add its name.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_finite, object_pairs_hook=_refuse_twice)
@@ -152,18 +181,20 @@ def parse_json(text: str) -> Any:
 def _read_bytes(path: Path, kind: str, max_bytes: int) -> bytes:
     try:
         mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise RecordError(f"{path}: this is a folder; a {kind} file was expected")
-        if not stat.S_ISREG(mode):
-            raise RecordError(f"{path}: not a regular file; a {kind} file was expected")
-        with open(path, "rb") as file:
-            data = file.read(max_bytes + 1)
     except FileNotFoundError:
         raise RecordError(f"{path}: no such file") from None
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # a NUL character in the path
         raise RecordError(f"{show(str(path))}: not a path: {error}") from None
+    if not stat.S_ISREG(mode):
+        what = "this is a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise RecordError(f"{path}: {what}; a {kind} file was expected")
+    try:
+        with open(path, "rb") as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     if len(data) > max_bytes:
         raise RecordError(f"{path}: larger than {max_bytes:,} bytes; this is not a file that retiarius wrote")
     return data

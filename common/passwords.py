@@ -11,5 +11,5 @@ _IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&\s'\"]*", re.IGNORECASE)
 
 
 def hide_passwords(text: str) -> str:
-    """``text`` with ``***`` for the passwords of all URLs in it."""
+    """Return ``text`` with ``***`` for the passwords of all URLs in it."""
     return _IN_QUERY.sub(rf"\1{HIDDEN}", _IN_ADDRESS.sub(rf"\1{HIDDEN}@", text))

@@ -1,6 +1,6 @@
-"""Runs one command and sees to it that nothing of it outlives the process that asked for it, whatever becomes of that process.
+"""Run one command and see to it that nothing of it outlives the process that asked for it, whatever becomes of that process.
 
-Started as ``python _guard.py WHOM SECONDS COMMAND`` in a process group of its own, with a pipe for standard input. The pipe ends when its
+Started as ``python guard.py WHOM SECONDS COMMAND`` in a process group of its own, with a pipe for standard input. The pipe ends when its
 other end is closed or its process has died, also by ``kill -9``. Then WHOM (``group``: the whole group; ``command``: the command alone,
 such as a service that ends in good order what it has started) gets SIGTERM, and what is there SECONDS later is killed. So is what the
 command has left behind when it ends by itself. Processes that have left the group are found, too: where the system can do this (Linux),
@@ -29,7 +29,7 @@ def adopt_orphans() -> None:
 
 
 def descendants() -> "list[psutil.Process]":
-    """Those that run; one that has ended and waits to be collected does not."""
+    """Return those that run; one that has ended and waits to be collected does not."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,36 +1,35 @@
-"""The flags that take NNI's files, and what these files say to the flags that were left out."""
+"""What NNI's files say to the options of a run that were left out."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from common.errors import RecordError
+from common.text import show_text
+from nni_compat.algorithms import SERVED_ASSESSORS, SERVED_TUNERS
 from nni_compat.config import NniConfig, load_config
-from nni_compat.experiment import ASSESSORS, TUNERS
 from nni_compat.files import read_search_space
 
-# What a config.yml says is asked for by these flags as well; a flag that is given has the last word.
-_FROM_CONFIG: tuple[str, ...] = (
-    "experiment",
-    "strategy",
-    "pruner",
-    "start_step",
-    "seed",
-    "trials",
-    "concurrency",
-    "time_budget",
-    "trial_time",
-)
-_FROM_CONFIG += ("optimize_mode", "trial_command", "code_dir")
+# What a config.yml says is asked for by these options as well; one that is given has the last word.
+_FROM_CONFIG: tuple[str, ...] = ("experiment", "strategy", "pruner", "start_step", "seed", "trials", "concurrency", "time_budget")
+_FROM_CONFIG += ("trial_time", "optimize_mode", "trial_command", "code_dir")
 
 
 def adopt_nni_files(options: dict[str, Any]) -> list[str]:
-    """Replace the paths in ``options`` by what the files say, and fill in what no flag said; returns the notes, one line each.
+    """Replace the paths in ``options`` by what the files say, and fill in what no option said; return the notes, one line each.
 
-    ``options["trial_command"]`` stays where trials are to run it: where it is given as a flag, or by the file and no space is named.
+    ``options["trial_command"]`` stays where trials are to run it: where it is given as an option, or by the file and no space is named.
 
-    Raises:
-        RecordError: a file cannot be used, or flags contradict one another.
+    Parameters
+    ----------
+    options
+        Name to value, None where it was left out: those of ``_FROM_CONFIG`` and ``config``, ``search_space`` (paths), ``space``,
+        ``portal``, ``port``, ``workers``, ``retrain``, ``list``, ``report``, ``dashboard``.
+
+    Raises
+    ------
+    RecordError
+        A file cannot be used, or options contradict one another.
     """
     if options["retrain"] is not None or options["list"] or options["report"] or options["dashboard"]:
         for name in ("config", "search_space", "trial_command"):
@@ -53,7 +52,8 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
                 raise RecordError(f"--{name.replace('_', '-')} needs a search space: --search-space FILE, or searchSpaceFile in the config")
         return []
     options["strategy"] = options["strategy"] or "tpe"
-    served_as_it_is = options["portal"] and config.runs_as(ASSESSORS.get(options["pruner"]))  # what ours does otherwise does not apply
+    # What ours does otherwise does not apply where NNI's service runs the very assessor that the file names.
+    served_as_it_is = options["portal"] and _is_served(config.assessor, SERVED_ASSESSORS.get(options["pruner"]))
     notes = [note.text for note in config.notes if note.about not in given and not (served_as_it_is and note.about == "pruner")]
     if options["portal"]:
         return notes + _serve_by_nni(options, config)
@@ -65,18 +65,23 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
     )
 
 
+def _is_served(named: object, served: object) -> bool:
+    """Return whether the file names the very algorithm of NNI's that its service is going to run."""
+    return named is not None and named is served
+
+
 def _arguments_of(config: NniConfig) -> list[str]:
     owners = {"tuner": config.tuner_arguments, "assessor": config.assessor_arguments}
-    return [f"{owner}.classArgs.{name}" for owner, arguments in owners.items() for name in arguments]
+    return [f"{owner}.classArgs.{show_text(name)}" for owner, arguments in owners.items() for name in arguments]
 
 
 def _serve_by_nni(options: dict[str, Any], config: NniConfig) -> list[str]:
-    """Let NNI's own service run the trials, with tuner and assessor as the file has them unless a flag names others."""
+    """Let NNI's own service run the trials, with tuner and assessor as the file has them unless an option names others."""
     notes = []
     options["port"] = options["port"] or config.port
-    if config.runs_as(TUNERS.get(options["strategy"])):
+    if _is_served(config.tuner, SERVED_TUNERS.get(options["strategy"])):
         options["tuner_arguments"], config.tuner_arguments = config.tuner_arguments, {}
-    if config.runs_as(ASSESSORS.get(options["pruner"])):
+    if _is_served(config.assessor, SERVED_ASSESSORS.get(options["pruner"])):
         options["assessor_arguments"], config.assessor_arguments = config.assessor_arguments, {}
     notes += [f"{argument} has no effect here: another takes the place of the file's" for argument in _arguments_of(config)]
     if (options["concurrency"] or 1) > 1:
@@ -86,7 +91,7 @@ def _serve_by_nni(options: dict[str, Any], config: NniConfig) -> list[str]:
 
 
 def _train_here(options: dict[str, Any], config: NniConfig, concurrency: int | None) -> list[str]:
-    """Let the trials be trainings of ours; what of the files does not apply to them. ``concurrency`` is what was given as a flag."""
+    """Let the trials be trainings of ours; what of the files does not apply to them. ``concurrency`` is what was given as an option."""
     notes = []
     options["space"] = options["space"] or "zoo"
     if options["trial_command"] is not None:

@@ -6,7 +6,6 @@ of their own, labelled ``choice/candidate/parameter``, and those of candidates t
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,9 @@ from typing import Any
 from nni.mutable import Categorical, LabeledMutable, Numerical, Sample, SampleValidationError
 from scipy.stats import uniform
 
-from common.errors import SpaceError, require_labels
+from common.errors import SpaceError, require_labels, unknown_name
 from common.mutables import check_is_real
+from common.text import show, show_text
 
 # What each type takes, in this order; a choice takes any number of candidates.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -34,6 +34,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 MAX_CANDIDATES = 1_000
 MAX_DEPTH = 10
+MAX_NAME = 1_000  # characters
 MAX_STEPS = 2.0**52  # more multiples of q than this are not apart from one another as floats
 LARGEST_EXPONENT = 700.0  # e to this power is near the largest float
 Tree = dict[str, tuple[str, "dict[str, Tree] | None"]]
@@ -50,11 +51,12 @@ class NniNumber(Numerical):
         self.whole = whole
 
     def qclip(self, x: float) -> float:
-        """``x`` rounded to a multiple of q, then clipped to the bounds."""
+        """Return ``x`` rounded to a multiple of q, then clipped to the bounds."""
         value = super().qclip(x)
         return int(value) if self.whole else float(value)
 
     def check_contains(self, sample: Sample) -> SampleValidationError | None:
+        """Return what is wrong with the number in ``sample``, or None."""
         error = check_is_real(self.label, sample, "a number")
         if error is not None:
             return error
@@ -62,38 +64,46 @@ class NniNumber(Numerical):
         tolerance = 1e-9 * (self.quantize or 0.0)
         if not math.isclose(self.qclip(value), value, rel_tol=1e-9, abs_tol=tolerance):
             steps = f" in steps of {self.quantize:g}" if self.quantize is not None else ""
-            return SampleValidationError(f"{self.label} is {value!r}; it is a number from {self.low:g} to {self.high:g}{steps}")
+            return SampleValidationError(f"{self.label} is {show(value)}; it is a number from {self.low:g} to {self.high:g}{steps}")
         return None
 
 
 @dataclass(frozen=True)
 class NniSpace:
-    """A search space of NNI's: its ``mutables`` by label, and the way from a sample of theirs to what a trial is given."""
+    """A search space of NNI's.
+
+    Attributes
+    ----------
+    mutables
+        What is searched, by label.
+    tree
+        The way from a sample of theirs to what a trial is given.
+    """
 
     mutables: dict[str, LabeledMutable]
     tree: Tree
 
     def parameters(self, sample: Sample) -> dict[str, Any]:
-        """The parameters as ``nni.get_next_parameter`` gives them to a trial."""
+        """Return the parameters as ``nni.get_next_parameter`` gives them to a trial."""
         return _assemble(self.tree, sample)
 
     def canonical(self, sample: Sample) -> dict[str, Any]:
-        """``sample`` with the parameters of candidates that were not chosen at their defaults: equal ones are the same trial."""
+        """Return ``sample`` with the parameters of candidates that were not chosen at their defaults: equal ones are the same trial."""
         active = _active_labels(self.tree, sample)
         return {label: sample[label] if label in active else mutable.default() for label, mutable in self.mutables.items()}
 
     def pin(self, pins: Mapping[str, Any]) -> NniSpace:
-        """The space with the labels of ``pins`` reduced to one value; raises ``SpaceError`` on an unknown label or an illegal value."""
+        """Return the space with the labels of ``pins`` at one value; raise ``SpaceError`` on an unknown label or an illegal value."""
         require_labels(pins, list(self.mutables))
         for label, value in pins.items():
             if not self.mutables[label].contains({label: value}):
-                raise SpaceError(f"{_short(label)}: {value!r} is not in the search space: {self.mutables[label].extra_repr()}")
+                raise SpaceError(f"{show_text(label)}: {show(value)} is not in the search space: {self.mutables[label].extra_repr()}")
         pinned = {label: make_mutable(label, "choice", [value]) for label, value in pins.items()}
         return NniSpace({**self.mutables, **pinned}, self.tree)
 
 
 def parse_search_space(document: Any) -> NniSpace:
-    """The space that ``search_space.json`` describes; raises ``SpaceError``: the parameter, what is wrong, what would be right."""
+    """Return the space that ``search_space.json`` describes; raise ``SpaceError``: the parameter, what is wrong, what would be right."""
     if not isinstance(document, Mapping) or not document:
         raise SpaceError('a search space is an object such as {"lr": {"_type": "loguniform", "_value": [0.0001, 0.1]}}')
     mutables: dict[str, LabeledMutable] = {}
@@ -105,12 +115,13 @@ def _parse_level(document: Mapping[Any, Any], prefix: str, mutables: dict[str, L
     tree: Tree = {}
     for name, spec in document.items():
         if not isinstance(name, str) or not name:
-            raise SpaceError(f"search space: {name!r} is not the name of a parameter; a text was expected")
+            raise SpaceError(f"search space: {show(name)} is not the name of a parameter; a text was expected")
+        _check_length(name)
         label = f"{prefix}{name}"
         if depth > MAX_DEPTH:
-            raise SpaceError(f"{_short(label)}: choices are nested deeper than {MAX_DEPTH}")
+            raise SpaceError(f"{show_text(label)}: choices are nested deeper than {MAX_DEPTH}")
         if label in mutables:
-            raise SpaceError(f"{_short(label)}: two parameters have this name")
+            raise SpaceError(f"{show_text(label)}: two parameters have this name")
         kind, values = _type_and_values(label, spec)
         names = _candidate_names(label, values) if kind == "choice" else None
         mutables[label] = make_mutable(label, kind, names or values)
@@ -125,33 +136,40 @@ def _parse_level(document: Mapping[Any, Any], prefix: str, mutables: dict[str, L
 
 
 def _type_and_values(label: str, spec: Any) -> tuple[str, list[Any]]:
-    """``_type`` and ``_value`` of a parameter, checked for form."""
+    """Return ``_type`` and ``_value`` of a parameter, checked for form."""
     if not isinstance(spec, Mapping) or "_type" not in spec or "_value" not in spec:
-        raise SpaceError(f'{_short(label)}: {_short(spec)} is not of the form {{"_type": "uniform", "_value": [0, 1]}}')
+        raise SpaceError(f'{show_text(label)}: {show_text(spec)} is not of the form {{"_type": "uniform", "_value": [0, 1]}}')
     kind, values = spec["_type"], spec["_value"]
     if not isinstance(kind, str) or kind not in ARGUMENTS:
-        close = difflib.get_close_matches(str(kind), ARGUMENTS, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise SpaceError(f"{_short(label)}: unknown type {_short(kind)}{hint}; NNI's types are {', '.join(ARGUMENTS)}")
+        raise SpaceError(f"{show_text(label)}: {unknown_name('type', kind, ARGUMENTS)}")
     if extra := sorted(str(key) for key in spec if key not in ("_type", "_value")):
-        raise SpaceError(f"{_short(label)}: unknown key {_short(extra[0])}; a parameter has _type and _value")
+        raise SpaceError(f"{show_text(label)}: unknown key {show_text(extra[0])}; a parameter has _type and _value")
     if not isinstance(values, list):
-        raise SpaceError(f"{_short(label)}: _value is {_short(values)}; a list was expected")
+        raise SpaceError(f"{show_text(label)}: _value is {show_text(values)}; a list was expected")
     return kind, values
 
 
 def _candidate_names(label: str, values: list[Any]) -> list[str] | None:
-    """The names of a nested choice's candidates; ``None`` where the candidates are plain values."""
+    """Return the names of a nested choice's candidates, or None where the candidates are plain values."""
     named = [isinstance(value, Mapping) and "_name" in value for value in values]
     if not any(named):
         return None
     if not all(named) or not all(isinstance(value["_name"], str) for value in values):
-        raise SpaceError(f"{_short(label)}: in a nested choice every candidate is an object with a _name, which is a text")
-    return [value["_name"] for value in values]
+        raise SpaceError(f"{show_text(label)}: in a nested choice every candidate is an object with a _name, which is a text")
+    names = [value["_name"] for value in values]
+    for name in names:
+        _check_length(name)
+    return names
+
+
+def _check_length(name: str) -> None:
+    """Raise ``SpaceError`` on a name that would make labels of gigabytes: a parameter's label names all choices around it."""
+    if len(name) > MAX_NAME:
+        raise SpaceError(f"{show_text(name)}: a name of {len(name):,} characters, more than {MAX_NAME:,}")
 
 
 def make_mutable(label: str, kind: str, values: Sequence[Any]) -> LabeledMutable:
-    """One parameter; raises ``SpaceError`` where ``values`` are not what ``kind`` takes.
+    """Return one parameter; raise ``SpaceError`` where ``values`` are not what ``kind`` takes.
 
     - ``choice``: one of ``values``
     - ``randint`` [lower, upper]: whole numbers from lower up to, not including, upper, each as likely
@@ -164,12 +182,12 @@ def make_mutable(label: str, kind: str, values: Sequence[Any]) -> LabeledMutable
 
 
 def _make_number(label: str, kind: str, values: Sequence[Any]) -> NniNumber:
-    where, names = f"{_short(label)}: {kind} {_short(list(values))}", ARGUMENTS[kind]
+    where, names = f"{show_text(label)}: {kind} {show_text(list(values))}", ARGUMENTS[kind]
     if len(values) != len(names):
         raise SpaceError(f"{where}: {kind} takes {len(names)} numbers, [{', '.join(names)}], not {len(values)}")
     for name, value in zip(names, values, strict=True):
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e300:
-            raise SpaceError(f"{where}: {name} is {_short(value)}; a number was expected")
+            raise SpaceError(f"{where}: {name} is {show_text(value)}; a number was expected")
     if kind == "randint":
         return _make_whole(where, *values)
     first, second = float(values[0]), float(values[1])
@@ -185,19 +203,21 @@ def _make_number(label: str, kind: str, values: Sequence[Any]) -> NniNumber:
 
 def _make_choice(label: str, values: Sequence[Any]) -> Categorical:
     if not values:
-        raise SpaceError(f"{_short(label)}: a choice needs one candidate or more")
+        raise SpaceError(f"{show_text(label)}: a choice needs one candidate or more")
     if len(values) > MAX_CANDIDATES:
-        raise SpaceError(f"{_short(label)}: {len(values):,} candidates, more than {MAX_CANDIDATES:,}; use randint or quniform for numbers")
+        more = f"{len(values):,} candidates, more than {MAX_CANDIDATES:,}"
+        raise SpaceError(f"{show_text(label)}: {more}; use randint or quniform for numbers")
     for position, value in enumerate(values):
         if value in values[:position]:
-            raise SpaceError(f"{_short(label)}: the candidate {_short(value)} stands there twice (true equals 1, and false 0)")
+            raise SpaceError(f"{show_text(label)}: the candidate {show_text(value)} stands there twice (true equals 1, and false 0)")
         if not _is_plain(value):
-            raise SpaceError(f"{_short(label)}: the candidate {_short(value)} is not a finite number, a text, or a list or object of those")
+            wrong = f"the candidate {show_text(value)} is not a finite number, a text, or a list or object of those"
+            raise SpaceError(f"{show_text(label)}: {wrong}")
     return Categorical(values, label="choice")
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether ``value`` is JSON: YAML knows dates, too."""
+    """Return whether ``value`` is JSON: YAML knows dates, too."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
@@ -216,7 +236,7 @@ def _make_whole(where: str, lower: Any, upper: Any) -> NniNumber:
 
 
 def _check_range(where: str, kind: str, low: float, high: float, is_log: bool) -> float:
-    """The largest magnitude in the range."""
+    """Return the largest magnitude in the range."""
     if low > high:
         raise SpaceError(f"{where}: low is {low:g}, above high, which is {high:g}; exchange them")
     if low == high:
@@ -229,7 +249,7 @@ def _check_range(where: str, kind: str, low: float, high: float, is_log: bool) -
 
 
 def _check_normal(where: str, mu: float, sigma: float, is_log: bool) -> float:
-    """A magnitude that is as good as never exceeded."""
+    """Return a magnitude that is as good as never exceeded."""
     if sigma <= 0:
         raise SpaceError(f"{where}: sigma is {sigma:g}; a standard deviation is above 0")
     far = abs(mu) + 10 * sigma
@@ -253,9 +273,3 @@ def _assemble(tree: Tree, sample: Sample) -> dict[str, Any]:
         value = sample[label]
         parameters[name] = value if candidates is None else {"_name": value, **_assemble(candidates[value], sample)}
     return parameters
-
-
-def _short(value: Any) -> str:
-    """``value`` in one line that is not too long; a text that reads well, as it is."""
-    text = value if isinstance(value, str) and value.isprintable() else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

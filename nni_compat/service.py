@@ -18,13 +18,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-from common.errors import EvaluatorError
+from common.errors import EvaluatorError, RunError
+from common.trial import Trial
 from nni_compat.trial_command import describe_stderr, start_guarded, stop_guarded, to_number
 
 EXPERIMENT = "portal"  # NNI's id, and the name of its folder
@@ -34,20 +34,6 @@ SECONDS_TO_OBEY = "15"  # it closes its files and ends its trials
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_FOR_RESULTS = 5.0  # between the end of a trial and its last report
 ADDRESS = "127.0.0.1"
-
-
-@dataclass
-class ServiceTrial:
-    """A trial that has ended; attributes as ``strategies.engines.recording.TrialResult`` has them. ``sample`` is what the program was given."""
-
-    number: int
-    sample: dict[str, Any]
-    status: str
-    score: float | None
-    curve: list[float]
-    seconds: float
-    error: str | None
-    facts: dict[str, Any] = field(default_factory=lambda: {"parameters": None, "flops": None})
 
 
 class NniService:
@@ -103,11 +89,11 @@ class NniService:
         assert self._process is not None
         deadline = time.monotonic() + SECONDS_TO_START
         while self._process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(RuntimeError):  # no connection yet; "INITIALIZING" is no JSON
+            with contextlib.suppress(RunError):  # no connection yet; "INITIALIZING" is no JSON
                 self._ask("check-status")
                 return
             time.sleep(0.1)
-        raise RuntimeError(f"NNI's service does not start; {self.folder} has its files: service.txt, {EXPERIMENT}/log/")
+        raise RunError(f"NNI's service does not start; {self.folder} has its files: service.txt, {EXPERIMENT}/log/")
 
     def begin(self, experiment: dict[str, Any], command: str, directory: Path) -> None:
         """Let it run ``experiment`` (keys of NNI's config.yml, version 2), whose trials run ``command`` in ``directory``."""
@@ -129,23 +115,23 @@ class NniService:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({EXPERIMENT: entry}), encoding="utf-8")
 
-    def run(self) -> Iterator[ServiceTrial]:
-        """The trials as they end, until the experiment has ended; raises ``RuntimeError`` with NNI's own word where it fails."""
+    def run(self) -> Iterator[Trial]:
+        """Yield the trials as they end, until the experiment has ended; raise ``RunError`` with NNI's own word where it fails."""
         assert self._process is not None
         while True:
             if self._process.poll() is not None:
-                raise RuntimeError(f"NNI's service has ended by itself; {self.folder}/{EXPERIMENT}/log/ has why")
+                raise RunError(f"NNI's service has ended by itself; {self.folder}/{EXPERIMENT}/log/ has why")
             answer = self._ask("check-status")  # before the trials: at the end of the experiment all of them are then there
             yield from self._ended_trials()
             if answer["status"] == "ERROR":
                 reasons = "; ".join(map(str, answer.get("errors") or ["unknown"]))
-                raise RuntimeError(f"NNI's service gives up: {reasons}; {self.folder}/{EXPERIMENT}/log/ has more")
+                raise RunError(f"NNI's service gives up: {reasons}; {self.folder}/{EXPERIMENT}/log/ has more")
             if answer["status"] in ("DONE", "STOPPED") and not self._outstanding:
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
-    def _ended_trials(self) -> list[ServiceTrial]:
-        """The trials that have ended since the last call, in the order of their numbers."""
+    def _ended_trials(self) -> list[Trial]:
+        """Return the trials that have ended since the last call, in the order of their numbers."""
         jobs = [job for job in self._ask("trial-jobs") if job.get("status") in ENDED and job["trialJobId"] not in self._seen]
         ready = [job for job in jobs if self._has_all(job)]
         self._outstanding = len(jobs) - len(ready)
@@ -156,27 +142,27 @@ class NniService:
         return [self._read(job, metrics) for job in sorted(ready, key=lambda job: int(job.get("sequenceId", 0)))]
 
     def _has_all(self, job: dict[str, Any]) -> bool:
-        """Whether the final result is there, or will not come any more."""
+        """Return whether the final result is there, or will not come any more."""
         late = time.time() - job.get("endTime", 0) / 1000 > SECONDS_FOR_RESULTS
         return late or job["status"] != "SUCCEEDED" or bool(job.get("finalMetricData"))
 
-    def _read(self, job: dict[str, Any], metrics: list[dict[str, Any]]) -> ServiceTrial:
+    def _read(self, job: dict[str, Any], metrics: list[dict[str, Any]]) -> Trial:
         own = [metric for metric in metrics if metric.get("trialJobId") == job["trialJobId"]]
         reports = [_value(metric) for metric in sorted(own, key=lambda metric: metric["sequence"]) if metric["type"] == "PERIODICAL"]
         final = [_value(metric) for metric in job.get("finalMetricData") or ()]
-        status, score, error = ENDED[job["status"]], None, None
+        state, score, error = ENDED[job["status"]], None, None
         stderr = Path(job.get("logPath", "")) / "stderr"
-        if status == "complete" and final and final[-1] is not None and math.isfinite(final[-1]):
+        if state == "complete" and final and final[-1] is not None and math.isfinite(final[-1]):
             score = self._sign * final[-1]
-        elif status != "pruned":
-            status, error = "failed", f"{job['status']}, {'no usable' if final else 'without a'} final result; {describe_stderr(stderr)}"
+        elif state != "pruned":
+            state, error = "failed", f"{job['status']}, {'no usable' if final else 'without a'} final result; {describe_stderr(stderr)}"
         curve = [math.nan if value is None else self._sign * value for value in reports]
         seconds = max(0, job.get("endTime", 0) - job.get("startTime", 0)) / 1000
         sample = json.loads(job["hyperParameters"][-1])["parameters"] if job.get("hyperParameters") else {}
-        return ServiceTrial(int(job.get("sequenceId", 0)), sample, status, score, curve, seconds, error)
+        return Trial(int(job.get("sequenceId", 0)), sample, state, score, curve, seconds, error)
 
     def _ask(self, path: str, content: Any = None) -> Any:
-        """Its answer; raises ``RuntimeError`` where there is none, or none that can be read."""
+        """Return its answer; raise ``RunError`` where there is none, or none that can be read."""
         data = None if content is None else json.dumps(content).encode()
         url = f"http://{ADDRESS}:{self.port}/api/v1/nni/{path}"
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
@@ -186,16 +172,16 @@ class NniService:
         except (OSError, ValueError, HTTPException) as error:
             if isinstance(error, HTTPError):
                 error.close()  # it is an open answer, too
-            raise RuntimeError(f"NNI's service gives no answer to {path}: {error}; {self.folder}/{EXPERIMENT}/log/ has more") from error
+            raise RunError(f"NNI's service gives no answer to {path}: {error}; {self.folder}/{EXPERIMENT}/log/ has more") from error
 
     def stop(self) -> None:
-        """End it, and all that it has started."""
+        """End the service, and all that it has started."""
         if self._process is not None:
             stop_guarded(self._process, SECONDS_TO_STOP)
 
 
 def _find_node() -> Path:
-    """The node that NNI brings in its wheel; raises ``EvaluatorError`` where it brought none."""
+    """Return the node that NNI brings in its wheel; raise ``EvaluatorError`` where it brought none."""
     spec = importlib.util.find_spec("nni_node")
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
     node = Path(places[0]) / "node" if places else Path("node")
@@ -207,7 +193,7 @@ def _find_node() -> Path:
 
 
 def _value(metric: dict[str, Any]) -> float | None:
-    """The number in a report as the service gives it: JSON in JSON."""
+    """Return the number in a report as the service gives it: JSON in JSON."""
     try:
         value = json.loads(metric["data"])
         return to_number(json.loads(value) if isinstance(value, str) else value)

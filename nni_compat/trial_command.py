@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from common.errors import EvaluatorError
+from common.text import show
 
-GUARD = Path(__file__).with_name("_guard.py")
+GUARD = Path(__file__).with_name("guard.py")
 SECONDS_TO_OBEY = "2"  # between SIGTERM and SIGKILL
 SECONDS_TO_STOP = 5.0  # more than the guard takes
 TAIL_BYTES, TAIL_LINES, TAIL_CHARACTERS = 4_000, 3, 300
@@ -36,17 +37,27 @@ def check_command(command: str, directory: Path) -> None:
     """Raise ``EvaluatorError`` where ``command``, run in ``directory``, cannot work: no such folder, no such script in it."""
     if not command.strip():
         raise EvaluatorError("the trial command is empty; give one such as 'python main.py'")
+    if "\0" in command or not _is_encodable(command):
+        raise EvaluatorError(f"the trial command {show(command)} has a character that no program can be given: NUL, or half of a pair")
     if not directory.is_dir():
         raise EvaluatorError(f"{directory}: no such folder; the trial command runs in it (trialCodeDirectory)")
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise EvaluatorError(f"the trial command {command!r} is no line for a shell: {error}") from None
+        raise EvaluatorError(f"the trial command {show(command)} is no line for a shell: {error}") from None
     first = next((word for word in words[1:] if not word.startswith("-")), "")
     if Path(words[0]).name.startswith("python") and first.endswith(".py") and not set(first) & _FOR_THE_SHELL:
         script = directory / first
         if not script.is_file():
-            raise EvaluatorError(f"the trial command {command!r} needs {script}, and there is no such file")
+            raise EvaluatorError(f"the trial command {show(command)} needs {script}, and there is no such file")
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+        return True
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ class TrialCommand:
         return CommandTrial(self, number, folder)
 
     def environment(self, number: int, folder: Path) -> dict[str, str]:
-        """The variables of a trial: those of this process, and those by which NNI's package finds its way."""
+        """Return the variables of a trial: those of this process, and those by which NNI's package finds its way."""
         names = ("NNI_TRIAL_COMMAND_CHANNEL", "SDK_PROCESS", "NNI_MODE")
         inherited = {name: value for name, value in os.environ.items() if name not in names}
         return {
@@ -125,13 +136,13 @@ class CommandTrial:
             )
 
     def read_reports(self) -> list[float]:
-        """The intermediate results since the last call, times the command's sign; NaN for what is no number."""
+        """Return the intermediate results since the last call, times the command's sign; NaN for what is no number."""
         self._read()
         reports, self._reports = self._reports, []
         return reports
 
     def outcome(self) -> tuple[float | None, str | None] | None:
-        """The score, or one line that says why there is none; ``None`` while the program runs."""
+        """Return the score, or one line that says why there is none; None while the program runs."""
         limit = self._command.time_limit
         status = self._process.poll()
         if status is None:
@@ -171,7 +182,7 @@ class CommandTrial:
 def start_guarded(
     whom: str, seconds: str, command: str, *, directory: Path, environment: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes]
 ) -> subprocess.Popen[bytes]:
-    """Run ``command`` by a shell in ``directory``, under ``_guard.py``, which says what ``whom`` and ``seconds`` are.
+    """Run ``command`` by a shell in ``directory``, under ``guard.py``, which says what ``whom`` and ``seconds`` are.
 
     ``python`` in it is the one that runs this.
     """
@@ -188,7 +199,7 @@ def start_guarded(
 
 
 def stop_guarded(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """End what runs under ``_guard.py``, the leader of its group: it is told to, and killed with its group where it takes longer."""
+    """End what runs under ``guard.py``, the leader of its group: it is told to, and killed with its group where it takes longer."""
     if process.stdin is not None and not process.stdin.closed:
         with contextlib.suppress(OSError):
             process.stdin.close()
@@ -208,7 +219,7 @@ class _MetricsFile:
         self.problem: str | None = None
 
     def read(self) -> Iterator[tuple[str, Any]]:
-        """Kind (``PERIODICAL``, ``FINAL``) and value of each whole report since the last call; what is no such report sets ``problem``."""
+        """Yield kind (``PERIODICAL``, ``FINAL``) and value of each whole report since the last call; anything else sets ``problem``."""
         if self.problem is not None:
             return
         try:
@@ -238,7 +249,7 @@ class _MetricsFile:
             metric = json.loads(line)
             kind, value = metric["type"], json.loads(metric["value"]) if "value" in metric else None
             if metric.get("parameter_id") not in (self._number, None):
-                self.problem = f"it reported for trial {metric['parameter_id']}"
+                self.problem = f"it reported for trial {show(metric['parameter_id'])}"
                 return None
             return str(kind), value
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -247,7 +258,7 @@ class _MetricsFile:
 
 
 def describe_stderr(path: Path) -> str:
-    """The end of what a program wrote to standard error, in one line."""
+    """Return the end of what a program wrote to standard error, in one line."""
     if not path.is_file():
         return "it wrote nothing to stderr"
     with path.open("rb") as file:
@@ -258,7 +269,7 @@ def describe_stderr(path: Path) -> str:
 
 
 def to_number(value: Any) -> float | None:
-    """The number in a result as NNI takes it: a number, an object with a ``default``, or an array of one number."""
+    """Return the number in a result as NNI takes it: a number, an object with a ``default``, or an array of one number."""
     if isinstance(value, dict) and "default" in value:
         value = value["default"]
     if isinstance(value, dict) and value.get("shape") == []:  # how nni.dump writes a numpy array without axes
@@ -272,6 +283,6 @@ def to_number(value: Any) -> float | None:
 
 
 def _one_line(text: str) -> str:
-    """The end of ``text``, without line ends and control characters."""
+    """Return the end of ``text``, without line ends and control characters."""
     plain = "".join(character if character.isprintable() else " " for character in text)
     return plain if len(plain) <= TAIL_CHARACTERS else "..." + plain[3 - TAIL_CHARACTERS :]

@@ -18,11 +18,11 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from common.errors import RecordError
 from common.requirements import LOOPBACK, check_port, require_package
+from common.trial import Trial
 from records.pareto import OBJECTIVES
 from records.report.collect import Run, read_run
-from records.report.labels import Scale, values_of, varied_labels
+from records.report.labels import Scale, varied_labels
 from records.report.text import clean, show_value
-from records.trials import Trial
 
 SECONDS_BETWEEN_LOOKS = 1.0
 WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -85,7 +85,7 @@ def make_storage(run: Run) -> Any:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.load_study(study_name=name, storage=storage)
         study.set_metric_names(names if several else [run.metric.name])
-    scales = {label: Scale.of([values_of(trial).get(label) for trial in run.trials]) for label in varied_labels(run.trials)}
+    scales = {label: Scale.of([trial.sample.get(label) for trial in run.trials]) for label in varied_labels(run.trials)}
     by_number = {trial.number: trial for trial in run.trials}
     for number in range(max(by_number, default=-1) + 1):
         trial = by_number.get(number)
@@ -103,13 +103,13 @@ def _frozen(trial: Trial, scales: dict[str, Scale], objectives: list[str], sign:
     import optuna
 
     states = optuna.trial.TrialState
-    state = {"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}[trial.status]
+    state = {"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}[trial.state]
     found = [OBJECTIVES[name][1](trial) for name in objectives] or [None if trial.score is None else sign * trial.score]
     values = [float(value) for value in found if value is not None]
     if state == states.COMPLETE and len(values) < len(found):  # a size that was not measured: no point among several objectives
         state = states.FAIL
     parameters, distributions = {}, {}
-    for label, value in values_of(trial).items():
+    for label, value in trial.sample.items():
         if label in scales:
             parameters[label], distributions[label] = _parameter(value, scales[label])
     facts = {

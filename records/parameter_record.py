@@ -8,12 +8,12 @@ from typing import Any
 
 from common.files import write_json_atomically
 from common.reporter import Reporter
+from common.trial import Trial
 from records.metric import result_metric
 from records.provenance import collect_versions
 from records.run_folder import RunFolder
 from records.scalars import open_scalars
 from records.trial_keeper import TrialKeeper
-from records.trials import Trial
 
 FORMAT = "retiarius-parameters"
 VERSION = 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from common.errors import RecordError
 from common.files import write_json_atomically
-from records.trials import Trial
+from common.trial import Trial
 
 FORMAT = "retiarius-pareto"
 VERSION = 1
@@ -40,7 +40,7 @@ def find_pareto_front(trials: Sequence[Trial], objectives: Sequence[str]) -> lis
     points: list[tuple[list[float], Trial]] = []
     for trial in trials:
         values = [(value if OBJECTIVES[name][0] else -value) for name in objectives if (value := OBJECTIVES[name][1](trial)) is not None]
-        if trial.status == "complete" and len(values) == len(objectives):
+        if trial.state == "complete" and len(values) == len(objectives):
             points.append((values, trial))
     front: list[tuple[list[float], Trial]] = []
     # What beats a point comes before it in this order, and the front has either that or what beats that in turn.

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.trial import Trial
 from records.metric import ACCURACY, Metric
 from records.report.text import show_value
-from records.trials import Trial
 
 
 class Scalars:
@@ -51,7 +51,7 @@ class Scalars:
         writer = _open(self._folder / f"trial-{trial.number}", purge_step=0)
         for epoch, value in enumerate(trial.curve, start=1):
             _write(writer, epoch, {self._metric.name: self._metric.result(value)})
-        chosen = {name: _plain(value) for name, value in {**trial.architecture, **trial.hyperparameters}.items()}
+        chosen = {name: _plain(value) for name, value in trial.sample.items()}
         for summary in hparams(chosen, {self._metric.final: 0.0}):
             writer.file_writer.add_summary(summary)
         if trial.score is not None:

@@ -4,39 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from common.errors import RecordError
 from common.reporter import Reporter
+from common.trial import Trial
 from records.best import load_best
 from records.formats import format_accuracy
-from records.pareto import LATENCY
 from records.scalars import Scalars
-from records.trials import Trial, TrialLog
-
-
-def _measured(trial: Trial) -> dict[str, float]:
-    return {} if trial.latency is None else {LATENCY: trial.latency}
+from records.trials import TrialLog
 
 
 class TrialKeeper:
-    """Keeps the trials of one search, those of the interrupted run that it goes on with included.
+    """Keeps the trials of one search, those of the interrupted run that it resumes included.
 
-    Args:
-        trials_path: ``trials.jsonl``.
-        best_path: ``best.json``, which ``save_best`` writes.
-        reporter: where progress and failures are shown.
-        architecture: the labels of a sample that belong to the architecture; the others are hyperparameters.
-        recipe: the hyperparameters of every trial, where its sample says nothing else.
-        save_best: called with each trial that is better than all before it.
-        durable: as in :class:`records.trials.TrialLog`.
-        show_score: how a score is shown.
-        scalars: where curves go beside the record.
+    Parameters
+    ----------
+    trials_path
+        ``trials.jsonl``.
+    best_path
+        ``best.json``, which ``save_best`` writes.
+    reporter
+        Hears of progress and failures.
+    architecture
+        The labels of a sample that belong to the architecture; the others are hyperparameters.
+    recipe
+        The hyperparameters of every trial, where its sample says nothing else.
+    save_best
+        Called with each trial that is better than all before it.
+    durable
+        As in :class:`records.trials.TrialLog`.
+    show_score
+        How a score is shown.
+    scalars
+        Where curves go beside the record.
 
-    Attributes:
-        trials: all so far, in their order.
-        best: the completed one with the highest score, the earliest of equals, or None.
+    Attributes
+    ----------
+    trials
+        All so far, in their order.
+    best
+        The completed one with the highest score, the earliest of equals, or None.
     """
 
     def __init__(
@@ -54,7 +64,7 @@ class TrialKeeper:
     ) -> None:
         self._scalars = scalars or Scalars(None)
         self._log, self._reporter = TrialLog(trials_path, durable=durable), reporter
-        self._architecture, self._recipe, self._save_best = architecture, recipe, save_best
+        self._architecture, self._recipe, self._save_best = frozenset(architecture), recipe, save_best
         self._best_path, self._show_score = best_path, show_score
         self.trials = self._log.read()
         self.best: Trial | None = None
@@ -72,51 +82,38 @@ class TrialKeeper:
                 self._save_best(self.best)
             yield
 
-    def recorded(self, searched: Collection[str]) -> list[dict[str, Any]]:
-        """The trials as an engine takes them, ``searched`` being the hyperparameters that its samples hold."""
+    def recorded(self, searched: Collection[str]) -> list[Trial]:
+        """Return the trials as an engine takes them: a sample is the architecture and the hyperparameters that were ``searched``."""
         return [
-            {
-                "number": trial.number,
-                "sample": {**trial.architecture, **{label: trial.hyperparameters[label] for label in searched}},
-                "status": trial.status,
-                "score": trial.score,
-                "curve": trial.curve,
-                "seconds": trial.seconds,
-                "error": trial.error,
-                "facts": {"parameters": trial.parameters, "flops": trial.flops, **_measured(trial)},
-            }
+            replace(trial, sample={**trial.architecture, **{label: trial.hyperparameters[label] for label in searched}})
             for trial in self.trials
         ]
 
-    def note(self, result: Any) -> None:
-        """Keep a new result of the engine, an object with what :meth:`recorded` gives as attributes."""
-        hyperparameters = {label: value for label, value in result.sample.items() if label not in self._architecture}
-        trial = Trial(
-            number=result.number,
-            status=result.status,
-            architecture={label: value for label, value in result.sample.items() if label in self._architecture},
-            hyperparameters={**self._recipe, **hyperparameters},
-            score=result.score,
-            curve=result.curve,
-            seconds=result.seconds,
-            error=result.error,
-            **result.facts,
-        )
+    def note(self, trial: Trial) -> None:
+        """Keep a new trial of the engine, whose sample is what was searched; it is recorded with the recipe beside it."""
+        trial = self._complete(trial)
         self._log.append(trial)
         self.trials.append(trial)
         self._scalars.note_trial(trial)
-        if trial.status == "failed":
+        if trial.state == "failed":
             self._reporter.warn(f"trial {trial.number} failed: {trial.error}")
         if self._compare(trial):
             self._save_best(trial)
-        self._progress.update(1, detail=f"trial {trial.number} pruned in epoch {len(trial.curve)}" if trial.status == "pruned" else "")
+        self._progress.update(1, detail=f"trial {trial.number} pruned in epoch {len(trial.curve)}" if trial.state == "pruned" else "")
 
     def note_epoch(self, number: int, score: float) -> None:
         """Show how the trial that runs, or one of those, is doing."""
         self._progress.update(0, detail=f"epoch {number}: {self._show_score(score)}")
 
+    def _complete(self, trial: Trial) -> Trial:
+        """Return ``trial`` with the recipe in its sample, told apart from its architecture."""
+        architecture = {label: value for label, value in trial.sample.items() if label in self._architecture}
+        searched = {label: value for label, value in trial.sample.items() if label not in self._architecture}
+        recipe = {label: value for label, value in self._recipe.items() if label not in architecture}
+        return replace(trial, sample={**architecture, **recipe, **searched}, architecture_labels=frozenset(architecture))
+
     def _compare(self, trial: Trial) -> bool:
-        """Whether ``trial`` is the best so far, which it then becomes."""
+        """Return whether ``trial`` is the best so far, which it then becomes."""
         self._progress.update(0, best=trial.score)
         if trial.score is None or (self.best is not None and self.best.score is not None and trial.score <= self.best.score):
             return False

@@ -3,77 +3,50 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from common.errors import RecordError
 from common.files import parse_json, to_json
 from common.text import show
+from common.trial import Trial
 from records.lines import append_line
 
-STATUSES = ("complete", "failed", "pruned")
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One trial: what was tried and how it went.
-
-    Attributes:
-        number: 0, 1, 2, ... in the order of submission.
-        status: ``complete``, ``failed`` or ``pruned``.
-        architecture: label to choice, as in ``best.json``.
-        hyperparameters: name to value.
-        score: higher is better, an accuracy in [0, 1]; None where there is none. NaN and infinity become None, and the
-            trial ``failed``.
-        curve: the score after each epoch; one that is not finite is stored as null and read as NaN.
-        seconds: duration.
-        parameters: number of trainable parameters.
-        flops: multiply-adds of one forward pass of one image.
-        latency: milliseconds of one forward pass of one image, measured; None unless the search asked for it.
-        error: one line, for a failed trial.
-        finished: time of the end, ISO 8601, UTC.
-    """
-
-    number: int
-    status: str
-    architecture: dict[str, Any]
-    hyperparameters: dict[str, Any]
-    score: float | None = None
-    curve: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    parameters: int | None = None
-    flops: int | None = None
-    latency: float | None = None
-    error: str | None = None
-    finished: str = field(default_factory=_now)
-
-    def __post_init__(self) -> None:
-        if self.status not in STATUSES:
-            raise RecordError(f"trial {self.number}: status {show(self.status)}, expected one of {', '.join(STATUSES)}")
-        if self.score is not None and not math.isfinite(self.score):
-            error = self.error or f"the score is not finite: {float(self.score)}"
-            for name, value in (("score", None), ("status", "failed"), ("error", error)):
-                object.__setattr__(self, name, value)
-        if self.status == "complete" and self.score is None:
-            raise RecordError(f"trial {self.number}: complete, but without a score")
+# What a line has, in this order, and the types that each takes. ``status`` is the trial's state.
+_FIELDS: dict[str, tuple[type, ...]] = {
+    "number": (int,),
+    "status": (str,),
+    "architecture": (dict,),
+    "hyperparameters": (dict,),
+    "score": (float, int, type(None)),
+    "curve": (list,),
+    "seconds": (float, int),
+    "parameters": (int, type(None)),
+    "flops": (int, type(None)),
+    "latency": (float, int, type(None)),
+    "error": (str, type(None)),
+    "finished": (str,),
+}
+_LATER = ("latency",)  # records of earlier versions are without
+_FACTS = ("parameters", "flops", "latency")
 
 
 class TrialLog:
     """The trials of one run. One process appends (see the lock of :class:`records.run_folder.RunFolder`), any may read.
 
-    Args:
-        durable: whether a trial is on the disk when it is noted. If not, a power cut may lose the last ones, which costs nothing where
-            trials are looked up; a killed process loses none either way.
+    Parameters
+    ----------
+    path
+        ``trials.jsonl``; it need not exist.
+    durable
+        Whether a trial is on the disk when it is noted. If not, a power cut may lose the last ones, which costs nothing where trials are
+        looked up; a killed process loses none either way.
 
-    Attributes:
-        path: the file; it need not exist.
-        note: all that the last :meth:`read` or :meth:`append` found wrong and stepped around, one line, or None.
+    Attributes
+    ----------
+    path
+        The file.
+    note
+        All that the last :meth:`read` or :meth:`append` found wrong and stepped around, one line, or None.
     """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
@@ -82,15 +55,19 @@ class TrialLog:
         self.note: str | None = None
 
     def read(self, *, leave_out_damaged: bool = False) -> list[Trial]:
-        """All whole lines. The file is not touched, so the log of a running search can be read.
+        """Return the trials of all whole lines. The file is not touched, so the log of a running search can be read.
 
         A last line that a crash cut off is left out, and :attr:`note` says so; :meth:`append` takes it away.
 
-        Args:
-            leave_out_damaged: say in :attr:`note` which whole lines are no trials, in place of raising.
+        Parameters
+        ----------
+        leave_out_damaged
+            Say in :attr:`note` which whole lines are no trials, in place of raising.
 
-        Raises:
-            RecordError: a whole line is not a trial (its number is named; unless they are left out), or the file cannot be read.
+        Raises
+        ------
+        RecordError
+            A whole line is not a trial (its number is named; unless they are left out), or the file cannot be read.
         """
         self.note, notes = None, []
         try:
@@ -121,9 +98,12 @@ class TrialLog:
     def append(self, trial: Trial) -> None:
         """Add one line, and return when it is on the disk.
 
-        Raises:
-            RecordError: the trial holds something that is not plain data; nothing is written.
-            OSError: the line could not be written; the lines before it are whole and nothing of it is left.
+        Raises
+        ------
+        RecordError
+            The trial holds something that is not plain data; nothing is written.
+        OSError
+            The line could not be written; the lines before it are whole and nothing of it is left.
         """
         self.note = None
         lost = append_line(self.path, _format(trial), is_whole=_is_trial, durable=self._durable)
@@ -132,28 +112,17 @@ class TrialLog:
 
 
 def _format(trial: Trial) -> bytes:
-    curve: list[Any] = [float(score) if math.isfinite(score) else None for score in trial.curve]
-    return (to_json(asdict(replace(trial, curve=curve))) + "\n").encode("utf-8", "backslashreplace")
-
-
-_FIELDS: dict[str, tuple[type, ...]] = {
-    "number": (int,),
-    "status": (str,),
-    "architecture": (dict,),
-    "hyperparameters": (dict,),
-    "score": (float, int, type(None)),
-    "curve": (list,),
-    "seconds": (float, int),
-    "parameters": (int, type(None)),
-    "flops": (int, type(None)),
-    "latency": (float, int, type(None)),
-    "error": (str, type(None)),
-    "finished": (str,),
-}
-_LATER = ("latency",)  # records of earlier versions are without
+    """Return the line of ``trial``; what is not finite in its curve is null."""
+    values = {
+        **{name: getattr(trial, name) for name in _FIELDS if name != "status"},
+        "status": trial.state,
+        "curve": [float(score) if math.isfinite(score) else None for score in trial.curve],
+    }
+    return (to_json({name: values[name] for name in _FIELDS}) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _parse(line: bytes) -> Trial:
+    """Return the trial of a line; raise ``RecordError`` where it holds none."""
     try:
         document = parse_json(line.decode("utf-8"))
     except UnicodeDecodeError:
@@ -167,9 +136,20 @@ def _parse(line: bytes) -> Trial:
             raise RecordError(f"{name!r} is {show(document[name])}, expected {_describe(kinds)}")
     if not all(_is_a(score, (float, int, type(None))) for score in document["curve"]):
         raise RecordError(f"'curve' is {show(document['curve'])}, expected a list of numbers")
-    document["score"] = None if document["score"] is None else float(document["score"])
-    document["curve"] = [math.nan if score is None else float(score) for score in document["curve"]]
-    return Trial(**{name: document[name] for name in _FIELDS})
+    architecture, hyperparameters = document["architecture"], document["hyperparameters"]
+    return Trial(
+        number=document["number"],
+        # A label of the architecture that is called like a hyperparameter is the architecture's.
+        sample={**architecture, **{name: value for name, value in hyperparameters.items() if name not in architecture}},
+        architecture_labels=frozenset(architecture),
+        state=document["status"],
+        score=None if document["score"] is None else float(document["score"]),
+        curve=[math.nan if score is None else float(score) for score in document["curve"]],
+        seconds=document["seconds"],
+        error=document["error"],
+        facts={name: document[name] for name in _FACTS if document[name] is not None},
+        finished=document["finished"],
+    )
 
 
 def _is_trial(line: bytes) -> bool:

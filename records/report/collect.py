@@ -10,12 +10,13 @@ from typing import Any
 
 from common.errors import RecordError
 from common.files import parse_json, read_json
+from common.trial import Trial
 from records.best import BestArchitecture, load_best
 from records.metric import ACCURACY, Metric, result_metric
 from records.next_command import retrain_command
 from records.report.text import as_number, as_object
 from records.run_folder import is_held, read_config
-from records.trials import Trial, TrialLog
+from records.trials import TrialLog
 
 _LAST_LOG_LINES = 12
 _LOG_BYTES = 20_000
@@ -118,7 +119,7 @@ class Run:
     @property
     def completed(self) -> list[Trial]:
         """The trials that have a score."""
-        return [trial for trial in self.trials if trial.status == "complete" and trial.score is not None]
+        return [trial for trial in self.trials if trial.state == "complete" and trial.score is not None]
 
     @property
     def best_trial(self) -> Trial | None:

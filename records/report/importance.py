@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from records.report.labels import values_of, varied_labels
+from common.trial import Trial
+from records.report.labels import varied_labels
 from records.report.text import as_number
-from records.trials import Trial
 
 LEAST_TRIALS = 10
 EVALUATOR = "PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255), by Optuna"
@@ -50,7 +50,7 @@ def _as_optuna(trials: Sequence[Trial], labels: Sequence[str]) -> list[Any]:
     """The trials as Optuna has them; what is not a number on a range is one of the values that occurred."""
     import optuna
 
-    columns: dict[str, list[Any]] = {label: [values_of(trial).get(label) for trial in trials] for label in labels}
+    columns: dict[str, list[Any]] = {label: [trial.sample.get(label) for trial in trials] for label in labels}
     distributions: dict[str, Any] = {}
     for label, values in columns.items():
         numbers = [as_number(value) for value in values]

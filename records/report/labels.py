@@ -8,20 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from common.trial import Trial
 from records.report.text import as_number, bounded, show_value
-from records.trials import Trial
-
-
-def values_of(trial: Trial) -> dict[str, Any]:
-    """All that was chosen for a trial, by label."""
-    return {**trial.architecture, **trial.hyperparameters}
 
 
 def varied_labels(trials: Sequence[Trial]) -> list[str]:
     """The labels that have more than one value among ``trials``, those of the architecture first."""
     seen: dict[str, set[str]] = {}
     for trial in trials:
-        for label, value in values_of(trial).items():
+        for label, value in trial.sample.items():
             seen.setdefault(label, set()).add(json.dumps(value, sort_keys=True))
     return [label for label, values in seen.items() if len(values) > 1]
 
@@ -75,4 +70,4 @@ class Scale:
 def constants(trials: Sequence[Trial]) -> Mapping[str, Any]:
     """The labels that have one value in all ``trials``."""
     varied = set(varied_labels(trials))
-    return {label: value for label, value in values_of(trials[0]).items() if label not in varied} if trials else {}
+    return {label: value for label, value in trials[0].sample.items() if label not in varied} if trials else {}

@@ -148,7 +148,7 @@ def _show_cells(run: Run) -> str:
 
 def _show_search(run: Run, name: str) -> str:
     trials = run.trials
-    counts = {status: sum(trial.status == status for trial in trials) for status in ("complete", "pruned", "failed")}
+    counts = {status: sum(trial.state == status for trial in trials) for status in ("complete", "pruned", "failed")}
     done = f"{len(trials)} of " if run.planned not in (None, len(trials)) else ""
     words = f"{done}{count_of(run.planned or len(trials), 'trial')}: "
     words += ", ".join(f"{count} {status}" for status, count in counts.items() if count)

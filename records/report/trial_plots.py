@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from common.trial import Trial
 from records.formats import count_of, format_count, format_milliseconds, format_seconds
 from records.metric import Metric
 from records.pareto import ACCURACY, LATENCY, find_pareto_front
 from records.report.figure import Chart, limits, log_limits
-from records.report.labels import Scale, values_of, varied_labels
+from records.report.labels import Scale, varied_labels
 from records.report.text import as_number, bounded, clean, escape, paragraph, show_value
-from records.trials import Trial
 
 _MOST_AXES = 9
 _MOST_BARS = 16
@@ -27,7 +27,7 @@ def last_value(trial: Trial) -> float | None:
 
 def describe(trial: Trial, metric: Metric) -> str:
     """A trial in one line."""
-    words = [f"trial {trial.number}, {trial.status}: {metric.show(last_value(trial))}"]
+    words = [f"trial {trial.number}, {trial.state}: {metric.show(last_value(trial))}"]
     parameters = as_number(trial.parameters)
     words += [f"{format_count(parameters)} parameters"] if parameters is not None else []
     words += [format_seconds(trial.seconds), *([trial.error] if trial.error else [])]
@@ -60,15 +60,15 @@ def plot_history(name: str, trials: Sequence[Trial], metric: Metric) -> str:
     worst = low if metric.sign > 0 else high
     for trial in trials:
         value = last_value(trial)
-        shape = {"failed": "cross", "pruned": "diamond"}.get(trial.status, "round")
-        chart.point(trial.number, worst if value is None else metric.result(value), trial.status, describe(trial, metric), shape)
+        shape = {"failed": "cross", "pruned": "diamond"}.get(trial.state, "round")
+        chart.point(trial.number, worst if value is None else metric.result(value), trial.state, describe(trial, metric), shape)
     return chart.render()
 
 
 def _best_so_far(trials: Sequence[Trial]) -> Iterator[tuple[int, float]]:
     best = -math.inf
     for trial in sorted(trials, key=lambda trial: trial.number):
-        if trial.status == "complete" and trial.score is not None and trial.score > best:
+        if trial.state == "complete" and trial.score is not None and trial.score > best:
             best = trial.score
             yield trial.number, best
 
@@ -95,8 +95,8 @@ def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> str:
     for trial in sorted(trials, key=lambda trial: trial is best):  # the best one is drawn over the others
         if curves[trial.number]:
             xs, ys = zip(*curves[trial.number], strict=True)
-            css = f"{trial.status} top" if trial is best else trial.status
-            chart.line(xs, ys, css, f"trial {trial.number}, {trial.status}", points=True)
+            css = f"{trial.state} top" if trial is best else trial.state
+            chart.line(xs, ys, css, f"trial {trial.number}, {trial.state}", points=True)
     return chart.render()
 
 
@@ -107,7 +107,7 @@ def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, f
     labels = sorted(varied, key=lambda label: -importance.get(label, 0.0))[:_MOST_AXES]
     if len(scored) < 2 or not labels:
         return paragraph("Parallel coordinates need two trials that differ in something.")
-    scales = {label: Scale.of([values_of(trial).get(label) for trial in scored]) for label in labels}
+    scales = {label: Scale.of([trial.sample.get(label) for trial in scored]) for label in labels}
     scores = [bounded(last_value(trial) or 0.0) for trial in scored]
     low, high = min(scores), max(scores)
     chart = Chart(name, "parallel coordinates", xlim=(-0.25, len(labels) + 0.6), ylim=(-0.04, 1.04), width=1080, height=300)
@@ -122,10 +122,10 @@ def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, f
     order = sorted(range(len(scored)), key=lambda index: scores[index])
     for rank, index in enumerate(order):
         trial, share = scored[index], (scores[index] - low) / ((high - low) or 1.0)
-        places = [*(scales[label].place(values_of(trial).get(label)) for label in labels), share]
-        chosen = "; ".join(f"{label} {show_value(values_of(trial).get(label))}" for label in labels)
+        places = [*(scales[label].place(trial.sample.get(label)) for label in labels), share]
+        chosen = "; ".join(f"{label} {show_value(trial.sample.get(label))}" for label in labels)
         style = f"--share:{rank / (len(order) - 1):.3f}"
-        chart.line(range(len(places)), places, trial.status, f"{describe(trial, metric)}; {chosen}", style)
+        chart.line(range(len(places)), places, trial.state, f"{describe(trial, metric)}; {chosen}", style)
     for index, label in enumerate(labels):
         for place, text in scales[label].ticks():
             chart.text(index, place, text, "tick")

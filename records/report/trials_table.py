@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from common.trial import Trial
 from records.formats import format_accuracy, format_count, format_milliseconds, format_seconds
 from records.metric import Metric
 from records.pareto import ACCURACY, LATENCY
 from records.report.cells import describe_cell, read_cells
 from records.report.figure import limits, sparkline
-from records.report.labels import constants, values_of, varied_labels
+from records.report.labels import constants, varied_labels
 from records.report.text import as_number, as_object, clean, definition_list, escape, paragraph, show_value
 from records.report.trial_plots import last_value
-from records.trials import Trial
 
 _MOST_COLUMNS = 24
 
@@ -32,13 +32,13 @@ def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> 
     low, high = limits([y for curve in curves.values() for y in curve], margin=0.0)
     rows = []
     for trial in trials:
-        own = values_of(trial)
+        own = trial.sample
         finite, result = curves[trial.number], last_value(trial)
         texts = ", ".join(f"{metric.step} {n}: {metric.show(y)}" for n, y in enumerate(trial.curve, start=1))
-        spark = sparkline([(trial.status, finite)], low, high, f"trial {trial.number}: {texts}") if finite else "-"
+        spark = sparkline([(trial.state, finite)], low, high, f"trial {trial.number}: {texts}") if finite else "-"
         line = [
             _cell(trial.number, str(trial.number)),
-            f'<td data-v="{escape(trial.status)}"><span class="status {escape(trial.status)}">{escape(trial.status)}</span></td>',
+            f'<td data-v="{escape(trial.state)}"><span class="status {escape(trial.state)}">{escape(trial.state)}</span></td>',
             _cell(None if result is None else metric.result(result), metric.show(result)),
             f'<td data-v="{_sort_key(finite[-1] if finite else None)}">{spark}</td>',
             _cell(len(trial.curve), str(len(trial.curve))),
@@ -50,7 +50,7 @@ def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> 
             *(_cell(own.get(label), show_value(own.get(label))) for label in shown),
             _cell(trial.error or "", trial.error or ""),
         ]
-        css = f"{trial.status}{' winner' if trial is best else ''}"
+        css = f"{trial.state}{' winner' if trial is best else ''}"
         rows.append(f'<tr class="{escape(css)}">{"".join(line)}</tr>')
     head = "".join(f'<th scope="col"><button type="button" title="{escape(text, 300)}">{escape(text, 28)}</button></th>' for text in heads)
     table = f'<div class="scroll"><table class="trials"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'

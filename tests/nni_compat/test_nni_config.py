@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from nni_options import SPACE, V2, adopt
 
 from common.errors import RecordError
-from nni_compat.config import ASSESSORS, OFFERED_TUNERS, TUNERS, NniConfig, load_config
+from nni_compat.algorithms import ASSESSORS, SERVED_ASSESSORS, SERVED_TUNERS, TUNERS, find_assessor, find_tuner
+from nni_compat.config import NniConfig, load_config
 from nni_compat.files import read_search_space, read_yaml
-from retiarius.cli.settings import Settings, parse_settings
 from strategies import PRUNERS, STRATEGIES
 
-SPACE = {"initial_lr": {"_type": "uniform", "_value": [1e-4, 0.1]}}
-V2 = """
-experimentName: lab8
-searchSpaceFile: search_space.json
-trialCommand: python main.py
-trialCodeDirectory: code
-trialGpuNumber: 0
-trialConcurrency: 2
-maxTrialNumber: 20
-maxExperimentDuration: 2h
-tuner:
-  name: TPE
-  classArgs:
-    optimize_mode: maximize
-assessor:
-  name: Medianstop
-  classArgs: {optimize_mode: maximize, start_step: 4}
-trainingService:
-  platform: local
-"""
 V1 = """
 authorName: default
 experimentName: lab8
@@ -86,9 +66,25 @@ def test_keys_may_be_written_in_any_case_and_with_underscores(tmp_path: Path) ->
 
 
 def test_names_lead_to_strategies_and_pruners_that_are_there() -> None:
-    assert {strategy for strategy, _, _ in TUNERS.values()} <= set(STRATEGIES)
-    assert {pruner for _, pruner, _ in TUNERS.values() if pruner} | {pruner for pruner, _ in ASSESSORS.values()} <= set(PRUNERS)
-    assert all(TUNERS[name.strip().lower()][2] for name in OFFERED_TUNERS.split(","))
+    assert {tuner.strategy for tuner in TUNERS} <= set(STRATEGIES)
+    assert {tuner.pruner for tuner in TUNERS if tuner.pruner} | {assessor.pruner for assessor in ASSESSORS} <= set(PRUNERS)
+    assert all(tuner.is_same for tuner in TUNERS if tuner.is_offered)
+
+
+def test_the_one_table_is_read_both_ways() -> None:
+    for tuner in TUNERS:
+        assert find_tuner(tuner.name.upper()) is find_tuner("_".join(tuner.name)) is tuner
+    for assessor in ASSESSORS:
+        assert find_assessor(assessor.name.lower()) is assessor
+    assert find_tuner("Medianstop") is find_assessor("TPE") is None
+    assert {strategy: tuner.name for strategy, tuner in SERVED_TUNERS.items()} == {
+        "tpe": "TPE",
+        "random": "Random",
+        "grid": "GridSearch",
+        "evolution": "Evolution",
+    }
+    assert {pruner: assessor.name for pruner, assessor in SERVED_ASSESSORS.items()} == {"median": "Medianstop"}
+    assert all(tuner.is_same for tuner in SERVED_TUNERS.values())
 
 
 @pytest.mark.parametrize(
@@ -110,7 +106,7 @@ def test_names_lead_to_strategies_and_pruners_that_are_there() -> None:
 )
 def test_what_does_not_apply_is_said(tmp_path: Path, text: str, note: str) -> None:
     load(tmp_path, text + "\nsearchSpace: {x: {_type: choice, _value: [1]}}\ntrialCommand: python main.py")
-    notes = parse_settings(["--config", str(tmp_path / "config.yml")], "about").notes
+    _, notes = adopt(config=tmp_path / "config.yml")
     assert any(note in line for line in notes)
     assert all(line.isprintable() for line in notes)
 
@@ -168,7 +164,7 @@ def test_what_asks_for_nothing_is_not_worth_a_line(tmp_path: Path) -> None:
         ("", "the file is empty; a YAML file was expected"),
         ("a: [1", "not YAML: line 1, column 6"),
         ("a: 1\na: 2", "line 2: the key 'a' stands twice in one object"),
-        ("a: &x [*x]", "unknown key 'a'"),
+        ("a: &x [*x]", "line 1: an alias stands inside what it names"),
         ("a: !!python/object/apply:os.system [echo]", "not YAML: line 1, column 4: could not determine a constructor"),
         ("{[1]: 2}", "not YAML"),
         ("a: 2020-99-99", "not YAML that can be read"),
@@ -221,71 +217,3 @@ def test_a_search_space_that_is_not_json(tmp_path: Path) -> None:
     path.write_text('{"lr": {"_type": "uniform", "_value": [0, NaN]}}')
     with pytest.raises(RecordError, match="NaN is not JSON"):
         read_search_space(path)
-
-
-def settings(folder: Path, text: str, *arguments: str) -> Settings:
-    load(folder, text)
-    return parse_settings(["--config", str(folder / "config.yml"), *arguments], "about")
-
-
-def test_the_file_fills_in_what_no_flag_says(tmp_path: Path) -> None:
-    found = settings(tmp_path, V2)
-    assert (found.space, found.strategy, found.trials, found.concurrency, found.pruner) == (None, "tpe", 20, 2, "median")
-    assert (found.trial_command, found.code_dir, found.search_space) == ("python main.py", tmp_path / "code", SPACE)
-    found = settings(tmp_path, V2, "--trials", "3", "--strategy", "random", "--pruner", "none", "--concurrency", "1", "--seed", "5")
-    assert (found.strategy, found.trials, found.concurrency, found.pruner, found.seed) == ("random", 3, 1, "none", 5)
-
-
-def test_what_a_flag_overrides_is_not_said_of_the_file(tmp_path: Path) -> None:
-    text = "searchSpaceFile: search_space.json\ntrialCommand: python main.py\ntuner: {name: Anneal}\nassessor: {name: Medianstop}\n"
-    said = settings(tmp_path, text).notes
-    flags = {"strategy": "random", "pruner": "none", "trials": "3", "optimize-mode": "minimize"}
-    assert len(said) == len(flags)
-    for flag, value in flags.items():
-        assert len(settings(tmp_path, text, f"--{flag}", value).notes) == len(flags) - 1, flag
-
-
-def test_a_space_that_is_named_takes_the_place_of_the_command(tmp_path: Path) -> None:
-    found = settings(tmp_path, V2, "--space", "zoo")
-    assert (found.space, found.trial_command, found.concurrency, found.workers) == ("zoo", None, 1, 2)
-    assert any("the trial command is not run" in note for note in found.notes)
-    assert any("trialConcurrency 2: as many trainings run side by side" in note for note in found.notes)
-    with pytest.raises(RecordError, match="--concurrency goes with --trial-command"):
-        settings(tmp_path, V2, "--space", "zoo", "--concurrency", "2")
-    assert settings(tmp_path, V2, "--space", "zoo", "--workers", "1").workers == 1
-    text = V2.replace("maximize", "minimize") + "maxTrialDuration: 1h\n"
-    assert len(settings(tmp_path, text, "--space", "zoo").notes) == len(found.notes) + 2
-
-
-def test_a_search_space_alone_is_of_the_zoo(tmp_path: Path) -> None:
-    found = parse_settings(["--search-space", str(tmp_path / "search_space.json")], "about")
-    assert (found.space, found.strategy, found.search_space, found.notes) == ("zoo", "tpe", SPACE, ())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--trial-command", "python main.py"], "--trial-command needs a search space: --search-space FILE"),
-        (["--trial-command", "x", "--space", "zoo", "--search-space", "f"], "--space and --trial-command"),
-        (["--retrain", "best.json", "--search-space", "f"], "--search-space goes with a search"),
-        (["--list", "--config", "f"], "--config goes with a search"),
-        (["--config", "missing.yml"], "missing.yml: no such file"),
-        (["--space", "zoo", "--strategy", "tpe", "--concurrency", "2"], "--concurrency goes with --trial-command"),
-        (["--space", "zoo", "--strategy", "tpe", "--optimize-mode", "minimize"], "--optimize-mode goes with --trial-command"),
-    ],
-)
-def test_flags_that_contradict_one_another(arguments: list[str], message: str) -> None:
-    with pytest.raises(RecordError) as error:
-        parse_settings(arguments, "about")
-    assert message in str(error.value)
-
-
-@pytest.mark.parametrize("flag", [["--recipe", "lab"], ["--max-params", "1M"], ["--dataset", "digits"], ["--precision", "float32"]])
-def test_flags_of_trainings_do_not_go_with_a_command(tmp_path: Path, flag: list[str]) -> None:
-    with pytest.raises(RecordError, match="a trial command trains by itself"):
-        settings(tmp_path, V2, *flag)
-
-
-def test_other_runs_do_not_read_yaml() -> None:
-    plain: Any = parse_settings(["--space", "zoo", "--strategy", "tpe"], "about")
-    assert (plain.seed, plain.pruner, plain.search_space) == (0, "none", None)

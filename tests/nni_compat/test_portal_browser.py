@@ -11,7 +11,6 @@ from trial_scripts import write_script
 
 from nni_compat.experiment import make_experiment
 from nni_compat.service import NniService
-from retiarius.cli.settings import Settings
 
 SPACE = {"lr": {"_type": "uniform", "_value": [0, 1]}}
 
@@ -20,7 +19,7 @@ SPACE = {"lr": {"_type": "uniform", "_value": [0, 1]}}
 @needs_chromium
 def test_the_portal_shows_the_experiment(tmp_path: Path) -> None:
     write_script(tmp_path, "time.sleep(600)")
-    experiment = make_experiment(Settings(strategy="tpe", search_space=SPACE, experiment="lab eight"), 2)
+    experiment = make_experiment(strategy="tpe", search_space=SPACE, experiment="lab eight", code_dir=tmp_path, trials=2)
     port = free_port()
     with NniService(tmp_path / "nni", port) as service:
         service.begin(experiment, "python -S main.py", tmp_path)

@@ -81,7 +81,7 @@ def test_trials_become_trials_of_optuna(tmp_path: Path) -> None:
     assert shown[missing.number].state.name == "RUNNING"
     for trial in trials:
         other = shown[trial.number]
-        assert other.state.name == {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}[trial.status]
+        assert other.state.name == {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}[trial.state]
         assert other.value == (None if trial.score is None else pytest.approx(trial.score))
         assert list(other.intermediate_values.values()) == pytest.approx(trial.curve)
         assert other.params["initial_lr"] == pytest.approx(trial.hyperparameters["initial_lr"])

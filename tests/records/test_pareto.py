@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from nasbench201_table import make_rows, write_table
+from recorded_trials import make_trial
 
 from common.errors import RecordError
+from common.trial import Trial
 from records.pareto import find_pareto_front, parse_objectives
-from records.trials import Trial, TrialLog
+from records.trials import TrialLog
 from run_experiment import main
 
 SEARCH = ["--space", "nasbench201", "--evaluator", "table", "--table", "table.csv.gz"]
@@ -22,7 +24,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def trial(number: int, score: float | None, parameters: int | None, flops: int = 0, status: str = "complete") -> Trial:
-    return Trial(number, status, {"a": number}, {}, score, parameters=parameters, flops=flops)
+    return make_trial(number, status, {"a": number}, {}, score, parameters=parameters, flops=flops)
 
 
 def test_the_front_has_what_nothing_beats() -> None:

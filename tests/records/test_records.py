@@ -90,7 +90,8 @@ FILL_THE_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from common.files import write_json_atomically
-from records.trials import Trial, TrialLog
+from common.trial import Trial
+from records.trials import TrialLog
 folder = Path(sys.argv[1])
 write_json_atomically(folder / "best.json", {"old": 1})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -102,7 +103,7 @@ except OSError:
 log = TrialLog(folder / "trials.jsonl")
 try:
     for number in range(100):
-        log.append(Trial(number, "complete", {"a": number}, {}, 0.5))
+        log.append(Trial(number, {"a": number}, "complete", 0.5))
         print(number)
 except OSError:
     print("trials.jsonl failed")

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded_trials import make_trial
 
 from common.errors import RecordError
 from common.files import read_json
 from records.log import log_to
 from records.provenance import collect_versions, find_commit
 from records.run_folder import RunFolder
-from records.trials import Trial, TrialLog
+from records.trials import TrialLog
 
 PROJECT = Path(__file__).resolve().parents[2]
 IDENTITY: dict[str, Any] = {"space": {"name": "darts", "arguments": {"width": 4}}, "strategy": "tpe", "seed": 0}
@@ -116,7 +117,7 @@ def test_resume_goes_on_with_the_same_run_only(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with create(out) as folder:
         folder.write_config({"trials": 5})
-        TrialLog(folder.trials_path).append(Trial(0, "complete", {}, {}, 0.5))
+        TrialLog(folder.trials_path).append(make_trial(0, "complete", {}, {}, 0.5))
     created = read_json(folder.config_path)["created"]
     with create(out, resume=True) as folder:
         assert folder.resumed

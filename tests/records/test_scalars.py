@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded_trials import make_trial
 from report_runs import read_scalars
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -13,7 +14,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from evaluators import EVALUATORS, EvaluatorEntry
 from records.metric import result_metric
 from records.scalars import Scalars
-from records.trials import Trial, TrialLog
+from records.trials import TrialLog
 from run_experiment import main
 
 SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
@@ -50,12 +51,12 @@ def test_every_trial_has_its_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_trials_without_a_score(tmp_path: Path) -> None:
     scalars = Scalars(tmp_path)
-    scalars.note_trial(Trial(0, "failed", {"inputs": [0, 1]}, {"lr": None}, None, [0.5, float("nan")], error="<b>"))
+    scalars.note_trial(make_trial(0, "failed", {"inputs": [0, 1]}, {"lr": None}, None, [0.5, float("nan")], error="<b>"))
     assert read_scalars(tmp_path / "trial-0") == {"validation accuracy": {1: 0.5}}
 
 
 def test_results_to_minimize_are_written_as_reported(tmp_path: Path) -> None:
-    Scalars(tmp_path, result_metric("minimize")).note_trial(Trial(0, "complete", {}, {"lr": 0.1}, -2.5, [-4.0, -2.5]))
+    Scalars(tmp_path, result_metric("minimize")).note_trial(make_trial(0, "complete", {}, {"lr": 0.1}, -2.5, [-4.0, -2.5]))
     assert read_scalars(tmp_path / "trial-0") == {"result": {1: 4.0, 2: 2.5}, "final result": {2: 2.5}}
 
 
@@ -70,5 +71,5 @@ def test_what_was_written_for_later_epochs_is_replaced(tmp_path: Path) -> None:
 def test_nothing_is_written_unasked(tmp_path: Path) -> None:
     with Scalars(None) as scalars:
         scalars.note(1, {"loss": 1.0})
-        scalars.note_trial(Trial(0, "complete", {}, {}, 0.5, [0.5]))
+        scalars.note_trial(make_trial(0, "complete", {}, {}, 0.5, [0.5]))
     assert not list(tmp_path.iterdir())

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded_trials import make_trial
 
+from common.trial import Trial
 from records.best import save_best
 from records.trial_keeper import TrialKeeper
-from records.trials import Trial, TrialLog
+from records.trials import TrialLog
 from retiarius.cli.screen import Screen
-from strategies.engines.recording import TrialResult
 
 RECIPE = {"initial_lr": 0.1, "momentum": 0.9}
 
@@ -24,9 +25,9 @@ def keep(path: Path, saved: list[Trial]) -> tuple[TrialKeeper, io.StringIO, io.S
     return keeper, out, err
 
 
-def result(number: int, score: float | None, status: str = "complete", **more: Any) -> TrialResult:
+def result(number: int, score: float | None, state: str = "complete", **more: Any) -> Trial:
     facts: dict[str, Any] = {"parameters": 10 + number, "flops": 20} | ({"latency": 2.5} if number == 4 else {})
-    return TrialResult(number, {"layer": "conv", "initial_lr": 0.2 + number}, status, score, [0.1, 0.2], 1.5, facts=facts, **more)
+    return Trial(number, {"layer": "conv", "initial_lr": 0.2 + number}, state, score, [0.1, 0.2], 1.5, facts=facts, **more)
 
 
 RESULTS = [result(0, 0.5), result(1, None, "failed", error="RuntimeError: no"), result(2, 0.5), result(3, None, "pruned"), result(4, 0.75)]
@@ -41,9 +42,9 @@ def test_results_become_records_and_the_best_is_saved(tmp_path: Path) -> None:
     assert [trial.number for trial in saved] == [0, 4], "the earlier of equals stays"
     assert keeper.best == saved[-1]
     assert TrialLog(tmp_path / "trials.jsonl").read() == keeper.trials
-    assert keeper.trials[3] == Trial(
+    assert keeper.trials[3] == make_trial(
         number=3,
-        status="pruned",
+        state="pruned",
         architecture={"layer": "conv"},
         hyperparameters={"initial_lr": 3.2, "momentum": 0.9},
         curve=[0.1, 0.2],
@@ -64,7 +65,8 @@ def test_what_was_recorded_goes_back_to_the_engine_as_it_came(tmp_path: Path) ->
             first.note(each)
     saved: list[Trial] = []
     keeper, out, _ = keep(tmp_path / "trials.jsonl", saved)
-    assert [TrialResult(**fields) for fields in keeper.recorded(["initial_lr"])] == RESULTS
+    architecture = frozenset({"layer"})
+    assert keeper.recorded(["initial_lr"]) == [replace(trial, architecture_labels=architecture) for trial in RESULTS]
     with keeper.shown(6, "random"):
         keeper.note_epoch(1, 0.125)
         keeper.note(result(5, 0.25))

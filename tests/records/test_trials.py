@@ -15,16 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import recorded_trials
 
 from common.errors import RecordError
-from records.trials import Trial, TrialLog
+from common.trial import Trial
+from records.trials import TrialLog
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 def make_trial(number: int, **changes: Any) -> Trial:
     values: dict[str, Any] = {
-        "status": "complete",
+        "state": "complete",
         "architecture": {"normal/edge_0_2": "sep_conv_3x3", "normal/inputs_2": [0, 1]},
         "hyperparameters": {"initial_lr": 0.025, "optimizer": "sgd", "cutout": None},
         "score": 0.5,
@@ -33,7 +35,7 @@ def make_trial(number: int, **changes: Any) -> Trial:
         "parameters": 100,
         "flops": 10**12,
     }
-    return Trial(number, **{**values, **changes})
+    return recorded_trials.make_trial(number, **{**values, **changes})
 
 
 def test_trials_round_trip(tmp_path: Path) -> None:
@@ -41,8 +43,8 @@ def test_trials_round_trip(tmp_path: Path) -> None:
     assert log.read() == []
     trials = [
         make_trial(0),
-        make_trial(1, status="failed", score=None, error="RuntimeError: 'ü→\n'", parameters=None, flops=None),
-        make_trial(2, status="pruned", score=0.1, curve=[0.1]),
+        make_trial(1, state="failed", score=None, error="RuntimeError: 'ü→\n'", parameters=None, flops=None),
+        make_trial(2, state="pruned", score=0.1, curve=[0.1]),
         make_trial(3, score=1),
     ]
     for trial in trials:
@@ -76,7 +78,7 @@ def test_a_score_that_is_not_finite_is_a_failed_trial(tmp_path: Path, score: flo
 
 def test_trials_that_make_no_sense_are_refused() -> None:
     with pytest.raises(RecordError, match="status 'done', expected one of complete, failed, pruned"):
-        make_trial(0, status="done")
+        make_trial(0, state="done")
     with pytest.raises(RecordError, match="complete, but without a score"):
         make_trial(0, score=None)
 
@@ -178,11 +180,12 @@ def test_a_full_device_is_an_os_error() -> None:
 APPEND_FOR_EVER = """
 import sys
 from pathlib import Path
-from records.trials import Trial, TrialLog
+from common.trial import Trial
+from records.trials import TrialLog
 log = TrialLog(Path(sys.argv[1]))
 number = len(log.read())
 while True:
-    log.append(Trial(number, "complete", {"label": "x" * 5000}, {}, 0.5))
+    log.append(Trial(number, {"label": "x" * 5000}, "complete", 0.5))
     print(number, flush=True)
     number += 1
 """

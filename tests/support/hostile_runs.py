@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from recorded_trials import make_trial
 from report_runs import (
     DATASET,
     make_trials,
@@ -13,8 +14,6 @@ from report_runs import (
     write_retraining,
     write_search,
 )
-
-from records.trials import Trial
 
 HOSTILE = "</script></title></style><img src=x onerror=alert(1)>\"'><b>$x_1$ | `&amp; \u202e\u2066\x00\x1b[31m\ud800 --> ]]>"
 
@@ -27,8 +26,8 @@ def make_hostile(root: Path) -> list[Path]:
         architecture = {f"{name}{label}": f"{value}{name}" for label, value in trial.architecture.items()}
         architecture |= {f"{name}/edge_0_2": name, f"{name}/edge_1_2": f"b{name}", f"{name}/inputs_2": [0, 1]}
         values = {f"{name}{label}": f"{value}{name}" if isinstance(value, str) else value for label, value in trial.hyperparameters.items()}
-        fields = {**vars(trial), "architecture": architecture, "hyperparameters": values, "error": trial.error and name * 40}
-        trials.append(Trial(**fields))
+        told = {"seconds": trial.seconds, "error": trial.error and name * 40, "finished": trial.finished, **trial.facts}
+        trials.append(make_trial(trial.number, trial.state, architecture, values, trial.score, trial.curve, **told))
     search = write_search(root / "a<b>&'\"", trials, strategy=name)
     texts = {name: name}
     best = trials[0]

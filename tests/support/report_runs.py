@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from recorded_trials import make_trial
+
 from common.files import write_json_atomically
+from common.trial import Trial
 from records.best import save_best
-from records.trials import Trial, TrialLog
+from records.trials import TrialLog
 
 OPERATIONS = ("max_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_5x5")
 DATASET = {"name": "digits", "classes": 10, "train": 1293, "validation": 144, "test": 360, "image_shape": [3, 32, 32]}
@@ -44,7 +46,7 @@ def make_trials(
             "grad_clip": draw.uniform(0, 5),
         }
         trials.append(
-            Trial(
+            make_trial(
                 number,
                 status,
                 {"backbone": draw.choice(backbones), "stem": draw.choice(["own", "small"])},
@@ -63,7 +65,9 @@ def make_trials(
 def write_search(folder: Path, trials: list[Trial], *, strategy: str = "tpe", planned: int | None = None) -> Path:
     settings = {"space": "zoo", "strategy": strategy, "retrain": None, "preset": "quick", "dataset": "auto", "data_dir": "data", "pins": {}}
     write_config(folder, settings, {"strategy": strategy, "trials": planned or len(trials)})
-    (folder / "trials.jsonl").write_text("".join(json.dumps(asdict(trial)) + "\n" for trial in trials), encoding="utf-8")
+    (folder / "trials.jsonl").unlink(missing_ok=True)
+    for trial in trials:
+        TrialLog(folder / "trials.jsonl", durable=False).append(trial)
     completed = [trial for trial in trials if trial.score is not None]
     if completed:
         best = max(completed, key=lambda trial: trial.score or 0.0)
@@ -76,7 +80,7 @@ def write_command_search(folder: Path, scores: list[float], mode: str = "minimiz
     settings = {"trial_command": command, "optimize_mode": mode, "strategy": "tpe", "space": None, "retrain": None, "pins": {}}
     write_config(folder, settings, {"strategy": "tpe", "trials": len(scores), "space": None, "dataset": None, "recipe": None})
     for number, score in enumerate(scores):
-        trial = Trial(number, "complete", {}, {"lr": 0.1 * (number + 1)}, score, [2 * score, score])
+        trial = make_trial(number, "complete", {}, {"lr": 0.1 * (number + 1)}, score, [2 * score, score])
         TrialLog(folder / "trials.jsonl", durable=False).append(trial)
     return folder
 

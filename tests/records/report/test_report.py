@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hostile_runs import make_hostile
+from recorded_trials import make_trial
 from report_runs import (
     OPERATIONS,
     make_cells,
@@ -27,7 +28,6 @@ from common.errors import RecordError
 from records.pareto import save_pareto
 from records.report import write_report
 from records.run_folder import RunFolder
-from records.trials import Trial
 from run_experiment import main
 
 VOID = {"meta", "link", "br", "img", "input"}
@@ -189,7 +189,7 @@ def test_going_on_does_not_meet_the_lock_of_a_report(tmp_path: Path) -> None:
 
 
 def test_a_run_that_failed(tmp_path: Path) -> None:
-    failed = [Trial(number, "failed", {"backbone": "vgg16"}, {}, error="RuntimeError: no memory") for number in range(3)]
+    failed = [make_trial(number, "failed", {"backbone": "vgg16"}, {}, error="RuntimeError: no memory") for number in range(3)]
     folder = write_search(tmp_path / "run", failed)
     (folder / "log.txt").write_text("Traceback\nRuntimeError: no memory\n")
     page = report(folder)
@@ -275,7 +275,7 @@ def test_out_names_the_file_and_the_run_stays_as_it_was(tmp_path: Path) -> None:
 
 
 def test_cells_of_trials_are_one_column_each(tmp_path: Path) -> None:
-    trials = [Trial(number, "complete", make_cells(seed=number), {}, 0.5 + number / 100, [0.5]) for number in range(3)]
+    trials = [make_trial(number, "complete", make_cells(seed=number), {}, 0.5 + number / 100, [0.5]) for number in range(3)]
     page = report(write_search(tmp_path / "run", trials))
     heads = page.texts["button"]
     assert {"normal", "reduce"} <= set(heads)

@@ -40,7 +40,7 @@ def test_a_click_on_a_head_sorts_and_the_pointer_is_answered(browser: Browser, t
         assert [float(value) for value in shown[:180]] == expected
         assert shown[180:] == [""] * 20, "those without a value come last, whichever way"
     browser.move_to("document.querySelectorAll('table.trials th button')[1]", click=True)
-    assert browser.evaluate(COLUMN % 1) == sorted(trial.status for trial in trials)
+    assert browser.evaluate(COLUMN % 1) == sorted(trial.state for trial in trials)
 
     browser.move_to("document.querySelector('.series.top .dot:last-of-type')")
     best = max((trial for trial in trials if trial.score is not None), key=lambda trial: trial.score or 0.0)

@@ -6,9 +6,11 @@ import itertools
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from recorded_trials import make_trial
 from report_runs import RECIPE, make_cells, make_trials, write_one_shot, write_retraining, write_search
 
 from records.metric import ACCURACY
@@ -19,7 +21,6 @@ from records.report.importance import measure_importance
 from records.report.labels import Scale, varied_labels
 from records.report.text import as_number, clean
 from records.report.trial_plots import MEASURED_LATENCY, plot_curves, plot_parallel, plot_pareto
-from records.trials import Trial
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def lab(tmp_path: Path) -> list[Run]:
     """The lab's four rows: the baseline with two seeds, one by hand, a search of hyperparameters and one of cells, both retrained."""
     resnet = {"backbone": "resnet18", "stem": "own"}
     tuned = [
-        Trial(n, "complete", resnet, {**RECIPE, "initial_lr": 0.01 * (n + 1)}, 0.8 + n / 100, [0.8], parameters=11_000_000)
+        make_trial(n, "complete", resnet, {**RECIPE, "initial_lr": 0.01 * (n + 1)}, 0.8 + n / 100, [0.8], parameters=11_000_000)
         for n in range(3)
     ]
     hpo, nas = write_search(tmp_path / "hpo", tuned, strategy="hpo"), write_one_shot(tmp_path / "nas")
@@ -133,13 +134,13 @@ def test_importance_finds_what_matters_and_says_why_there_is_none() -> None:
     assert next(iter(shares)) == "initial_lr"
     assert sum(shares.values()) == pytest.approx(1)
     assert "at least 10 completed trials; there are 9" in str(measure_importance(completed[:9]))
-    same = [Trial(**{**vars(trial), "score": 0.5}) for trial in completed]
+    same = [replace(trial, score=0.5) for trial in completed]
     assert "same score" in str(measure_importance(same))
     assert "differ in something" in str(measure_importance([]))
 
 
 def test_accuracy_against_latency_is_readable_below_a_millisecond(tmp_path: Path) -> None:
-    trials = [Trial(n, "complete", {"width": n}, {}, 0.5 + n / 10, latency=0.23 + n / 10) for n in range(3)]
+    trials = [make_trial(n, "complete", {"width": n}, {}, 0.5 + n / 10, latency=0.23 + n / 10) for n in range(3)]
     chart = plot_pareto("chart", trials, MEASURED_LATENCY, ACCURACY)
     assert "300 µs" in chart and "; 0.23 ms; on the Pareto front" in chart
     without = write_search(tmp_path / "run", make_trials(4))
@@ -148,12 +149,12 @@ def test_accuracy_against_latency_is_readable_below_a_millisecond(tmp_path: Path
 
 
 def test_a_curve_of_one_epoch_is_seen() -> None:
-    trials = [Trial(n, "complete", {"width": n}, {}, 0.5 + n / 10, [0.5 + n / 10]) for n in range(2)]
+    trials = [make_trial(n, "complete", {"width": n}, {}, 0.5 + n / 10, [0.5 + n / 10]) for n in range(2)]
     assert len(re.findall(r'd="M[\d.]+,[\d.]+m-3,0h6"', plot_curves("chart", trials, ACCURACY))) == 2
 
 
 def test_of_trials_with_the_same_score_the_first_to_end_is_the_best(tmp_path: Path) -> None:
-    one, other = (Trial(n, "complete", {"backbone": name}, {}, 0.9, [0.9]) for n, name in enumerate(("vgg16", "resnet18")))
+    one, other = (make_trial(n, "complete", {"backbone": name}, {}, 0.9, [0.9]) for n, name in enumerate(("vgg16", "resnet18")))
     run = read_run(write_search(tmp_path / "run", [other, one]))
     assert run.best_trial is not None and run.best is not None
     assert run.best_trial.number == 1 == run.best.strategy["trial"]
@@ -161,7 +162,7 @@ def test_of_trials_with_the_same_score_the_first_to_end_is_the_best(tmp_path: Pa
 
 @pytest.mark.parametrize(("scores", "ends"), [((0.5, 0.5), ["50.00%"]), ((0.0, 0.75), ["0.00%", "75.00%"])])
 def test_the_ends_of_parallel_coordinates_are_results(scores: tuple[float, float], ends: list[str]) -> None:
-    trials = [Trial(n, "complete", {"width": n}, {}, score, [score]) for n, score in enumerate(scores)]
+    trials = [make_trial(n, "complete", {"width": n}, {}, score, [score]) for n, score in enumerate(scores)]
     assert re.findall(r'<text class="label tick"[^>]*>([^<]*%)</text>', plot_parallel("chart", trials, {}, ACCURACY)) == ends
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded_trials import make_trial
 from report_runs import RECIPE, make_trials, write_command_search, write_config, write_retraining, write_search
 
 from records.report import lab_table, write_report
 from records.report.collect import command_again, next_command, read_run
 from records.run_folder import RunFolder
-from records.trials import Trial
 
 
 def change_config(folder: Path, **more: Any) -> Path:
@@ -102,7 +102,7 @@ def test_a_result_of_hyperparameter_search_is_known_without_its_search(tmp_path:
     """And every setting that was searched is in its row, also one that came out the same in all trials."""
     architecture = {"backbone": "resnet18"}
     rates = [0.01, 0.02]
-    trials = [Trial(n, "complete", architecture, {**RECIPE, "initial_lr": rate}, 0.5 + n, [0.5]) for n, rate in enumerate(rates)]
+    trials = [make_trial(n, "complete", architecture, {**RECIPE, "initial_lr": rate}, 0.5 + n, [0.5]) for n, rate in enumerate(rates)]
     search = write_search(tmp_path / "search", trials)
     best = json.loads((search / "best.json").read_text())
     best["strategy"]["searched"] = ["initial_lr", "optimizer"]
@@ -127,7 +127,7 @@ def test_the_search_of_a_programs_parameters_is_hpo_from_its_first_trial_on(tmp_
 
 @pytest.mark.parametrize("name", ["a\u0007b", "\ud800", "\uffff", "x" * 17 + "\u0001"])
 def test_labels_that_no_picture_can_hold(tmp_path: Path, name: str) -> None:
-    trials = [Trial(n, "complete", {"backbone": "a"}, {name: n / 10, "b": n}, n / 20, [n / 20]) for n in range(12)]
+    trials = [make_trial(n, "complete", {"backbone": "a"}, {name: n / 10, "b": n}, n / 20, [n / 20]) for n in range(12)]
     page = page_of(write_search(tmp_path / "run", trials))
     assert name not in page and "Parallel coordinates" in page
 
@@ -141,5 +141,7 @@ def test_numbers_beyond_reckoning(tmp_path: Path, huge: float) -> None:
     document = json.loads((retraining / "retrained.json").read_text()) | {"curve": curve, "parameters": 10**400}
     (retraining / "retrained.json").write_text(json.dumps(document))
     assert "Learning curves" in page_of(retraining)
-    sized = [Trial(n, "complete", {"a": huge / 20 * n}, {"b": 10**400 + n}, n / 20, [], parameters=10**400, flops=1) for n in range(12)]
+    sized = [
+        make_trial(n, "complete", {"a": huge / 20 * n}, {"b": 10**400 + n}, n / 20, [], parameters=10**400, flops=1) for n in range(12)
+    ]
     assert "No completed trial has its parameters noted." in page_of(write_search(tmp_path / "search", sized))

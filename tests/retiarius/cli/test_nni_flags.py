@@ -1,0 +1,73 @@
+"""The flags that take NNI's files beside the other flags."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nni_options import SPACE, V2
+
+from common.errors import RecordError
+from retiarius.cli.settings import Settings, parse_settings
+
+
+@pytest.fixture(autouse=True)
+def space_file(tmp_path: Path) -> None:
+    (tmp_path / "search_space.json").write_text(json.dumps(SPACE))
+
+
+def settings(folder: Path, text: str, *arguments: str) -> Settings:
+    (folder / "config.yml").write_text(text, encoding="utf-8")
+    return parse_settings(["--config", str(folder / "config.yml"), *arguments], "about")
+
+
+def test_the_file_fills_in_what_no_flag_says(tmp_path: Path) -> None:
+    found = settings(tmp_path, V2)
+    assert (found.space, found.strategy, found.trials, found.concurrency, found.pruner) == (None, "tpe", 20, 2, "median")
+    assert (found.trial_command, found.code_dir, found.search_space) == ("python main.py", tmp_path / "code", SPACE)
+    found = settings(tmp_path, V2, "--trials", "3", "--strategy", "random", "--pruner", "none", "--concurrency", "1", "--seed", "5")
+    assert (found.strategy, found.trials, found.concurrency, found.pruner, found.seed) == ("random", 3, 1, "none", 5)
+
+
+def test_a_space_that_is_named_takes_the_place_of_the_command(tmp_path: Path) -> None:
+    found = settings(tmp_path, V2, "--space", "zoo")
+    assert (found.space, found.trial_command, found.concurrency, found.workers) == ("zoo", None, 1, 2)
+    with pytest.raises(RecordError, match="--concurrency goes with --trial-command"):
+        settings(tmp_path, V2, "--space", "zoo", "--concurrency", "2")
+    assert settings(tmp_path, V2, "--space", "zoo", "--workers", "1").workers == 1
+
+
+def test_a_search_space_alone_is_of_the_zoo(tmp_path: Path) -> None:
+    found = parse_settings(["--search-space", str(tmp_path / "search_space.json")], "about")
+    assert (found.space, found.strategy, found.search_space, found.notes) == ("zoo", "tpe", SPACE, ())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trial-command", "python main.py"], "--trial-command needs a search space: --search-space FILE"),
+        (["--trial-command", "x", "--space", "zoo", "--search-space", "f"], "--space and --trial-command"),
+        (["--retrain", "best.json", "--search-space", "f"], "--search-space goes with a search"),
+        (["--list", "--config", "f"], "--config goes with a search"),
+        (["--config", "missing.yml"], "missing.yml: no such file"),
+        (["--space", "zoo", "--strategy", "tpe", "--concurrency", "2"], "--concurrency goes with --trial-command"),
+        (["--space", "zoo", "--strategy", "tpe", "--optimize-mode", "minimize"], "--optimize-mode goes with --trial-command"),
+    ],
+)
+def test_flags_that_contradict_one_another(arguments: list[str], message: str) -> None:
+    with pytest.raises(RecordError) as error:
+        parse_settings(arguments, "about")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("flag", [["--recipe", "lab"], ["--max-params", "1M"], ["--dataset", "digits"], ["--precision", "float32"]])
+def test_flags_of_trainings_do_not_go_with_a_command(tmp_path: Path, flag: list[str]) -> None:
+    with pytest.raises(RecordError, match="a trial command trains by itself"):
+        settings(tmp_path, V2, *flag)
+
+
+def test_other_runs_do_not_read_yaml() -> None:
+    plain: Any = parse_settings(["--space", "zoo", "--strategy", "tpe"], "about")
+    assert (plain.seed, plain.pruner, plain.search_space) == (0, "none", None)

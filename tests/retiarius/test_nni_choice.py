@@ -1,0 +1,64 @@
+"""NNI's search space as a choice of ours: which labels it narrows, which hyperparameters it searches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from nni.mutable import Categorical
+
+from common.errors import SpaceError
+from nni_compat.search_space import NniNumber
+from retiarius.nni_choice import choose_from
+
+CHOICES = {"backbone": {"kind": "one", "values": ["resnet18", "vgg16"], "n_chosen": None}}
+
+
+def check(name: str, value: Any) -> Any:
+    if not 0 < value < 1:
+        raise ValueError(f"{name}: {value} is not between 0 and 1")
+
+
+def choose(**specs: tuple[str, list[Any]]) -> Any:
+    document = {name: {"_type": kind, "_value": values} for name, (kind, values) in specs.items()}
+    return choose_from(document, rename={"model": "backbone"}, choices=CHOICES, hyperparameters=["initial_lr"], check=check, epochs=None)
+
+
+def test_the_labs_names_lead_to_our_labels() -> None:
+    chosen = choose(model=("choice", ["vgg16"]), initial_lr=("uniform", [0.1, 0.5]), epochs=("choice", [8]))
+    assert chosen.narrowed == {"backbone": ["vgg16"]}
+    assert list(chosen.searched) == [chosen.searched["initial_lr"].label] == ["initial_lr"]
+    assert isinstance(chosen.searched["initial_lr"], NniNumber)
+    assert chosen.epochs == 8
+
+
+def test_trials_of_different_lengths() -> None:
+    chosen = choose(epochs=("choice", [1, 3, 2]))
+    assert isinstance(chosen.searched["epochs"], Categorical)
+    assert chosen.epochs == 3
+    assert choose(epochs=("choice", [1, 3])).searched.keys() == {"epochs"}
+    given = choose_from({"epochs": {"_type": "choice", "_value": [1, 3]}}, rename={}, choices={}, hyperparameters=[], check=check, epochs=5)
+    assert (given.searched, given.epochs) == ({}, 5), "the flag has the last word"
+
+
+@pytest.mark.parametrize(
+    ("specs", "message"),
+    [
+        ({"model": ("choice", ["resnet19"])}, "model: 'resnet19' is not one of resnet18, vgg16"),
+        ({"model": ("uniform", [0, 1])}, "model: this is one of resnet18, vgg16; write it as a choice"),
+        ({"model": ("choice", ["vgg16"]), "backbone": ("choice", ["vgg16"])}, "backbone: backbone is there twice"),
+        ({"hidden": ("choice", [1])}, "unknown label 'hidden'"),
+        ({"epochs": ("uniform", [1, 3])}, "epochs: 1.0 is not a whole number of at least 1"),
+        ({"epochs": ("choice", [0])}, "epochs: 0 is not a whole number of at least 1"),
+        ({"model": ("choice", [{"_name": "vgg16"}])}, "model: a nested choice is for programs of your own"),
+    ],
+)
+def test_what_our_spaces_do_not_have_is_refused(specs: Any, message: str) -> None:
+    with pytest.raises(SpaceError, match=message.replace("(", r"\(")):
+        choose(**specs)
+
+
+@pytest.mark.parametrize("spec", [("choice", [0.5, 2]), ("uniform", [0.5, 2]), ("uniform", [0, 0.5])])
+def test_values_that_a_training_refuses_are_refused_before_it(spec: Any) -> None:
+    with pytest.raises(ValueError, match=r"initial_lr: .* is not between 0 and 1"):
+        choose(initial_lr=spec)
