@@ -175,14 +175,14 @@ def _check_architecture_early(chosen: Architecture, space: Space, arguments: Map
         if label in HYPERPARAMETERS:
             check_hyperparameter(label, value)
     _check_recipe_of_file(chosen, space)
-    if space.has_vocabulary:
+    if space.answers_at_once:
         _refuse_illegal(chosen, space.choices(chosen.record.space_arguments))
         _check_fixed(chosen, space, settings)
 
 
 def _check_architecture(chosen: Architecture, space: Space) -> None:
     """Refuse an architecture that the space does not hold."""
-    if space.has_vocabulary:
+    if space.answers_at_once:
         return  # done before the heavy imports
     try:
         choices = space.choices(chosen.record.space_arguments)

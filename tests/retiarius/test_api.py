@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 import retiarius as rt
-from spaces.nasbench201 import NasBench201Space
+from spaces.nasbench201.space import NasBench201Space
 
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32"}
 
