@@ -214,7 +214,7 @@ def test_an_evaluator_that_returns_no_number_fails_its_trials_in_one_line(value:
         ({"strategy": 7}, rt.StrategyError, "int"),
         ({"strategy": "dart"}, rt.StrategyError, "did you mean darts"),
         ({"strategy": rt.Median()}, rt.StrategyError, "Median"),
-        ({"evaluator": 0.5}, rt.EvaluatorError, "float"),
+        ({"evaluator": 0.5}, rt.EvaluatorError, "0.5"),
         ({"trials": 0}, rt.RecordError, "trials"),
         ({"epochs": -1}, rt.RecordError, "epochs"),
         ({"seed": -1}, rt.RecordError, "seed"),
