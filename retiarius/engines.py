@@ -84,7 +84,6 @@ def make_trial_run(context: RunContext, settings: SearchSettings, plan: SearchPl
     training
         Arguments of every evaluation that take the place of the context's.
     """
-    from evaluators.adapter import find_evaluator
     from evaluators.trial_run import TrialRun
 
     fixed = {label: value for label, value in context.recipe.items() if label not in plan.searched.hyperparameters}

@@ -92,6 +92,17 @@ class Recipe:
     auxiliary_weight: float = 0.4
     flip_averaging: bool = False
 
+    @classmethod
+    def named(cls, name: str, **changes: Any) -> Recipe:
+        """Return the recipe called ``name``, such as ``"cells"``, with ``changes`` of its values.
+
+        Raises
+        ------
+        EvaluatorError
+            There is no recipe of this name, or a value is illegal.
+        """
+        return make_recipe({**recipe_values(name), **changes})
+
 
 # For short trainings, after airbench94_muon (arXiv 2404.00498 and its repository); what was measured of it is in docs/results.md.
 FAST = Recipe(

@@ -123,8 +123,8 @@ def strategy_of(settings: Settings) -> Any:
 
 def search(settings: Settings, screen: Screen) -> None:
     """Search by trials or one-shot, and show what was found."""
-    from retiarius.preview import preview
-    from retiarius.search import search as search_space
+    from retiarius.dry_run import preview
+    from retiarius.search_run import search as search_space
 
     asked = settings.given(*RUN, "trials", "time_budget", "start_with", "evaluator", "objectives", "table", "table_columns")
     asked |= settings.given("workers", "storage", "study", "search_space")
@@ -151,7 +151,7 @@ def search_command(settings: Settings, screen: Screen) -> None:
 
 def retrain(settings: Settings, screen: Screen) -> None:
     """Retrain an architecture, and show how good it is."""
-    from retiarius.retrain import retrain as retrain_architecture
+    from retiarius.retrain_run import retrain as retrain_architecture
 
     asked = settings.given(*RUN, "space") | ({} if settings.dataset is None else {"data": settings.dataset})
     show_retrained(screen, retrain_architecture(settings.retrain or "", fixed=settings.pins, **asked, reporter=screen))
