@@ -65,7 +65,7 @@ class EpochKeeper:
         alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
         detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
         self._progress.update(0, detail=detail)
-        logging.getLogger("retiarius.search_run").info("%s; %s", detail, found)
+        logging.getLogger("retiarius.search").info("%s; %s", detail, found)
         self._reporter.say(f"epoch {epoch.number}: {alphas}; {found}")
         if warning is not None:
             self._reporter.warn(f"epoch {epoch.number}: {warning}")

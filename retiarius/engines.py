@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from common.libraries import quiet_libraries
+from evaluators import find_evaluator
 from retiarius.context import RunContext
 from retiarius.plan import SearchPlan
 from retiarius.settings import SearchSettings

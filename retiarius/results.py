@@ -163,9 +163,10 @@ class RetrainResult(RunResult):
         RecordError
             The retraining has not come to its end, or was made by a version that kept no normalisation.
         """
-        from evaluators.network import ReadyNetwork
         from safetensors.torch import load_model
         from spaces.adapter import find_space
+
+        from evaluators.network import ReadyNetwork
 
         told = self.document
         if "normalization" not in told:
