@@ -268,5 +268,5 @@ def next_command(run: Run) -> str | None:
         return None if again is None else f"{again} --out {shlex.quote(str(run.path))} --resume"
     if run.is_retraining or run.best is None:
         return None
-    dataset = None if run.looks_up else str(run.dataset.get("name"))
-    return retrain_command(_find_program(run), run.path / "best.json", run.settings, dataset)
+    space = run.best.space_name
+    return retrain_command(["python", _find_program(run)], space if ":" in space else None, run.path / "best.json")

@@ -195,7 +195,7 @@ def fails_with(value: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(None, "None"), ("good", "'good'"), (float("nan"), "nan"), (torch.zeros(2), "2"), ([1.0], "list"), (True, "True")],
+    [(None, "nothing"), ("good", "'good'"), (float("nan"), "nan"), (torch.zeros(2), "2"), ([1.0], "list"), (True, "True")],
 )
 def test_an_evaluator_that_returns_no_number_fails_its_trials_in_one_line(value: Any, words: str, data: Any) -> None:
     with pytest.raises(rt.SearchFailed) as error:
