@@ -25,7 +25,7 @@ from records.trials import Trial, TrialLog
 from run_experiment import main
 from spaces.darts.genotypes import GENOTYPES, architecture_from_genotype
 from spaces.zoo.space import ZooSpace
-from strategies import STRATEGIES
+from strategies import STRATEGIES, SearchContext
 from strategies.engines.concurrent import ConcurrentEngine
 from strategies.engines.in_process import InProcessEngine
 from strategies.nni_search import evolution
@@ -287,7 +287,7 @@ def test_optunas_samplers_are_told_of_them(make: Any) -> None:
 
 
 def test_bo_learns_from_them() -> None:
-    strategy = STRATEGIES["bo"].load()(seed=0, trials=16)
+    strategy = STRATEGIES["bo"]().build(SearchContext(seed=0, trials=16))
     first = begun_by_hand(strategy).results[0]
     assert strategy._observed[0].sample == first.sample
 
