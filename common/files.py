@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
@@ -51,19 +52,42 @@ def write_text_atomically(path: Path, text: str) -> None:
         OSError: the disk is full or the folder cannot be written; the old file stays as it was.
     """
     data = text.encode("utf-8", "backslashreplace")
+    replace_atomically(path, lambda unfinished: unfinished.write_bytes(data))
+
+
+def replace_atomically(path: Path, write: Callable[[Path], object], *, unfinished: Path | None = None) -> None:
+    """Let ``write`` fill a file beside ``path``, bring it to the disk, then put it in the place of ``path``: whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file that is replaced, or made.
+    write
+        Called with the path of the file to fill.
+    unfinished
+        That file, in the folder of ``path``; by default one whose name is hidden, ends in ``.tmp`` and is this process's own. A run
+        folder is swept of those that a killed process has left.
+
+    Raises
+    ------
+    OSError
+        The disk is full or the folder cannot be written; it names ``path``, and the file that was there stays as it was.
+    """
     # Same folder, because os.replace is atomic only within a file system. Not tempfile: its files are mode 600, and a
     # result is to be as readable as any file of its owner.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = unfinished or path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
+        write(temporary)
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except OSError as error:
+        if error.errno is None or error.strerror is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # people know nothing of the file beside it
+    finally:
         with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+            temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

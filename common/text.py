@@ -5,10 +5,13 @@ from __future__ import annotations
 _SHOWN_CHARACTERS = 80
 
 
-def show(value: object) -> str:
-    """``repr(value)`` cut to a length that fits a one-line message (``repr`` escapes control characters)."""
+def show(value: object, limit: int = _SHOWN_CHARACTERS) -> str:
+    """Return ``repr(value)`` in one line of at most ``limit`` characters; ``repr`` escapes the control characters of a text."""
     try:
-        text = repr(value)
+        text = repr(value[:limit] if isinstance(value, str) else value)  # a long text is cut below, too, for its quotes
     except RecursionError:
         text = f"a deeply nested {type(value).__name__}"
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+    except ValueError:  # a whole number of more digits than Python writes
+        text = f"a huge {type(value).__name__}"
+    text = " ".join(text.splitlines())  # of a tensor it has several
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from common.errors import SpaceError
+from common.user_cache import user_cache
 
 SOURCES = Path(__file__).with_name("native")
 STORED = {torch.float32: "STORE_FLOAT32", torch.bfloat16: "STORE_BFLOAT16", torch.float64: "STORE_FLOAT64"}
@@ -172,9 +173,7 @@ def _folder_beside_sources() -> Path:
 
 
 def _folder_at_home() -> Path:
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # In a folder of its own: images may lie beside it, in a folder that others may write.
-    return (named if named.is_absolute() else Path.home() / ".cache") / "retiarius" / "kernels"
+    return user_cache() / "kernels"  # a folder of its own: images may lie beside it, in a folder that others may write
 
 
 def _is_own(path: Path) -> bool:
