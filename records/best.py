@@ -27,7 +27,8 @@ _MOST_NAMES_SHOWN = 12
 class BestArchitecture:
     """What ``best.json`` says, checked for form; :func:`check_architecture` compares it with a space.
 
-    Attributes:
+    Attributes
+    ----------
         space_name: name of the search space.
         space_arguments: keyword arguments that build that space anew.
         architecture: label to choice, or to a list of choices.
@@ -71,7 +72,8 @@ def save_best(
 ) -> None:
     """Write ``best.json`` atomically. The arguments are the fields of :class:`BestArchitecture`.
 
-    Raises:
+    Raises
+    ------
         RecordError: a value that :func:`load_best` would refuse; nothing is written.
         OSError: the file cannot be written; the file that was there stays.
     """
@@ -97,7 +99,8 @@ def save_best(
 def load_best(path: Path) -> BestArchitecture:
     """Read ``best.json`` and check its form: format, version, keys and types.
 
-    Raises:
+    Raises
+    ------
         RecordError: one line that names the file, what was found and what was expected.
     """
     return _parse(read_json(path), str(path))
@@ -197,7 +200,8 @@ def check_architecture(architecture: Mapping[str, Any], choices: Mapping[str, Ma
         choices: label to ``{"kind": "one", "values": [...]}`` or
             ``{"kind": "several", "values": [...], "n_chosen": 2}``, where ``n_chosen`` None leaves the number open.
 
-    Raises:
+    Raises
+    ------
         RecordError: an unknown, a missing or an illegally chosen label; the message names the label, the value found
             and the legal ones. true and false are not numbers, and 1.0 is not the index 1.
     """

@@ -31,7 +31,8 @@ WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 def open_dashboard(folder: Path, port: int, say: Callable[[str], None]) -> None:
     """Serve the dashboard on the run in ``folder`` until Ctrl-C; ``say`` is told its address when it can be opened.
 
-    Raises:
+    Raises
+    ------
         RecordError: optuna-dashboard is not installed, ``folder`` holds no search by trials, or ``port`` is taken.
     """
     require_package("optuna_dashboard", "optuna-dashboard", "--dashboard")

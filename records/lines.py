@@ -18,7 +18,8 @@ def append_line(path: Path, line: bytes, *, is_whole: Callable[[bytes], bool], d
     A last line that a crash cut off is taken away first, and one that ``is_whole`` but for its line end gets it. Returns how many bytes
     were taken away.
 
-    Raises:
+    Raises
+    ------
         OSError: the line could not be written; the lines before it are whole and nothing of it is left.
     """
     is_new = not path.exists()

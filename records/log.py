@@ -39,7 +39,8 @@ def log_to(path: Path, level: int = logging.INFO) -> Iterator[logging.Logger]:
 
     Their lines go to the file only, not on to handlers that libraries hang on the root logger.
 
-    Raises:
+    Raises
+    ------
         RecordError: the file cannot be opened.
     """
     try:

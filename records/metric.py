@@ -11,7 +11,8 @@ from records.formats import format_accuracy, format_number
 class Metric:
     """A measure of trials.
 
-    Attributes:
+    Attributes
+    ----------
         name, short: what people call it, in full and where there is little room.
         final: what the last value of a trial is called, where its curve is beside it.
         sign: -1 where lower results are better, so that a score is a result turned round; else 1.

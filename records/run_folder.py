@@ -34,7 +34,8 @@ class RunFolder:
 
     Make one with :meth:`create`.
 
-    Attributes:
+    Attributes
+    ----------
         path: the folder.
         config_path, trials_path, best_path, log_path: ``config.json``, ``trials.jsonl``, ``best.json`` and ``log.txt``.
         checkpoints_path: the folder ``checkpoints`` in it; it exists.
@@ -77,7 +78,8 @@ class RunFolder:
             root: where named-by-time folders go.
             resume: go on with the run in ``out``.
 
-        Raises:
+        Raises
+        ------
             RecordError: ``out`` holds something already; ``resume`` without a run to go on with, or with one that
                 differs; another process holds the folder; no permission to write.
             OSError: the disk is full.
@@ -109,7 +111,8 @@ class RunFolder:
 
         A resumed run keeps what it began with and notes under ``resumed`` when and with what it went on.
 
-        Raises:
+        Raises
+        ------
             RecordError: a setting that is not plain data.
             OSError: the file cannot be written; the one that was there stays.
         """

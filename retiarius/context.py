@@ -17,8 +17,9 @@ from retiarius.settings import RunSettings, SearchSettings
 
 if TYPE_CHECKING:
     import torch
-    from spaces.adapter import Space
     from torch import nn
+
+    from spaces.adapter import Space
 
 
 def load_libraries(reporter: Reporter) -> None:

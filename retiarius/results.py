@@ -15,8 +15,9 @@ from retiarius.architectures import Architecture, load_architecture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
-    from spaces.adapter import Space
     from torch import nn
+
+    from spaces.adapter import Space
 
 
 class RunResult:
@@ -164,9 +165,9 @@ class RetrainResult(RunResult):
             The retraining has not come to its end, or was made by a version that kept no normalisation.
         """
         from safetensors.torch import load_model
-        from spaces.adapter import find_space
 
         from evaluators.network import ReadyNetwork
+        from spaces.adapter import find_space
 
         told = self.document
         if "normalization" not in told:

@@ -25,10 +25,9 @@ from retiarius.results import RetrainResult
 from retiarius.settings import DEFAULT_DATA_DIR, RetrainSettings
 
 if TYPE_CHECKING:
-    from spaces.adapter import Space
-
     from evaluators.data.dataset import Dataset
     from evaluators.training.recipes import Recipe
+    from spaces.adapter import Space
 
 
 def retrain(
@@ -182,10 +181,10 @@ def _check_architecture_early(chosen: Architecture, space: Space, arguments: Map
 
 def _check_architecture(chosen: Architecture, space: Space) -> None:
     """Refuse an architecture that the space does not hold."""
-    if space.answers_at_once:
-        return  # done before the heavy imports
+    from spaces.choices import legal_choices
+
     try:
-        choices = space.choices(chosen.record.space_arguments)
+        choices = legal_choices(space.make(chosen.record.space_arguments).simplify())
     except SpaceError as error:
         raise RecordError(f"{chosen.name}: {error}") from None
     _refuse_illegal(chosen, choices)

@@ -20,10 +20,12 @@ from common.libraries import keep_home_clean
 def write_report(folders: Sequence[Path], out: Path | None = None) -> tuple[Path, list[str]]:
     """Write the report of the runs in ``folders`` to ``out``, by default ``report.html`` in the first; the runs are only read.
 
-    Returns:
+    Returns
+    -------
         The file that was written, and what could not be read of the runs, one line each.
 
-    Raises:
+    Raises
+    ------
         RecordError: a folder that holds no run, or an ``out`` that cannot be a file.
     """
     keep_home_clean()

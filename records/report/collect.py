@@ -26,7 +26,8 @@ _LOG_BYTES = 20_000
 class Run:
     """One run's folder.
 
-    Attributes:
+    Attributes
+    ----------
         path: the folder.
         config: ``config.json``.
         trials: of ``trials.jsonl``, in their order.
@@ -150,7 +151,8 @@ class Run:
 def read_run(path: Path) -> Run:
     """Read the run in the folder ``path``.
 
-    Raises:
+    Raises
+    ------
         RecordError: ``path`` is no folder of a run, or its ``config.json`` cannot be read. Other files that are missing, cut off or wrong
             are left out, and ``notes`` says so.
     """

@@ -25,7 +25,8 @@ def varied_labels(trials: Sequence[Trial]) -> list[str]:
 class Scale:
     """The scale of one label from 0 to 1: linear or logarithmic for numbers, else one place a value.
 
-    Attributes:
+    Attributes
+    ----------
         kind: ``linear``, ``log`` or ``category``.
         low, high: of numbers.
         categories: the texts of the values, in order.

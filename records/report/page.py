@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+import records.report.lab_table as lab_table
 from records.formats import count_of, format_accuracy, format_count, format_seconds
-from records.report import lab_table
 from records.report.cells import draw_cell, read_cells
 from records.report.collect import Run, command_again, next_command
 from records.report.importance import EVALUATOR, measure_importance

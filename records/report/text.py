@@ -14,7 +14,8 @@ _LARGEST = 1e100
 
 def clean(value: object, longest: int = LONGEST) -> str:
     """``value`` as text of at most ``longest`` characters. What one cannot see is spelled out: control characters, marks that turn the
-    direction of writing, surrogates, which neither HTML nor UTF-8 can hold."""
+    direction of writing, surrogates, which neither HTML nor UTF-8 can hold.
+    """
     text = value if isinstance(value, str) else show_value(value)
     if len(text) > longest:
         text = text[: longest - 1] + "…"

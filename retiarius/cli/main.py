@@ -51,7 +51,7 @@ def program_name() -> str:
 
 def dispatch(argv: Sequence[str], screen: Screen) -> None:
     """Do what ``argv`` asks for; raise what ``main`` explains."""
-    settings = parse_settings(argv, program_name(), DESCRIPTION)
+    settings = parse_settings(argv, DESCRIPTION, program_name())
     for note in settings.notes:
         screen.warn(note)
     if settings.help or settings.help_all:

@@ -155,12 +155,12 @@ def small_mnasnet_stem(network: nn.Module) -> None:
 
 
 def small_efficientnet_stem(network: nn.Module) -> None:
-    """timm's EfficientNet, TinyNet, MobileNet v3 and v4, GhostNet: the 3x3 ``conv_stem`` gets stride 1; no pooling."""
+    """Timm's EfficientNet, TinyNet, MobileNet v3 and v4, GhostNet: the 3x3 ``conv_stem`` gets stride 1; no pooling."""
     _full_resolution(cast(nn.Module, network.conv_stem))
 
 
 def small_regnet_stem(network: nn.Module) -> None:
-    """timm's RegNet, RepVGG, MobileOne: the 3x3 convolution and 1x1 branches of ``stem`` get stride 1; no pooling."""
+    """Timm's RegNet, RepVGG, MobileOne: the 3x3 convolution and 1x1 branches of ``stem`` get stride 1; no pooling."""
     _full_resolution(cast(nn.Module, network.stem))
 
 

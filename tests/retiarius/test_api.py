@@ -12,10 +12,10 @@ import pytest
 import torch
 from bright_bars import make_data
 from matplotlib.figure import Figure
-from spaces.nasbench201.space import NasBench201Space
 from torch import Tensor, nn
 
 import retiarius as rt
+from spaces.nasbench201.space import NasBench201Space
 
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32"}
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from spaces.adapter import find_space
 
 from common.errors import RecordError
 from records.next_command import retrain_command
 from retiarius.cli.main import strategy_of
 from retiarius.cli.settings import Settings, parse_settings
 from retiarius.settings import SearchSettings
+from spaces.adapter import find_space
 
 SEARCH = ["--space", "darts", "--strategy", "tpe"]
 
 
 def parse(*arguments: str) -> Settings:
-    return parse_settings(list(arguments), "program", "about")
+    return parse_settings(list(arguments))
 
 
 def test_defaults() -> None:
