@@ -15,10 +15,7 @@ from __future__ import annotations
 
 import sys
 
-from common.libraries import quiet_libraries
 from retiarius.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())
-if __name__ == "__mp_main__":  # a worker of --workers, which reads this file before all else
-    quiet_libraries()

@@ -42,7 +42,8 @@ from benchmarks.arguments import count, refuse
 from benchmarks.results_section import write_section
 from common.errors import EvaluatorError
 from evaluators.table import Table, load_table
-from spaces.nasbench201 import EDGES, NasBench201Space, edge_label
+from spaces.nasbench201.space import NasBench201Space
+from spaces.nasbench201.vocabulary import EDGES, edge_label
 from strategies import strategy_entry
 from strategies.engines.table import TableEngine
 

@@ -17,18 +17,16 @@ what it raises ends the trial.
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from common.errors import EvaluatorError
+from common.scores import check_score, read_score
 from common.text import show
 from evaluators import evaluator_name
 
 OFFERED = ("data", "epochs", "seed", "device", "precision", "report")
-EXPECTED = "expected a finite number, higher is better"
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Evaluate:
         signature = _read_signature(self.function)
 
         def pass_on(value: Any) -> None:
-            number = _to_number(value, "reported")
+            number = read_score(value, "reported")
             if report is not None:
                 report(number)
 
@@ -84,10 +82,7 @@ class Evaluate:
             result = self.function(network, **passed)
         if result is None and finals:
             result = finals[-1]
-        score = _to_number(result, "returned")
-        if not math.isfinite(score):
-            raise ValueError(f"the evaluator's score is {score}")
-        return score
+        return check_score(result)
 
 
 def adapt(function: Callable[..., Any]) -> Evaluate:
@@ -158,22 +153,3 @@ def _read_signature(function: Callable[..., Any]) -> _Signature:
     required = [p for p in others if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in others)
     return _Signature(tuple(p.name for p in by_name), takes_any, tuple(p.name for p in required))
-
-
-def _to_number(value: Any, how: str) -> float:
-    """Return ``value`` as a float, which may be infinite or NaN; refuse what is no number."""
-    if isinstance(value, Mapping) and "default" in value:
-        value = value["default"]  # of NNI's metrics the one that counts
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and math.prod(shape) == 1:  # numpy's and torch's
-        value, shape = value.item(), None
-    if isinstance(value, Real) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf
-    if value is None:
-        raise EvaluatorError(f"the evaluator {how} nothing; {EXPECTED}, to be returned or told by nni.report_final_result")
-    kind = type(value).__name__
-    what = f"a {kind} of shape {tuple(shape)}" if isinstance(shape, tuple) else f"{show(value)}, of type {kind}"
-    raise EvaluatorError(f"the evaluator {how} {what}; {EXPECTED}")

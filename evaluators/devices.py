@@ -49,7 +49,7 @@ def choose_device(name: str = "auto", warn: Callable[[str], object] = str) -> to
         if torch.cuda.is_available():
             try:
                 return _tried("cuda")
-            except _UNUSABLE as error:  # too old for this torch, full, or somebody's alone
+            except _UNUSABLE as error:  # too old for this torch, full, or another user's alone
                 warn(f"the GPU cannot be used, so the CPU computes: {str(error).strip().splitlines()[0]}")
         return torch.device("cpu")
     try:
@@ -146,7 +146,7 @@ def _keep_choice(machine: str, choice: str) -> None:
 def gpus_of(device: torch.device | str) -> list[int]:
     """Return the GPUs from whose generators is drawn where ``device`` computes: what ``torch.random.fork_rng`` is to put back.
 
-    By itself it asks every GPU there is, also one that belongs to somebody else, and warns of their number.
+    By itself it asks every GPU there is, also one that belongs to another user, and warns of their number.
     """
     device = torch.device(device)
     if device.type != "cuda":

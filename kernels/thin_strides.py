@@ -2,7 +2,7 @@
 
 Where a processor has AVX2 and no AVX-512, torch 2.14.1 (its oneDNN) writes past a buffer in the kernel's gradient of a strided 1x1
 convolution if fewer than eight channels are read, in channels_last and by one thread; later the process aborts. RepVGG and MobileOne begin
-with such convolutions of the image. Supernets, which are not trained here, bring their own remedy (``spaces.darts.operations``).
+with such convolutions of the image, and cells of DARTS halve their inputs by them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,29 @@ from kernels.stand_ins import replace_convolutions
 SAFE_CHANNELS = 8
 
 
-class ThinStridedConv2d(nn.Conv2d):
-    """A strided pointwise convolution that reads only the pixels it needs, and those without a stride."""
+class StridedPointwise(nn.Conv2d):
+    """A 1x1 convolution with a stride; of few channels it reads only the pixels it needs, and those without a stride.
+
+    Parameters
+    ----------
+    c_in, c_out
+        Channels read and written.
+    """
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(c_in, c_out, 1, stride=2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
+        """Map [N, c_in, H, W] to [N, c_out, ceil(H / stride), ceil(W / stride)]."""
+        if self.in_channels >= SAFE_CHANNELS:
+            return super().forward(x)
         rows, columns = self.stride
         return functional.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)
 
 
 def avoid_thin_strides(network: nn.Module) -> None:
-    """Put ``ThinStridedConv2d`` in the place of the strided pointwise convolutions of few channels in ``network``."""
-    replace_convolutions(network, ThinStridedConv2d, _is_thin)
+    """Put ``StridedPointwise`` in the place of the strided pointwise convolutions of few channels in ``network``."""
+    replace_convolutions(network, StridedPointwise, _is_thin)
 
 
 def _is_thin(layer: nn.Conv2d) -> bool:

@@ -84,7 +84,8 @@ class TrialKeeper:
 
     def recorded(self, searched: Collection[str]) -> list[Trial]:
         """Return the trials as an engine takes them: a sample is the architecture and the hyperparameters that were ``searched``."""
-        return [replace(trial, sample={**trial.architecture, **{label: trial.sample[label] for label in searched}}) for trial in self.trials]
+        samples = [{**trial.architecture, **{label: trial.sample[label] for label in searched}} for trial in self.trials]
+        return [replace(trial, sample=sample) for trial, sample in zip(self.trials, samples, strict=True)]
 
     def note(self, trial: Trial) -> None:
         """Keep a new trial of the engine, whose sample is what was searched; it is recorded with the recipe beside it."""

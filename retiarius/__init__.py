@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from retiarius.architectures import Architecture, load_architecture
     from retiarius.command_search import search_command
     from retiarius.data import load_data
-    from retiarius.preview import Preview, preview
+    from retiarius.dry_run import Preview, preview
     from retiarius.results import RetrainResult, SearchResult, open_run
-    from retiarius.retrain import retrain
-    from retiarius.search import search
+    from retiarius.retrain_run import retrain
+    from retiarius.search_run import search
     from spaces import SPACES, SpaceEntry
     from strategies import (
         HPO,
@@ -67,10 +67,10 @@ _HOMES = {
     "retiarius.architectures": ("Architecture", "load_architecture"),
     "retiarius.command_search": ("search_command",),
     "retiarius.data": ("load_data",),
-    "retiarius.preview": ("Preview", "preview"),
+    "retiarius.dry_run": ("Preview", "preview"),
     "retiarius.results": ("RetrainResult", "SearchResult", "open_run"),
-    "retiarius.retrain": ("retrain",),
-    "retiarius.search": ("search",),
+    "retiarius.retrain_run": ("retrain",),
+    "retiarius.search_run": ("search",),
     "spaces": ("SPACES", "SpaceEntry"),
     "strategies": (
         *("HPO", "NSGA2", "STRATEGIES", "TPE", "Bayesian", "Darts", "Evolution", "GaussianProcess", "Grid", "Halving", "Hyperband"),

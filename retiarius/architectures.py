@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spaces.names import NAMES
-
 from common.errors import RecordError, SpaceError
 from records.best import BestArchitecture, load_best, save_best
 from records.run_folder import read_config
 from retiarius.settings import DEFAULT_DATA_DIR
+from spaces.named import NAMES
 
 if TYPE_CHECKING:
-    from spaces.adapter import Space
     from torch import nn
+
+    from spaces.adapter import Space
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,8 @@ class Architecture:
         """
         if self.space is not None:
             return self.space
-        from spaces.adapter import find_space
-
         from spaces import SPACES
+        from spaces.adapter import find_space
 
         if self.record.space_name in SPACES:
             return find_space(self.record.space_name)

@@ -61,7 +61,7 @@ def check_fixed_values(settings: Any, phase: str) -> None:
         if label in HYPERPARAMETERS:
             check_hyperparameter(label, value)
     arguments = space.sized_arguments(settings.preset, phase, fixed)
-    if not space.has_vocabulary:
+    if not space.answers_at_once:
         return
     vocabulary = space.choices(arguments)
     if settings.evaluator == TRAIN and phase == "search":

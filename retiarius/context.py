@@ -17,8 +17,9 @@ from retiarius.settings import RunSettings, SearchSettings
 
 if TYPE_CHECKING:
     import torch
-    from spaces.adapter import Space
     from torch import nn
+
+    from spaces.adapter import Space
 
 
 def load_libraries(reporter: Reporter) -> None:
@@ -120,10 +121,7 @@ class RunContext:
 
     def _asked_precision(self) -> str:
         """Return what the precision that was asked for comes to, or ``auto`` where it is to be measured."""
-        from evaluators.devices import check_precision
-
         asked = self.settings.precision
-        check_precision(asked)
         only = None if self.is_supernet else self.space.acceleration.only_precision(self.device)
         if only is not None:
             return self._only_precision(asked, str(only).removeprefix("torch."))

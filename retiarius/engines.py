@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from common.libraries import quiet_libraries
+from evaluators import find_evaluator
 from retiarius.context import RunContext
 from retiarius.plan import SearchPlan
 from retiarius.settings import SearchSettings
@@ -84,7 +85,6 @@ def make_trial_run(context: RunContext, settings: SearchSettings, plan: SearchPl
     training
         Arguments of every evaluation that take the place of the context's.
     """
-    from evaluators.adapter import find_evaluator
     from evaluators.trial_run import TrialRun
 
     fixed = {label: value for label, value in context.recipe.items() if label not in plan.searched.hyperparameters}

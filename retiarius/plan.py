@@ -68,7 +68,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     """
     table = check_before_imports(settings)
     load_libraries(reporter)
-    from evaluators.devices import check_precision, choose_device
+    from evaluators.devices import choose_device
     from spaces.choices import legal_choices
     from spaces.search_subspace import searched_part
 
@@ -88,7 +88,6 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
     if table is None:
         choose_device(settings.device)
-        check_precision(settings.precision)
     else:
         epochs, trials = _plan_lookups(settings, reporter, table, choices, trials)
     epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)

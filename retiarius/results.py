@@ -15,8 +15,9 @@ from retiarius.architectures import Architecture, load_architecture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
-    from spaces.adapter import Space
     from torch import nn
+
+    from spaces.adapter import Space
 
 
 class RunResult:
@@ -163,8 +164,9 @@ class RetrainResult(RunResult):
         RecordError
             The retraining has not come to its end, or was made by a version that kept no normalisation.
         """
-        from evaluators.network import ReadyNetwork
         from safetensors.torch import load_model
+
+        from evaluators.network import ReadyNetwork
         from spaces.adapter import find_space
 
         told = self.document

@@ -7,14 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from spaces.names import NAMES
-
 from common.errors import RecordError, StrategyError
 from common.reporter import Reporter
 from records.best import BestArchitecture, check_architecture
 from retiarius.architectures import read_architecture
 from retiarius.settings import SearchSettings
 from retiarius.warm_start import load_starts, stored_starts
+from spaces.named import NAMES
 
 if TYPE_CHECKING:
     from retiarius.plan import SearchPlan

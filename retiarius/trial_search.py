@@ -37,7 +37,7 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     from nni.nas.space import SimplifiedModelSpace
 
     from spaces.choices import count_configurations
-    from strategies.first_trials import begin_with
+    from strategies.first_trials import submit_first_trials
     from strategies.optuna.pruning import make_pruning, why_idle
     from strategies.search_summary import summarize_search
 
@@ -57,6 +57,7 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     engine_options = {
         "max_trials": max_trials,
         "canonical": searched.canonical,
+        "architecture_labels": searched.architecture,
         "known": [replace(trial, sample=searched.canonical(trial.sample)) for trial in keeper.recorded(searched.hyperparameters)],
         "pruning": make_pruning(settings.pruner, epochs=reports),
         "replays_at_once": shared is not None,
@@ -64,7 +65,7 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
         "on_epoch": keeper.note_epoch,
     }
     with keeper.shown(max_trials, settings.strategy.name), make_engine(context, settings, plan, **engine_options) as engine:
-        for line in begin_with(plan.starts, explored, engine):
+        for line in submit_first_trials(plan.starts, explored, engine):
             warn(line)
         settings.strategy.build(_search_context(context, settings, plan, total, shared))(explored, engine)
         engine.wait_models()

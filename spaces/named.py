@@ -1,4 +1,4 @@
-"""Networks that have a name: the published genotypes of the DARTS space, and the backbones of the zoo."""
+"""Networks that have a name: the published genotypes of the DARTS space, and the backbones of the zoo. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from spaces.darts.genotypes import GENOTYPES, architecture_from_genotype
-from spaces.zoo.backbones import BACKBONES
-from spaces.zoo.space import ZooSpace, unread_by
+from spaces.zoo.vocabulary import BACKBONES, DEFAULT, unread_by
 
 NAMES = (*GENOTYPES, *BACKBONES)
 
 
 def named_architecture(name: str, choices: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The space and the architecture of the network called ``name``, one of ``NAMES``.
+    """Return the space and the architecture of the network called ``name``, one of ``NAMES``.
 
     A backbone is the zoo's default with this backbone; ``choices`` may make its other choices, such as ``stem`` (other labels in it are
     left alone). Whether they are legal is not checked here.
     """
     if name in GENOTYPES:
         return "darts", architecture_from_genotype(GENOTYPES[name])
-    architecture = {**ZooSpace.default_architecture(), "backbone": name}
+    architecture = {**DEFAULT, "backbone": name}
     others = set(architecture) - {"backbone"}
     return "zoo", {**architecture, **{label: value for label, value in choices.items() if label in others}}
 
 
 def choices_left(name: str) -> tuple[str, ...]:
-    """The labels of the choices that the network called ``name`` leaves: none where it is not a backbone."""
+    """Return the labels of the choices that the network called ``name`` leaves: none where it is not a backbone."""
     if name not in BACKBONES:
         return ()
-    return tuple(label for label in ZooSpace.default_architecture() if label not in ("backbone", *unread_by(name)))
+    return tuple(label for label in DEFAULT if label not in ("backbone", *unread_by(name)))

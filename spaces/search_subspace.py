@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from common.errors import SpaceError
-from spaces import preset_choices
+from spaces.adapter import Space
 from spaces.choices import brought_within, canonical_within, effective_labels, first_sample, is_fixed, legal_choices, restrict, takes
 
 
@@ -22,7 +22,7 @@ class Chosen(Protocol):
 
 
 class SearchedPart:
-    """The part of a space, a class, that a search explores. Make one with ``searched_part``.
+    """The part of a space that a search explores. Make one with ``searched_part``.
 
     Attributes
     ----------
@@ -34,22 +34,22 @@ class SearchedPart:
         Maps a sample to the one, of the same search, that stands for all that build the same network and train it alike.
     """
 
-    def __init__(self, space: Any, architecture: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> None:
+    def __init__(self, space: Space, architecture: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> None:
         self._space = space
         self.architecture, self.hyperparameters = dict(architecture), dict(hyperparameters)
         self.canonical = canonical_within(self.architecture, space.canonical)
 
     def fit(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
-        """A legal architecture with values that are searched, as it is where another network would come of that."""
+        """Return a legal architecture with values that are searched, as it is where another network would come of that."""
         return brought_within(architecture, self.architecture, self._space.canonical)
 
     def outside(self, values: Mapping[str, Any]) -> list[str]:
-        """Those of ``values``, by label, that are searched and that the search cannot try: label and value, in words."""
+        """Return those of ``values``, by label, that are searched and that the search cannot try: label and value, in words."""
         searched = {label: mutable for label, mutable in self.architecture.items() if not is_fixed(mutable)} | self.hyperparameters
         return [f"{label} {value}" for label, value in values.items() if label in searched and not takes(searched[label], value)]
 
     def sample(self, architecture: Mapping[str, Any], recipe: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-        """The sample of an ``architecture`` and of those searched hyperparameters that ``told`` has; else ``recipe``'s.
+        """Return the sample of an ``architecture`` and of those searched hyperparameters that ``told`` has; else ``recipe``'s.
 
         What is fixed keeps its value; a hyperparameter that can have neither value gets its default.
         """
@@ -60,25 +60,24 @@ class SearchedPart:
         return first_sample(self.architecture, architecture, self.hyperparameters, values)
 
     def meaning(self, sample: dict[str, Any]) -> str:
-        """Equal for two samples that are the same trial."""
+        """Return a text that is equal for two samples that are the same trial."""
         return json.dumps(self.canonical(sample), sort_keys=True)
 
     def without_repeats(self, samples: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """The first of all ``samples``, by name, that are the same trial."""
+        """Return the first of all ``samples``, by name, that are the same trial."""
         first: dict[str, str] = {}
         for name, sample in samples.items():
             first.setdefault(self.meaning(sample), name)
         return {name: samples[name] for name in first.values()}
 
     def labels_with_effect(self, architecture: Mapping[str, Any]) -> list[str]:
-        """The labels of what was searched and could have come out otherwise; ``architecture`` is what was found, in canonical form."""
+        """Return the labels of what was searched and could have come out otherwise than in ``architecture``, which is canonical."""
         labels = effective_labels(self.architecture, architecture, self._space.canonical)
         return labels + [label for label, mutable in self.hyperparameters.items() if not is_fixed(mutable)]
 
 
 def searched_part(
-    name: str,
-    space: Any,
+    space: Space,
     mutables: Mapping[str, Any],
     *,
     preset: str,
@@ -87,12 +86,16 @@ def searched_part(
     keeps_architecture: bool = False,
     known: Collection[str] | None = None,
 ) -> SearchedPart:
-    """The ``mutables`` of the class ``space``, called ``name``, and its hyperparameters, cut down to what is searched.
+    """Return the ``mutables`` of ``space`` and its hyperparameters, cut down to what is searched.
 
     Parameters
     ----------
+    space
+        The space.
+    mutables
+        What ``simplify`` of the unfrozen space gives, by label.
     preset
-        May leave out choices (``preset_choices``).
+        May leave out choices (``Space.narrowed``).
     pins
         Legal values by label, of what is not searched; labels that are neither the space's nor a hyperparameter's are passed over.
     chosen
@@ -102,9 +105,12 @@ def searched_part(
     known
         Where it is given, no hyperparameter of another label is searched.
 
-    Raises ``SpaceError``, one line, where something is to be at a default that the space does not have.
+    Raises
+    ------
+    SpaceError
+        Something is to be at a default that the space does not have.
     """
-    narrowed = preset_choices(space, preset) if chosen is None else chosen.narrowed
+    narrowed = space.narrowed(preset) if chosen is None else chosen.narrowed
     pinned = {label: value for label, value in pins.items() if label in legal_choices(mutables)}
     kept: dict[str, Any] = {}
     if keeps_architecture or chosen is not None:
@@ -113,7 +119,7 @@ def searched_part(
         left_open = [label for label, mutable in mutables.items() if not (is_fixed(mutable) or label in pinned or label in named)]
         if default is None and left_open:
             labels = f"{left_open[0]} and {len(left_open) - 1} more" if len(left_open) > 1 else left_open[0]
-            raise SpaceError(f"{name} has no default for what is not searched: --set a choice for {labels}")
+            raise SpaceError(f"{space.name} has no default for what is not searched: --set a choice for {labels}")
         kept = {label: value for label, value in (default or {}).items() if label not in named}
     offered = space.hyperparameters() if chosen is None else chosen.searched
     hyperparameters = {label: mutable for label, mutable in offered.items() if label not in pins and (known is None or label in known)}

@@ -34,10 +34,35 @@ def run(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> None:
 FILES = sorted(path for path in EXAMPLES.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
+def code_of(path: Path) -> list[str]:
+    """The lines of a file; of a notebook those of its code."""
+    if path.suffix != ".ipynb":
+        return path.read_text(encoding="utf-8").splitlines()
+    return [line for cell in read_cells(path) for line in cell.splitlines()]
+
+
+def read_cells(path: Path) -> list[str]:
+    """The code of a notebook, cell by cell."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+@pytest.mark.slow
+def test_the_notebook(capsys: pytest.CaptureFixture[str]) -> None:
+    path = EXAMPLES / "first_search.ipynb"
+    assert len(code_of(path)) <= 40
+    names: dict[str, object] = {}
+    for cell in read_cells(path):
+        exec(compile(cell, path.name, "exec"), names)
+    *_, accuracy, answer = capsys.readouterr().out.splitlines()
+    assert accuracy.startswith("test accuracy: ") and answer.startswith("it is a ")
+    assert Path("runs/notebook/retrained/weights.safetensors").exists()
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_an_example_is_short_and_the_readme_names_it(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) < 60
-    if path.suffix == ".py":
+    assert len(code_of(path)) < 60
+    if path.suffix in (".py", ".ipynb"):
         assert str(path.relative_to(PROJECT)) in (PROJECT / "README.md").read_text(encoding="utf-8")
 
 

@@ -17,9 +17,10 @@ from common.errors import DataError
 from common.text import show
 from evaluators.data.images import LabelledImages, Source, Split, file_identity, label_images
 from evaluators.data.pixels import check_memory, rgb_pixels
+from evaluators.names import FOLDER_LAYOUT
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
-LAYOUT = "train/<class>/ and test/<class>/ with images (.png, .jpg, .webp, ...)"
+LAYOUT = f"{FOLDER_LAYOUT} with images (.png, .jpg, .webp, ...)"
 _CHUNK = 256
 
 

@@ -1,8 +1,8 @@
 """Augmentation of whole batches of images, and their normalisation.
 
 Every function takes images [N, C, H, W], uint8 or floating point, leaves them as they are and returns others of the same shape and type,
-or these very ones where there is nothing to do; `rand_augment` takes uint8 alone, `shrink` returns
-smaller ones, `Normalizer` float32. Random draws come from the generator given, which stays on its own device whatever that of the images.
+or these very ones where there is nothing to do; ``rand_augment`` takes uint8 alone, ``shrink`` returns
+smaller ones, ``Normalizer`` float32. Random draws come from the generator given, which stays on its own device whatever that of the images.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ ALIKE = 8  # images of a batch that RandAugment changes in the same way: one by 
 
 
 def random_crop(images: Tensor, padding: int = 4, *, generator: torch.Generator, fill: str = "black") -> Tensor:
-    """Pad every side by `padding` pixels and cut the old size at a place drawn uniformly for each image.
+    """Pad every side by ``padding`` pixels and cut the old size at a place drawn uniformly for each image.
 
-    `fill` is what is padded with: `black`, 0, on uint8 images before normalisation as in torchvision's
-    RandomCrop(size, padding); or `reflect`, the image mirrored at its edge.
+    ``fill`` is what is padded with: ``black``, 0, on uint8 images before normalisation as in torchvision's
+    RandomCrop(size, padding); or ``reflect``, the image mirrored at its edge.
     """
     if padding == 0:
         return images
@@ -44,7 +44,7 @@ def crop_at(images: Tensor, top: Tensor, left: Tensor, padding: int, fill: str =
 
 
 def _reflected(length: int, padding: int) -> Tensor:
-    """Positions -padding .. length + padding - 1, those outside mirrored at the first and the last one: int64."""
+    """Return positions -padding .. length + padding - 1, those outside mirrored at the first and the last one: int64."""
     distance = torch.arange(-padding, length + padding).abs()
     return (length - 1 - (length - 1 - distance).abs()).clamp(0)
 
@@ -56,14 +56,14 @@ def random_flip(images: Tensor, *, generator: torch.Generator) -> Tensor:
 
 
 def flip_at(images: Tensor, chosen: Tensor) -> Tensor:
-    """Mirror the images where `chosen`, bool [N], is true."""
+    """Mirror the images where ``chosen``, bool [N], is true."""
     return torch.where(chosen[:, None, None, None], images.flip(3), images)
 
 
 def rand_augment(images: Tensor, magnitude: int, *, generator: torch.Generator) -> Tensor:
-    """RandAugment (arXiv 1909.13719) by torchvision: two of its 14 operations, drawn anew for every 8 images of the batch.
+    """Apply torchvision's RandAugment (arXiv 1909.13719): two of its 14 operations, drawn anew for every 8 images of the batch.
 
-    magnitude: 0 to 30, 0 is off; `images` are uint8.
+    ``magnitude`` is 0 to 30, 0 is off; ``images`` are uint8.
     """
     if magnitude == 0:
         return images
@@ -74,17 +74,17 @@ def rand_augment(images: Tensor, magnitude: int, *, generator: torch.Generator) 
 
 @contextmanager
 def lend(generator: torch.Generator) -> Iterator[None]:
-    """For functions that draw from torch's own generator of the CPU: it is seeded from `generator`, and put back afterwards."""
+    """Seed torch's own generator of the CPU from ``generator`` for functions that draw from it; put it back afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
         yield
 
 
 def cutout(images: Tensor, size: int, *, generator: torch.Generator, value: float | Sequence[float] = 0) -> Tensor:
-    """Cutout (DeVries & Taylor 2017): fill one square of `size` pixels in each image with `value`.
+    """Fill one square of ``size`` pixels in each image with ``value`` (DeVries & Taylor 2017).
 
     The centre is drawn uniformly over all pixels, so a part of the square may lie outside of the image. Size 0 is off.
-    value: one number, or one a channel. In the paper (and in DARTS) it is 0 after normalisation, the mean colour: on
+    ``value`` is one number, or one a channel. In the paper (and in DARTS) it is 0 after normalisation, the mean colour: on
     uint8 images that are normalised later, 255 times the mean of each channel comes to the same, to the nearest level.
     """
     if size == 0:
@@ -105,13 +105,13 @@ def cutout_at(images: Tensor, row: Tensor, column: Tensor, size: int, value: flo
 
 
 def _inside(centre: Tensor, size: int, length: int) -> Tensor:
-    """Bool [N, length]: which positions the square covers along one side."""
+    """Return bool [N, length]: which positions the square covers along one side."""
     offset = torch.arange(length, device=centre.device) - (centre - size // 2)[:, None]
     return (offset >= 0) & (offset < size)
 
 
 def _draw(rows: int, columns: int, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A row in 0..rows-1 and a column in 0..columns-1 for each image, int64 [N], on the device of the images."""
+    """Draw a row in 0..rows-1 and a column in 0..columns-1 for each image, int64 [N], on the device of the images."""
     count, device = len(images), generator.device
     row = torch.randint(rows, (count,), generator=generator, device=device)
     column = torch.randint(columns, (count,), generator=generator, device=device)
@@ -129,7 +129,7 @@ def augment(
     cutout_value: float | Sequence[float] = 0,
     generator: torch.Generator,
 ) -> Tensor:
-    """The usual CIFAR-10 augmentation: random crop, random flip, RandAugment, cutout, in this order; each can be off (0, False)."""
+    """Augment as is usual for CIFAR-10: random crop, random flip, RandAugment, cutout, in this order; each can be off (0, False)."""
     images = random_crop(images, padding, fill=fill, generator=generator)
     if flip:
         images = random_flip(images, generator=generator)
@@ -137,11 +137,36 @@ def augment(
     return cutout(images, cutout_size, generator=generator, value=cutout_value)
 
 
+def normalization(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Return what pixels from 0 to 255 are multiplied by, and what is then added, float32 [C, 1, 1], to have (x / 255 - mean) / std.
+
+    Parameters
+    ----------
+    mean, std
+        One a channel, in the [0, 1] scale; every std more than 0.
+
+    Raises
+    ------
+    ValueError
+        They are of two lengths, or some std is not more than 0.
+    """
+    if len(mean) != len(std) or min(std) <= 0:
+        raise ValueError(f"mean {tuple(mean)} and std {tuple(std)} must be of one length, every std more than 0")
+    deviation = torch.tensor(std, dtype=torch.float64)
+    # x / 255 / std - mean / std: one multiplication and one addition a pixel
+    scale = (1 / (255 * deviation)).float().reshape(-1, 1, 1)
+    return scale, (-torch.tensor(mean, dtype=torch.float64) / deviation).float().reshape(-1, 1, 1)
+
+
 class Normalizer:
     """Turns uint8 images [N, 3, H, W] into (images / 255 - mean) / std, float32 of the memory format wanted.
 
-    mean, std: one a channel, in the [0, 1] scale; every std more than 0.
-    channels_last: memory format of the result, which convolutions on new CPUs and GPUs prefer.
+    Parameters
+    ----------
+    mean, std
+        As ``normalization`` takes them.
+    channels_last
+        Memory format of the result, which convolutions on new CPUs and GPUs prefer.
     """
 
     def __init__(
@@ -151,15 +176,11 @@ class Normalizer:
         *,
         channels_last: bool = False,
     ) -> None:
-        if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(f"mean {tuple(mean)} and std {tuple(std)} must be of one length, every std more than 0")
-        deviation = torch.tensor(std, dtype=torch.float64)
-        # x / 255 / std - mean / std: one multiplication and one addition a pixel
-        self._scale = (1 / (255 * deviation)).float().reshape(-1, 1, 1)
-        self._shift = (-torch.tensor(mean, dtype=torch.float64) / deviation).float().reshape(-1, 1, 1)
+        self._scale, self._shift = normalization(mean, std)
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, images: Tensor) -> Tensor:
+        """Return ``images``, uint8 [N, C, H, W], normalised; raise ``TypeError`` where they are of another type."""
         if images.dtype != torch.uint8:
             raise TypeError(f"images of {images.dtype} given to Normalizer; it takes torch.uint8")
         self._scale, self._shift = self._scale.to(images.device), self._shift.to(images.device)
@@ -168,17 +189,29 @@ class Normalizer:
         return normalised.contiguous(memory_format=self._memory_format)
 
 
-def shrink(images: Tensor, start_size: float, progress: float) -> Tensor:
-    """Progressive resizing: images [N, C, H, W] at the side for this `progress` in [0, 1] of a training; floating point.
+def sides_of_training(side: int, start_size: float) -> list[int]:
+    """Return the sides, in pixels, that images of a full ``side`` have in the course of a training, the smallest first.
 
-    The side rises in equal spans of the training through all multiples of 4 pixels from `start_size` (a share of the full side) on.
+    They are all multiples of 4 pixels from ``start_size`` (a share of the full side) on, and the full side.
     """
-    side = images.shape[2]
     first = min(side, max(4, 4 * round(start_size * side / 4)))
-    sides = [*range(first, side, 4), side]
+    return [*range(first, side, 4), side]
+
+
+def shrunk_size(now: int, height: int, width: int) -> tuple[int, int]:
+    """Return height and width of images [height, width] whose height is made ``now``."""
+    return now, max(1, round(now * width / height))
+
+
+def shrink(images: Tensor, start_size: float, progress: float) -> Tensor:
+    """Resize images [N, C, H, W], floating point, to the side for this ``progress`` in [0, 1] of a training.
+
+    The side rises in equal spans of the training through those of ``sides_of_training``.
+    """
+    height, width = images.shape[2:]
+    sides = sides_of_training(height, start_size)
     now = sides[min(len(sides) - 1, int(progress * len(sides)))]
-    if now == side:
+    if now == height:
         return images
-    size = (now, max(1, round(now * images.shape[3] / side)))
-    smaller = interpolate(images, size=size, mode="bilinear", antialias=True)
+    smaller = interpolate(images, size=shrunk_size(now, height, width), mode="bilinear", antialias=True)
     return smaller.contiguous(memory_format=torch.channels_last)

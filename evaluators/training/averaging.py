@@ -14,7 +14,14 @@ class AveragedWeights:
     """The exponential moving average of the weights and running statistics of ``network`` (Polyak and Juditsky 1992).
 
     After step t = 1, 2, ... it moves towards them by 1 - d, where d = min(``decay``, 1 - t ** (-2 / 3)): so the first weights, which are
-    a draw, do not count, and a short training is averaged over its last part too. ``decay`` is in [0, 1).
+    a draw, do not count, and a short training is averaged over its last part too.
+
+    Parameters
+    ----------
+    network
+        Whose weights are averaged; it is copied.
+    decay
+        In [0, 1).
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -25,9 +32,11 @@ class AveragedWeights:
         self._average.update(network, step)
 
     def state_dict(self) -> dict[str, Tensor]:
+        """Return the averages by the names of the network's state."""
         return self._average.module.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over averages that ``state_dict`` gave."""
         self._average.module.load_state_dict(state)
 
     def put_into(self, network: nn.Module) -> None:

@@ -19,11 +19,23 @@ LEAST_MIXING = 0.001  # below, one of two images has next to all of the share
 
 
 class TrainingBatches:
-    """The batches of a whole training over ``split``, normalised as ``data`` says.
+    """The batches of a whole training.
 
-    The images are moved to ``device`` once, as bytes, and stay there; each batch is augmented there as a whole. Order and augmentation
-    are drawn from ``generator`` alone. A last batch that is not full is left out, unless the recipe keeps it and it has the two images
-    that batch normalisation needs.
+    The images are moved to the device once, as bytes, and stay there; each batch is augmented there as a whole. A last batch that is not
+    full is left out, unless the recipe keeps it and it has the two images that batch normalisation needs.
+
+    Parameters
+    ----------
+    split
+        The images to train on.
+    data
+        Says how they are normalised.
+    recipe, epochs
+        How they are augmented, in how many epochs altogether.
+    generator
+        From which order and augmentation are drawn, and from nothing else.
+    device
+        Where batches are made.
     """
 
     def __init__(self, split: Split, data: Dataset, recipe: Recipe, epochs: int, generator: torch.Generator, device: torch.device) -> None:
@@ -45,11 +57,11 @@ class TrainingBatches:
         self.mixing = _mixing(recipe, data.num_classes, generator)
 
     def first(self, count: int) -> Tensor:
-        """The first images, [count, 3, H, W] or fewer: normalised, whole, mirrored as in the first epoch where the flips alternate."""
+        """Return the first images, [count, 3, H, W] or fewer: normalised, whole, mirrored as in the first epoch."""
         return self.normalize(self.split.images[:count])
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of epoch ``number`` (0, 1, ...): inputs [N, 3, H, W], labels [N] or, of mixed images, [N, classes]."""
+        """Yield the batches of epoch ``number`` (0, 1, ...): inputs [N, 3, H, W], labels [N] or, of mixed images, [N, classes]."""
         batches = iterate_batches(self.split, self.size, generator=self.generator, drop_last=self.drop_last)
         for step, (images, labels) in enumerate(batches, start=number * self.steps):
             if self.alternating and number % 2 == 1:
@@ -62,7 +74,7 @@ class TrainingBatches:
 
 
 def _mixing(recipe: Recipe, num_classes: int, generator: torch.Generator) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    """What mixes the images and labels of a batch, if anything does: torchvision's."""
+    """Return what mixes the images and labels of a batch, if anything does: torchvision's."""
     ways: list[Any] = [MixUp(alpha=recipe.mixup, num_classes=num_classes)] if recipe.mixup >= LEAST_MIXING else []
     ways += [CutMix(alpha=recipe.cutmix, num_classes=num_classes)] if recipe.cutmix >= LEAST_MIXING else []
     if not ways:

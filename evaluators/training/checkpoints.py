@@ -1,4 +1,4 @@
-"""The state of a training on disk: written after every epoch, so that an interrupted training goes on bit for bit."""
+"""The state of a training on disk: written after every epoch, so that an interrupted training is resumed bit for bit."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ from common.files import replace_atomically
 class Stateful(Protocol):
     """What a checkpoint can hold: networks, optimizers, schedulers."""
 
-    def state_dict(self) -> Any: ...
+    def state_dict(self) -> Any:
+        """Return the state, as plain tensors and values."""
+        ...
 
-    def load_state_dict(self, state_dict: Any) -> Any: ...
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Take over what ``state_dict`` gave."""
+        ...
 
 
 def save_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.Generator, history: list[dict[str, Any]]) -> None:
-    """Write the state of ``parts``, the generators' (ours and torch's own) and the ``history`` of epochs; replaces ``path`` atomically."""
+    """Write the state of ``parts``, of the generators (ours and torch's own) and the ``history`` of epochs; replace ``path`` atomically."""
     random = {"own": generator.get_state(), **random_state()}
     content = {"parts": {name: part.state_dict() for name, part in parts.items()}, "random": random, "history": history}
     write_checkpoint(path, content)
 
 
 def random_state() -> dict[str, Any]:
-    """The states of torch's own generators, on every device that is in use: to ask a GPU would start it."""
+    """Return the states of torch's own generators, on every device that is in use: to ask a GPU would start it."""
     return {"torch": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_initialized() else {})
 
 
@@ -45,7 +49,7 @@ def restore_random_state(states: Mapping[str, Any]) -> None:
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace ``path`` by ``content``, atomically; raises ``OSError`` where there is no room.
+    """Replace ``path`` by ``content``, atomically; raise ``OSError`` where there is no room.
 
     Torch itself would say of a full disk that a position in its file is unexpected.
     """
@@ -71,7 +75,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds, read as plain tensors and values; raises ``EvaluatorError`` where the file is broken."""
+    """Return what a checkpoint holds, read as plain tensors and values; raise ``EvaluatorError`` where the file is broken."""
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
         if not isinstance(content, dict):
@@ -84,15 +88,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def broken(path: Path) -> EvaluatorError:
-    """The error for a file that is no checkpoint of this training."""
+    """Return the error for a file that is no checkpoint of this training."""
     return EvaluatorError(f"{path}: not a checkpoint of this training; remove it to start over")
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.Generator) -> list[dict[str, Any]]:
     """Restore what ``save_checkpoint`` wrote and return the history of epochs; an absent file changes nothing and returns ``[]``.
 
-    The file is read as plain tensors and values (``weights_only``): it can run no code. Raises ``EvaluatorError`` where it is broken
-    or belongs to another network.
+    The file is read as plain tensors and values (``weights_only``): it can run no code.
+
+    Raises
+    ------
+    EvaluatorError
+        The file is broken or belongs to another network.
     """
     if not path.exists():
         return []

@@ -19,28 +19,36 @@ from torchvision.ops import StochasticDepth
 
 from common.errors import TrainingDiverged
 from evaluators.data.images import Split
-from evaluators.data.splits import Dataset, iterate_batches
+from evaluators.data.splits import Dataset
 from evaluators.devices import autocast, denormals_as_zero, gpus_of
 from evaluators.memory import keep_freed_memory
-from evaluators.training.augmentation import Normalizer
+from evaluators.training.accuracy import measure_accuracies, measure_accuracy
 from evaluators.training.averaging import AveragedWeights
 from evaluators.training.batches import TrainingBatches
 from evaluators.training.checkpoints import Stateful, load_checkpoint, save_checkpoint, save_weights
+from evaluators.training.first_weights import initialize_from_images
 from evaluators.training.optimizers import learning_rate_factor, make_optimizer
 from evaluators.training.recipes import Recipe, make_recipe
+from evaluators.training.small_images import refuse_small_images
 from kernels.grouped import keep_grouped_in_float32
 from kernels.small_maps import speed_up_small_maps
 from kernels.thin_strides import avoid_thin_strides
 
-EVALUATION_BATCH = 500
-INITIALIZATION_PIXELS = 5_000 * 32 * 32  # of images from which first weights are taken
-
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch of training brought: mean loss and accuracy (a fraction) on the augmented training images, and its seconds.
+    """What one epoch of training brought.
 
-    ``learning_rate`` is the one it began with; ``None`` in checkpoints of older trainings.
+    Attributes
+    ----------
+    number
+        1, 2, ...
+    loss, accuracy
+        Means over the augmented training images; the accuracy is a fraction in [0, 1].
+    seconds
+        Duration, without the scoring afterwards.
+    learning_rate
+        The one that it began with; ``None`` in checkpoints of older trainings.
     """
 
     number: int
@@ -63,15 +71,31 @@ def train_and_validate(
 ) -> float:
     """Train ``network`` on ``data.train`` and return its accuracy on ``data.validation``, a fraction in [0, 1].
 
-    ``report`` gets the validation accuracy of every epoch; it may end the training by raising. ``hyperparameters`` are those of
-    ``Recipe``. The test set is not touched.
+    The test set is not touched.
+
+    Parameters
+    ----------
+    network
+        Normalised images [N, 3, H, W] -> logits [N, classes]; in training perhaps a pair, of which the second are an auxiliary head's.
+    data
+        The images, and how they are normalised.
+    epochs
+        1 or more.
+    seed
+        Of the order of the images and of their augmentation.
+    device, precision
+        Where and how exactly it computes.
+    report
+        Called with the validation accuracy of every epoch; what it raises ends the training.
+    hyperparameters
+        Those of ``Recipe``; what is not given is at its default.
 
     Raises
     ------
     EvaluatorError
-        On an unknown hyperparameter or an illegal value.
+        A hyperparameter is unknown or its value illegal, or the network does not take the images as small as ``start_size`` has them.
     TrainingDiverged
-        When the loss is no longer finite.
+        The loss is no longer finite.
     """
     recipe = make_recipe(hyperparameters)
     validation = data.validation.to(device)
@@ -95,12 +119,33 @@ def train(
     precision: torch.dtype = torch.float32,
     checkpoint: Path | None = None,
 ) -> Iterator[Epoch]:
-    """Train ``network`` in place on ``split``, normalised as ``data`` says; yields every epoch, those of an interrupted run first.
+    """Train ``network`` in place; yield every epoch, those of an interrupted training first.
 
-    Order and augmentation come from a generator of their own, seeded by ``seed``; dropout and drop-path draw from torch's generator,
-    which the caller seeds. With ``checkpoint`` the state is kept in that file after every epoch, and an existing file is gone on from:
-    on the same machine the result is the same, bit for bit (on a GPU up to the order of its sums), as without the interruption. Where the
-    recipe averages weights, ``network`` has the average while a new epoch is yielded and at the end.
+    Where the recipe averages weights, ``network`` has the average while a new epoch is yielded and at the end.
+
+    Parameters
+    ----------
+    network
+        As ``train_and_validate`` takes it.
+    split
+        The images to train on.
+    data
+        Says how they are normalised.
+    epochs, recipe, device, precision
+        How long, by which hyperparameters, where and how exactly.
+    seed
+        Of a generator of its own, from which order and augmentation are drawn; dropout and drop-path draw from torch's generator, which the
+        caller seeds.
+    checkpoint
+        A file in which the state is kept after every epoch. A training whose file exists is resumed: on the same machine the result is the
+        same, bit for bit (on a GPU up to the order of its sums), as without the interruption.
+
+    Raises
+    ------
+    EvaluatorError
+        The checkpoint is broken or of another network, or the network does not take images as small as ``start_size`` has them.
+    TrainingDiverged
+        The loss is no longer finite.
     """
     keep_freed_memory()
     device = torch.device(device)
@@ -111,7 +156,7 @@ def train(
         speed_up_small_maps(network)
         keep_grouped_in_float32(network)
     batches = TrainingBatches(split, data, recipe, epochs, generator, device)
-    _initialize_from(network, batches)
+    initialize_from_images(network, batches)
     optimizer = make_optimizer(network, recipe)
     factor = learning_rate_factor(recipe, epochs, batches.steps)
     scheduler = LambdaLR(optimizer, factor)
@@ -122,6 +167,8 @@ def train(
     history = load_checkpoint(checkpoint, state, generator) if checkpoint is not None else []
     yield from (Epoch(**epoch) for epoch in history)
     paths = [module for module in network.modules() if isinstance(module, StochasticDepth)] if recipe.drop_path else []
+    height, width = split.images.shape[2:]
+    full_size = height, width
     for number in range(len(history), epochs):
         start = time.perf_counter()
         network.train()
@@ -130,7 +177,7 @@ def train(
         totals = torch.zeros(2, device=device)
         with denormals_as_zero():
             for step, (inputs, labels) in enumerate(batches.epoch(number), start=number * batches.steps + 1):
-                totals += _step(network, optimizer, inputs, labels, recipe, precision)
+                totals += _step(network, optimizer, inputs, labels, recipe, precision, full_size)
                 scheduler.step()
                 if average is not None:
                     average.update(network, step)
@@ -147,27 +194,33 @@ def train(
 
 
 def idle_settings(network: nn.Module, recipe: Recipe) -> Iterator[str]:
-    """A line for each hyperparameter of ``recipe`` that is on and changes nothing in a training of ``network``: which and why."""
+    """Yield a line for each hyperparameter of ``recipe`` that is on and changes nothing in a training of ``network``: which and why."""
     if recipe.drop_path and not any(isinstance(module, StochasticDepth) for module in network.modules()):
         yield f"drop_path {recipe.drop_path:g} has no effect: this network has no paths that could be dropped"
     if recipe.warmup_epochs and recipe.schedule == "cosine_per_batch":
         yield f"warmup_epochs {recipe.warmup_epochs:g} has no effect: the schedule {recipe.schedule} has no warm-up"
 
 
-def _initialize_from(network: nn.Module, batches: TrainingBatches) -> None:
-    """Let those modules that offer it (``initialize_from``) take their first weights from training images."""
-    initializers: list[Any] = [module.initialize_from for module in network.modules() if hasattr(module, "initialize_from")]
-    if initializers:
-        height, width = batches.split.images.shape[2:]
-        images = batches.first(max(1, INITIALIZATION_PIXELS // (height * width)))
-        for initialize_from in initializers:
-            initialize_from(images)
+def _step(
+    network: nn.Module,
+    optimizer: Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    precision: torch.dtype,
+    full_size: tuple[int, int],
+) -> Tensor:
+    """Take one gradient step; return (loss, number of correct answers; of mixed images the larger part is what is right).
 
-
-def _step(network: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, recipe: Recipe, precision: torch.dtype) -> Tensor:
-    """One gradient step; returns (loss, number of correct answers; of mixed images the larger part is what is right)."""
+    ``full_size`` is that of the images before they were made smaller, height and width.
+    """
     with autocast(images.device, precision):
-        output = network(images)
+        try:
+            output = network(images)
+        except (RuntimeError, ValueError) as error:
+            if images.shape[2] < full_size[0]:
+                refuse_small_images(network, images, full_size, recipe.start_size, error)
+            raise
     logits, auxiliary = output if isinstance(output, tuple) else (output, None)
     loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
     total = loss
@@ -182,34 +235,6 @@ def _step(network: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tens
     optimizer.step()
     answers = labels if labels.dim() == 1 else labels.argmax(1)
     return torch.stack([loss.detach(), (logits.detach().argmax(1) == answers).sum()])
-
-
-@torch.no_grad()
-def measure_accuracy(
-    network: nn.Module,
-    split: Split,
-    data: Dataset,
-    *,
-    device: torch.device | str = "cpu",
-    precision: torch.dtype = torch.float32,
-    flip_averaging: bool = False,
-) -> float:
-    """Share of ``split`` that ``network`` answers correctly, in [0, 1]: one pass in evaluation mode, images as they are.
-
-    With ``flip_averaging`` an answer is the mean of the logits of the image and of its mirror image.
-    """
-    device = torch.device(device)
-    normalize = Normalizer(data.mean, data.std, channels_last=True)
-    network.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=device)  # read once, so that a GPU need not wait for its answers
-    for images, labels in iterate_batches(split, EVALUATION_BATCH, generator=None, drop_last=False):
-        inputs = normalize(images.to(device))
-        with autocast(device, precision):
-            logits = network(inputs)
-            if flip_averaging:
-                logits = logits + network(inputs.flip(3))
-        correct += (logits.argmax(1) == labels.to(device)).sum()
-    return int(correct) / len(split)
 
 
 def retrain(
@@ -227,11 +252,30 @@ def retrain(
 ) -> dict[str, Any]:
     """Train ``network`` on the whole training set (validation part included) and score the test set, once, at the end.
 
-    ``weights`` is where the trained weights go (safetensors). Torch's generator, from which dropout and drop-path draw, is seeded for the
-    training and put back afterwards.
+    Torch's generator, from which dropout and drop-path draw, is seeded for the training and put back afterwards.
 
-    Returns ``{"test_accuracy": fraction, "flip_averaging": whether mirror images were scored too, "curve": [an Epoch as a dict, ...],
-    "seconds": of training}``; the curve is of the training set.
+    Parameters
+    ----------
+    network, data, epochs, recipe, seed, device, precision, checkpoint
+        As ``train`` takes them.
+    weights
+        Where the trained weights go (safetensors).
+    on_epoch
+        Called with every ``Epoch``, those of an interrupted training included.
+
+    Returns
+    -------
+    dict
+        ``test_accuracy``: a fraction in [0, 1], by the recipe's ``flip_averaging``, which is told beside it; ``plain_test_accuracy`` and
+        ``mirrored_test_accuracy``: both of them, without and with mirror images; ``curve``: each ``Epoch`` as a dict, of the training set;
+        ``seconds``: of training.
+
+    Raises
+    ------
+    EvaluatorError, TrainingDiverged
+        As ``train`` raises them.
+    OSError
+        The checkpoint or the weights cannot be written.
     """
     curve = []
     settings: dict[str, Any] = {"epochs": epochs, "recipe": recipe, "seed": seed, "checkpoint": checkpoint}
@@ -243,6 +287,12 @@ def retrain(
                 on_epoch(epoch)
     if weights is not None:
         save_weights(network, weights)
-    flips = recipe.flip_averaging
-    test_accuracy = measure_accuracy(network, data.test, data, device=device, precision=precision, flip_averaging=flips)
-    return {"test_accuracy": test_accuracy, "flip_averaging": flips, "curve": curve, "seconds": sum(epoch["seconds"] for epoch in curve)}
+    plain, mirrored = measure_accuracies(network, data.test, data, device=device, precision=precision)
+    return {
+        "test_accuracy": mirrored if recipe.flip_averaging else plain,
+        "flip_averaging": recipe.flip_averaging,
+        "plain_test_accuracy": plain,
+        "mirrored_test_accuracy": mirrored,
+        "curve": curve,
+        "seconds": sum(epoch["seconds"] for epoch in curve),
+    }

@@ -45,6 +45,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take one step; return what ``closure`` returns."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -89,7 +90,7 @@ class Muon(Optimizer):
 
 
 def _of_one_shape(weights: list[Tensor]) -> list[list[Tensor]]:
-    """Small ones of one shape together, as a cell network has hundreds of them; the others one by one."""
+    """Group small ones of one shape together, as a cell network has hundreds of them; the others one by one."""
     groups: dict[Any, list[Tensor]] = {}
     for number, weight in enumerate(weights):
         groups.setdefault((weight.shape, None if weight.numel() <= SMALL else number), []).append(weight)
@@ -97,7 +98,7 @@ def _of_one_shape(weights: list[Tensor]) -> list[list[Tensor]]:
 
 
 def orthogonalize(matrix: Tensor, steps: int) -> Tensor:
-    """``matrix`` [..., m, n] with its singular values brought near 1 by ``steps`` of the quintic Newton-Schulz iteration.
+    """Return ``matrix`` [..., m, n] with its singular values brought near 1 by ``steps`` of the quintic Newton-Schulz iteration.
 
     With X_0 = matrix / |matrix| the iteration is X_(k+1) = (A + B G + C G^2) X_k, G = X_k X_k^T; the product of these polynomials in G_0 is
     gathered and applied once.

@@ -20,9 +20,18 @@ ADAMW_BETA2 = 0.95
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe, *, fused: bool = True) -> Optimizer:
-    """The recipe's optimizer over the trainable parameters; without weight decay on vectors (norms, biases) unless ``decay_norms``.
+    """Return the recipe's optimizer over the trainable parameters of ``network``.
 
-    ``fused``: SGD and Adam take their steps in one pass over memory.
+    There is no weight decay on vectors (norms, biases) unless ``decay_norms``.
+
+    Parameters
+    ----------
+    network
+        What is trained; with ``muon`` its convolutions are scaled.
+    recipe
+        Names the optimizer and its settings.
+    fused
+        Whether SGD and Adam take their steps in one pass over memory.
     """
     if recipe.optimizer == "muon":
         return _make_muon(network, recipe)
@@ -44,7 +53,7 @@ def _decay_groups(parameters: list[nn.Parameter], recipe: Recipe) -> list[dict[s
 
 
 def _make_muon(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) on convolutions, AdamW at ``ADAMW_SHARE`` of its rate on all else.
+    """Return Muon on convolutions, AdamW at ``ADAMW_SHARE`` of its rate on all else.
 
     A grouped convolution is taken as one matrix [out, in / groups]; a depthwise one is AdamW's. Muon's steps are of one size whatever
     that of the gradient. So that they stay of one size relative to the filters too, those without a bias are brought back to a fixed size
@@ -79,10 +88,19 @@ def _normalize(filters: list[Tensor]) -> None:
 
 
 def learning_rate_factor(recipe: Recipe, epochs: int, steps: int) -> Callable[[int], float]:
-    """The factor on ``initial_lr`` before each step, as ``Recipe`` describes its schedules; ``steps`` are those of an epoch.
+    """Return the factor on ``initial_lr`` before each step (0, 1, ...), as ``Recipe`` describes its schedules.
 
     A warm-up takes half of the training at most. One function for torch's ``LambdaLR``, whose state is the number of the step alone;
     timm's schedulers bring all groups to one and the same rate at the end, where AdamW's keep ``ADAMW_SHARE`` of Muon's here.
+
+    Parameters
+    ----------
+    recipe
+        Names the schedule and its ends.
+    epochs
+        Of the whole training.
+    steps
+        Of one epoch.
     """
     floor = recipe.ending_lr / recipe.initial_lr
     total, warmup = epochs * steps, min(recipe.warmup_epochs, epochs / 2) * steps

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from common.errors import EvaluatorError
-
-OPTIMIZERS = ("sgd", "rmsprop", "adam", "muon")
-SCHEDULES = ("cosine", "linear", "cosine_per_batch")
+from common.errors import EvaluatorError, unknown_name
+from common.text import show
+from evaluators.names import LONGEST_PATH
+from evaluators.training.hyperparameters import HYPERPARAMETERS, check_hyperparameter
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hyperparameters of a training.
+    """Hyperparameters of a training; ``evaluators.training.hyperparameters`` has their ranges.
 
     Attributes
     ----------
     initial_lr, ending_lr
-        Learning rate at its peak and at the end, > 0 and >= 0.
+        Learning rate at its peak and at the end, more than 0 and at least 0, at most 1000.
     weight_decay
-        L2 penalty, >= 0; on norms and biases too only where ``decay_norms`` is true. With ``muon``, whose steps have a length of their
+        L2 penalty, 0 to 1000; on norms and biases too only where ``decay_norms`` is true. With ``muon``, whose steps have a length of their
         own, the dense convolutions are without, and what is left is decayed apart from the gradient, as AdamW does.
     optimizer, momentum, nesterov
         ``sgd``, ``rmsprop``, ``adam`` or ``muon``; momentum in [0, 1) (Adam: its first beta); Nesterov's form for ``sgd`` and ``muon``.
     batch_size
-        Images a step, >= 2 (batch normalisation needs two).
+        Images a step, 2 (batch normalisation needs two) to 100,000.
     drop_last
         Whether the last batch of an epoch is left out where it is not full.
     schedule, warmup_epochs
@@ -43,8 +42,8 @@ class Recipe:
         ``random``: images are mirrored by a coin each time. ``alternating``: a coin for each image in the first epoch, then the other way
         in every next epoch, so that two epochs in a row show both (arXiv 2404.00498).
     start_size
-        Side of the images at the start of training, as a share of the full one, in (0, 1]; it rises in steps of 4 pixels
-        (progressive resizing: arXiv 2104.00298, section 4.2, without its change of regularisation).
+        Side of the images at the start of training, as a share of the full one, 0.1 to 1, if the network takes images so small. It rises
+        in steps of 4 pixels (progressive resizing: arXiv 2104.00298, section 4.2, without its change of regularisation).
     rand_augment
         Magnitude of RandAugment, 0 to 30, 0 = off: two operations, the same for every 8 images of a batch (arXiv 1909.13719).
     cutout
@@ -55,14 +54,14 @@ class Recipe:
     label_smoothing
         In [0, 1).
     grad_clip
-        Largest norm of the gradient, 0 = off.
+        Largest norm of the gradient, up to 100,000, 0 = off.
     ema_decay
         Share that an average of the weights keeps of itself in each step, in [0, 1), 0 = off; in step t at most 1 - t ** (-2 / 3), 0.984
         after 500 and 0.997 after 6,000 steps. The average is then scored and kept.
     drop_path
         Probability to drop a path at the end of training, in [0, 1), risen to linearly (arXiv 1605.07648).
     auxiliary_weight
-        Weight of the auxiliary head's loss, where the network has one, >= 0.
+        Weight of the auxiliary head's loss, where the network has one, 0 to 1000.
     flip_averaging
         Whether an image is scored by the mean of its logits and those of its mirror image.
     """
@@ -92,6 +91,17 @@ class Recipe:
     drop_path: float = 0.0
     auxiliary_weight: float = 0.4
     flip_averaging: bool = False
+
+    @classmethod
+    def named(cls, name: str, **changes: Any) -> Recipe:
+        """Return the recipe called ``name``, such as ``"cells"``, with ``changes`` of its values.
+
+        Raises
+        ------
+        EvaluatorError
+            There is no recipe of this name, or a value is illegal.
+        """
+        return make_recipe({**recipe_values(name), **changes})
 
 
 # For short trainings, after airbench94_muon (arXiv 2404.00498 and its repository); what was measured of it is in docs/results.md.
@@ -124,37 +134,6 @@ RECIPES: dict[str, Recipe] = {
     "darts": Recipe(initial_lr=0.025, weight_decay=3e-4, batch_size=96, cutout=16, grad_clip=5.0, drop_path=0.2),
 }
 
-# name -> (smallest, largest, smallest itself allowed, largest itself allowed)
-_RANGES: dict[str, tuple[float, float, bool, bool]] = {
-    "initial_lr": (0.0, math.inf, False, False),
-    "ending_lr": (0.0, math.inf, True, False),
-    "weight_decay": (0.0, math.inf, True, False),
-    "momentum": (0.0, 1.0, True, False),
-    "batch_size": (2, math.inf, True, False),
-    "warmup_epochs": (0.0, math.inf, True, False),
-    "crop_padding": (0, 1024, True, True),
-    "start_size": (0.0, 1.0, False, True),
-    "rand_augment": (0, 30, True, True),
-    "cutout": (0, 1024, True, True),
-    "mixup": (0.0, 1024.0, True, True),
-    "cutmix": (0.0, 1024.0, True, True),
-    "label_smoothing": (0.0, 1.0, True, False),
-    "grad_clip": (0.0, math.inf, True, False),
-    "ema_decay": (0.0, 1.0, True, False),
-    "drop_path": (0.0, 1.0, True, False),
-    "auxiliary_weight": (0.0, math.inf, True, False),
-}
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "crop_fill": ("black", "reflect"),
-    "flip": ("random", "alternating"),
-    "drop_last": (True, False),
-    "nesterov": (True, False),
-    "decay_norms": (True, False),
-    "flip_averaging": (True, False),
-}
-HYPERPARAMETERS = tuple(field.name for field in fields(Recipe))
 # A supernet is trained on the paper's images and in whole batches; it has no paths to drop, no auxiliary head, and no test. Whatever the
 # recipe, these stay as they are in `darts_search`.
 NOT_OF_SUPERNETS = (
@@ -163,40 +142,47 @@ NOT_OF_SUPERNETS = (
 )
 
 
-def check_hyperparameter(name: str, value: Any) -> Any:
-    """``value`` in the type that ``name`` has; raises ``EvaluatorError`` that names the value and the legal ones."""
-    if name in _CHOICES:
-        if value not in _CHOICES[name] or isinstance(value, bool) != isinstance(_CHOICES[name][0], bool):
-            raise EvaluatorError(f"{name}: {value!r} is not one of {', '.join(map(str, _CHOICES[name]))}")
-        return value
-    if name not in _RANGES:
-        raise EvaluatorError(f"unknown hyperparameter {name!r}; known: {', '.join(HYPERPARAMETERS)}")
-    low, high, with_low, with_high = _RANGES[name]
-    whole = isinstance(getattr(Recipe, name), int)
-    kind = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value) or (whole and value != int(value)):
-        raise EvaluatorError(f"{name}: {value!r} is not {kind}")
-    if value < low or value > high or (value == low and not with_low) or (value == high and not with_high):
-        lower = f"{'at least' if with_low else 'more than'} {low:g}"
-        upper = "" if high == math.inf else f" and {'at most' if with_high else 'less than'} {high:g}"
-        raise EvaluatorError(f"{name}: {value:g} is out of range; it must be {lower}{upper}")
-    return int(value) if whole else float(value)
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond any float
-        return False
-
-
 def make_recipe(values: Mapping[str, Any]) -> Recipe:
-    """A recipe of checked values; what is not given is the default. Raises ``EvaluatorError`` on an unknown name or an illegal value."""
+    """Return a recipe of checked values; what is not given is the default.
+
+    Raises
+    ------
+    EvaluatorError
+        A name is unknown, or a value illegal.
+    """
     return Recipe(**{name: check_hyperparameter(name, value) for name, value in values.items()})
 
 
+def complete_recipe(values: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Return all hyperparameters of a file, checked; those that are newer than the file are at their defaults.
+
+    Parameters
+    ----------
+    values
+        What the file has. Where there is nothing, it says nothing of the training, and nothing is returned.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    EvaluatorError
+        A name is unknown, a value illegal, or there is no ``optimizer``: the others were made for one, and a default would be another.
+    """
+    if not values:
+        return {}
+    told = show(where, LONGEST_PATH)[1:-1]
+    try:
+        recipe = make_recipe(values)
+    except EvaluatorError as error:
+        raise EvaluatorError(f"{told}: {error}") from None
+    if "optimizer" not in values:
+        have = ", ".join(values)
+        raise EvaluatorError(f"{told}: the hyperparameters lack 'optimizer', for which {have} were chosen; add it, or take all of them out")
+    return asdict(recipe)
+
+
 def supernet_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a recipe as a supernet is trained by it: those that it does not use are replaced."""
+    """Return the values of a recipe as a supernet is trained by it: those that it does not use are replaced."""
     own = asdict(RECIPES["darts_search"])
     return {name: own[name] if name in NOT_OF_SUPERNETS else value for name, value in values.items()}
 
@@ -208,22 +194,28 @@ def check_supernet_values(values: Mapping[str, Any]) -> None:
 
 
 def override(values: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` with those that ``pins`` names replaced, checked; pins that are no hyperparameters are left alone."""
+    """Return ``values`` with those that ``pins`` names replaced, checked; pins that are no hyperparameters are left alone."""
     return {**values, **{name: check_hyperparameter(name, value) for name, value in pins.items() if name in HYPERPARAMETERS}}
 
 
 def recipe_values(name: str) -> dict[str, Any]:
-    """The values of the recipe called ``name``; raises ``EvaluatorError`` that names the known ones."""
+    """Return the values of the recipe called ``name``; raise ``EvaluatorError`` that names the known ones."""
     if name not in RECIPES:
-        raise EvaluatorError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+        raise EvaluatorError(unknown_name("recipe", name, RECIPES))
     return asdict(RECIPES[name])
 
 
 def values_as_told(values: Mapping[str, Any], told: Any) -> dict[str, Any]:
-    """``values`` of a recipe, as they are compared with those that an older version noted of a run that is gone on with, ``told``.
+    """Return ``values`` of a recipe as they are compared with those that an older version noted of a run that is resumed.
 
-    A hyperparameter that is new since then and at its default (of ``Recipe``: as trainings were before) is left out. All of ``values``
-    where ``told`` is no mapping: nothing was noted.
+    A hyperparameter that is new since then and at its default (of ``Recipe``: as trainings were before) is left out.
+
+    Parameters
+    ----------
+    values
+        What this version would note.
+    told
+        What was noted; where that is no mapping, nothing was, and all of ``values`` are returned.
     """
     if not isinstance(told, Mapping):
         return dict(values)

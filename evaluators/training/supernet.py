@@ -34,7 +34,18 @@ CHECKPOINT = "supernet.ckpt"
 class BatchLoader:
     """Augmented, normalised batches of a split, shuffled anew in every epoch: ([B, 3, H, W] float32 in channels_last, [B] int64).
 
-    The images stay on ``device``, where batches are made and used.
+    Parameters
+    ----------
+    split
+        The images; they stay on ``device``, where batches are made and used.
+    data
+        Says how they are normalised.
+    batch_size, cutout
+        As ``Recipe`` has them.
+    seed
+        Of order and augmentation.
+    device
+        Where batches are made.
     """
 
     def __init__(self, split: Split, data: Dataset, batch_size: int, cutout: int, seed: int, device: torch.device) -> None:
@@ -58,16 +69,18 @@ class SupernetTraining(LightningModule):
         self._recipe, self._epochs, self._steps = recipe, epochs, steps
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return the supernet's logits [B, classes]."""
         return self.model(images)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """``{"loss": scalar, "accuracy": scalar in [0, 1]}`` of one batch; the loss carries the gradient."""
+        """Return ``{"loss": scalar, "accuracy": scalar in [0, 1]}`` of one batch; the loss carries the gradient."""
         images, labels = batch
         logits = self.model(images).float()
         loss = functional.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
         return {"loss": loss, "accuracy": (logits.detach().argmax(1) == labels).float().mean()}
 
     def configure_optimizers(self) -> dict[str, Any]:
+        """Return the optimizer of the recipe, and its schedule by steps."""
         # In half precision Lightning refuses to clip the gradients of a fused optimizer, which might have scaled them.
         optimizer = make_optimizer(self.model, self._recipe, fused=self.trainer.precision == "32-true")
         schedule = LambdaLR(optimizer, learning_rate_factor(self._recipe, self._epochs, self._steps))
@@ -84,13 +97,16 @@ class EpochCheckpoint(Checkpoint):
         self._path, self._generators = path, generators
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the checkpoint of a whole epoch."""
         if trainer.is_last_batch:  # an epoch that a time budget cut short is run again by a resumed search
             trainer.save_checkpoint(self._path, weights_only=False)  # the optimizers' state too
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the states of all generators."""
         return {"own": [generator.get_state() for generator in self._generators], **random_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Put the generators back."""
         for generator, state in zip(self._generators, state_dict["own"], strict=True):
             generator.set_state(state)
         restore_random_state(state_dict)
@@ -100,6 +116,7 @@ class CheckpointFiles(TorchCheckpointIO):
     """Writes a checkpoint beside the one that it replaces; Lightning's own way leads through the system's folder for temporary files."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Replace ``path`` by ``checkpoint``, atomically."""
         write_checkpoint(Path(path), checkpoint)
 
 
@@ -110,17 +127,22 @@ class StopAfter(pl.Callback):
         self._seconds, self._end = seconds, float("inf")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
         self._end = time.monotonic() + self._seconds
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any, **options: Any) -> None:
+        """Stop where the time is up."""
         if time.monotonic() > self._end:
             trainer.should_stop = True
 
 
 def finished_epochs(checkpoints: Path) -> int:
-    """How many epochs the search whose checkpoint lies in this folder has finished; 0 where there is none.
+    """Return how many epochs the search whose checkpoint lies in this folder has finished; 0 where there is none.
 
-    Raises ``EvaluatorError`` where the file is broken.
+    Raises
+    ------
+    EvaluatorError
+        The file is broken.
     """
     path = checkpoints / CHECKPOINT
     if not path.exists():
@@ -142,11 +164,27 @@ def make_supernet_evaluator(
     checkpoints: Path,
     time_budget: float | None = None,
 ) -> Lightning:
-    """NNI's Lightning evaluator for a one-shot strategy. Writes ``checkpoints / "supernet.ckpt"`` and goes on from it where it exists.
+    """Return NNI's Lightning evaluator for a one-shot strategy.
 
-    ``time_budget`` in seconds of this process ends the training, in the middle of an epoch if need be; a file of an older training that is
-    broken raises ``EvaluatorError``. Validation batches are the other half of the
-    training set; NNI hands them to the architecture step.
+    Validation batches are the other half of the training set; NNI hands them to the architecture step.
+
+    Parameters
+    ----------
+    data
+        Its training and validation images together are cut in two halves.
+    epochs, recipe, device, precision
+        How long, by which hyperparameters, where and how exactly the supernet's weights are trained.
+    seed
+        Of the cut, of the order of the images and of their augmentation.
+    checkpoints
+        The folder of ``supernet.ckpt``, written after every epoch; a training whose file exists is resumed.
+    time_budget
+        Seconds of this process after which the training ends, in the middle of an epoch if need be; ``None``: no limit.
+
+    Raises
+    ------
+    EvaluatorError
+        The checkpoint is broken.
     """
     keep_freed_memory()
     whole = data.train_and_validation

@@ -161,7 +161,7 @@ def _guess_search(search: Run) -> tuple[str, str]:
         alone = not set(searched) & set(search.best.architecture)
         return ("HPO", "its search was of hyperparameters alone") if alone else ("NAS", "architectures were searched")
     varied = varied_labels(search.trials)
-    if varied and not any(label in search.trials[0].architecture for label in varied):
+    if varied and not any(label in search.trials[0].architecture_labels for label in varied):
         return "HPO", "only hyperparameters differ between its trials"
     if varied:
         return "NAS", "architectures differ between its trials"

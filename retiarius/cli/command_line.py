@@ -20,10 +20,10 @@ MOST_USED = (
     *("out", "resume", "seed"),
 )
 EXAMPLES = """examples:
-  {program} --space darts --strategy darts            search one-shot, write best.json
-  {program} --space zoo --strategy tpe                search by trials
-  {program} --retrain runs/NAME/best.json             retrain what was found, score the test set once
-  {program} --report runs/NAME                        write one HTML file about a run
+  {program} --space darts --strategy darts   # search one-shot, write best.json
+  {program} --space zoo --strategy tpe       # search by trials
+  {program} --retrain runs/NAME/best.json    # retrain what was found
+  {program} --report runs/NAME               # one HTML file about a run
 
 {program} --help-all shows every flag."""
 
@@ -37,13 +37,21 @@ class _Parser(argparse.ArgumentParser):
         raise RecordError(f"{printable(message)} (see --help)")
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the words of an option on the line of its flag, as far as they fit."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=27)
+
+
 def make_parser(program: str, description: str, *, everything: bool = True) -> argparse.ArgumentParser:
     """Return the parser of all options; with ``everything`` false, its help shows the most used ones alone."""
     parser = _Parser(
         prog=program,
+        usage=f"{program} --space NAME --strategy NAME [flags]",
         description=description,
         epilog=EXAMPLES.format(program=program),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
         add_help=False,
     )
@@ -69,7 +77,7 @@ def _options() -> dict[str, list[_Option]]:
         "run": _run_options(),
         "budget": _budget_options(),
         "data": [
-            _option("--dataset", metavar="NAME", help="auto (default), cifar10, digits, or a folder with train/ and test/"),
+            _option("--dataset", metavar="NAME", help="cifar10, digits or a folder (default: auto)"),
             _option("--data-dir", type=path, metavar="DIR", help="where data sets lie (default: data)"),
         ],
         "search": _search_options(),
@@ -88,12 +96,12 @@ def _options() -> dict[str, list[_Option]]:
 
 def _run_options() -> list[_Option]:
     return [
-        _option("--space", metavar="NAME", help="what can be chosen: darts, zoo, nasbench201, or MODULE:CLASS"),
-        _option("--strategy", metavar="NAME", help="how it is chosen: darts, tpe, random, evolution, ... (--list)"),
-        _option("--retrain", metavar="FILE", help="train a best.json, a genotype (DARTS_V2) or a backbone (resnet18)"),
-        _option("--report", nargs="+", action="extend", type=path, default=[], metavar="RUN", help="write an HTML file about runs"),
+        _option("--space", metavar="NAME", help="darts, zoo, nasbench201 or MODULE:CLASS"),
+        _option("--strategy", metavar="NAME", help="darts, tpe, random, evolution, ...; see --list"),
+        _option("--retrain", metavar="FILE", help="a best.json, a genotype or a backbone"),
+        _option("--report", nargs="+", action="extend", type=path, default=[], metavar="RUN", help="write one HTML file about runs"),
         _option("--dashboard", type=path, metavar="RUN", help="show the trials of a run in Optuna's dashboard, also while it runs"),
-        _option("--list", action="store_true", help="show spaces, strategies, data sets, and which fit together"),
+        _option("--list", action="store_true", help="show what there is, and what fits"),
         _option("--dry-run", action="store_true", help="say what would run, and run nothing"),
         _option("--help", "-h", action="store_true", help="show the most used flags"),
         _option("--help-all", action="store_true", help="show every flag"),
@@ -103,12 +111,11 @@ def _run_options() -> list[_Option]:
 
 def _budget_options() -> list[_Option]:
     limit = "train no network of more {}: 300k, 1.5M, 2e6"
-    summaries = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
     return [
-        _option("--preset", choices=list(PRESETS), help=f"how large ({summaries}; default: {DEFAULT_PRESET})"),
+        _option("--preset", choices=list(PRESETS), metavar="NAME", help=f"how large: {', '.join(PRESETS)} (default: {DEFAULT_PRESET})"),
         _option("--trials", type=positive_count, metavar="N", help="number of trials"),
-        _option("--epochs", type=positive_count, metavar="N", help="epochs of the supernet, of each trial, or of the retraining"),
-        _option("--time-budget", type=positive_seconds, metavar="TIME", help="start no trial after 90, 10m or 1.5h; end a supernet"),
+        _option("--epochs", type=positive_count, metavar="N", help="epochs of a supernet, a trial or a retraining"),
+        _option("--time-budget", type=positive_seconds, metavar="TIME", help="start no trial after 90, 10m or 1.5h"),
         _option("--max-params", type=positive_size, metavar="N", help=limit.format("parameters")),
         _option("--max-flops", "--max-macs", type=positive_size, metavar="N", help=limit.format("multiply-adds")),
     ]
@@ -116,7 +123,7 @@ def _budget_options() -> list[_Option]:
 
 def _search_options() -> list[_Option]:
     return [
-        _option("--set", action="append", default=[], metavar="LABEL=VALUE", help="fix a choice, a hyperparameter or a size; repeatable"),
+        _option("--set", action="append", default=[], metavar="LABEL=VALUE", help="fix a choice or a hyperparameter"),
         _option(
             "--start-with",
             nargs="+",
@@ -176,7 +183,7 @@ def _nni_options() -> list[_Option]:
 
 def _output_options() -> list[_Option]:
     return [
-        _option("--out", type=path, metavar="DIR", help="folder of the run, or file of the report"),
+        _option("--out", type=path, metavar="DIR", help="folder of the run"),
         _option("--resume", action="store_true", help="resume the run in --out"),
         _option("--tensorboard", action="store_true", help="write scalars for TensorBoard into the run's folder"),
         _option("--port", type=port, metavar="N", help=f"where --dashboard or --portal listens (default: {DEFAULT_PORT})"),

@@ -42,14 +42,16 @@ def run() -> None:
 
 
 def program_name() -> str:
-    """Return what was typed to start the program: ``run_experiment.py``, ``retiarius``, or a script that brings a space."""
+    """Return what is typed to start the program: ``python run_experiment.py``, ``retiarius``, or a script that brings a space."""
     name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else ""
-    return name if name.endswith(".py") or name == "retiarius" else "run_experiment.py"
+    if name == "retiarius":
+        return name
+    return f"python {name if name.endswith('.py') else 'run_experiment.py'}"
 
 
 def dispatch(argv: Sequence[str], screen: Screen) -> None:
     """Do what ``argv`` asks for; raise what ``main`` explains."""
-    settings = parse_settings(argv, program_name(), DESCRIPTION)
+    settings = parse_settings(argv, DESCRIPTION, program_name())
     for note in settings.notes:
         screen.warn(note)
     if settings.help or settings.help_all:
@@ -121,8 +123,8 @@ def strategy_of(settings: Settings) -> Any:
 
 def search(settings: Settings, screen: Screen) -> None:
     """Search by trials or one-shot, and show what was found."""
-    from retiarius.preview import preview
-    from retiarius.search import search as search_space
+    from retiarius.dry_run import preview
+    from retiarius.search_run import search as search_space
 
     asked = settings.given(*RUN, "trials", "time_budget", "start_with", "evaluator", "objectives", "table", "table_columns")
     asked |= settings.given("workers", "storage", "study", "search_space")
@@ -149,7 +151,7 @@ def search_command(settings: Settings, screen: Screen) -> None:
 
 def retrain(settings: Settings, screen: Screen) -> None:
     """Retrain an architecture, and show how good it is."""
-    from retiarius.retrain import retrain as retrain_architecture
+    from retiarius.retrain_run import retrain as retrain_architecture
 
     asked = settings.given(*RUN, "space") | ({} if settings.dataset is None else {"data": settings.dataset})
     show_retrained(screen, retrain_architecture(settings.retrain or "", fixed=settings.pins, **asked, reporter=screen))

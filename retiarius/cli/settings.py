@@ -10,7 +10,7 @@ from typing import Any
 
 from common.errors import RecordError
 from common.requirements import require_package
-from common.text import show
+from common.text import show, show_text
 from retiarius.cli.command_line import WITHOUT_EFFECT, make_parser
 from retiarius.lab_names import LAB_OPTIONS
 
@@ -96,7 +96,7 @@ def flag_of(name: str) -> str:
     return "--set" if name == "pins" else f"--{name.replace('_', '-')}"
 
 
-def parse_settings(argv: Sequence[str], program: str, description: str) -> Settings:
+def parse_settings(argv: Sequence[str], description: str = "", program: str = "run_experiment.py") -> Settings:
     """Return what ``argv`` asks for.
 
     Raises
@@ -213,7 +213,7 @@ def _check_alone(settings: Settings, action: str, takes: str, *also: str) -> Non
 
 def _pin(pins: dict[str, Any], label: str, value: Any) -> None:
     if label in pins and pins[label] != value:
-        raise RecordError(f"{show(label)} is set twice, to {show(pins[label])} and to {show(value)}")
+        raise RecordError(f"{show_text(label)} is set twice, to {show(pins[label])} and to {show(value)}")
     pins[label] = value
 
 

@@ -10,7 +10,7 @@ from records.next_command import retrain_command
 from retiarius.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from retiarius.preview import Preview
+    from retiarius.dry_run import Preview
     from retiarius.results import RetrainResult, SearchResult
 
 AVERAGED = ", image and mirror image averaged"

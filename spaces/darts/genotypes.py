@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from common.errors import SpaceError
-from spaces.darts.operations import OPERATIONS
-from spaces.darts.space import CELL_KINDS, UNREAD, edge_label, inputs_label
+from common.errors import SpaceError, unknown_name
+from spaces.darts.vocabulary import CELL_KINDS, OPERATION_NAMES, UNREAD, edge_label, inputs_label, node_numbers
 
 Pairs = Sequence[tuple[str, int]]
 
@@ -130,10 +129,13 @@ GENOTYPES: dict[str, Genotype] = {
 
 
 def architecture_from_genotype(genotype: Genotype) -> dict[str, Any]:
-    """The (canonical) sample of the ``darts`` space that builds ``genotype``.
+    """Return the (canonical) sample of the ``darts`` space that builds ``genotype``.
 
-    Raises ``SpaceError`` where the genotype lies outside the space: an unknown operation, a node that reads one state twice or a later
-    one, a cell that does not concatenate all its nodes.
+    Raises
+    ------
+    SpaceError
+        The genotype lies outside the space: an unknown operation, a node that reads one state twice or a later one, a cell that does not
+        concatenate all its nodes.
     """
     architecture: dict[str, Any] = {}
     for kind in CELL_KINDS:
@@ -142,33 +144,33 @@ def architecture_from_genotype(genotype: Genotype) -> dict[str, Any]:
             raise SpaceError(f"genotype: {kind} has {len(pairs)} pairs; two for each node are needed")
         num_nodes = len(pairs) // 2
         concat = list(getattr(genotype, f"{kind}_concat"))
-        if concat != list(range(2, num_nodes + 2)):
+        if concat != list(node_numbers(num_nodes)):
             raise SpaceError(
-                f"genotype: {kind}_concat is {concat}; the darts space concatenates all nodes, {list(range(2, num_nodes + 2))}"
+                f"genotype: {kind}_concat is {concat}; the darts space concatenates all nodes, {list(node_numbers(num_nodes))}"
             )
-        for node in range(2, num_nodes + 2):
+        for node in node_numbers(num_nodes):
             chosen = {source: operation for operation, source in pairs[2 * node - 4 : 2 * node - 2]}
             if len(chosen) != 2 or not all(0 <= source < node for source in chosen):
                 raise SpaceError(
                     f"genotype: node {node} of {kind} must read two different states before it, not {pairs[2 * node - 4 : 2 * node - 2]}"
                 )
             for operation in chosen.values():
-                if operation not in OPERATIONS:
-                    raise SpaceError(f"genotype: unknown operation {operation!r}; known: {', '.join(OPERATIONS)}")
+                if operation not in OPERATION_NAMES:
+                    raise SpaceError(f"genotype: {unknown_name('operation', operation, OPERATION_NAMES)}")
             architecture |= {edge_label(kind, source, node): chosen.get(source, UNREAD) for source in range(node)}
             architecture[inputs_label(kind, node)] = sorted(chosen)
     return architecture
 
 
 def genotype_from_architecture(architecture: Mapping[str, Any]) -> Genotype:
-    """The genotype of a sample of the ``darts`` space; pairs of a node in the order of the states it reads."""
+    """Return the genotype of a sample of the ``darts`` space; pairs of a node in the order of the states it reads."""
     cells: dict[str, list[tuple[str, int]]] = {}
     num_nodes = sum(label.startswith("normal/inputs_") for label in architecture)
     for kind in CELL_KINDS:
         cells[kind] = [
             (architecture[edge_label(kind, source, node)], source)
-            for node in range(2, num_nodes + 2)
+            for node in node_numbers(num_nodes)
             for source in sorted(architecture[inputs_label(kind, node)])
         ]
-    concat = list(range(2, num_nodes + 2))
+    concat = list(node_numbers(num_nodes))
     return Genotype(cells["normal"], concat, cells["reduce"], concat)

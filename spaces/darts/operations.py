@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-NONE = "none"
+from kernels.thin_strides import StridedPointwise
+from spaces.darts.vocabulary import NONE
 
 
 class ReluConvNorm(nn.Sequential):
@@ -38,20 +39,6 @@ class DilatedDepthwise(nn.Conv2d):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
             return super().forward(x.to(self.weight.dtype))
-
-
-class StridedPointwise(nn.Conv2d):
-    """A 1x1 convolution of stride 2: [N, C_in, H, W] -> [N, C_out, ceil(H / 2), ceil(W / 2)].
-
-    Where a processor has AVX2 and no AVX-512, torch 2.14.1 (its oneDNN) writes past a buffer in the kernel's gradient of this convolution
-    if fewer than eight channels are read, in channels_last and by one thread; later the process aborts. Without a stride it does not.
-    """
-
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__(c_in, c_out, 1, stride=2, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) if self.in_channels >= 8 else functional.conv2d(x[:, :, ::2, ::2], self.weight)
 
 
 class DilatedConv(nn.Sequential):
@@ -128,7 +115,7 @@ def _skip(channels: int, stride: int, affine: bool) -> nn.Module:
     return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine=affine)
 
 
-# (channels, stride, affine) -> module, in the order of the authors' PRIMITIVES.
+# By the names of ``spaces.darts.vocabulary``: (channels, stride, affine) -> module.
 OPERATIONS: dict[str, Callable[[int, int, bool], nn.Module]] = {
     NONE: lambda channels, stride, affine: Zero(stride),
     "max_pool_3x3": _max_pool,
@@ -142,14 +129,9 @@ OPERATIONS: dict[str, Callable[[int, int, bool], nn.Module]] = {
 
 
 def operation_costs(channels: int) -> dict[str, float]:
-    """Multiply-adds of every operation on an edge of ``channels`` and stride 1, by those of the dearest one."""
+    """Return the multiply-adds of every operation on an edge of ``channels`` and stride 1, by those of the dearest one."""
     counts = {}
     for name, make in OPERATIONS.items():
         convolutions = [module for module in make(channels, 1, True).modules() if isinstance(module, nn.Conv2d)]
         counts[name] = sum(convolution.weight.numel() for convolution in convolutions)  # for each pixel
     return {name: count / max(counts.values()) for name, count in counts.items()}
-
-
-def candidate_names(none: bool) -> list[str]:
-    """Names of the candidates on an edge: the lab's seven, and ``none`` before them as in the paper where ``none`` is true."""
-    return [name for name in OPERATIONS if none or name != NONE]

@@ -8,141 +8,21 @@ concatenation of its nodes. All normal cells share their labels, and so do both 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
 import nni.nas.nn.pytorch as nas
 import torch
-from nni.mutable import Mutable, label_scope
-from nni.nas.nn.pytorch import MutableModule
 from nni.nas.space import current_model
 from torch import Tensor, nn
-from torch.nn import functional
-from torchvision.ops import StochasticDepth
 
 from kernels.build import kernels_note, only_precision
-from spaces import check_sizes
-from spaces.darts.operations import OPERATIONS, FactorizedReduce, ReluConvNorm, candidate_names, operation_costs
-from spaces.darts.supernet.fused import FusedCell
+from spaces.arguments import check_sizes
+from spaces.darts.cells import AuxiliaryHead, Cell
+from spaces.darts.operations import operation_costs
 from spaces.darts.trained.network import run_cells, runs_fast
-
-CELL_KINDS = ("normal", "reduce")
-UNREAD = "max_pool_3x3"  # what a canonical sample says of an edge that no node reads
-
-
-def edge_label(kind: str, source: int, node: int) -> str:
-    """Label of the operation on the edge from state ``source`` to state ``node`` (nodes count from 2; 0 and 1 are the inputs)."""
-    return f"{kind}/edge_{source}_{node}"
-
-
-def inputs_label(kind: str, node: int) -> str:
-    """Label of the choice of the two states that ``node`` reads."""
-    return f"{kind}/inputs_{node}"
-
-
-class FrozenNode(nn.Module):
-    """A node whose inputs and operations are chosen: the sum of its operations over the states it reads.
-
-    Each operation but the identity is followed by drop-path (arXiv 1605.07648, here torchvision's ``StochasticDepth`` per image), off
-    until the training sets its probability.
-    """
-
-    def __init__(self, edges: Mapping[int, nn.Module]) -> None:
-        super().__init__()
-        self.sources = list(edges)
-        self.edges = nn.ModuleList(
-            edge if isinstance(edge, nn.Identity) else nn.Sequential(edge, StochasticDepth(0.0, "row")) for edge in edges.values()
-        )
-
-    def forward(self, states: Sequence[Tensor]) -> Tensor:
-        first, *others = (edge(states[source]) for source, edge in zip(self.sources, self.edges, strict=True))
-        for other in others:
-            first = first + other
-        return first
-
-
-class Node(MutableModule):
-    """A node of the search space: an operation to choose on the edge from each earlier state, and two of these edges to keep.
-
-    Under ``model_context`` (NNI's way to build a frozen network) and by ``freeze`` it becomes a ``FrozenNode`` that holds the chosen
-    operations of the chosen edges and nothing else.
-    """
-
-    def __init__(self, kind: str, node: int, channels: int, strides: Sequence[int], none: bool) -> None:
-        super().__init__()
-        with label_scope(kind):  # NNI puts "<kind>/" before the labels: they are those of edge_label and inputs_label
-            self.edges = nn.ModuleList(
-                nas.LayerChoice(
-                    {name: OPERATIONS[name](channels, stride, False) for name in candidate_names(none)}, label=f"edge_{source}_{node}"
-                )
-                for source, stride in enumerate(strides)
-            )
-            self.inputs = nas.InputChoice(len(strides), n_chosen=2, reduction="sum", label=f"inputs_{node}")
-
-    @classmethod
-    def create_fixed_module(
-        cls, sample: dict[str, Any], kind: str, node: int, channels: int, strides: Sequence[int], none: bool
-    ) -> FrozenNode:
-        sources = sorted(sample[inputs_label(kind, node)])
-        return FrozenNode(
-            {source: OPERATIONS[sample[edge_label(kind, source, node)]](channels, strides[source], True) for source in sources}
-        )
-
-    def freeze(self, sample: dict[str, Any]) -> FrozenNode:
-        """The chosen operations with the weights they have now (of the supernet: without affine parameters, pools normalised)."""
-        self.validate(sample)
-        return FrozenNode({source: self.edges[source].freeze(sample) for source in sorted(sample[self.inputs.label])})
-
-    def forward(self, states: Sequence[Tensor]) -> Tensor:
-        return self.inputs([edge(state) for edge, state in zip(self.edges, states, strict=False)])
-
-
-class Cell(nn.Module):
-    """A cell: ([N, c_before_last, H, W], [N, c_last, H, W]) -> [N, num_nodes * channels, H', W'], halved where ``reduction``."""
-
-    def __init__(
-        self, kind: str, num_nodes: int, c_before_last: int, c_last: int, channels: int, *, after_reduction: bool, none: bool, affine: bool
-    ) -> None:
-        super().__init__()
-        self.reduces, self.channels = kind == "reduce", channels
-        # A state from before a reduction is twice as large as the one after it.
-        self.preprocess_0 = (
-            FactorizedReduce(c_before_last, channels, affine=affine)
-            if after_reduction
-            else ReluConvNorm(c_before_last, channels, 1, 1, 0, affine=affine)
-        )
-        self.preprocess_1 = ReluConvNorm(c_last, channels, 1, 1, 0, affine=affine)
-        self.nodes = nn.ModuleList(
-            Node(kind, node, channels, [2 if kind == "reduce" and source < 2 else 1 for source in range(node)], none)
-            for node in range(2, num_nodes + 2)
-        )
-
-    def forward(self, before_last: Tensor, last: Tensor) -> Tensor:
-        states = [self.preprocess_0(before_last), self.preprocess_1(last)]
-        for node in self.nodes:
-            states.append(node(states))
-        return torch.cat(states[2:], dim=1)
-
-    def differentiable_form(self) -> FusedCell:
-        """The cell for a one-shot search, as one fast function of the weights of its operations; takes over this cell's parameters."""
-        return FusedCell(self)
-
-
-class AuxiliaryHead(nn.Module):
-    """A second classifier after two thirds of the depth, for a better gradient (the authors' head for 8x8 maps; 2x2 averages elsewhere)."""
-
-    def __init__(self, channels: int, num_classes: int) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(channels, 128, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(), nn.Conv2d(128, 768, 2, bias=False), nn.BatchNorm2d(768)
-        )
-        self.classifier = nn.Linear(768, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = functional.relu(x)
-        pooled = functional.avg_pool2d(x, 5, stride=3) if x.shape[-2:] == (8, 8) else functional.adaptive_avg_pool2d(x, 2)
-        return self.classifier(functional.relu(self.features(pooled)).flatten(1))
+from spaces.darts.vocabulary import CELL_KINDS, NUM_NODES, OF_CHOICES, SETTABLE, SIZES, UNREAD, edge_label, inputs_label, node_numbers
 
 
 class DartsSpace(nas.ModelSpace):
@@ -169,23 +49,19 @@ class DartsSpace(nas.ModelSpace):
         If a size is out of its range.
     """
 
-    # By preset: the supernet or the networks of trials, and the network that is trained in the end.
-    SIZES: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {
-        "quick": {"search": {"width": 4, "num_cells": 5}, "retrain": {"width": 8, "num_cells": 5, "auxiliary": True}},
-        "lab": {"search": {"width": 8, "num_cells": 8}, "retrain": {"width": 8, "num_cells": 20, "auxiliary": True}},
-        "paper": {"search": {"width": 16, "num_cells": 8, "none": True}, "retrain": {"width": 36, "num_cells": 20, "auxiliary": True}},
-    }
-    # The upper ends keep a slip of the keyboard from filling the memory.
-    SETTABLE: ClassVar[dict[str, Sequence[Any]]] = {
-        "width": range(2, 257),
-        "num_cells": range(3, 101),
-        "num_nodes": range(1, 17),
-        "none": (False, True),
-    }
-    OF_CHOICES: ClassVar[frozenset[str]] = frozenset({"num_nodes", "none"})
+    SIZES: ClassVar = SIZES
+    SETTABLE: ClassVar = SETTABLE
+    OF_CHOICES: ClassVar = OF_CHOICES
 
     def __init__(
-        self, *, num_classes: int = 10, width: int = 16, num_cells: int = 8, num_nodes: int = 4, none: bool = False, auxiliary: bool = False
+        self,
+        *,
+        num_classes: int = 10,
+        width: int = 16,
+        num_cells: int = 8,
+        num_nodes: int = NUM_NODES,
+        none: bool = False,
+        auxiliary: bool = False,
     ) -> None:
         super().__init__()
         check_sizes("darts", num_classes=(num_classes, 2), width=(width, 2), num_cells=(num_cells, 3), num_nodes=(num_nodes, 1))
@@ -212,7 +88,7 @@ class DartsSpace(nas.ModelSpace):
 
     @cached_property
     def norms(self) -> list[nn.BatchNorm2d]:
-        """Those of the cells, which are asked before every pass."""
+        """The normalisations of the cells, which are asked before every pass."""
         return [module for module in self.cells.modules() if isinstance(module, nn.BatchNorm2d)]
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -237,15 +113,16 @@ class DartsSpace(nas.ModelSpace):
         return logits if auxiliary_logits is None else (logits, auxiliary_logits)
 
     def input_edges(self) -> dict[str, list[str]]:
-        """For each choice of inputs the labels of the edges it chooses from, in order."""
-        nodes = range(2, 2 + self.num_nodes)
+        """Return for each choice of inputs the labels of the edges it chooses from, in order."""
         return {
-            inputs_label(kind, node): [edge_label(kind, source, node) for source in range(node)] for kind in CELL_KINDS for node in nodes
+            inputs_label(kind, node): [edge_label(kind, source, node) for source in range(node)]
+            for kind in CELL_KINDS
+            for node in node_numbers(self.num_nodes)
         }
 
     @staticmethod
     def canonical(sample: Mapping[str, Any]) -> dict[str, Any]:
-        """The one sample that stands for all that build the same modules: inputs in order, every unread edge ``max_pool_3x3``."""
+        """Return the one sample that stands for all that build the same modules: inputs in order, every unread edge ``max_pool_3x3``."""
         result: dict[str, Any] = {}
         for label, value in sample.items():
             kind, _, name = label.partition("/")
@@ -258,7 +135,7 @@ class DartsSpace(nas.ModelSpace):
 
     @staticmethod
     def describe(architecture: Mapping[str, Any]) -> dict[str, str]:
-        """An architecture for people to read: the two cells, node by node, as operation(state it reads)."""
+        """Return an architecture for people to read: the two cells, node by node, as operation(state it reads)."""
         texts: dict[str, list[str]] = {kind: [] for kind in CELL_KINDS}
         for label, sources in architecture.items():
             kind, _, name = label.partition("/")
@@ -268,19 +145,9 @@ class DartsSpace(nas.ModelSpace):
         return {kind: "; ".join(nodes) for kind, nodes in texts.items()}
 
     def operation_costs(self) -> dict[str, float]:
-        """What each operation costs, from 0 to 1: its multiply-adds in the first cells, by those of the dearest one."""
+        """Return what each operation costs, from 0 to 1: its multiply-adds in the first cells, by those of the dearest one."""
         with torch.random.fork_rng(devices=[]):
             return operation_costs(self.width)
 
     kernels_note = staticmethod(kernels_note)
     only_precision = staticmethod(only_precision)
-
-    @staticmethod
-    def default_architecture() -> dict[str, Any] | None:
-        """``None``: no cell is the one to start from."""
-        return None
-
-    @staticmethod
-    def hyperparameters() -> dict[str, Mutable]:
-        """None are searched: the paper trains every cell with one recipe."""
-        return {}

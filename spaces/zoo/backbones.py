@@ -10,16 +10,15 @@ Neither library has an argument for that, so one function per family edits the f
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 from torch import nn
 
-from common.errors import SpaceError
+from common.errors import SpaceError, unknown_name
+from common.text import show
 from kernels.winograd import use_winograd
 from spaces.zoo.convnet32 import ConvNet32
-
-STEMS = ("own", "small")
+from spaces.zoo.vocabulary import BACKBONES, STEMS
 
 
 def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10, **size: int) -> nn.Module:
@@ -27,24 +26,31 @@ def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10, **siz
 
     The network maps images ``[N, 3, H, W]`` to logits ``[N, num_classes]``; ``H`` and ``W`` are 28 pixels or more.
 
-    Args:
-        name: a key of :data:`BACKBONES`.
-        stem: ``own`` or ``small``; see the function of the family, ``BACKBONES[name].use_small_stem``.
-        num_classes: 1 or more.
-        size: ``width`` and ``depth`` of ``convnet32``; the others have none.
+    Parameters
+    ----------
+    name
+        A key of ``BACKBONES``.
+    stem
+        ``own`` or ``small``; the function of the family, in ``SMALL_STEMS``, says how that one is made.
+    num_classes
+        1 or more.
+    size
+        ``width`` and ``depth`` of ``convnet32``; the others have none.
 
-    Raises:
-        SpaceError: unknown ``name`` or ``stem``, or ``num_classes`` that is not a positive integer.
+    Raises
+    ------
+    SpaceError
+        Unknown ``name`` or ``stem``, or ``num_classes`` that is not a positive integer.
     """
     if name not in BACKBONES:
-        raise SpaceError(f"unknown backbone {name!r}; the zoo has {', '.join(BACKBONES)}")
+        raise SpaceError(unknown_name("backbone", name, BACKBONES))
     if stem not in STEMS:
-        raise SpaceError(f"unknown stem {stem!r}; it is one of {', '.join(STEMS)}")
+        raise SpaceError(unknown_name("stem", stem, STEMS))
     check_num_classes(num_classes)
     backbone = BACKBONES[name]
     network = PACKAGES[backbone.package](name, num_classes, **size)
     if stem == "small":
-        backbone.use_small_stem(network)
+        SMALL_STEMS[backbone.stem](network)
     use_winograd(network)
     return network
 
@@ -52,7 +58,7 @@ def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10, **siz
 def check_num_classes(num_classes: int) -> None:
     """Raise SpaceError unless ``num_classes`` is an integer of 1 or more (``True`` is none)."""
     if type(num_classes) is not int or num_classes < 1:
-        raise SpaceError(f"num_classes is {num_classes!r}; it is an integer of 1 or more")
+        raise SpaceError(f"num_classes is {show(num_classes)}; it is an integer of 1 or more")
 
 
 def _build_torchvision(name: str, num_classes: int) -> nn.Module:
@@ -149,12 +155,12 @@ def small_mnasnet_stem(network: nn.Module) -> None:
 
 
 def small_efficientnet_stem(network: nn.Module) -> None:
-    """timm's EfficientNet, TinyNet, MobileNet v3 and v4, GhostNet: the 3x3 ``conv_stem`` gets stride 1; no pooling."""
+    """Timm's EfficientNet, TinyNet, MobileNet v3 and v4, GhostNet: the 3x3 ``conv_stem`` gets stride 1; no pooling."""
     _full_resolution(cast(nn.Module, network.conv_stem))
 
 
 def small_regnet_stem(network: nn.Module) -> None:
-    """timm's RegNet, RepVGG, MobileOne: the 3x3 convolution and 1x1 branches of ``stem`` get stride 1; no pooling."""
+    """Timm's RegNet, RepVGG, MobileOne: the 3x3 convolution and 1x1 branches of ``stem`` get stride 1; no pooling."""
     _full_resolution(cast(nn.Module, network.stem))
 
 
@@ -162,40 +168,17 @@ def made_for_small_images(network: nn.Module) -> None:
     """Nothing to change: the stem is a small one."""
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """Where a backbone comes from, and how its stem is made small (in place, on the fresh network)."""
-
-    package: Literal["torchvision", "timm", "retiarius"]
-    use_small_stem: Callable[[nn.Module], None]
-
-
-BACKBONES: dict[str, Backbone] = {
-    # the lab's ten
-    "resnet18": Backbone("torchvision", small_resnet_stem),
-    "resnet50": Backbone("torchvision", small_resnet_stem),
-    "vgg16": Backbone("torchvision", small_vgg_stem),
-    "vgg16_bn": Backbone("torchvision", small_vgg_stem),
-    "densenet121": Backbone("torchvision", small_densenet_stem),
-    "squeezenet1_1": Backbone("torchvision", small_squeezenet_stem),
-    "shufflenet_v2_x1_0": Backbone("torchvision", small_shufflenet_stem),
-    "mobilenet_v2": Backbone("torchvision", small_mobilenet_stem),
-    "resnext50_32x4d": Backbone("torchvision", small_resnet_stem),
-    "mnasnet1_0": Backbone("torchvision", small_mnasnet_stem),
-    # timm's that suit small images and a CPU
-    "resnet10t": Backbone("timm", small_deep_resnet_stem),
-    "resnet14t": Backbone("timm", small_deep_resnet_stem),
-    "mobilenetv3_small_100": Backbone("timm", small_efficientnet_stem),
-    "mobilenetv3_large_100": Backbone("timm", small_efficientnet_stem),
-    "mobilenetv4_conv_small": Backbone("timm", small_efficientnet_stem),
-    "efficientnet_lite0": Backbone("timm", small_efficientnet_stem),
-    "efficientnet_b0": Backbone("timm", small_efficientnet_stem),
-    "tinynet_e": Backbone("timm", small_efficientnet_stem),
-    "ghostnet_100": Backbone("timm", small_efficientnet_stem),
-    "regnetx_002": Backbone("timm", small_regnet_stem),
-    "regnety_002": Backbone("timm", small_regnet_stem),
-    "repvgg_a0": Backbone("timm", small_regnet_stem),
-    "mobileone_s0": Backbone("timm", small_regnet_stem),
-    # our own
-    "convnet32": Backbone("retiarius", made_for_small_images),
+# By family, as ``Backbone.stem`` names it: how the stem of a fresh network is made small, in place.
+SMALL_STEMS: dict[str, Callable[[nn.Module], None]] = {
+    "resnet": small_resnet_stem,
+    "deep_resnet": small_deep_resnet_stem,
+    "densenet": small_densenet_stem,
+    "vgg": small_vgg_stem,
+    "squeezenet": small_squeezenet_stem,
+    "shufflenet": small_shufflenet_stem,
+    "mobilenet": small_mobilenet_stem,
+    "mnasnet": small_mnasnet_stem,
+    "efficientnet": small_efficientnet_stem,
+    "regnet": small_regnet_stem,
+    "small": made_for_small_images,
 }

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WIDTHS = (16, 32, 48, 64, 96, 128)
-DEPTHS = (2, 3)
 LOGIT_SCALE = 1 / 9
 PATCH = 2
 
@@ -24,7 +22,7 @@ class ConvNet32(nn.Module):
     Parameters
     ----------
     width
-        Channels of the first stage; the second and third have four times as many.
+        Channels of the first stage, one of ``spaces.zoo.vocabulary.WIDTHS`` in the zoo; the second and third have four times as many.
     depth
         3x3 convolutions a stage, 2 or 3; with 3 the last two are a residual block.
     num_classes

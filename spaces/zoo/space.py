@@ -11,16 +11,11 @@ from nni.nas.space import current_model, model_context
 from torch import nn
 
 from common.errors import SpaceError
+from common.text import show
 from kernels.winograd import kernels_note, use_winograd
-from spaces.zoo.backbones import BACKBONES, STEMS, build_backbone, check_num_classes
-from spaces.zoo.convnet32 import DEPTHS, WIDTHS
+from spaces.zoo.backbones import build_backbone, check_num_classes
 from spaces.zoo.hyperparameters import search_hyperparameters
-
-# The one backbone whose size is chosen too.
-SIZED = "convnet32"
-SIZES = ("width", "depth")
-LEGAL: dict[str, tuple[Any, ...]] = {"backbone": tuple(BACKBONES), "stem": STEMS, "width": WIDTHS, "depth": DEPTHS}
-DEFAULT = {"backbone": "resnet18", "stem": "own", "width": 64, "depth": 2}
+from spaces.zoo.vocabulary import BACKBONES, DEFAULT, LEGAL, NARROWED, SIZE_LABELS, SIZED, unread_by
 
 
 class LazyBackbone(nn.Module):
@@ -32,12 +27,12 @@ class LazyBackbone(nn.Module):
         self.network: nn.Module | None = None
 
     def build(self) -> nn.Module:
-        """A new network, with random initial weights."""
-        size = {label: self.choices[label] for label in SIZES} if self.name == SIZED else {}
+        """Return a new network, with random initial weights."""
+        size = {label: self.choices[label] for label in SIZE_LABELS} if self.name == SIZED else {}
         return build_backbone(self.name, stem=self.choices["stem"], num_classes=self.num_classes, **size)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images ``[N, 3, H, W]`` -> logits ``[N, num_classes]``."""
+        """Map images ``[N, 3, H, W]`` to logits ``[N, num_classes]``."""
         if self.network is None:
             self.network = self.build().to(images.device)
         return cast(torch.Tensor, self.network(images))
@@ -55,30 +50,20 @@ class ZooSpace(nas.ModelSpace):
 
     The frozen space maps images ``[N, 3, H, W]``, 28 pixels or more, to logits ``[N, num_classes]``.
 
-    Args:
-        num_classes: 1 or more.
+    Parameters
+    ----------
+    num_classes
+        1 or more.
 
-    Raises:
-        SpaceError: ``num_classes`` is not a positive integer.
-        nni.mutable.SampleValidationError: the sample lacks a label, or a choice is not legal.
+    Raises
+    ------
+    SpaceError
+        ``num_classes`` is not a positive integer.
+    nni.mutable.SampleValidationError
+        The sample of the model context lacks a label, or a choice is not legal.
     """
 
-    # A first look stays with networks that train in seconds on two CPU cores.
-    NARROWED: ClassVar[dict[str, dict[str, list[str]]]] = {
-        "quick": {
-            "backbone": [
-                "resnet18",
-                "squeezenet1_1",
-                "shufflenet_v2_x1_0",
-                "resnet10t",
-                "mobilenetv3_small_100",
-                "regnetx_002",
-                "tinynet_e",
-                SIZED,
-            ],
-            "stem": ["own"],
-        }
-    }
+    NARROWED: ClassVar = NARROWED
 
     def __init__(self, *, num_classes: int = 10) -> None:
         super().__init__()
@@ -99,14 +84,16 @@ class ZooSpace(nas.ModelSpace):
             self.backbone = cast(LazyBackbone, backbone).build()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images ``[N, 3, H, W]``, normalised floats -> logits ``[N, num_classes]``."""
+        """Map images ``[N, 3, H, W]``, normalised floats, to logits ``[N, num_classes]``."""
         return cast(torch.Tensor, self.backbone(images))
 
     def freeze(self, sample: Sample) -> nn.Module:
-        """The network that ``sample`` chooses, with random initial weights. Labels of other spaces are ignored.
+        """Return the network that ``sample`` chooses, with random initial weights. Labels of other spaces are ignored.
 
-        Raises:
-            nni.mutable.SampleValidationError: the sample lacks a label, or a choice is not legal.
+        Raises
+        ------
+        nni.mutable.SampleValidationError
+            The sample lacks a label, or a choice is not legal.
         """
         self.validate(sample)
         with model_context(sample):
@@ -114,42 +101,39 @@ class ZooSpace(nas.ModelSpace):
 
     @classmethod
     def default_architecture(cls) -> dict[str, Any]:
-        """The lab's baseline: resnet18 with its own stem."""
+        """Return the lab's baseline: resnet18 with its own stem."""
         return dict(DEFAULT)
 
     @staticmethod
     def describe(architecture: Sample) -> dict[str, str]:
-        """An architecture for people to read: its choices, without those that its backbone does not have."""
+        """Return an architecture for people to read: its choices, without those that its backbone does not have."""
         unread = unread_by(architecture["backbone"])
         return {label: str(value) for label, value in architecture.items() if label not in unread}
 
     @classmethod
     def canonical(cls, sample: Sample) -> dict[str, Any]:
-        """The architecture in ``sample``, without other labels; what its backbone does not read is at its default.
+        """Return the architecture in ``sample``, without other labels; what its backbone does not read is at its default.
 
         Two samples that differ here are two networks.
 
-        Raises:
-            SpaceError: a label is missing, or a choice is not legal.
+        Raises
+        ------
+        SpaceError
+            A label is missing, or a choice is not legal.
         """
         for label, choices in LEGAL.items():
             known = ", ".join(map(str, choices))
             if label not in sample:
                 raise SpaceError(f"the architecture has no {label!r}; it is one of {known}")
             if sample[label] not in choices:
-                raise SpaceError(f"{label} is {sample[label]!r}; it is one of {known}")
+                raise SpaceError(f"{label} is {show(sample[label])}; it is one of {known}")
         unread = unread_by(sample["backbone"])
         return {label: DEFAULT[label] if label in unread else sample[label] for label in LEGAL}
 
     @staticmethod
     def hyperparameters() -> dict[str, LabeledMutable]:
-        """The hyperparameters that can be searched together with the architecture."""
+        """Return the hyperparameters that can be searched together with the architecture, by label."""
         return search_hyperparameters()
 
     kernels_note = staticmethod(kernels_note)
     speed_up = staticmethod(use_winograd)
-
-
-def unread_by(backbone: str) -> tuple[str, ...]:
-    """The labels that do not matter to ``backbone``."""
-    return ("stem",) if backbone == SIZED else SIZES

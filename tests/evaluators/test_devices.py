@@ -145,8 +145,9 @@ def raise_no_home() -> Path:
 
 def test_the_file_does_not_grow_without_end(measured: list[float], own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured[:] = [0.5]
-    for number in range(120):
-        devices._keep_choice(f"machine {number}", "float32")
+    own_cache.parent.mkdir()
+    many = {f"machine {number}": "float32" for number in range(120)}
+    own_cache.write_text(json.dumps({"format": "retiarius-precision", "version": 1, "choices": many}))
     choose_precision("auto", CPU)
     choices = json.loads(own_cache.read_text())["choices"]
     assert len(choices) == 100 and next(iter(choices)) == "machine 21" and list(choices.values())[-1] == "bfloat16"

@@ -11,6 +11,8 @@ from typing import Any
 
 # Of the clock, of the installation, or of the folder.
 NEVER_KEPT = frozenset({"finished", "created", "ended", "versions", "commit", "command", "directory", "resumed"})
+# What versions after the recorded one write beside it: it is passed over, here and nowhere else.
+LATER = {"retrained": frozenset({"plain_test_accuracy", "mirrored_test_accuracy", "normalization", "classes"})}
 LOSS_TOLERANCE = 0.2  # of an epoch's loss on another machine, as a share
 MOST_LINES = 12
 
@@ -46,7 +48,7 @@ def read_record(run: Path, *, keep_seconds: bool) -> dict[str, Any]:
             record[name] = _read_json(run / f"{name}.json")
     if (run / "weights.safetensors").exists():
         record["weights"] = _read_shapes(run / "weights.safetensors")
-    return {name: _without(value, dropped) for name, value in record.items()}
+    return {name: _without(value, dropped | LATER.get(name, frozenset())) for name, value in record.items()}
 
 
 def to_text(record: Mapping[str, Any]) -> str:

@@ -250,7 +250,7 @@ def test_memory_does_not_grow_where_the_number_of_threads_changes() -> None:
 
 TOO_LITTLE = """
 import resource, torch
-from spaces import cell_kernels as kernels
+from kernels import cells as kernels
 
 x, y = torch.ones(1, 512, 512, 1, 8), torch.ones(1, 512, 512, 1, 8)
 convolution = kernels.Convolution(torch.ones(1, 8, 5, 5), torch.ones(1, 8, 8))

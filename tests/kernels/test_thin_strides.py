@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from kernels.thin_strides import ThinStridedConv2d, avoid_thin_strides
+from kernels.thin_strides import StridedPointwise, avoid_thin_strides
 
 # On a processor with AVX2 alone, a process that trains such a convolution as it is would abort within some 100 steps.
 STEPS = """
@@ -46,7 +46,7 @@ def test_only_strided_pointwise_convolutions_of_few_channels_are_replaced() -> N
     network = nn.Sequential(nn.Conv2d(3, 8, 1, (1, 2)), nn.Conv2d(7, 8, 1, 2), *plain)
     before = dict(network.named_parameters())
     avoid_thin_strides(network)
-    assert [type(layer) for layer in network] == [ThinStridedConv2d] * 2 + [nn.Conv2d] * len(plain)
+    assert [type(layer) for layer in network] == [StridedPointwise] * 2 + [nn.Conv2d] * len(plain)
     after = dict(network.named_parameters())
     assert list(before) == list(after) and all(before[name] is after[name] for name in before)
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 import retiarius as rt
-from spaces.nasbench201 import NasBench201Space
+from spaces.nasbench201.space import NasBench201Space
 
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32"}
 
@@ -195,7 +195,7 @@ def fails_with(value: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(None, "None"), ("good", "'good'"), (float("nan"), "nan"), (torch.zeros(2), "2"), ([1.0], "list"), (True, "True")],
+    [(None, "nothing"), ("good", "'good'"), (float("nan"), "nan"), (torch.zeros(2), "2"), ([1.0], "list"), (True, "True")],
 )
 def test_an_evaluator_that_returns_no_number_fails_its_trials_in_one_line(value: Any, words: str, data: Any) -> None:
     with pytest.raises(rt.SearchFailed) as error:
@@ -214,7 +214,7 @@ def test_an_evaluator_that_returns_no_number_fails_its_trials_in_one_line(value:
         ({"strategy": 7}, rt.StrategyError, "int"),
         ({"strategy": "dart"}, rt.StrategyError, "did you mean darts"),
         ({"strategy": rt.Median()}, rt.StrategyError, "Median"),
-        ({"evaluator": 0.5}, rt.EvaluatorError, "float"),
+        ({"evaluator": 0.5}, rt.EvaluatorError, "0.5"),
         ({"trials": 0}, rt.RecordError, "trials"),
         ({"epochs": -1}, rt.RecordError, "epochs"),
         ({"seed": -1}, rt.RecordError, "seed"),

@@ -21,7 +21,7 @@ SEARCH += ["--precision", "float32", "--epochs", "1", "--evaluator", "mine"]
 def one_that_knows_dropout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(EVALUATORS, "mine", EvaluatorEntry("fake_evaluators:score_by_dropout", "of dropout"))
-    monkeypatch.setattr(ZooSpace, "hyperparameters", lambda: {"dropout": Categorical([0.1, 0.2], label="dropout")})
+    monkeypatch.setattr(ZooSpace, "hyperparameters", staticmethod(lambda: {"dropout": Categorical([0.1, 0.2], label="dropout")}))
 
 
 def test_it_is_searched_and_left_out_of_a_training_anew(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,6 +53,6 @@ def test_it_can_be_fixed_to_what_the_space_has(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("value", ["abc", "true", "NaN", "0.9"])
 def test_a_number_of_ones_own_is_fixed_to_a_number(value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ZooSpace, "hyperparameters", lambda: {"dropout": Numerical(0.0, 0.5, label="dropout")})
+    monkeypatch.setattr(ZooSpace, "hyperparameters", staticmethod(lambda: {"dropout": Numerical(0.0, 0.5, label="dropout")}))
     assert main([*SEARCH, "--set", f"dropout={value}"]) == 2
     assert "--set dropout: " in capsys.readouterr().err

@@ -19,13 +19,14 @@ from nni.nas.space import SimplifiedModelSpace
 from optuna.trial import TrialState
 from small_spaces import TinySpace
 
+from common.trial import Trial
 from evaluators import EVALUATORS, EvaluatorEntry
 from nni_compat.trial_program import TrialProgram
-from records.trials import Trial, TrialLog
+from records.trials import TrialLog
 from run_experiment import main
 from spaces.darts.genotypes import GENOTYPES, architecture_from_genotype
 from spaces.zoo.space import ZooSpace
-from strategies import STRATEGIES
+from strategies import STRATEGIES, SearchContext
 from strategies.engines.concurrent import ConcurrentEngine
 from strategies.engines.in_process import InProcessEngine
 from strategies.nni_search import evolution
@@ -159,7 +160,9 @@ def test_of_a_folder_no_two_that_this_search_would_train_alike(table: list[str],
     write_best("run/best.json", found, "zoo", initial_lr=0.01)
     log = TrialLog(Path("run/trials.jsonl"))
     for number, (width, rate) in enumerate([(16, 0.01), (16, 0.02), (32, 0.01)]):
-        log.append(Trial(number, "complete", {**found, "width": width}, {"initial_lr": rate}, 0.9 - number / 100))
+        architecture = {**found, "width": width}
+        sample = {**architecture, "initial_lr": rate}
+        log.append(Trial(number, sample, "complete", 0.9 - number / 100, architecture_labels=frozenset(architecture)))
     search = ["--space", "zoo", "--strategy", "random", *DIGITS, "--epochs", "1", "--model", "convnet32", "--set", "initial_lr=0.03"]
     small = ["--max-params", "500", "--trials", "3", "--out", "again"]  # nothing is trained: what is too large is named
     assert main([*search, "--start-with", "run:2", *small]) == 2
@@ -287,7 +290,7 @@ def test_optunas_samplers_are_told_of_them(make: Any) -> None:
 
 
 def test_bo_learns_from_them() -> None:
-    strategy = STRATEGIES["bo"].load()(seed=0, trials=16)
+    strategy = STRATEGIES["bo"]().build(SearchContext(seed=0, trials=16))
     first = begun_by_hand(strategy).results[0]
     assert strategy._observed[0].sample == first.sample
 

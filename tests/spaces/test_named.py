@@ -6,22 +6,21 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from image_folders import write_images
-from nni.nas.space import model_context
 
 from records.best import check_architecture, load_best
-from run_experiment import main
-from spaces import SPACES, make_space
+from spaces.adapter import find_space
 from spaces.choices import legal_choices
 from spaces.darts.genotypes import GENOTYPES
 from spaces.named import NAMES, choices_left, named_architecture
-from spaces.zoo.backbones import BACKBONES
+from spaces.zoo.vocabulary import BACKBONES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_stands_for_a_legal_architecture(name: str) -> None:
     space, architecture = named_architecture(name, {})
-    assert SPACES[space].load().canonical(architecture) == architecture
+    assert find_space(space).canonical(architecture) == architecture
     assert (space, name) in {*(("darts", genotype) for genotype in GENOTYPES), *(("zoo", backbone) for backbone in BACKBONES)}
 
 
@@ -36,6 +35,8 @@ def test_the_other_choices_of_a_backbone_can_be_made() -> None:
 def test_a_backbone_is_trained_without_a_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from run_experiment import main
+
     monkeypatch.chdir(tmp_path)
     command = ["--retrain", "convnet32", "--set", "width=16", "--dataset", "digits", "--epochs", "6", "--out", "run"]
     assert main([*command, "--device", "cpu", "--precision", "float32", "--set", "batch_size=64"]) == 0
@@ -48,6 +49,8 @@ def test_a_backbone_is_trained_without_a_search(
 def test_images_that_are_too_small_for_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from run_experiment import main
+
     monkeypatch.chdir(tmp_path)
     folder = write_images(tmp_path / "images")
     assert main(["--retrain", "squeezenet1_1", "--dataset", str(folder), "--device", "cpu", "--precision", "float32"]) == 2
@@ -62,8 +65,9 @@ FOUND = [path for path in sorted((Path(__file__).parents[2] / "docs" / "found").
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
 def test_what_the_labs_table_found_can_be_trained_by_anyone(path: Path) -> None:
     best = load_best(path)
-    space = make_space(SPACES[best.space_name].load(), best.space_arguments)
-    check_architecture(best.architecture, legal_choices(space.simplify()))
-    with model_context(best.architecture):
-        network = make_space(SPACES[best.space_name].load(), best.space_arguments)
+    space = find_space(best.space_name)
+    space.check_arguments(best.space_arguments)
+    check_architecture(best.architecture, legal_choices(space.make(best.space_arguments).simplify()))
+    with torch.random.fork_rng():
+        network = space.network(best.space_arguments, best.architecture)
     assert sum(parameter.numel() for parameter in network.parameters()) == best.parameters

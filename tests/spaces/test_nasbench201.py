@@ -11,7 +11,8 @@ from nni.nas.space import model_context
 from common.errors import SpaceError
 from evaluators.complexity import measure_complexity
 from evaluators.table import load_table
-from spaces.nasbench201 import EDGES, NasBench201Space, edge_label
+from spaces.nasbench201.space import NasBench201Space
+from spaces.nasbench201.vocabulary import EDGES, edge_label
 
 LABELS = [edge_label(*edge) for edge in EDGES]
 

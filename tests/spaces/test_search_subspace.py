@@ -9,10 +9,12 @@ from nni.mutable import Categorical, CategoricalMultiple, Numerical
 
 from common.errors import SpaceError
 from retiarius.nni_choice import ChosenSpace
+from spaces.adapter import Space
+from spaces.origins import Origin
 from spaces.search_subspace import SearchedPart, searched_part
 
 
-class Space:
+class Stems:
     """A stem of three kinds, of which the preset ``quick`` leaves one out, a width that only ``wide`` reads, and two inputs of three."""
 
     NARROWED: ClassVar = {"quick": {"stem": ["plain", "wide"]}}
@@ -31,7 +33,7 @@ class Space:
         return {"lr": Numerical(1e-3, 1.0, log_distributed=True, label="lr"), "nesterov": Categorical([False, True], label="nesterov")}
 
 
-class WithoutDefault(Space):
+class WithoutDefault(Stems):
     @staticmethod
     def default_architecture() -> dict[str, Any] | None:
         return None
@@ -40,13 +42,13 @@ class WithoutDefault(Space):
 RECIPE = {"lr": 0.1, "nesterov": True, "epochs": 3}
 
 
-def part(space: type = Space, **more: Any) -> SearchedPart:
+def part(stems: type = Stems, **more: Any) -> SearchedPart:
     mutables = {
         "stem": Categorical(["plain", "wide", "odd"], label="stem"),
         "width": Categorical([8, 16, 32], label="width"),
         "inputs": CategoricalMultiple([0, 1, 2], n_chosen=2, label="inputs"),
     }
-    return searched_part("mine", space, mutables, **{"preset": "quick", "pins": {}, **more})
+    return searched_part(Space("mine", Origin(stems)), mutables, **{"preset": "quick", "pins": {}, **more})
 
 
 def values(searched: SearchedPart) -> dict[str, list[Any]]:

@@ -14,46 +14,50 @@ import numpy as np
 import pytest
 import torch
 from nni.mutable import Categorical, CategoricalMultiple, MutableDict, Numerical
-from nni.nas.space import model_context
 from project import PROJECT, SEARCH_PATH
 
 from common.errors import SpaceError, require_labels
 from evaluators.training.recipes import HYPERPARAMETERS, RECIPES
 from retiarius.presets import PRESETS
-from spaces import SPACES, make_space, preset_arguments, preset_choices, settable_arguments, sized_arguments, space_entry
+from spaces import SPACES, make_space, space_entry
+from spaces.adapter import find_space
 from spaces.choices import count_configurations, effective_labels, first_sample, is_fixed, legal_choices, restrict
+from spaces.named import NAMES
 from strategies.one_shot.search_epoch import ALPHA_SETTINGS
 
 SEEDS = (0, 1)
 
 
-def small_space(name: str) -> tuple[type, dict[str, Any], dict[str, Any]]:
-    """The space's class, the arguments of its quick preset, and the mutables that preset searches."""
-    space = SPACES[name].load()
-    arguments = preset_arguments(space, "quick", "search")
-    return space, arguments, restrict(make_space(space, arguments).simplify(), {}, preset_choices(space, "quick"))
+def quick_arguments(name: str) -> dict[str, Any]:
+    return find_space(name).preset_arguments("quick", "search")
+
+
+def quick_mutables(name: str) -> dict[str, Any]:
+    """What the quick preset searches."""
+    space = find_space(name)
+    return restrict(space.make(quick_arguments(name)).simplify(), {}, space.narrowed("quick"))
 
 
 def draw(name: str, seed: int) -> dict[str, Any]:
     sample: dict[str, Any] = {}
-    MutableDict(small_space(name)[2]).random(memo=sample, random_state=np.random.RandomState(seed))
+    MutableDict(quick_mutables(name)).random(memo=sample, random_state=np.random.RandomState(seed))
     return sample
 
 
 def build(name: str, sample: dict[str, Any]) -> torch.nn.Module:
-    space, arguments, _ = small_space(name)
-    with torch.random.fork_rng(), model_context(sample):
+    with torch.random.fork_rng():
         torch.manual_seed(0)
-        return space(**arguments)
+        return find_space(name).network(quick_arguments(name), sample)
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_offers_what_it_says(name: str) -> None:
-    space, arguments, mutables = small_space(name)
-    unfrozen = make_space(space, arguments)
-    categorical = all(isinstance(mutable, Categorical | CategoricalMultiple) for mutable in mutables.values())
-    assert ("one_shot" in SPACES[name].offers) == (categorical and hasattr(unfrozen, "input_edges"))
-    assert ("hyperparameters" in SPACES[name].offers) == bool(space.hyperparameters())
+    space = find_space(name)
+    unfrozen = space.make(quick_arguments(name))
+    categorical = all(isinstance(mutable, Categorical | CategoricalMultiple) for mutable in quick_mutables(name).values())
+    assert space.offers == SPACES[name].offers
+    assert ("one_shot" in space.offers) == (categorical and bool(space.one_shot(unfrozen).input_edges))
+    assert ("hyperparameters" in space.offers) == bool(space.hyperparameters())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -70,9 +74,8 @@ def test_random_samples_build_networks_that_learn(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("name", SPACES)
 def test_freeze_builds_a_network_of_the_same_operations_as_model_context(name: str) -> None:
-    space, arguments, _ = small_space(name)
     sample = draw(name, 0)
-    frozen = make_space(space, arguments).freeze(sample).eval()
+    frozen = find_space(name).make(quick_arguments(name)).freeze(sample).eval()
     assert frozen(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
     convolutions = [[p.shape for p in network.parameters() if p.ndim == 4] for network in (frozen, build(name, sample))]
     assert convolutions[0] == convolutions[1]
@@ -80,11 +83,11 @@ def test_freeze_builds_a_network_of_the_same_operations_as_model_context(name: s
 
 @pytest.mark.parametrize("name", SPACES)
 def test_canonical_samples_are_legal_idempotent_and_the_same_network(name: str) -> None:
-    space = small_space(name)[0]
+    space = find_space(name)
     sample = draw(name, 0)
     canonical = space.canonical(sample)
     assert canonical.keys() == sample.keys()
-    assert make_space(space, small_space(name)[1]).check_contains(canonical) is None
+    assert space.make(quick_arguments(name)).check_contains(canonical) is None
     assert space.canonical(canonical) == canonical
     first, second = build(name, sample).state_dict(), build(name, canonical).state_dict()
     assert first.keys() == second.keys()
@@ -93,57 +96,113 @@ def test_canonical_samples_are_legal_idempotent_and_the_same_network(name: str) 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_retraining_takes_its_sizes_from_the_preset_and_not_from_the_search(name: str) -> None:
-    space = space_entry(name).load()
-    searched = {label for preset in PRESETS for label in preset_arguments(space, preset, "search")} - set(getattr(space, "OF_CHOICES", ()))
+    space = find_space(name)
+    of_choices = space.settable("search").keys() - space.settable("retrain").keys()
+    searched = {label for preset in PRESETS for label in space.preset_arguments(preset, "search")} - of_choices
     for preset in PRESETS:
-        assert searched <= preset_arguments(space, preset, "retrain").keys(), preset
+        assert searched <= space.preset_arguments(preset, "retrain").keys(), preset
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_what_a_person_may_set_is_an_argument_of_the_space(name: str) -> None:
-    space, arguments, _ = small_space(name)
-    settable, choices = settable_arguments(space, "search"), legal_choices(make_space(space, arguments).simplify())
+    space, arguments = find_space(name), quick_arguments(name)
+    settable, choices = space.settable("search"), legal_choices(space.make(arguments).simplify())
     assert not settable.keys() & {*choices, *space.hyperparameters(), *HYPERPARAMETERS, *ALPHA_SETTINGS}, "a name would be of two things"
     for argument, legal in settable.items():
+        assert legal is not None
         for value in legal[0], legal[1]:
-            sized = sized_arguments(space, "quick", "search", {argument: value, "initial_lr": 0.1})
+            sized = space.sized_arguments("quick", "search", {argument: value, "initial_lr": 0.1})
             assert sized == {**arguments, argument: value}
-            same = legal_choices(make_space(space, sized).simplify()) == choices
-            assert same or argument not in settable_arguments(space, "retrain"), "it says what there is to choose"
+            space.check_arguments({**sized, "num_classes": 10})
+            same = legal_choices(space.make(sized).simplify()) == choices
+            assert same or argument not in space.settable("retrain"), "it says what there is to choose"
         illegal = legal[0] - 1 if isinstance(legal, range) else "maybe"
         with pytest.raises(SpaceError, match=f"{argument}: "):
-            sized_arguments(space, "quick", "search", {argument: illegal})
+            space.sized_arguments("quick", "search", {argument: illegal})
+        with pytest.raises(SpaceError, match=f"{argument}: "):
+            space.check_arguments({argument: illegal})
         if isinstance(legal, range):
             with pytest.raises(SpaceError, match=argument):
-                make_space(space, {**arguments, argument: illegal})
-            assert sized_arguments(space, "quick", "search", {argument: float(legal[1])})[argument] == legal[1]
+                space.make({**arguments, argument: illegal})
+            assert space.sized_arguments("quick", "search", {argument: float(legal[1])})[argument] == legal[1]
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_file_may_not_ask_for_what_would_fill_the_memory(name: str) -> None:
+    space = find_space(name)
+    for preset in PRESETS:
+        for phase in ("search", "retrain"):
+            space.check_arguments(space.with_classes(space.preset_arguments(preset, phase), 10))
+    for value in (10**9, 0, "10", True, None):
+        with pytest.raises(SpaceError, match=r"^num_classes: .* is not a whole number from 1 to 100000$"):
+            space.check_arguments({"num_classes": value})
+    if name == "darts":
+        with pytest.raises(SpaceError, match=r"^num_cells: 2000 is not a whole number from 3 to 100$"):
+            space.check_arguments({"width": 8, "num_cells": 2000})
+
+
+# Per space: arguments by which choices may differ.
+ARGUMENTS: dict[str, list[dict[str, Any]]] = {
+    "darts": [{"num_nodes": 1}, {"num_nodes": 2, "none": True}, {"none": True, "width": 2, "num_cells": 3}],
+    "nasbench201": [{"width": 2, "cells": 1}],
+}
+
+
+@pytest.mark.parametrize("name", [name for name, entry in SPACES.items() if entry.vocabulary is not None])
+def test_the_vocabulary_tells_the_choices_of_the_space(name: str) -> None:
+    space = find_space(name)
+    assert space.answers_at_once
+    for arguments in ({}, quick_arguments(name), *ARGUMENTS.get(name, [])):
+        told, legal = space.choices(arguments), legal_choices(space.make(arguments).simplify())
+        assert list(told.items()) == list(legal.items()), arguments
+    vocabulary, kind = SPACES[name].load_vocabulary(), SPACES[name].load()
+    for table in ("SIZES", "SETTABLE", "OF_CHOICES", "NARROWED"):
+        assert getattr(vocabulary, table, None) is getattr(kind, table, None), "one source"
+
+
+def test_what_can_be_set_is_told_without_torch() -> None:
+    program = """
+import sys
+from spaces import SPACES
+from spaces.adapter import find_space
+from spaces.named import NAMES, choices_left, named_architecture
+for name, entry in SPACES.items():
+    space = find_space(name)
+    arguments = space.sized_arguments("quick", "search", {})
+    space.check_arguments(arguments)
+    print(len(space.choices(arguments)), *space.settable("retrain"), *space.narrowed("quick"), *space.offers, space.recipe_for("paper"))
+print(*{"torch", "nni", "numpy"} & set(sys.modules), len(NAMES))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=PROJECT)
+    *_, last = done.stdout.splitlines()
+    assert last == str(len(NAMES))
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_every_preset_has_a_recipe(name: str) -> None:
-    recipes = [SPACES[name].recipe_for(preset) for preset in ("quick", "lab", "paper")]
+    recipes = [find_space(name).recipe_for(preset) for preset in ("quick", "lab", "paper")]
     assert set(recipes) <= RECIPES.keys()
     assert name != "darts" or recipes == ["cells", "cells", "darts"], "the paper's is made for 600 epochs"
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_samples_survive_json(name: str) -> None:
-    sample = small_space(name)[0].canonical(draw(name, 1))
+    sample = find_space(name).canonical(draw(name, 1))
     assert json.loads(json.dumps(sample)) == sample
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_describe_is_text(name: str) -> None:
-    description = SPACES[name].load().describe(draw(name, 0))
+    description = find_space(name).describe(draw(name, 0))
     assert description
     assert all(isinstance(text, str) and text for text in description.values())
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_default_architecture_is_none_or_legal(name: str) -> None:
-    space, arguments, _ = small_space(name)
+    space = find_space(name)
     default = space.default_architecture()
-    assert default is None or make_space(space, arguments).check_contains(default) is None
+    assert default is None or space.make(quick_arguments(name)).check_contains(default) is None
 
 
 def digest(network: Any) -> str:
@@ -154,7 +213,7 @@ def digest(network: Any) -> str:
 @cache
 def digests_elsewhere() -> dict[str, str]:
     """Of the network of each space that a new process builds: one process for all of them, as it takes seconds to import what NNI needs."""
-    samples = {name: SPACES[name].load().canonical(draw(name, 0)) for name in SPACES}
+    samples = {name: find_space(name).canonical(draw(name, 0)) for name in SPACES}
     program = """
 import json, sys, warnings; warnings.simplefilter("ignore")
 from test_spaces import build, digest
@@ -169,19 +228,21 @@ print(json.dumps({name: digest(build(name, sample)) for name, sample in json.loa
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_same_seed_same_weights_in_a_fresh_process(name: str) -> None:
-    assert digests_elsewhere()[name] == digest(build(name, SPACES[name].load().canonical(draw(name, 0))))
+    assert digests_elsewhere()[name] == digest(build(name, find_space(name).canonical(draw(name, 0))))
 
 
 def test_unknown_space_names_the_known_ones() -> None:
     with pytest.raises(SpaceError, match=r"unknown space 'dart' \(did you mean darts\?\); known: darts, zoo, nasbench201"):
         space_entry("dart")
+    with pytest.raises(SpaceError, match=r"unknown space 'dart' \(did you mean darts\?\); known: darts, zoo, nasbench201"):
+        find_space("dart")
 
 
 def test_make_space_refuses_arguments_it_does_not_take() -> None:
     with pytest.raises(SpaceError, match="colour"):
         make_space(SPACES["darts"].load(), {"colour": "red"})
     with pytest.raises(SpaceError, match="width"):
-        make_space(SPACES["darts"].load(), {"width": "wide"})
+        find_space("darts").make({"width": "wide"})
 
 
 def test_choices_as_plain_data() -> None:
@@ -201,7 +262,7 @@ def test_choices_as_plain_data() -> None:
 @pytest.mark.parametrize("name", SPACES)
 def test_every_choice_can_be_fixed_by_its_name(name: str) -> None:
     """Also one of a cell, whose label has a slash in it, which NNI takes from nobody but itself."""
-    mutables, sample = small_space(name)[2], draw(name, 0)
+    mutables, sample = quick_mutables(name), draw(name, 0)
     fixed = restrict(mutables, {str(label): value for label, value in sample.items()}, {})
     assert fixed.keys() == mutables.keys()
     assert all(map(is_fixed, fixed.values()))
@@ -216,8 +277,8 @@ def test_the_first_sample_keeps_what_is_fixed() -> None:
 
 
 def test_a_choice_that_changes_nothing_is_not_effective() -> None:
-    space, arguments, _ = small_space("zoo")
-    mutables = make_space(space, arguments).simplify()
+    space = find_space("zoo")
+    mutables = space.make({}).simplify()
     of_resnet = {label: mutables[label] for label in ("backbone", "stem", "width", "depth")}
     resnet = space.canonical({"backbone": "resnet18", "stem": "own", "width": 64, "depth": 2})
     assert effective_labels(of_resnet, resnet, space.canonical) == ["backbone", "stem"]
@@ -236,7 +297,7 @@ def test_the_number_of_configurations() -> None:
 
 def test_making_a_space_leaves_torchs_generator_alone() -> None:
     before = torch.get_rng_state()
-    make_space(SPACES["darts"].load(), {"width": 2, "num_cells": 3})
+    find_space("darts").make({"width": 2, "num_cells": 3})
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -18,7 +18,8 @@ from scipy.stats import norm
 
 from spaces import make_space
 from spaces.darts.space import DartsSpace
-from spaces.nasbench201 import EDGES, NasBench201Space, edge_label
+from spaces.nasbench201.space import NasBench201Space
+from spaces.nasbench201.vocabulary import EDGES, edge_label
 from strategies.bayesian import BayesianSearch, log_expected_improvement, warp
 from strategies.engines.in_process import InProcessEngine
 from strategies.engines.table import TableEngine

@@ -13,7 +13,7 @@ import sklearn.datasets  # noqa: E402, F401
 import torchvision  # noqa: E402, F401
 
 import evaluators.training.supernet  # noqa: E402, F401
-import retiarius.search  # noqa: E402, F401
-import spaces.darts.space  # noqa: E402, F401
+import retiarius.search_run  # noqa: E402, F401
+import spaces.darts.space  # noqa: E402
 import spaces.zoo.space  # noqa: E402, F401
 import strategies.one_shot.darts  # noqa: E402, F401

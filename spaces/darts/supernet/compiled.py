@@ -1,4 +1,4 @@
-"""A DARTS cell of a search by the compiled kernels: the mathematics of ``darts_fused``, in fewer passes over memory.
+"""A DARTS cell of a search by the compiled kernels: the mathematics of ``fan``, in fewer passes over memory.
 
 What a state's edges put out goes straight into the nodes, which are slices of the cell's output; normalisations are never carried out by
 themselves, but by whoever reads what they normalise, forward and backward. Kept for the backward pass is what the pointwise convolutions
@@ -8,7 +8,7 @@ put out, and the pools.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,9 +17,7 @@ from torch.autograd.function import once_differentiable
 from kernels.cells import Convolution, Pools, convolve, convolve_back, mix, pool, pool_back, products, real_of
 from kernels.layout import add_corners, corners_of, count_of, nchw, nhwc, nodes_of, on_edges, state_of
 from spaces.darts.supernet.branches import Dilated, Factorized, Separable, Statistics
-
-if TYPE_CHECKING:
-    from spaces.darts.supernet.fused import Fan, FusedCell
+from spaces.darts.supernet.fan import Fan
 
 
 def settle(
@@ -200,19 +198,19 @@ def _as_torch_has_it(of_kernels: Tensor) -> list[Tensor]:
 
 
 class CompiledCell(torch.autograd.Function):
-    """The arithmetic of a ``FusedCell`` from its two preprocessed states [N, C, H, W] on.
+    """The arithmetic of a cell of ``all_fans`` from its two preprocessed states [N, C, H, W] on.
 
     ``tensors`` are the mixing weights [edges, operations] of every fan, and then the fans' parameters.
     """
 
     @staticmethod
-    def forward(ctx: Any, cell: FusedCell, statistics: Statistics, before_last: Tensor, last: Tensor, *tensors: Tensor) -> Tensor:
-        number = len(cell.fans)
+    def forward(ctx: Any, all_fans: Sequence[Fan], statistics: Statistics, before_last: Tensor, last: Tensor, *tensors: Tensor) -> Tensor:
+        number = len(all_fans)
         real = real_of(last.dtype)
-        fans = [CompiledFan(fan, statistics, real) for fan in cell.fans]
+        fans = [CompiledFan(fan, statistics, real) for fan in all_fans]
         mixing, parameters = tensors[:number], list(tensors[number:])
         images, channels, height, width = last.shape
-        stride = cell.fans[0].stride
+        stride = all_fans[0].stride
         nodes = last.new_empty(images, -(-height // stride), -(-width // stride), number - 1, channels)
         kept: list[Tensor] = []
         counts, of_parameters = [], []

@@ -1,156 +1,48 @@
 """A DARTS cell as one differentiable function: the mathematics of the plain cell, with everything that edges share computed once.
 
-On a CPU the compiled kernels compute it (``darts_compiled``). Elsewhere, and where there are none, torch's operations do, as follows. All
-edges that leave one state read the same tensor. A ``Fan`` computes them together: one ReLU and one pool per state, one depthwise
-and one grouped pointwise convolution per kernel size for all edges, with the channels of the edges side by side in channels_last, so
-that convolutions and normalisations run over wide rows. The weight of an operation is the scale of its last batch normalisation, and
-its gradient falls out of that normalisation's backward pass.
-
-With torch's operations a step is bound by memory. So a fan keeps for its backward pass what is normalised and, where the gradients of the
-weights are wanted, what the depthwise convolutions put out; it computes the cheap rest (ReLUs, copies) anew.
+On a CPU the compiled kernels compute it (``compiled``). Elsewhere, and where there are none, torch's operations do (``fan``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from kernels.build import kernels_for
 from kernels.cells import real_of
-from spaces.darts.supernet import torch_kernels as kernels
-from spaces.darts.supernet.branches import BackwardPass, Branch, Dilated, Factorized, ParameterFree, Separable, Statistics
+from spaces.darts.supernet.branches import Statistics
 from spaces.darts.supernet.compiled import CompiledCell
-
-if TYPE_CHECKING:
-    from spaces.darts.space import Cell
-
-BRANCHES: dict[str, type[Separable] | type[Dilated]] = {
-    "sep_conv_3x3": Separable,
-    "sep_conv_5x5": Separable,
-    "dil_conv_3x3": Dilated,
-    "dil_conv_5x5": Dilated,
-}
+from spaces.darts.supernet.fan import Fan
 
 
-class Fan(nn.Module):
-    """All edges that leave one state: [N, C, H, W] -> [N, edges * C, H / stride, W / stride], each edge the mixture of its operations."""
+class SearchedCell(Protocol):
+    """A cell of the search space: what it makes of its two inputs, and its nodes, each with the choices on its edges."""
 
-    def __init__(self, edges: Sequence[nn.ModuleDict], stride: int) -> None:
-        super().__init__()
-        self.edges = nn.ModuleList(edges)
-        self.stride = stride
-        self.names = list(edges[0])
-        self.parameter_free = ParameterFree(self.names, edges, stride)
-        self.branches: list[Branch] = [BRANCHES[name](name, edges, stride) for name in self.names if name in BRANCHES]
-        if stride > 1:
-            self.branches.append(Factorized(ParameterFree.SKIP, edges, stride))
+    @property
+    def preprocess_0(self) -> nn.Module: ...
 
-    def forward(self, x: Tensor, mixing: Tensor, statistics: Statistics) -> Tensor:
-        """``mixing`` [edges, operations] holds the weights of the operations on the edges."""
-        parameters = (parameter for branch in self.branches for parameter in branch.parameters())
-        return MixedFan.apply(self, statistics, x, mixing, *parameters)
+    @property
+    def preprocess_1(self) -> nn.Module: ...
 
-    def sources(self, x: Tensor) -> dict[str, Tensor]:
-        """What the branches read."""
-        relu, edges = torch.relu(x), len(self.edges)
-        full = kernels.spread(relu, edges)
-        if self.stride == 1:
-            return {"full": full, "strided": full}
-        parities = kernels.split_parities(relu)
-        return {"full": full, "strided": kernels.spread(parities[0], edges), "corners": torch.cat([parities[0], parities[3]], dim=1)}
-
-    def state_gradient(self, gradients: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """The gradient of the state from those of its sources."""
-        edges = len(self.edges)
-        total = kernels.gather(gradients["full"], edges)
-        if self.stride > 1:
-            even, odd = gradients["corners"].chunk(2, dim=1)
-            even = even + kernels.gather(gradients["strided"], edges)
-            zeros = torch.zeros_like(even)
-            total += kernels.join_parities(torch.stack([even, zeros, zeros, odd]), x.shape)
-        return torch.ops.aten.threshold_backward(total, x, 0)
-
-
-class MixedFan(torch.autograd.Function):
-    """The arithmetic of a ``Fan``. State, mixing weights and parameters get their gradients where these are wanted, only there."""
-
-    @staticmethod
-    def forward(ctx: Any, fan: Fan, statistics: Statistics, x: Tensor, mixing: Tensor, *parameters: Tensor) -> Tensor:
-        sources = fan.sources(x)
-        learns = any(ctx.needs_input_grad[4:])
-        weights = mixing.t().repeat_interleave(x.shape[1], dim=1)  # [operations, edges * C]
-        total, saved = fan.parameter_free.forward(x, mixing, statistics)
-        offset = torch.zeros_like(weights[0])
-        first = 0
-        for branch in fan.branches:
-            packed = branch.pack(parameters[first : first + branch.number_of_parameters], x.dtype)
-            first += branch.number_of_parameters
-            y, kept, kept_to_learn = branch.forward(sources[branch.source], packed, statistics)
-            mean, rstd = statistics.measure(y, branch.norms)
-            scale = weights[fan.names.index(branch.name)] * rstd
-            if y.dtype == scale.dtype:
-                total.addcmul_(y, scale.view(1, -1, 1, 1))
-                offset += mean * scale
-            else:  # half precision: scale and shift in float32 before rounding
-                total += kernels.scale_centred(y, mean, scale)
-            saved += [y, mean, rstd, *packed, *kept, *(kept_to_learn if learns else len(kept_to_learn) * [None])]
-        if x.dtype == offset.dtype:
-            total -= offset.view(1, -1, 1, 1)
-        ctx.save_for_backward(x, mixing, *saved)
-        ctx.fan, ctx.of_batch, ctx.dtype = fan, statistics.of_batch, parameters[0].dtype
-        return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        fan: Fan = ctx.fan
-        x, mixing, *saved = ctx.saved_tensors
-        want_state, want_mixing, *want_parameters = ctx.needs_input_grad[2:]
-        to = BackwardPass(x.shape, ctx.of_batch, want_state, want_mixing, any(want_parameters))
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        x_gradient, mixing_gradient = fan.parameter_free.backward(gradient, x, mixing, saved[:4], to)
-        saved = saved[4:]
-        weights = mixing.t().repeat_interleave(x.shape[1], dim=1)
-        sources = fan.sources(x) if to.want_parameters else {}
-        source_gradients: dict[str, Tensor] = {}
-        parameter_gradients: list[Tensor] = []
-        for branch in fan.branches:
-            kernels_end = 3 + branch.number_of_kernels
-            y, mean, rstd = saved[:3]
-            packed, kept = saved[3:kernels_end], saved[kernels_end : kernels_end + branch.number_kept]
-            saved = saved[kernels_end + branch.number_kept :]
-            column = fan.names.index(branch.name)
-            wanted = (to.want_branches, to.want_mixing)
-            branch_gradient, weight_gradient = kernels.norm_gradients(gradient, y, weights[column], mean, rstd, to.of_batch, wanted)
-            if to.want_mixing:
-                mixing_gradient[:, column] = weight_gradient.view(len(mixing), -1).sum(1)
-            if not to.want_branches:
-                continue
-            source_gradient, kernel_gradients = branch.backward(branch_gradient, sources.get(branch.source), packed, kept, to)
-            if to.want_state:
-                where = "full" if fan.stride == 1 else branch.source
-                source_gradients[where] = source_gradients[where].add_(source_gradient) if where in source_gradients else source_gradient
-            if to.want_parameters:
-                parameter_gradients += branch.unpack(kernel_gradients, ctx.dtype)
-        if to.want_state:
-            x_gradient += fan.state_gradient(source_gradients, x)
-        unread = [None] * (len(ctx.needs_input_grad) - 4 - len(parameter_gradients))
-        return (None, None, x_gradient, mixing_gradient if to.want_mixing else None, *parameter_gradients, *unread)
+    @property
+    def nodes(self) -> nn.ModuleList: ...
 
 
 class FusedCell(nn.Module):
     """The differentiable form of ``cell``, with the parameters and buffers of its candidates.
 
-    ``choices`` maps the label of every edge to the names of its operations. ``forward`` takes for every label the weights of the
-    operations, [operations], and the outputs of the two cells before, as ``Cell.forward`` does. The parameters' gradients can be taken
-    once, not differentiated again.
+    The parameters' gradients can be taken once, not differentiated again.
+
+    Attributes
+    ----------
+    choices
+        By label of every edge the names of its operations.
     """
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: SearchedCell) -> None:
         super().__init__()
         self.preprocess_0, self.preprocess_1 = cell.preprocess_0, cell.preprocess_1
         self.choices: dict[str, list[str]] = {}
@@ -165,6 +57,15 @@ class FusedCell(nn.Module):
         self.fans: Any = nn.ModuleList(Fan(fan, fan[0]["max_pool_3x3"][0].stride) for fan in edges)
 
     def forward(self, mixing: Mapping[str, Tensor], before_last: Tensor, last: Tensor) -> Tensor:
+        """Return the output of the cell, as the plain one does for the outputs of the two cells before.
+
+        Parameters
+        ----------
+        mixing
+            By label of every edge the weights of its operations, [operations].
+        before_last, last
+            [N, c_before_last, H, W] and [N, c_last, H, W].
+        """
         states = [self.preprocess_0(before_last), self.preprocess_1(last)]
         device = before_last.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else before_last.dtype
@@ -174,7 +75,7 @@ class FusedCell(nn.Module):
             weights = [torch.stack([mixing[label] for label in labels]) for labels in self.labels]
             parameters = [parameter for fan in self.fans for branch in fan.branches for parameter in branch.parameters()]
             if device == "cpu" and kernels_for(dtype) is not None and all(p.dtype == real_of(dtype) for p in parameters):
-                output: Tensor = CompiledCell.apply(self, statistics, before, now, *weights, *parameters)
+                output: Tensor = CompiledCell.apply(list(self.fans), statistics, before, now, *weights, *parameters)
             else:
                 output = self._by_fans(before, now, weights, statistics)
             statistics.move_running()

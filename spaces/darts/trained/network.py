@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,25 +19,35 @@ from torch.autograd.function import once_differentiable
 from kernels.build import kernels_for
 from kernels.cells import Pools, mix, pool, pool_back
 from kernels.layout import may_lie_apart, nchw, nhwc, nodes_of, output_of, room_for_nodes, state_of
+from spaces.darts.cells import AuxiliaryHead, Cell
 from spaces.darts.operations import DilatedConv, FactorizedReduce, SeparableConv, Zero
 from spaces.darts.trained.cell_inputs import read
 from spaces.darts.trained.units import CornersUnit, Normed, Unit, sums_of, with_their_own
 
-if TYPE_CHECKING:
-    from spaces.darts.space import Cell
+
+class CellNetwork(Protocol):
+    """A network of cells: whether it is in training, its cells and their normalisations, and after which cell it has a second head."""
+
+    training: bool
+    cells: nn.ModuleList
+    auxiliary_after: int
+    auxiliary_head: AuxiliaryHead | None
+
+    @property
+    def norms(self) -> Sequence[nn.BatchNorm2d]: ...
 
 
-def runs_fast(space: Any, images: Tensor) -> bool:
-    """Whether compiled kernels may stand for the cells: a network in training on a CPU, images in float32 or more, norms with parameters.
+def runs_fast(network: CellNetwork, images: Tensor) -> bool:
+    """Return whether compiled kernels may stand for the cells.
 
-    The supernet's norms have none.
+    That is a network in training on a CPU, images in float32 or more, and norms with parameters, which the supernet's have not.
     """
     return (
-        space.training
+        network.training
         and images.device.type == "cpu"
         and images.dtype.itemsize > 2
         and kernels_for(images.dtype) is not None
-        and all(norm.affine and norm.track_running_stats and norm.training and norm.momentum is not None for norm in space.norms)
+        and all(norm.affine and norm.track_running_stats and norm.training and norm.momentum is not None for norm in network.norms)
     )
 
 
@@ -182,13 +192,14 @@ class FrozenCell(torch.autograd.Function):
         return None, None, None, *map(nchw, of_inputs), *of_parameters
 
 
-def run_cells(space: Any, stem: Tensor) -> Iterator[Tensor | None]:
-    """The outputs of the frozen ``space``'s cells, one after the other, in training: what ``stem`` [N, C, H, W] becomes.
+def run_cells(network: CellNetwork, stem: Tensor) -> Iterator[Tensor | None]:
+    """Yield the outputs of the cells of a frozen ``network``, one after the other, in training: what ``stem`` [N, C, H, W] becomes.
 
     ``None`` stands for those that other cells alone read.
     """
-    torch._foreach_add_([norm.num_batches_tracked for norm in space.norms], 1)
-    cells = list(space.cells)
+    counters: list[Any] = [norm.num_batches_tracked for norm in network.norms]
+    torch._foreach_add_(counters, 1)
+    cells: list[Cell] = cast("list[Cell]", list(network.cells))
     states: list[dict[int, Tensor]] = [{} for _ in cells]  # of each cell, by which of its two inputs
     wanted = [(0, 0), (0, 1), (1, 0)]  # who reads the last output: which cell, as which input
     last = stem
@@ -197,7 +208,7 @@ def run_cells(space: Any, stem: Tensor) -> Iterator[Tensor | None]:
         modules = [(cells[reader].preprocess_0, cells[reader].preprocess_1)[which] for reader, which in wanted]
         for (reader, which), state in zip(wanted, read(last, modules), strict=True):
             states[reader][which] = state
-        is_private = number != len(cells) - 1 and (number != space.auxiliary_after or space.auxiliary_head is None)
+        is_private = number != len(cells) - 1 and (number != network.auxiliary_after or network.auxiliary_head is None)
         before, after = (states[number].pop(which) for which in (0, 1))
         last = _run_cell(cell, before, after, is_private)
         yield None if is_private else last

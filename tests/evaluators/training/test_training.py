@@ -1,9 +1,8 @@
-"""The training loop: the same seed, the same curve; checkpoints; divergence; the test set untouched by search."""
+"""The training loop: the same seed, the same curve; divergence; the test set untouched by search."""
 
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,9 +17,9 @@ from common.errors import EvaluatorError, TrainingDiverged
 from evaluators import EVALUATORS, evaluator_entry
 from evaluators.complexity import measure_complexity
 from evaluators.data.dataset import Dataset, Split
-from evaluators.training.checkpoints import write_checkpoint
-from evaluators.training.loop import idle_settings, measure_accuracy, retrain, train, train_and_validate
-from evaluators.training.recipes import OPTIMIZERS, RECIPES, Recipe, make_recipe
+from evaluators.training.accuracy import measure_accuracies, measure_accuracy
+from evaluators.training.loop import idle_settings, retrain, train, train_and_validate
+from evaluators.training.recipes import RECIPES, Recipe, make_recipe
 
 BFLOAT16: dict[str, Any] = {"device": torch.device("cpu"), "precision": torch.bfloat16}
 
@@ -74,63 +73,12 @@ def test_retraining_scores_the_test_set_and_uses_the_validation_images(tmp_path:
     assert measure_accuracy(reloaded, data.test, data) == result["test_accuracy"]
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path, optimizer: str) -> None:
-    values = {**SETTINGS, "optimizer": optimizer, "initial_lr": 0.01, "cutout": 2, "warmup_epochs": 1, "flip": "alternating"}
-    data, recipe = make_data(), make_recipe({**values, "start_size": 0.5, "crop_fill": "reflect"})
-    whole, parted = make_network(dropout=0.5), make_network(dropout=0.5)
-    path = tmp_path / "state.ckpt"
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        expected = list(train(whole, data.train, data, epochs=4, recipe=recipe))
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        steps = train(parted, data.train, data, epochs=4, recipe=recipe, checkpoint=path)
-        next(steps), next(steps)
-        steps.close()
-    fresh = make_network(dropout=0.5)
-    with torch.random.fork_rng():
-        torch.manual_seed(99)  # the state comes from the file
-        resumed = list(train(fresh, data.train, data, epochs=4, recipe=recipe, checkpoint=path))
-    assert [(e.number, e.loss, e.accuracy) for e in resumed] == [(e.number, e.loss, e.accuracy) for e in expected]
-    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), fresh.state_dict().values(), strict=True))
-
-
-@pytest.mark.parametrize("content", [b"", b"junk" * 100, None])
-def test_a_broken_checkpoint_is_named(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "state.ckpt"
-    if content is None:  # of another network
-        list(
-            train(
-                nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), make_data().train, make_data(), epochs=1, recipe=Recipe(), checkpoint=path
-            )
-        )
-    else:
-        path.write_bytes(content)
-    with pytest.raises(EvaluatorError, match="not a checkpoint of this training; remove it to start over"):
-        next(train(make_network(), make_data().train, make_data(), epochs=2, recipe=Recipe(), checkpoint=path))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="limits as Unix has them")
-def test_a_full_disk_is_told_as_such_and_the_checkpoint_stays(tmp_path: Path) -> None:
-    import resource
-
-    path = tmp_path / "retrain.ckpt"
-    write_checkpoint(path, {"weights": torch.zeros(10)})
-    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            write_checkpoint(path, {"weights": torch.zeros(10_000)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_divergence_ends_the_training_with_a_word() -> None:
     with pytest.raises(TrainingDiverged, match="a smaller initial_lr or a grad_clip may help"):
-        train_and_validate(make_network(), data=make_data(), epochs=50, initial_lr=1e30, batch_size=16)
+        list(train(make_network(), make_data().train, make_data(), epochs=50, recipe=Recipe(initial_lr=1e30, batch_size=16)))
+    with pytest.raises(TrainingDiverged, match="a smaller initial_lr or a grad_clip may help"):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(192, 20), nn.ReLU(), nn.Linear(20, 3))
+        train_and_validate(network, data=make_data(), epochs=50, initial_lr=1000, batch_size=16)
 
 
 def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,8 +165,77 @@ def test_flip_averaging_scores_an_image_with_its_mirror_image() -> None:
     split = Split(images, torch.tensor([0, 1]))
     assert measure_accuracy(LeftEdge(), split, data) == 0.0
     assert measure_accuracy(LeftEdge(), split, data, flip_averaging=True) == 1.0
+    assert measure_accuracies(LeftEdge(), split, data) == (0.0, 1.0)
     result = retrain(make_network(), data=data, epochs=1, recipe=make_recipe({**SETTINGS, "flip_averaging": True}))
     assert result["flip_averaging"] is True
+
+
+class LeftEdgeAlone(nn.Module):
+    """A network that looks at one pixel and learns nothing; it counts the images that it is asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.asked = nn.Parameter(torch.ones(())), 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.asked += 0 if self.training else len(x)
+        return torch.stack([x[:, 0, 0, 0], torch.zeros(len(x)), torch.full((len(x),), -99.0)], 1) + self.weight
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_retraining_says_both_figures_of_one_pass_over_the_test_images(averaged: bool) -> None:
+    images = torch.full((4, 3, 8, 8), 102, dtype=torch.uint8)  # 0.4, the mean: 0 when normalised
+    images[:, :, 0, 0] = torch.tensor([0, 255, 255, 255], dtype=torch.uint8)[:, None]
+    images[:, :, 0, -1] = torch.tensor([255, 255, 255, 0], dtype=torch.uint8)[:, None]
+    network, test = LeftEdgeAlone(), Split(images, torch.tensor([0, 0, 1, 0]))
+    data = replace(make_data(), test=test)
+    result = retrain(network, data=data, epochs=1, recipe=make_recipe({**SETTINGS, "flip_averaging": averaged}))
+    assert network.asked == 8, "each image and its mirror image, once"
+    assert (result["plain_test_accuracy"], result["mirrored_test_accuracy"]) == (0.5, 0.75) == measure_accuracies(network, test, data)
+    assert [measure_accuracy(network, test, data, flip_averaging=flips) for flips in (False, True)] == [0.5, 0.75]
+    assert result["test_accuracy"] == (0.75 if averaged else 0.5)
+    assert result["flip_averaging"] is averaged
+
+
+class Pooling(nn.Sequential):
+    """A network that takes images of 8 pixels and more."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+
+
+def larger_data() -> Dataset:
+    """As ``make_data``, of 16x20 pixels."""
+    data = make_data()
+    parts = {part: getattr(data, part) for part in ("train", "validation", "test")}
+    larger = {part: Split(split.images.repeat(1, 1, 2, 3)[..., :20].contiguous(), split.labels) for part, split in parts.items()}
+    return replace(data, **larger)
+
+
+def test_images_that_are_too_small_for_a_network_are_refused_with_what_it_takes() -> None:
+    data = larger_data()
+    with pytest.raises(
+        EvaluatorError, match=r"^start_size: 0.2 is too small for this network, which takes from 0.5 to 1 of 16x20 pixels: "
+    ) as caught:
+        train_and_validate(Pooling(), data=data, epochs=2, start_size=0.2, **SETTINGS)
+    assert "\n" not in str(caught.value)
+    assert 0 <= train_and_validate(Pooling(), data=data, epochs=2, start_size=0.5, **SETTINGS) <= 1
+    with pytest.raises(EvaluatorError, match="which takes 1 alone of 8x8 pixels"):
+        train_and_validate(Pooling(), data=make_data(), epochs=2, start_size=0.5, **SETTINGS)
+
+
+def test_another_fault_on_small_images_stays_what_it_is() -> None:
+    class Faulty(Pooling):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.device.type != "meta" and self.training:
+                raise RuntimeError("out of memory")
+            return super().forward(x)
+
+    for start_size in (0.5, 1.0):
+        with pytest.raises(RuntimeError, match=r"^out of memory$"):
+            train_and_validate(Faulty(), data=larger_data(), epochs=2, start_size=start_size, **SETTINGS)
+    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
+        train_and_validate(nn.Sequential(nn.Flatten(), nn.Linear(7, 3)), data=larger_data(), epochs=2, start_size=0.5, **SETTINGS)
 
 
 class Watch(nn.Sequential):

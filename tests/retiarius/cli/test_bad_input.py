@@ -90,7 +90,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         ),
         ([*ZOO, "--epochs", "9" * 20], ["--epochs", "below 1,000,000,000"]),
         ([*ZOO, "--set", "optimizer=" + "[" * 5000], ["optimizer", "is not one of sgd"]),
-        (["--retrain", f"Genotype({'x' * 300})"], ["Genotype(xx", "is too long to be a path"]),
+        (["--retrain", f"Genotype({'x' * 300})"], ["Genotype(xx", "no such file", "DARTS_V2"]),
         ([*TPE, "--order", "2"], ["tpe trains no supernet", "leave out --order"]),
         ([*TPE, "--cost-weight", "0.4"], ["tpe trains no supernet", "leave out --cost-weight"]),
         (["--space", "darts", "--strategy", "darts", "--cost-weight", "-1"], ["--cost-weight", "'-1' is not a number of at least 0"]),
@@ -141,7 +141,7 @@ def best_document() -> dict[str, Any]:
         "version": 1,
         "space": {"name": "darts", "arguments": {"width": 4, "num_cells": 5}},
         "architecture": architecture_from_genotype(GENOTYPES["DARTS_V2"]),
-        "hyperparameters": {"initial_lr": 0.025},
+        "hyperparameters": {"initial_lr": 0.025, "optimizer": "sgd"},
         "score": None,
         "dataset": {},
         "strategy": {},
@@ -174,6 +174,11 @@ def with_architecture(**changes: Any) -> str:
         (with_changes(space={"name": "mars", "arguments": {}}), ["unknown space 'mars'"]),
         (with_changes(space={"name": "darts", "arguments": {"wings": 2}}), ["wings"]),
         (with_changes(hyperparameters={"initial_lr": -1}), ["best.json", "initial_lr", "-1"]),
+        (with_changes(hyperparameters={"initial_lr": 0.025}), ["best.json", "lack 'optimizer'"]),
+        (with_changes(hyperparameters={"batch_size": 1e308, "optimizer": "sgd"}), ["best.json", "batch_size", "at most 100000"]),
+        (with_changes(space={"name": "darts", "arguments": {"num_cells": 2000}}), ["best.json", "num_cells: 2000", "from 3 to 100"]),
+        (with_changes(space={"name": "x" * 990_000, "arguments": {}}), ["best.json", "unknown space 'xxx"]),
+        (with_changes(hyperparameters={"optimizer": "x" * 990_000}), ["best.json", "optimizer"]),
         (with_changes(hyperparameters={"warp": 9}), ["best.json", "warp"]),
         ("x" * 1_100_000, ["best.json"]),
         ("[]", ["best.json"]),
@@ -290,12 +295,13 @@ def test_a_fault_is_one_line_and_its_traceback_is_in_the_log(capsys: pytest.Capt
 def test_a_fault_before_there_is_a_log_leaves_its_traceback_in_a_file(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from evaluators.data.dataset import dataset as data
+    from retiarius import context
 
     def run_out(*arguments: Any, **options: Any) -> Any:
         raise RuntimeError("no more of postgresql://me:secret@host/db\nand so on")
 
-    monkeypatch.setattr(data, "require_dataset", run_out)
+    monkeypatch.setattr(context, "RunContext", run_out)
+    monkeypatch.setattr("retiarius.search_run.RunContext", run_out)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     line = fails(capsys, *ZOO, "--out", "run", status=1)
     found = re.search(r"RuntimeError: no more of .* \((\S+) says where\)", line)
@@ -306,7 +312,7 @@ def test_a_fault_before_there_is_a_log_leaves_its_traceback_in_a_file(
 
 
 def test_a_search_in_which_all_trials_fail(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*ZOO, "--optimizer", "sgd", "--initial_lr", "1e30", "--out", "run"]) == 1
+    assert main([*ZOO, "--optimizer", "sgd", "--initial_lr", "1000", "--momentum", "0.99", "--out", "run"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("WARNING: trial 0 failed: TrainingDiverged")
     assert lines[1].startswith("error: no trial was completed: 1 failed, 0 pruned; the first failure: TrainingDiverged")
@@ -333,12 +339,12 @@ def test_a_file_that_leaves_choices_open_which_have_no_default(capsys: pytest.Ca
 
 
 def test_a_hyperparameter_that_no_training_has(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ZooSpace, "hyperparameters", lambda: {"dropout": Categorical([0.1, 0.2], label="dropout")})
+    monkeypatch.setattr(ZooSpace, "hyperparameters", staticmethod(lambda: {"dropout": Categorical([0.1, 0.2], label="dropout")}))
     assert "zoo: no training has a hyperparameter 'dropout'; known: initial_lr, " in fails(capsys, *ZOO)
 
 
 def test_hpo_of_a_space_without_a_default(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ZooSpace, "default_architecture", lambda: None)
+    monkeypatch.setattr(ZooSpace, "default_architecture", staticmethod(lambda: None))
     said = fails(capsys, "--space", "zoo", "--strategy", "hpo", *SMALL)
     assert said.startswith("zoo has no default for what is not searched: --set a choice for ")
 

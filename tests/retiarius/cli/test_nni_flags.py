@@ -33,7 +33,7 @@ def test_the_file_fills_in_what_no_flag_says(tmp_path: Path) -> None:
 
 def test_a_space_that_is_named_takes_the_place_of_the_command(tmp_path: Path) -> None:
     found = settings(tmp_path, V2, "--space", "zoo")
-    assert (found.space, found.trial_command, found.concurrency, found.workers) == ("zoo", None, 1, 2)
+    assert (found.space, found.trial_command, found.concurrency, found.workers) == ("zoo", None, None, 2)
     with pytest.raises(RecordError, match="--concurrency goes with --trial-command"):
         settings(tmp_path, V2, "--space", "zoo", "--concurrency", "2")
     assert settings(tmp_path, V2, "--space", "zoo", "--workers", "1").workers == 1
@@ -70,4 +70,4 @@ def test_flags_of_trainings_do_not_go_with_a_command(tmp_path: Path, flag: list[
 
 def test_other_runs_do_not_read_yaml() -> None:
     plain: Any = parse_settings(["--space", "zoo", "--strategy", "tpe"], "about")
-    assert (plain.seed, plain.pruner, plain.search_space) == (0, "none", None)
+    assert (plain.seed, plain.pruner, plain.search_space) == (None, None, None)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from retiarius.flag_checks import check_flags
 
 from common.errors import RecordError
 from records.next_command import retrain_command
+from retiarius.cli.main import strategy_of
 from retiarius.cli.settings import Settings, parse_settings
+from retiarius.settings import SearchSettings
+from spaces.adapter import find_space
 
 SEARCH = ["--space", "darts", "--strategy", "tpe"]
 
 
 def parse(*arguments: str) -> Settings:
-    return parse_settings(list(arguments), "about")
+    return parse_settings(list(arguments))
 
 
 def test_defaults() -> None:
     settings = parse(*SEARCH)
     assert settings == Settings(space="darts", strategy="tpe")
-    assert (settings.preset, settings.dataset, settings.seed, settings.device) == ("quick", "auto", 0, "auto")
+    told = SearchSettings(space=find_space("darts"), strategy=strategy_of(settings))
+    assert (told.preset, told.dataset, told.seed, told.device) == ("quick", "auto", 0, "auto"), "what is not typed is the library's affair"
 
 
 def test_pins_are_read_as_json_or_text() -> None:
@@ -31,11 +32,6 @@ def test_pins_are_read_as_json_or_text() -> None:
         *SEARCH, "--set", "initial_lr=1e-2", "--set", "normal/inputs_2=[0, 1]", "--set", "backbone=resnet18", "--set", "a=true"
     )
     assert settings.pins == {"initial_lr": 0.01, "normal/inputs_2": [0, 1], "backbone": "resnet18", "a": True}
-
-
-def test_what_is_asked_of_a_search_is_what_a_strategy_checks() -> None:
-    checked = inspect.signature(check_flags).parameters.keys() - {"strategy", "looks_up"}
-    assert parse(*SEARCH).search_flags.keys() == checked, "the rooms do not know each other, so no type checker sees it"
 
 
 def test_the_labs_options_are_short_for_set() -> None:
@@ -61,12 +57,30 @@ def test_sizes(text: str, count: int) -> None:
     assert parse(*SEARCH, "--max-params", text).max_params == parse(*SEARCH, "--max-flops", text).max_flops == count
 
 
+def told(*arguments: str) -> SearchSettings:
+    settings = parse(*SEARCH, *arguments)
+    names = settings.given("max_params", "workers")
+    return SearchSettings(space=find_space("darts"), strategy=strategy_of(settings), **names)
+
+
 def test_flags_that_steer_trials_are_those_that_were_given() -> None:
-    assert parse(*SEARCH).trial_flags == parse(*SEARCH, "--pruner", "none").trial_flags == {}
-    given = parse(*SEARCH, "--max-params", "300k", "--pruner", "median").trial_flags
+    assert told().trial_flags == told("--pruner", "none").trial_flags == {}
+    given = told("--max-params", "300k", "--pruner", "median").trial_flags
     assert given == {"--max-params": 300_000, "--pruner": "median"}
-    assert parse(*SEARCH, "--workers", "2").trial_flags == {"--workers": 2}
-    assert parse(*SEARCH, "--workers", "1").trial_flags == {}, "the search is the same as without"
+    assert told("--workers", "2").trial_flags == {"--workers": 2}
+    assert told("--workers", "1").trial_flags == {}, "the search is the same as without"
+
+
+def test_jobs_are_workers_or_trial_commands() -> None:
+    assert parse(*SEARCH, "--jobs", "3").workers == parse(*SEARCH, "-j", "3").workers == 3
+    assert parse(*SEARCH, "--jobs", "3", "--workers", "3").workers == 3
+    with pytest.raises(RecordError, match="--jobs 3 and --workers 2 contradict one another"):
+        parse(*SEARCH, "--jobs", "3", "--workers", "2")
+
+
+def test_names_of_habit() -> None:
+    settings = parse(*SEARCH, "--lr", "0.2", "--opt", "adam", "--max-macs", "1M")
+    assert (settings.pins, settings.max_flops) == ({"initial_lr": 0.2, "optimizer": "adam"}, 1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +109,8 @@ def test_flags_that_steer_trials_are_those_that_were_given() -> None:
         ([*SEARCH, "--max-flops", ""], "'' is not a number of at least 1"),
         (["--retrain", "best.json", "--max-params", "1M"], "--max-params goes with a search, not with --retrain"),
         (["--retrain", "best.json", "--pruner", "median"], "--pruner goes with a search, not with --retrain"),
-        (["--retrain", "best.json", "--space", "zoo"], "--space goes with a search, not with --retrain"),
+        (["--retrain", "best.json", "--strategy", "tpe"], "--strategy goes with a search, not with --retrain"),
+        (["--retrain", "best.json", "--dry-run"], "--dry-run goes with --space and --strategy"),
         (["--retrain", "best.json", "--concurrency", "3"], "--concurrency goes with --trial-command"),
         (["--retrain", "best.json", "--optimize-mode", "minimize"], "--optimize-mode goes with --trial-command"),
         (["--retrain", "best.json", "--resume"], "--resume needs the run's folder: --out DIR"),
@@ -108,17 +123,11 @@ def test_mistakes_are_answered_in_one_line(arguments: list[str], message: str) -
     assert "\n" not in str(error.value)
 
 
-def test_the_command_that_trains_what_was_found_repeats_what_it_needs() -> None:
-    def command(settings: Settings, dataset: str | None = "digits") -> str:
-        return retrain_command("run_experiment.py", Path("a b.json"), settings.describe(), dataset)
-
-    start = "python run_experiment.py --retrain 'a b.json'"
-    assert command(Settings()) == f"{start} --dataset digits", "what auto came to, whatever it would come to next time"
-    images = Settings(dataset="my images", data_dir=Path("d"), preset="lab")
-    assert command(images) == f"{start} --preset lab --dataset 'my images' --data-dir d"
-    assert command(replace(images, table=Path("t.csv")), None) == f"{start} --preset lab"
-    assert retrain_command("x.py", Path("b.json"), {}, "digits") == "python x.py --retrain b.json --dataset digits"
+def test_the_command_that_retrains_what_was_found_names_the_file_and_a_foreign_space() -> None:
+    start = ["python", "run_experiment.py"]
+    assert retrain_command(start, None, Path("a b.json")) == "python run_experiment.py --retrain 'a b.json'"
+    assert retrain_command(["retiarius"], "my.spaces:Small", Path("b.json")) == "retiarius --retrain b.json --space my.spaces:Small"
 
 
 def test_reports_may_be_named_one_by_one() -> None:
-    assert parse_settings(["--report", "a", "--report", "b", "c"], "").report == (Path("a"), Path("b"), Path("c"))
+    assert parse("--report", "a", "--report", "b", "c").report == (Path("a"), Path("b"), Path("c"))

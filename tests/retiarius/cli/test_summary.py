@@ -3,78 +3,80 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from report_runs import write_best, write_config
 
-from records.best import BestArchitecture
 from retiarius.cli.screen import Screen
-from retiarius.cli.settings import Settings
 from retiarius.cli.summary import show_found, show_retrained
+from retiarius.results import RetrainResult, SearchResult
 
 SCORE = {"metric": "validation accuracy", "value": 0.9123, "epochs": 3}
+ARCHITECTURE = {"backbone": "vgg16", "stem": "own", "width": 64, "depth": 2}
 
 
 def found(
-    hyperparameters: dict[str, Any] | None = None, score: dict[str, Any] = SCORE, strategy: dict[str, Any] | None = None, **settings: Any
+    folder: Path,
+    hyperparameters: dict[str, Any] | None = None,
+    score: dict[str, Any] = SCORE,
+    strategy: dict[str, Any] | None = None,
+    evaluator: str = "train",
 ) -> str:
     out = io.StringIO()
-    architecture = {"backbone": "vgg16"}
-    best = BestArchitecture("zoo", {}, architecture, hyperparameters or {}, score, {}, strategy or {}, 0, 1_234_567, None, "", {})
-    told: dict[str, Any] = {"dataset": "digits", "words": {"backbone": "vgg16", "of the table": "91.00%"}, "program": "run_experiment.py"}
-    show_found(Screen(out), Settings(space="zoo", strategy="tpe", **settings), best, Path("my runs/best.json"), **told)
+    settings = {"space": "zoo", "strategy": "tpe"}
+    write_config(folder, settings, {"strategy": "tpe", "evaluator": evaluator})
+    write_best(folder, "zoo", "tpe", ARCHITECTURE, hyperparameters or {}, score["value"], trial=0)
+    best = json.loads((folder / "best.json").read_text())
+    best |= {"score": score, "strategy": strategy or {"name": "tpe"}, "parameters": 1_234_567}
+    (folder / "best.json").write_text(json.dumps(best))
+    show_found(Screen(out), SearchResult(folder))
     return out.getvalue()
 
 
-def test_the_end_of_a_search() -> None:
-    text = found()
+def test_the_end_of_a_search(tmp_path: Path) -> None:
+    folder = tmp_path / "my runs"
+    text = found(folder)
     assert text.startswith("Best of zoo by tpe on digits\n")
-    for words in ("91.23%, epoch 3", "backbone", "vgg16", "of the table", "91.00%", "1.23 M"):
+    for words in ("91.23%, epoch 3", "backbone", "vgg16", "1.23 M"):
         assert words in text
-    assert text.endswith("Next:\n    python run_experiment.py --retrain 'my runs/best.json' --dataset digits\n")
+    assert text.endswith(f"Next:\n    python run_experiment.py --retrain '{folder}/best.json'\n")
 
 
-def test_hyperparameters_that_were_searched_are_told() -> None:
+def test_hyperparameters_that_were_searched_are_told(tmp_path: Path) -> None:
     values = {"initial_lr": 0.012345, "optimizer": "adam", "batch_size": 64, "momentum": 0.9}
-    lines = found(values, strategy={"searched": ["backbone", "initial_lr", "optimizer", "batch_size"]}).splitlines()
+    lines = found(
+        tmp_path, values, strategy={"name": "tpe", "searched": ["backbone", "initial_lr", "optimizer", "batch_size"]}
+    ).splitlines()
     assert [line.split() for line in lines[4:7]] == [["initial_lr", "0.0123"], ["optimizer", "adam"], ["batch_size", "64"]]
-    assert "momentum" not in found(values, strategy={"searched": ["initial_lr"]})
+    assert "momentum" not in found(tmp_path, values, strategy={"name": "tpe", "searched": ["initial_lr"]})
+
+
+def test_averaging_over_mirror_images_is_named_where_it_was_done(tmp_path: Path) -> None:
+    averaged = "validation accuracy, image and mirror image averaged"
+    assert averaged in found(tmp_path, {"flip_averaging": True})
+    assert averaged not in found(tmp_path, {"flip_averaging": False})
+    assert averaged not in found(tmp_path, {"flip_averaging": True}, evaluator="table"), "a table was looked up, nothing was averaged"
 
 
 @pytest.mark.parametrize(
-    ("settings", "flags"),
-    [
-        ({"preset": "lab"}, " --preset lab --dataset digits"),
-        ({"dataset": "cifar10", "data_dir": Path("my data")}, " --dataset cifar10 --data-dir 'my data'"),
-        ({"table": Path("t.csv"), "preset": "paper"}, " --preset paper"),
-    ],
+    ("measured", "plain", "mirrored"),
+    [({"plain_test_accuracy": 0.9, "mirrored_test_accuracy": 0.915}, "90.00%", "91.50%"), ({}, "91.50%", "-")],
+    ids=["both", "older"],
 )
-def test_the_next_command_repeats_what_it_needs(settings: dict[str, Any], flags: str) -> None:
-    assert found(**settings).endswith(f"--retrain 'my runs/best.json'{flags}\n")
-
-
-def test_averaging_over_mirror_images_is_named_where_it_was_done() -> None:
-    averaged = "validation accuracy, image and mirror image averaged"
-    assert averaged in found({"flip_averaging": True})
-    assert averaged not in found({"flip_averaging": False})
-    assert averaged not in found({"flip_averaging": True}, table=Path("t.csv")), "a table was looked up, nothing was averaged"
-    of_supernet = {**SCORE, "metric": "supernet validation accuracy"}
-    assert "averaged" not in found({"flip_averaging": True}, of_supernet), "its hyperparameters are those of the training to come"
-
-
-@pytest.mark.parametrize(("averaged", "metric"), [(True, "test accuracy, image and mirror image averaged"), (False, "test accuracy ")])
-def test_the_end_of_a_retraining(averaged: bool, metric: str) -> None:
-    document: dict[str, Any] = {
-        "flip_averaging": averaged,
-        "test_accuracy": 0.915,
-        "epochs": 30,
-        "parameters": 204_130,
-        "flops": 40_000_000,
-    }
+def test_the_end_of_a_retraining_says_both_accuracies(tmp_path: Path, measured: dict[str, float], plain: str, mirrored: str) -> None:
+    document: dict[str, Any] = {"test_accuracy": 0.915, "epochs": 30, "parameters": 204_130, "flops": 40_000_000, **measured}
+    document |= {"flip_averaging": bool(measured), "seconds": 90.0, "dataset": {"name": "cifar10"}}
+    write_config(tmp_path, {"retrain": "best.json"}, {})
+    (tmp_path / "retrained.json").write_text(json.dumps(document))
     out = io.StringIO()
-    show_retrained(Screen(out), {**document, "seconds": 90.0, "dataset": {"name": "cifar10"}}, Path("retrained.json"))
+    show_retrained(Screen(out), RetrainResult(tmp_path))
     text = out.getvalue()
     assert text.startswith("Retrained on cifar10\n")
-    for words in (metric, "91.50%", "30", "204 k", "40.0 M", "1 min 30 s", "retrained.json"):
+    rows = {line.rsplit(maxsplit=1)[0].strip(): line.split()[-1] for line in text.splitlines() if len(line.split()) > 1}
+    assert rows["test accuracy, images as they are"] == plain
+    assert rows["test accuracy, image and mirror image averaged"] == mirrored
+    for words in ("30", "204 k", "40.0 M", "1 min 30 s", "retrained.json"):
         assert words in text

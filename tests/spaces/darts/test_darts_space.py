@@ -16,9 +16,12 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from common.errors import SpaceError
+from kernels.thin_strides import StridedPointwise
+from spaces.darts.cells import FrozenNode, Node
 from spaces.darts.genotypes import GENOTYPES, Genotype, architecture_from_genotype, genotype_from_architecture
-from spaces.darts.operations import OPERATIONS, FactorizedReduce, StridedPointwise, candidate_names
-from spaces.darts.space import DartsSpace, FrozenNode, Node
+from spaces.darts.operations import OPERATIONS, FactorizedReduce
+from spaces.darts.space import DartsSpace
+from spaces.darts.vocabulary import OPERATION_NAMES, candidate_names
 
 
 def frozen(architecture: dict[str, Any], **arguments: Any) -> DartsSpace:
@@ -219,3 +222,4 @@ def test_what_operations_cost() -> None:
 def test_candidate_names() -> None:
     assert len(candidate_names(True)) == 8
     assert candidate_names(False) == candidate_names(True)[1:]
+    assert tuple(OPERATIONS) == OPERATION_NAMES

@@ -21,9 +21,10 @@ from torch import nn
 from common.errors import SpaceError
 from kernels.build import VARIABLE
 from spaces import SPACES
-from spaces.zoo.backbones import BACKBONES, STEMS, build_backbone
-from spaces.zoo.convnet32 import DEPTHS, WIDTHS, ConvNet32
+from spaces.zoo.backbones import SMALL_STEMS, build_backbone
+from spaces.zoo.convnet32 import ConvNet32
 from spaces.zoo.space import LazyBackbone, ZooSpace
+from spaces.zoo.vocabulary import BACKBONES, DEPTHS, STEMS, WIDTHS
 
 LAB_MODELS = [
     "resnet18",
@@ -92,6 +93,7 @@ def test_the_choices_and_the_labs_ten_models_plus_timms() -> None:
     assert choices["stem"].values == ["own", "small"]
     assert [name for name, entry in BACKBONES.items() if entry.package == "torchvision"] == LAB_MODELS
     assert sum(entry.package == "timm" for entry in BACKBONES.values()) >= 8
+    assert {entry.stem for entry in BACKBONES.values()} == SMALL_STEMS.keys()
 
 
 def test_the_default_is_what_nni_takes_as_default() -> None:

@@ -15,7 +15,8 @@ from torch.nn import functional
 from common.errors import StrategyError
 from kernels.build import VARIABLE, kernels_for, why_not
 from kernels.layout import nhwc
-from spaces.darts.space import Cell, DartsSpace
+from spaces.darts.cells import Cell
+from spaces.darts.space import DartsSpace
 from spaces.darts.supernet import torch_kernels as kernels
 from spaces.darts.supernet.branches import Statistics
 from spaces.darts.supernet.compiled import CompiledFan

@@ -17,11 +17,6 @@ from evaluators.data.dataset import load_dataset
 from evaluators.data.images import LabelledImages
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_images(tmp_path / "pets")

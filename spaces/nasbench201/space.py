@@ -7,24 +7,15 @@ operations of the paper, and a node is the sum of the edges that lead to it. All
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import nni.nas.nn.pytorch as nas
-from nni.mutable import LabeledMutable
 from torch import Tensor, nn
 
 from kernels.winograd import kernels_note, use_winograd
-from spaces import check_sizes
-
-NUM_NODES = 4
-PUBLISHED_SIZE: dict[str, Any] = {"width": 16, "cells": 5}
-EDGES = tuple((source, node) for node in range(1, NUM_NODES) for source in range(node))
-
-
-def edge_label(source: int, node: int) -> str:
-    """Label of the operation on the edge between two nodes, which count from 0."""
-    return f"edge_{source}_{node}"
+from spaces.arguments import check_sizes
+from spaces.nasbench201.vocabulary import EDGES, NUM_NODES, OPERATION_NAMES, SETTABLE, SIZES, edge_label
 
 
 class Zero(nn.Module):
@@ -35,7 +26,7 @@ class Zero(nn.Module):
 
 
 def relu_conv_norm(c_in: int, c_out: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
-    """[N, c_in, H, W] -> [N, c_out, H / stride, W / stride]: ReLU, convolution, batch normalisation."""
+    """Return ReLU, convolution and batch normalisation: [N, c_in, H, W] -> [N, c_out, H / stride, W / stride]."""
     convolution = nn.Conv2d(c_in, c_out, kernel_size, stride=stride, padding=kernel_size // 2, bias=False)
     return nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(c_out))
 
@@ -56,7 +47,7 @@ class Cell(nn.Module):
         super().__init__()
         self.edges = nn.ModuleDict()
         for source, node in EDGES:
-            candidates = {name: make(channels) for name, make in OPERATIONS.items()}
+            candidates = {name: OPERATIONS[name](channels) for name in OPERATION_NAMES}
             self.edges[edge_label(source, node)] = nas.LayerChoice(candidates, label=edge_label(source, node))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,13 +91,8 @@ class NasBench201Space(nas.ModelSpace):
         If a size is out of its range.
     """
 
-    # By preset: the networks of trials (those of the paper, the defaults, where there are none), and the network trained in the end.
-    SIZES: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {
-        "quick": {"search": {"width": 8, "cells": 1}, "retrain": {"width": 8, "cells": 2}},
-        "lab": {"retrain": PUBLISHED_SIZE},
-        "paper": {"retrain": PUBLISHED_SIZE},
-    }
-    SETTABLE: ClassVar[dict[str, Sequence[Any]]] = {"width": range(1, 257), "cells": range(1, 34)}
+    SIZES: ClassVar = SIZES
+    SETTABLE: ClassVar = SETTABLE
 
     def __init__(self, *, num_classes: int = 10, width: int = 16, cells: int = 5) -> None:
         super().__init__()
@@ -125,12 +111,12 @@ class NasBench201Space(nas.ModelSpace):
 
     @staticmethod
     def canonical(sample: Mapping[str, Any]) -> dict[str, Any]:
-        """The sample itself: the published protocol takes each of the 15,625 for itself, those that are the same function too."""
+        """Return the sample itself: the published protocol takes each of the 15,625 for itself, those that are the same function too."""
         return dict(sample)
 
     @staticmethod
     def describe(architecture: Mapping[str, Any]) -> dict[str, str]:
-        """An architecture for people to read: node by node, operation(node it reads), summed."""
+        """Return an architecture for people to read: node by node, operation(node it reads), summed."""
         return {
             f"node {node}": " + ".join(f"{architecture[edge_label(source, node)]}({source})" for source in range(node))
             for node in range(1, NUM_NODES)
@@ -138,7 +124,7 @@ class NasBench201Space(nas.ModelSpace):
 
     @staticmethod
     def surrogate_features(architecture: Mapping[str, Any]) -> dict[str, float]:
-        """What the cell computes, for a model that predicts its accuracy: by sequence of operations, how many paths have it.
+        """Return what the cell computes, for a model that predicts its accuracy: by sequence of operations, how many paths have it.
 
         A path leads from the cell's input to its output and through no ``none``; skip connections on it count as nothing. Cells that are
         the same function by that have the same features (the path encoding of White et al. 2021, arXiv 1910.11858, with counts).
@@ -152,16 +138,6 @@ class NasBench201Space(nas.ModelSpace):
                     step = "" if operation == "skip_connect" else f"{operation} "
                     paths[node] += [path + step for path in paths[source]]
         return {path.strip() or "skip_connect": float(count) for path, count in Counter(paths[-1]).items()}
-
-    @staticmethod
-    def default_architecture() -> dict[str, Any] | None:
-        """``None``: no cell is the one to start from."""
-        return None
-
-    @staticmethod
-    def hyperparameters() -> dict[str, LabeledMutable]:
-        """None are searched: the paper trains every cell with one recipe."""
-        return {}
 
     kernels_note = staticmethod(kernels_note)
     speed_up = staticmethod(use_winograd)

@@ -25,10 +25,9 @@ from retiarius.results import RetrainResult
 from retiarius.settings import DEFAULT_DATA_DIR, RetrainSettings
 
 if TYPE_CHECKING:
-    from spaces.adapter import Space
-
     from evaluators.data.dataset import Dataset
     from evaluators.training.recipes import Recipe
+    from spaces.adapter import Space
 
 
 def retrain(
@@ -175,17 +174,17 @@ def _check_architecture_early(chosen: Architecture, space: Space, arguments: Map
         if label in HYPERPARAMETERS:
             check_hyperparameter(label, value)
     _check_recipe_of_file(chosen, space)
-    if space.has_vocabulary:
+    if space.answers_at_once:
         _refuse_illegal(chosen, space.choices(chosen.record.space_arguments))
         _check_fixed(chosen, space, settings)
 
 
 def _check_architecture(chosen: Architecture, space: Space) -> None:
     """Refuse an architecture that the space does not hold."""
-    if space.has_vocabulary:
-        return  # done before the heavy imports
+    from spaces.choices import legal_choices
+
     try:
-        choices = space.choices(chosen.record.space_arguments)
+        choices = legal_choices(space.make(chosen.record.space_arguments).simplify())
     except SpaceError as error:
         raise RecordError(f"{chosen.name}: {error}") from None
     _refuse_illegal(chosen, choices)
@@ -200,9 +199,8 @@ def _refuse_illegal(chosen: Architecture, choices: Mapping[str, Any]) -> None:
 
 def _check_fixed(chosen: Architecture, space: Space, settings: RetrainSettings) -> None:
     """Refuse ``settings.fixed`` of what cannot be set in a retraining."""
-    from spaces.names import choices_left
-
     from evaluators.training.recipes import HYPERPARAMETERS
+    from spaces.named import choices_left
 
     architecture, name = chosen.record.architecture, chosen.name
     can_be_set, left = (*space.settable("retrain"), *HYPERPARAMETERS), choices_left(name)

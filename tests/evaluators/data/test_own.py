@@ -82,8 +82,7 @@ def test_the_same_images_are_the_same_data_set_in_any_form(train: Any) -> None:
     assert dataset.train.images.dtype == torch.uint8 and dataset.train.images.is_contiguous() and dataset.train.labels.dtype == torch.int64
 
 
-def test_it_is_what_the_same_images_in_a_folder_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+def test_it_is_what_the_same_images_in_a_folder_are(tmp_path: Path) -> None:
     folder = load(write_images(tmp_path / "pets"), seed=3, limit=12)
     own = load_dataset(ImageFolder(tmp_path / "pets/train"), test=ImageFolder(tmp_path / "pets/test"), seed=3, limit=12)
     assert all_keys(own) == all_keys(folder)

@@ -13,11 +13,6 @@ from evaluators.data.dataset import Split, iterate_batches, load_dataset
 from evaluators.data.images import channel_statistics, stratified_cut
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_images(tmp_path / "pets")

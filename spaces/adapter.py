@@ -1,0 +1,279 @@
+"""Any NNI model space made complete: a class, an instance or a function that builds one, of anyone's.
+
+Here alone it is looked whether a class says something of itself; everybody else asks a ``Space``. ``spaces/__init__.py`` lists what a class
+may say. Torch and NNI are imported when a space is built or its class is asked, and not for what a vocabulary tells.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from common.errors import SpaceError, unknown_name
+from spaces import SPACES, SpaceEntry
+from spaces.arguments import legal_argument, plain_arguments
+from spaces.capabilities import Acceleration, OneShot
+from spaces.foreign import CLASS_COUNTS, count_classes, full_name, import_space
+from spaces.origins import Origin, origin_of
+
+if TYPE_CHECKING:
+    from nni.mutable import LabeledMutable
+    from nni.nas.nn.pytorch import ModelSpace
+    from torch import nn
+
+    from spaces.choice_kinds import ChoiceKinds
+
+USUAL_RECIPE = "fast"  # that suits networks of which nothing is known
+MOST_CLASSES = 100_000  # that a file may ask for
+
+
+class Space:
+    """A model space and all that the rest of the program asks of one. Make one with ``find_space``.
+
+    Parameters
+    ----------
+    name
+        That of ``SPACES``, or ``package.module:QualName``.
+    origin
+        What builds it; ``None``: the class of ``entry``.
+    entry
+        Its line of ``SPACES``; ``None`` where it is not registered.
+    """
+
+    def __init__(self, name: str, origin: Origin | None = None, entry: SpaceEntry | None = None) -> None:
+        self.name = name
+        self._origin_given, self._entry = origin, entry
+        self._kinds: ChoiceKinds | None = None  # of the space that was made last
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether it is one of ``SPACES``, which anyone can name."""
+        return self._entry is not None
+
+    @property
+    def summary(self) -> str:
+        """What it is, in a few words."""
+        if self._entry is not None:
+            return self._entry.summary
+        return (self._kind.__doc__ or self.name).strip().splitlines()[0]
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """What strategies may need: ``one_shot``, ``hyperparameters``. One that is not registered is built for that, if none was made."""
+        if self._entry is not None:
+            return self._entry.offers
+        offered = {"one_shot": self._seen.are_modules, "hyperparameters": bool(self.hyperparameters())}
+        return frozenset(name for name, is_offered in offered.items() if is_offered)
+
+    def recipe_for(self, preset: str) -> str:
+        """Return the name of the recipe by which its networks are trained unless another is asked for."""
+        return USUAL_RECIPE if self._entry is None else self._entry.recipe_for(preset)
+
+    def preset_arguments(self, preset: str, phase: str) -> dict[str, Any]:
+        """Return the arguments of the constructor for a preset in ``phase``, ``"search"`` or ``"retrain"``.
+
+        An instance has been built: its own arguments, as far as a file can hold them, are those of every preset.
+        """
+        if self._origin_given is not None and self._origin_given.given is not None:
+            return plain_arguments(self._origin_given.given)
+        return dict(self._data("SIZES").get(preset, {}).get(phase, {}))
+
+    def settable(self, phase: str) -> dict[str, Sequence[Any] | None]:
+        """Return the arguments that a person may set in ``phase``, ``"search"`` or ``"retrain"``, with their legal values.
+
+        ``None`` stands for any value: the constructor says what is wrong with one.
+        """
+        told: Mapping[str, Any] = self._data("SETTABLE")
+        if not told and not self.is_registered:
+            told = {name: None for name in self._origin.parameters if name not in CLASS_COUNTS}
+        settled = self._data("OF_CHOICES") if phase == "retrain" else ()
+        return {name: legal for name, legal in told.items() if name not in settled}
+
+    def sized_arguments(self, preset: str, phase: str, pins: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the preset, and in their place those that ``pins`` sets (which may hold other labels, too).
+
+        Raises
+        ------
+        SpaceError
+            A value is not legal; says what is.
+        """
+        arguments = self.preset_arguments(preset, phase)
+        for name, legal in self.settable(phase).items():
+            if name in pins:
+                arguments[name] = pins[name] if legal is None else legal_argument(name, pins[name], legal)
+        return arguments
+
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Raise ``SpaceError`` where one of ``arguments``, those of a file, is none that a person may set.
+
+        Of a space that is not registered the constructor says what is wrong.
+        """
+        if not self.is_registered:
+            return
+        for name, legal in {**dict.fromkeys(CLASS_COUNTS, range(1, MOST_CLASSES + 1)), **self.settable("search")}.items():
+            if name in arguments and legal is not None:
+                legal_argument(name, arguments[name], legal)
+
+    def with_classes(self, arguments: Mapping[str, Any], number: int) -> dict[str, Any]:
+        """Return ``arguments`` with the number of classes, where the constructor takes it."""
+        return count_classes(self._origin.parameters, arguments, number)
+
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether ``choices`` and what may be set are told by a vocabulary, without torch."""
+        return self._vocabulary is not None
+
+    def choices(self, arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the legal choices of the space with these ``arguments``, as ``spaces.choices.legal_choices`` tells them."""
+        if self._vocabulary is not None:
+            return self._vocabulary.vocabulary(arguments)
+        from spaces.choices import legal_choices
+
+        return legal_choices(self.make(arguments).simplify())
+
+    def narrowed(self, preset: str) -> dict[str, list[Any]]:
+        """Return the choices that a preset searches, by label, where it leaves some out; a person may still ask for those by name."""
+        return dict(self._data("NARROWED").get(preset, {}))
+
+    def hyperparameters(self) -> dict[str, LabeledMutable]:
+        """Return the hyperparameters that are searched together with the architecture, by label."""
+        told = self._method("hyperparameters")
+        return {} if told is None else told()
+
+    def default_architecture(self) -> dict[str, Any] | None:
+        """Return the architecture that a search starts from; ``None``: no one is."""
+        told = self._method("default_architecture")
+        return None if told is None else told()
+
+    def canonical(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the one sample that stands for all samples which build the same network as ``sample``.
+
+        Where the class tells nothing, the order in which several values are chosen does not matter, and all else does.
+        """
+        told = self._method("canonical")
+        if told is not None:
+            return told(sample)
+        return self._seen.in_order(sample)
+
+    def describe(self, architecture: Mapping[str, Any]) -> dict[str, str]:
+        """Return ``architecture`` in words, by name."""
+        told = self._method("describe")
+        return {label: str(value) for label, value in architecture.items()} if told is None else told(architecture)
+
+    def make(self, arguments: Mapping[str, Any]) -> ModelSpace:
+        """Return the unfrozen space; torch's generator is left as it was.
+
+        Raises
+        ------
+        SpaceError
+            ``arguments`` are not those it takes.
+        """
+        space = self._origin.make(arguments)
+        if not self.is_registered or self._method("canonical") is None:
+            from spaces.choice_kinds import choice_kinds
+
+            self._kinds = choice_kinds(space)
+        return space
+
+    def network(self, arguments: Mapping[str, Any], architecture: Mapping[str, Any]) -> nn.Module:
+        """Return the network of ``architecture``: its first weights are drawn from torch's generator as it stands.
+
+        An instance that NNI cannot build again gives its own weights to all its networks.
+        """
+        return self._origin.network(arguments, architecture)
+
+    @property
+    def features(self) -> Callable[[Mapping[str, Any]], Mapping[str, float]] | None:
+        """What tells of an architecture, in numbers by name, what its network computes; ``None`` where nothing does."""
+        return self._method("surrogate_features")
+
+    @property
+    def tells_costs(self) -> bool:
+        """Whether ``one_shot`` tells edges and costs."""
+        return all(_told_by(self._kind, name) is not None for name in ("input_edges", "operation_costs"))
+
+    def one_shot(self, model: ModelSpace) -> OneShot:
+        """Return what ``model``, an unfrozen space, tells a one-shot strategy."""
+        edges, costs = (_told_by(type(model), name) for name in ("input_edges", "operation_costs"))
+        return OneShot({} if edges is None else edges(model), {} if costs is None else costs(model), _differentiable_form)
+
+    @property
+    def acceleration(self) -> Acceleration:
+        """By what its networks are computed faster than by torch alone."""
+        return Acceleration(*(self._method(name) for name in ("kernels_note", "speed_up", "only_precision")))
+
+    @cached_property
+    def _origin(self) -> Origin:
+        if self._origin_given is not None:
+            return self._origin_given
+        assert self._entry is not None
+        return Origin(self._entry.load())
+
+    @property
+    def _kind(self) -> type:
+        return self._origin.kind
+
+    @property
+    def _vocabulary(self) -> ModuleType | None:
+        return None if self._entry is None else self._entry.load_vocabulary()
+
+    @property
+    def _seen(self) -> ChoiceKinds:
+        """The kinds of choices of the space that was made last; one is made of no arguments if there is none."""
+        if self._kinds is None:
+            self.make({})
+        assert self._kinds is not None
+        return self._kinds
+
+    def _data(self, name: str) -> Any:
+        """What the vocabulary or the class tells as plain data; a class of anyone's may have something else of that name."""
+        told = _told_by(self._vocabulary or self._kind, name)
+        return told if isinstance(told, Mapping | frozenset | set) else {}
+
+    def _method(self, name: str) -> Any:
+        """The static method or class method of this name, or ``None``; an ordinary method is of something else."""
+        is_ordinary = inspect.isfunction(inspect.getattr_static(self._kind, name, None))
+        told = _told_by(self._kind, name)
+        return told if callable(told) and not is_ordinary else None
+
+
+def _told_by(owner: type | ModuleType, name: str) -> Any:
+    """What a class or a vocabulary has of this name, or ``None``: the one place where that is looked."""
+    return getattr(owner, name, None)
+
+
+def _differentiable_form(module: Any) -> Any:
+    make = _told_by(type(module), "differentiable_form")
+    return None if make is None else make(module)
+
+
+def find_space(what: Any) -> Space:
+    """Return the space that ``what`` stands for.
+
+    Parameters
+    ----------
+    what
+        A name of ``SPACES``; ``package.module:Name`` of what follows, which is imported; a ``ModelSpace`` class, an instance of one, or a
+        function whose arguments are those of the space and which builds it when it is called.
+
+    Raises
+    ------
+    SpaceError
+        There is no such space, it cannot be imported, or it is no model space.
+    """
+    if isinstance(what, Space):
+        return what
+    if isinstance(what, str):
+        if what in SPACES:
+            return Space(what, entry=SPACES[what])
+        if ":" not in what:
+            raise SpaceError(unknown_name("space", what, SPACES))
+        what = import_space(what)
+    origin, name = origin_of(what), full_name(what)
+    for registered, entry in SPACES.items():
+        if entry.target == name:
+            return Space(registered, origin, entry)
+    return Space(name, origin)
