@@ -10,13 +10,15 @@ import pytest
 from nni import parameter_expressions
 from nni.common.hpo_utils import validate_search_space
 from nni.nas.space import SimplifiedModelSpace
+from small_spaces import built
 
 from common.errors import SpaceError
+from common.trial import Trial
 from nni_compat.search_space import ARGUMENTS, parse_search_space
 from nni_compat.trial_program import TrialProgram
 from spaces.choices import count_configurations
 from strategies import STRATEGIES
-from strategies.engines.recording import sample_key
+from strategies.engines.recording import RecordingEngine, sample_key
 from strategies.optuna.encoders import make_encoder
 
 NUMBERS: dict[str, list[Any]] = {
@@ -134,13 +136,11 @@ def test_pins_leave_one_value() -> None:
 
 @pytest.mark.parametrize("strategy", [name for name, entry in STRATEGIES.items() if not entry.one_shot and not entry.several_objectives])
 def test_every_strategy_searches_every_type(strategy: str) -> None:
-    from strategies.engines.recording import RecordingEngine, TrialResult
-
     class Engine(RecordingEngine):
         def _try(self, model: Any, sample: dict[str, Any]) -> None:
             key = sample_key(sample)
             if self._note_proposal(key):
-                self._known[key] = TrialResult(len(self._known), sample, "complete", -abs(sample["uniform"] - 1))
+                self._known[key] = Trial(len(self._known), sample, "complete", -abs(sample["uniform"] - 1))
             self._answer(model, self._known[key])
 
         def idle_worker_available(self) -> bool:
@@ -148,7 +148,7 @@ def test_every_strategy_searches_every_type(strategy: str) -> None:
 
     space = parse_search_space({**ALL, **NESTED})
     engine = Engine(max_trials=12, canonical=space.canonical)
-    STRATEGIES[strategy].load()(seed=0, trials=12)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
+    built(strategy, seed=0, trials=12)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
     assert len(engine.results) == 12
     for result in engine.results:
         assert set(result.sample) == set(space.mutables)

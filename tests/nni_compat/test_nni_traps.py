@@ -15,13 +15,12 @@ from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import SimplifiedModelSpace
 from nni.nas.strategy import DARTS, TPE
-from small_spaces import TinySpace
+from small_spaces import TinySpace, built
 from torch import nn
 
 from common.errors import RecordError
 from records.best import check_architecture
 from spaces.choices import legal_choices
-from strategies import strategy_entry
 from strategies.engines.in_process import InProcessEngine
 from strategies.one_shot.supernet_modules import SummedInput
 
@@ -40,7 +39,7 @@ def test_nnis_tpe_cannot_search_inputs_and_ours_can() -> None:
     with pytest.raises(Exception, match=r"(?i)categorical|not supported|unsupported|search space"):
         TPE()(explored(), SequentialExecutionEngine(max_model_count=2))
     engine = InProcessEngine(max_trials=2)
-    strategy_entry("tpe").load()(seed=0, trials=2)(explored(), engine)
+    built("tpe", seed=0, trials=2)(explored(), engine)
     assert len(engine.results) == 2
 
 
@@ -51,10 +50,10 @@ def test_nni_ranks_nan_first_and_our_engine_fails_it() -> None:
         return next(scores)
 
     engine = InProcessEngine(max_trials=3)
-    strategy = strategy_entry("random").load()(seed=0, trials=3)
+    strategy = built("random", seed=0, trials=3)
     strategy(explored(evaluate), engine)
     assert [model.metric for model in strategy.list_models()] == [0.9, 0.5]
-    assert [result.status for result in engine.results] == ["complete", "failed", "complete"]
+    assert [result.state for result in engine.results] == ["complete", "failed", "complete"]
 
 
 def test_nni_freezes_unknown_labels_and_we_refuse_them() -> None:

@@ -1,30 +1,21 @@
-"""Several objectives: the front, its file, and whole runs of NSGA-II on a made-up table."""
+"""Several objectives: the front, and its file."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from nasbench201_table import make_rows, write_table
 from recorded_trials import make_trial
 
 from common.errors import RecordError
 from common.trial import Trial
-from records.pareto import find_pareto_front, parse_objectives
-from records.trials import TrialLog
-from run_experiment import main
-
-SEARCH = ["--space", "nasbench201", "--evaluator", "table", "--table", "table.csv.gz"]
+from records.pareto import find_pareto_front, parse_objectives, save_pareto
 
 
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def trial(number: int, score: float | None, parameters: int | None, flops: int = 0, status: str = "complete") -> Trial:
-    return make_trial(number, status, {"a": number}, {}, score, parameters=parameters, flops=flops)
+def trial(number: int, score: float | None, parameters: int | None, state: str = "complete", **facts: Any) -> Trial:
+    return make_trial(number, state, {"a": number}, {}, score, parameters=parameters, **facts)
 
 
 def test_the_front_has_what_nothing_beats() -> None:
@@ -35,7 +26,7 @@ def test_the_front_has_what_nothing_beats() -> None:
         trial(3, 0.7, 60),  # worse and larger than 2
         trial(4, 0.95, 500),
         trial(5, 0.8, 50),  # as good as 2: both stay
-        trial(6, None, 10, status="failed"),
+        trial(6, None, 10, state="failed"),
         trial(7, 0.99, None),  # its size is not known
     ]
     assert [found.number for found in find_pareto_front(trials, ("accuracy", "parameters"))] == [4, 0, 2, 5]
@@ -58,59 +49,15 @@ def test_objectives_by_name() -> None:
             parse_objectives(text)
 
 
-def test_nsga2_finds_the_front_and_writes_it(capsys: pytest.CaptureFixture[str]) -> None:
-    write_table(Path("table.csv.gz"), make_rows())
-    assert main([*SEARCH, "--strategy", "nsga2", "--trials", "120", "--out", "run"]) == 0
-    trials = TrialLog(Path("run/trials.jsonl")).read()
-    assert len(trials) == 120
-    document = json.loads(Path("run/pareto.json").read_text())
-    assert document["objectives"] == ["accuracy", "parameters"]
-    points = [(point["objectives"]["accuracy"], point["objectives"]["parameters"]) for point in document["points"]]
-    assert points == sorted(points, reverse=True)
-    # In this table accuracy and size grow together: every number of convolutions that was tried is on the front.
-    assert {parameters for _, parameters in points} == {trial.parameters for trial in trials}
-    assert f"{len(points)} trials are best in accuracy against parameters" in capsys.readouterr().out
-    assert points[0][0] == json.loads(Path("run/best.json").read_text())["score"]["value"]
-
-
-@pytest.mark.slow
-def test_nsga2_measures_latency(capsys: pytest.CaptureFixture[str]) -> None:
-    zoo = ["--space", "zoo", "--strategy", "nsga2", "--objectives", "accuracy,latency,flops", "--trials", "4", "--epochs", "1"]
-    zoo += ["--dataset", "digits", "--device", "cpu", "--precision", "float32", "--set", "stem=own"]
-    assert main([*zoo, "--out", "run"]) == 0
-    trials = {trial.number: trial for trial in TrialLog(Path("run/trials.jsonl")).read()}
-    assert all(trial.latency is not None and 0 < trial.latency < 10_000 for trial in trials.values())
-    document = json.loads(Path("run/pareto.json").read_text())
-    assert document["objectives"] == ["accuracy", "latency", "flops"] and document["units"] == {"latency": "milliseconds"}
-    for point in document["points"]:
-        assert point["objectives"]["latency"] == trials[point["trial"]].latency
-    recorded = Path("run/trials.jsonl").read_bytes()
-    assert main([*zoo, "--out", "run", "--resume"]) == 0
-    assert Path("run/trials.jsonl").read_bytes() == recorded, "what was measured is not measured again"
-    assert main([*zoo, "--out", "other", "--workers", "2"]) == 2
-    assert "--workers 1" in capsys.readouterr().err
-    assert main([*zoo, "--out", "other", "--storage", "sqlite:///a.db"]) == 2
-    assert "leave out --storage" in capsys.readouterr().err
-    assert main(["--report", "run"]) == 0
-    page = Path("run/report.html").read_text()
-    assert f"{trials[0].latency:.3g} ms" in page and "accuracy against latency of an image" in page
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (
-            ["--strategy", "tpe", "--objectives", "accuracy,flops"],
-            "tpe has one objective, the accuracy: leave out --objectives, or take nsga2",
-        ),
-        (["--strategy", "nsga2", "--objectives", "accuracy,weight"], "'weight' is not one of accuracy, parameters, flops, latency"),
-        (["--strategy", "nsga2", "--objectives", "accuracy,latency"], "has no latency of its samples"),
-        (["--strategy", "nsga2", "--epochs", "200", "--pruner", "halving"], "--pruner none for nsga2"),
-    ],
-)
-def test_usage(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    write_table(Path("table.csv.gz"), make_rows()[:50])
-    assert main([*SEARCH, *arguments]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert words in line
-    assert not Path("runs").exists(), "nothing is left behind"
+def test_the_front_is_written_with_its_units(tmp_path: Path) -> None:
+    measured = [trial(0, 0.9, 100, latency=2.5), trial(1, 0.8, 50, latency=3.0), trial(2, 0.7, 40, latency=1.0)]
+    origin = {"name": "s", "arguments": {}}
+    assert save_pareto(tmp_path / "pareto.json", measured, ("accuracy", "latency"), space=origin) == 2
+    document = json.loads((tmp_path / "pareto.json").read_text())
+    assert document["units"] == {"latency": "milliseconds"} and document["space"] == origin
+    assert document["points"] == [
+        {"trial": 0, "objectives": {"accuracy": 0.9, "latency": 2.5}, "architecture": {"a": 0}, "hyperparameters": {}},
+        {"trial": 2, "objectives": {"accuracy": 0.7, "latency": 1.0}, "architecture": {"a": 2}, "hyperparameters": {}},
+    ]
+    save_pareto(tmp_path / "pareto.json", measured, ("accuracy", "parameters"), space=origin)
+    assert "units" not in json.loads((tmp_path / "pareto.json").read_text())

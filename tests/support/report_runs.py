@@ -157,3 +157,14 @@ def read_scalars(folder: Path) -> dict[str, dict[int, float]]:
     events = EventAccumulator(str(folder))
     events.Reload()
     return {name: {event.step: event.value for event in events.Scalars(name)} for name in events.Tags()["scalars"]}
+
+
+def read_hyperparameters(folder: Path) -> dict[str, Any]:
+    """What the tab HPARAMS shows of a trial: its numbers."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    events = EventAccumulator(str(folder)).Reload()
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    chosen = HParamsPluginData.FromString(content).session_start_info.hparams
+    return {name: value.number_value for name, value in chosen.items()}

@@ -28,7 +28,6 @@ from common.errors import RecordError
 from records.pareto import save_pareto
 from records.report import write_report
 from records.run_folder import RunFolder
-from run_experiment import main
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -198,15 +197,14 @@ def test_a_run_that_failed(tmp_path: Path) -> None:
     assert len(page.of("tr", "failed")) == 3
 
 
-def test_a_run_that_was_cut_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_was_cut_off(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "run", make_trials(4))
     with (folder / "trials.jsonl").open("a") as file:
         file.write('{"number": 4, "sta')
     (folder / "best.json").write_text('{"format": "retia')
-    assert main(["--report", str(folder)]) == 0
-    printed = capsys.readouterr()
-    assert f"written to {folder / 'report.html'}" in printed.out
-    assert "the last line was cut off" in printed.err
+    path, notes = write_report([folder])
+    assert path == folder / "report.html"
+    assert any("the last line was cut off" in note for note in notes)
     page = Page(folder / "report.html")
     check_safe(page)
     assert len(page.of("p", "warning")) == 2
@@ -237,31 +235,18 @@ def test_a_retraining(tmp_path: Path) -> None:
     assert "training loss, last 0.500" in page.texts["title"]
 
 
-@pytest.mark.parametrize(
-    "flags", [["--space", "zoo"], ["--trials", "3"], ["--set", "a=1"], ["--resume"], ["--seed", "3"], ["--retrain", "x"]]
-)
-def test_other_flags_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str]) -> None:
-    folder = write_search(tmp_path / "run", make_trials(2))
-    assert main(["--report", str(folder), *flags]) == 2
-    message = capsys.readouterr().err
-    assert message.count("\n") == 1
-    assert flags[0] in message
-    assert not (folder / "report.html").exists()
-
-
-def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "run", make_trials(2))
     (tmp_path / "other").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text("{")
     for wrong in ("other", "broken", "absent"):
-        assert main(["--report", str(folder), str(tmp_path / wrong)]) == 2
-        message = capsys.readouterr().err
-        assert message.count("\n") == 1
-        assert str(tmp_path / wrong) in message
-    for out in (tmp_path, tmp_path / "absent" / "report.html"):
-        assert main(["--report", str(folder), "--out", str(out)]) == 2
-        assert capsys.readouterr().err.count("\n") == 1
+        with pytest.raises(RecordError, match=str(tmp_path / wrong)) as error:
+            write_report([folder, tmp_path / wrong])
+        assert str(error.value).isprintable()
+    for out, said in ((tmp_path, "this is a folder"), (tmp_path / "absent" / "report.html", "no such folder")):
+        with pytest.raises(RecordError, match=said):
+            write_report([folder], out)
     assert not (folder / "report.html").exists()
 
 

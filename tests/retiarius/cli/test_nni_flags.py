@@ -20,7 +20,7 @@ def space_file(tmp_path: Path) -> None:
 
 def settings(folder: Path, text: str, *arguments: str) -> Settings:
     (folder / "config.yml").write_text(text, encoding="utf-8")
-    return parse_settings(["--config", str(folder / "config.yml"), *arguments], "about")
+    return parse_settings(["--config", str(folder / "config.yml"), *arguments], "python run_experiment.py", "about")
 
 
 def test_the_file_fills_in_what_no_flag_says(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_space_that_is_named_takes_the_place_of_the_command(tmp_path: Path) ->
 
 
 def test_a_search_space_alone_is_of_the_zoo(tmp_path: Path) -> None:
-    found = parse_settings(["--search-space", str(tmp_path / "search_space.json")], "about")
+    found = parse_settings(["--search-space", str(tmp_path / "search_space.json")], "python run_experiment.py", "about")
     assert (found.space, found.strategy, found.search_space, found.notes) == ("zoo", "tpe", SPACE, ())
 
 
@@ -58,7 +58,7 @@ def test_a_search_space_alone_is_of_the_zoo(tmp_path: Path) -> None:
 )
 def test_flags_that_contradict_one_another(arguments: list[str], message: str) -> None:
     with pytest.raises(RecordError) as error:
-        parse_settings(arguments, "about")
+        parse_settings(arguments, "python run_experiment.py", "about")
     assert message in str(error.value)
 
 
@@ -69,5 +69,5 @@ def test_flags_of_trainings_do_not_go_with_a_command(tmp_path: Path, flag: list[
 
 
 def test_other_runs_do_not_read_yaml() -> None:
-    plain: Any = parse_settings(["--space", "zoo", "--strategy", "tpe"], "about")
+    plain: Any = parse_settings(["--space", "zoo", "--strategy", "tpe"], "python run_experiment.py", "about")
     assert (plain.seed, plain.pruner, plain.search_space) == (None, None, None)
