@@ -264,9 +264,24 @@ def test_a_killed_search_goes_on_and_ends_with_the_trials_of_an_uninterrupted_on
 
 
 # Everything but the learning rate is fixed, at values that learn the digits within two epochs unless it is tiny.
-LEARNING_RATES = ["--model", "convnet32", "--set", "width=16", "--set", "depth=2", "--set", "stem=own", "--batch_size", "64"]
-LEARNING_RATES += ["--optimizer", "sgd", "--momentum", "0.9", "--cutout", "0", "--grad_clip", "1", "--weight_decay", "1e-4", "--set", "label_smoothing=0"]
-LEARNING_RATES = ["--space", "zoo", "--strategy", "random", *SMALL, "--epochs", "2", *LEARNING_RATES]
+LEARNING_RATES = ["--space", "zoo", "--strategy", "random", *SMALL, "--epochs", "2"]
+LEARNING_RATES += [
+    "--model",
+    "convnet32",
+    "--set",
+    "width=16",
+    "--set",
+    "depth=2",
+    "--set",
+    "stem=own",
+    "--batch_size",
+    "64",
+    "--cutout",
+    "0",
+    "--set",
+    "label_smoothing=0",
+]
+LEARNING_RATES += ["--optimizer", "sgd", "--momentum", "0.9", "--weight_decay", "1e-4", "--grad_clip", "1"]
 ENOUGH_TO_LEARN = 600  # digits
 
 

@@ -14,12 +14,12 @@ import sklearn.datasets  # noqa: E402, F401
 import timm  # noqa: E402, F401
 import torchvision  # noqa: E402, F401
 
-import evaluators.training.loop  # noqa: E402, F401
+import evaluators.training.loop  # noqa: E402
 import evaluators.training.supernet  # noqa: E402, F401
-import retiarius.one_shot  # noqa: E402, F401
-import retiarius.retrain_run  # noqa: E402, F401
-import retiarius.search_run  # noqa: E402, F401
+import retiarius.one_shot  # noqa: E402
+import retiarius.retrain_run  # noqa: E402
+import retiarius.search_run  # noqa: E402
 import retiarius.trial_search  # noqa: E402, F401
-import spaces.darts.space  # noqa: E402, F401
+import spaces.darts.space  # noqa: E402
 import spaces.zoo.space  # noqa: E402, F401
 import strategies.one_shot.darts  # noqa: E402, F401
