@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from program import run_code
 from torch import nn
 
 from kernels.thin_strides import StridedPointwise, avoid_thin_strides
@@ -32,7 +29,7 @@ train_and_validate(network, data=data, epochs=1, batch_size=8)
 @pytest.mark.slow
 def test_training_them_leaves_the_memory_of_others_alone() -> None:
     # A process whose memory is spoilt may hang instead of ending.
-    subprocess.run([sys.executable, "-c", STEPS], cwd=Path(__file__).parents[2], check=True, timeout=120)
+    run_code(STEPS)
 
 
 def test_only_strided_pointwise_convolutions_of_few_channels_are_replaced() -> None:

@@ -6,6 +6,7 @@ signals, an exit status. What it lacks is a fresh interpreter: a few tests start
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import multiprocessing.resource_tracker
@@ -162,6 +163,7 @@ def _run(arguments: tuple[str, ...], code: str | None, folder: str, environment:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    sys.pycache_prefix, tempfile.tempdir = environment.get("PYTHONPYCACHEPREFIX"), None  # as an interpreter reads them
     for path, descriptor in ((os.devnull, 0), (out, 1), (err, 2)):
         opened = os.open(path, os.O_RDWR | os.O_APPEND)
         os.dup2(opened, descriptor)
@@ -170,11 +172,14 @@ def _run(arguments: tuple[str, ...], code: str | None, folder: str, environment:
         stream.reconfigure(encoding="utf-8", line_buffering=True)  # type: ignore[union-attr]
     if few_digits.VARIABLE in environment:
         few_digits.use_few_digits(pytest.MonkeyPatch(), int(environment[few_digits.VARIABLE]))
-    if code is not None:
-        sys.argv = ["-c", *arguments]
-        exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
-        return
-    sys.argv = [str(PROJECT / "run_experiment.py"), *arguments]
-    import run_experiment
+    try:
+        if code is not None:
+            sys.argv = ["-c", *arguments]
+            exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            sys.argv = [str(PROJECT / "run_experiment.py"), *arguments]
+            import run_experiment
 
-    sys.exit(run_experiment.main(list(arguments)))
+            sys.exit(run_experiment.main(list(arguments)))
+    finally:
+        atexit._run_exitfuncs()  # which multiprocessing leaves out where it forks

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from nni.nas.space import model_context
+from program import run_code
 from torch import nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
@@ -139,7 +137,7 @@ for channels in (2, 4, 6):
 @pytest.mark.slow
 def test_strided_convolutions_of_few_channels_leave_the_memory_of_others_alone() -> None:
     # A process whose memory is spoilt may hang instead of ending.
-    subprocess.run([sys.executable, "-c", _THIN_STEPS], cwd=Path(__file__).parents[3], check=True, timeout=120)
+    run_code(_THIN_STEPS)
 
 
 @pytest.mark.parametrize("channels", [7, 8])
