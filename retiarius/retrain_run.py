@@ -93,8 +93,10 @@ def retrain(
     TrainingDiverged
         The loss became infinite.
     """
-    is_loaded = isinstance(architecture, Architecture)
-    chosen = architecture if is_loaded else load_architecture(architecture, space=space, fixed=fixed)
+    if isinstance(architecture, Architecture):
+        chosen = architecture
+    else:
+        chosen = load_architecture(architecture, space=space, fixed=fixed)
     settings = RetrainSettings(
         retrain=chosen.name,
         data=data if data is not None else chosen.data or "auto",
