@@ -58,9 +58,7 @@ def preview(*, reporter: Reporter | None = None, **arguments: Any) -> Preview:
     InputError
         What ``search`` would refuse before its first training.
     """
-    from retiarius.search_run import settings_of
-
-    settings = settings_of(**arguments)
+    settings = SearchSettings(**arguments)
     plan = make_plan(settings, reporter or Reporter())
     from spaces.choices import count_configurations
 

@@ -175,7 +175,7 @@ def _check_hyperparameters(settings: SearchSettings, searched: SearchedPart, rec
 def _plan_lookups(settings: SearchSettings, reporter: Reporter, table: Any, choices: Mapping[str, Any], trials: int) -> tuple[int, int]:
     """Return epochs and number of trials of a search in ``table``; refuse a table that lacks what the search needs."""
     costs = (settings.objectives or DEFAULT_OBJECTIVES)[1:] if settings.strategy.several_objectives else ()
-    limits = {"parameters": settings.max_params, "flops": settings.max_flops}
+    limits = {"parameters": settings.max_parameters, "flops": settings.max_multiply_adds}
     hyperparameters = settings.space.hyperparameters()
     table.check_labels([*choices, *(label for label in hyperparameters if label not in settings.fixed and label in table.labels)])
     table.check_sizes([*costs, *(name for name, limit in limits.items() if limit is not None)])
