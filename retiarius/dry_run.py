@@ -10,7 +10,8 @@ from typing import Any
 from common.errors import RecordError
 from common.reporter import Reporter
 from records.report.collect import Run, read_run
-from retiarius.plan import SearchPlan, make_plan
+from retiarius.plan import make_plan
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
 RUNS = Path("runs")
