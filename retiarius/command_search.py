@@ -20,9 +20,9 @@ from retiarius.context import load_libraries
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 from retiarius.results import SearchResult
 from retiarius.run_lock import keep
-from retiarius.settings import check_counts
+from retiarius.settings import check_counts, find_strategy
 from retiarius.trial_search import join_study, open_study_storage
-from strategies import NO_PRUNER, Strategy, make_strategy
+from strategies import NO_PRUNER, Strategy
 
 if TYPE_CHECKING:
     from nni_compat.search_space import NniSpace
@@ -131,11 +131,10 @@ def search_command(
     SearchFailed
         No trial was completed.
     """
-    chosen = make_strategy(strategy) if isinstance(strategy, str) else strategy
     for name in ("code_dir", "out"):
         if isinstance(settings.get(name), str):
             settings[name] = Path(settings[name])
-    asked = CommandSettings(trial_command, search_space, chosen, **settings)
+    asked = CommandSettings(trial_command, search_space, find_strategy(strategy), **settings)
     return (_search_under_portal if asked.portal else _search_by_command)(asked, reporter or Reporter())
 
 

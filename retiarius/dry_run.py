@@ -10,7 +10,8 @@ from typing import Any
 from common.errors import RecordError
 from common.reporter import Reporter
 from records.report.collect import Run, read_run
-from retiarius.plan import SearchPlan, make_plan
+from retiarius.plan import make_plan
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
 RUNS = Path("runs")
@@ -58,9 +59,7 @@ def preview(*, reporter: Reporter | None = None, **arguments: Any) -> Preview:
     InputError
         What ``search`` would refuse before its first training.
     """
-    from retiarius.search_run import settings_of
-
-    settings = settings_of(**arguments)
+    settings = SearchSettings(**arguments)
     plan = make_plan(settings, reporter or Reporter())
     from spaces.choices import count_configurations
 

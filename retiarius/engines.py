@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from common.libraries import quiet_libraries
 from evaluators import find_evaluator
 from retiarius.context import RunContext
-from retiarius.plan import SearchPlan
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
 if TYPE_CHECKING:
@@ -109,6 +109,6 @@ def _limits(settings: SearchSettings, measures: tuple[Callable[[Any], int], Call
     from strategies.limits import Limit
 
     return [
-        Limit("--max-params", settings.max_params, "parameters", measures[0]),
-        Limit("--max-flops", settings.max_flops, "multiply-adds", measures[1]),
+        Limit("--max-params", settings.max_parameters, "parameters", measures[0]),
+        Limit("--max-flops", settings.max_multiply_adds, "multiply-adds", measures[1]),
     ]

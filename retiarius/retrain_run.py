@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,8 +94,8 @@ def retrain(
     TrainingDiverged
         The loss became infinite.
     """
-    is_loaded = isinstance(architecture, Architecture)
-    chosen = architecture if is_loaded else load_architecture(architecture, space=space, fixed=fixed)
+    load = partial(load_architecture, space=space, fixed=fixed)
+    chosen = architecture if isinstance(architecture, Architecture) else load(architecture)
     settings = RetrainSettings(
         retrain=chosen.name,
         data=data if data is not None else chosen.data or "auto",

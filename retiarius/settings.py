@@ -14,7 +14,8 @@ from common.text import show
 from evaluators import find_evaluator
 from records.pareto import LATENCY
 from retiarius.presets import DEFAULT_PRESET, PRESETS
-from strategies import NO_PRUNER, Strategy
+from spaces.adapter import find_space
+from strategies import NO_PRUNER, Strategy, make_strategy
 
 DEFAULT_DATA_DIR = Path("data")
 TRAIN, TABLE = "train", "table"
@@ -67,12 +68,16 @@ class RunSettings:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= LARGEST_SEED:
             raise RecordError(f"seed: {show(self.seed)} is not a whole number from 0 to {LARGEST_SEED}")
         check_counts(epochs=self.epochs)
-        for name in ("out", "data_dir"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                object.__setattr__(self, name, Path(value))
+        self._settle(fixed=dict(self.fixed or {}), data_dir=Path(self.data_dir), out=None if self.out is None else Path(self.out))
+        if isinstance(self.data, Path):
+            self._settle(data=str(self.data))
         if self.resume and self.out is None:
             raise RecordError("--resume needs the run's folder: --out DIR")
+
+    def _settle(self, **values: Any) -> None:
+        """Put checked values in the place of what was handed over."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @property
     def dataset(self) -> str:
@@ -112,9 +117,9 @@ class SearchSettings(RunSettings):
     Attributes
     ----------
     space
-        What can be chosen (``spaces.adapter.Space``).
+        What can be chosen: what ``find_space`` takes becomes a ``spaces.adapter.Space``.
     strategy
-        How it is chosen.
+        How it is chosen: a name becomes the strategy of that name.
     evaluator
         How a choice is scored: ``train``, ``table``, the name of another registered one, or any function.
     table, table_columns
@@ -123,7 +128,7 @@ class SearchSettings(RunSettings):
         Number of trials.
     time_budget
         Seconds after which no trial starts and a supernet ends; simulated ones with a table.
-    max_params, max_flops
+    max_parameters, max_multiply_adds
         A network of more parameters, or multiply-adds, is not trained.
     start_with
         Networks to try first.
@@ -138,14 +143,14 @@ class SearchSettings(RunSettings):
     """
 
     space: Any = None
-    strategy: Strategy = field(default_factory=Strategy)
+    strategy: Any = "tpe"
     evaluator: str | Callable[..., Any] = TRAIN
     table: Path | None = None
     table_columns: Path | None = None
     trials: int | None = None
     time_budget: float | None = None
-    max_params: int | None = None
-    max_flops: int | None = None
+    max_parameters: int | None = None
+    max_multiply_adds: int | None = None
     start_with: tuple[str, ...] = ()
     objectives: tuple[str, ...] | None = None
     search_space: dict[str, Any] | None = None
@@ -155,10 +160,13 @@ class SearchSettings(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(trials=self.trials, workers=self.workers, max_params=self.max_params, max_flops=self.max_flops)
-        if not isinstance(self.strategy, Strategy):
-            kind = type(self.strategy).__name__
-            raise StrategyError(f"the strategy is a {kind}; give a name such as 'tpe', or an object such as retiarius.TPE()")
+        limits = {"max_parameters": self.max_parameters, "max_multiply_adds": self.max_multiply_adds}
+        check_counts(trials=self.trials, workers=self.workers, **limits)
+        self._settle(space=find_space(self.space), strategy=with_settings(find_strategy(self.strategy), self.fixed))
+        for name in ("table", "table_columns"):
+            self._settle(**{name: None if getattr(self, name) is None else Path(getattr(self, name))})
+        for name in ("start_with", "objectives"):
+            self._settle(**{name: None if getattr(self, name) is None else tuple(getattr(self, name))})
         find_evaluator(self.evaluator)
         if self.study is not None and self.storage is None:
             raise RecordError("--study names a study in a storage; name that with --storage URL")
@@ -183,7 +191,7 @@ class SearchSettings(RunSettings):
     @property
     def trial_flags(self) -> dict[str, Any]:
         """By flag what was given of that which steers trials: which come first, are left out, end early, how many run at once."""
-        flags: dict[str, Any] = {"--max-params": self.max_params, "--max-flops": self.max_flops}
+        flags: dict[str, Any] = {"--max-params": self.max_parameters, "--max-flops": self.max_multiply_adds}
         flags["--pruner"] = None if self.pruner is None else self.pruner_name
         flags["--start-with"] = list(self.start_with) or None
         flags["--workers"] = None if self.workers == 1 else self.workers
@@ -239,6 +247,21 @@ def check_counts(**counts: object) -> None:
     for name, value in counts.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise RecordError(f"{name}: {show(value)} is not a whole number of at least 1")
+
+
+def find_strategy(what: Any) -> Strategy:
+    """Return the strategy that ``what`` is, or the one of that name.
+
+    Raises
+    ------
+    StrategyError
+        It is neither.
+    """
+    if isinstance(what, str):
+        return make_strategy(what)
+    if not isinstance(what, Strategy):
+        raise StrategyError(f"the strategy is {show(what)}; give a name such as 'tpe', or an object such as retiarius.TPE()")
+    return what
 
 
 def setting_names(strategy: Strategy) -> list[str]:

@@ -229,19 +229,19 @@ class Space:
         return self._kinds
 
     def _data(self, name: str) -> Any:
-        """What the vocabulary or the class tells as plain data; a class of anyone's may have something else of that name."""
+        """Return what the vocabulary or the class tells as plain data; a class of anyone's may have something else of that name."""
         told = _told_by(self._vocabulary or self._kind, name)
         return told if isinstance(told, Mapping | frozenset | set) else {}
 
     def _method(self, name: str) -> Any:
-        """The static method or class method of this name, or ``None``; an ordinary method is of something else."""
+        """Return the static method or class method of this name, or ``None``; an ordinary method is of something else."""
         is_ordinary = inspect.isfunction(inspect.getattr_static(self._kind, name, None))
         told = _told_by(self._kind, name)
         return told if callable(told) and not is_ordinary else None
 
 
 def _told_by(owner: type | ModuleType, name: str) -> Any:
-    """What a class or a vocabulary has of this name, or ``None``: the one place where that is looked."""
+    """Return what a class or a vocabulary has of this name, or ``None``: the one place where that is looked."""
     return getattr(owner, name, None)
 
 

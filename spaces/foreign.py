@@ -61,14 +61,14 @@ def parameters_of(build: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _without_arguments(build: Any) -> Any:
-    """What a ``functools.partial`` calls in the end, or ``build`` itself."""
+    """Return what a ``functools.partial`` calls in the end, or ``build`` itself."""
     while isinstance(build, partial):
         build = build.func
     return build
 
 
 def _signatures(build: Callable[..., Any]) -> list[inspect.Signature]:
-    """Those of the constructors of a class, its own first; of a function its one, or none where it does not tell it."""
+    """Return those of the constructors of a class, its own first; of a function its one, or none where it does not tell it."""
     if inspect.isclass(build):
         constructors = []
         for kind in build.__mro__:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,15 +105,15 @@ def strategy_of(settings: Settings) -> Any:
     StrategyError
         It has no use for one of them.
     """
-    from strategies import STRATEGIES, make_pruner, make_strategy
+    from strategies import STRATEGIES, Median, make_pruner, make_strategy
 
     name = settings.strategy or ""
     one_shot, of_trials = settings.given(*ONE_SHOT), settings.given_flags(*TRIALS)
     if name in STRATEGIES and not STRATEGIES[name].one_shot and one_shot:
         raise StrategyError(f"{name} trains no supernet: leave out {', '.join(settings.given_flags(*ONE_SHOT))}")
     pruner = make_pruner(settings.pruner or "none")
-    if pruner is not None and settings.start_step is not None and hasattr(pruner, "start_step"):
-        pruner = type(pruner)(start_step=settings.start_step)
+    if isinstance(pruner, Median) and settings.start_step is not None:  # other pruners have no such number
+        pruner = replace(pruner, start_step=settings.start_step)
     if pruner is None:
         return make_strategy(name, **one_shot)
     if name in STRATEGIES and STRATEGIES[name].one_shot:

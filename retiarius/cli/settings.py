@@ -79,7 +79,7 @@ class Settings:
         values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if value not in (None, (), False)}
 
-    def given_flags(self, *names: str) -> list[str]:
+    def given_flags(self, *names: str) -> Sequence[str]:
         """Return those of the options ``names`` that were typed, as flags."""
         return [flag_of(name) for name in self.given(*names)]
 

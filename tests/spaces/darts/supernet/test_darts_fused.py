@@ -18,7 +18,7 @@ from kernels.layout import nhwc
 from spaces.darts.cells import Cell
 from spaces.darts.space import DartsSpace
 from spaces.darts.supernet import torch_kernels as kernels
-from spaces.darts.supernet.branches import Statistics
+from spaces.darts.supernet.batch_statistics import Statistics
 from spaces.darts.supernet.compiled import CompiledFan
 from spaces.darts.supernet.fused import FusedCell
 from strategies.one_shot.darts import DartsStrategy
