@@ -159,7 +159,9 @@ def test_a_strategy_and_a_pruner_of_ones_own_need_no_registration() -> None:
     assert (HPO.name, TPE.name) == ("hpo", "tpe")
 
 
-@pytest.mark.parametrize(("kind", "words"), [(STRATEGIES["tpe"], "tpe: unknown setting 'prunner'"), (PRUNERS["halving"], "halving: unknown")])
+@pytest.mark.parametrize(
+    ("kind", "words"), [(STRATEGIES["tpe"], "tpe: unknown setting 'prunner'"), (PRUNERS["halving"], "halving: unknown")]
+)
 def test_a_setting_that_does_not_exist_is_refused_in_one_line(kind: Any, words: str) -> None:
     with pytest.raises(StrategyError, match=words):
         kind(prunner=3)
