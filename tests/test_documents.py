@@ -19,7 +19,7 @@ def code_lines(text: str) -> list[str]:
     """The lines of code, without comments, which each language has of its own; the picture of the rooms is no code."""
     lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
     kept = [re.sub(r"\s+# .*", "", line).rstrip() for line in lines]
-    return [line for line in kept if not re.match(r"(run_experiment\.py  |  \||\w+/  )", line)]
+    return [line for line in kept if not re.match(r"(run_experiment\.py  |  \||\s*\w+/  )", line)]
 
 
 @pytest.mark.parametrize("twins", TWINS)
