@@ -107,7 +107,8 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
 
 
 def check_takes_commands(strategy: Any) -> None:
-    """Raise ``StrategyError`` unless ``strategy`` can search by running a user program for each trial."""
+    """Raise ``StrategyError`` unless ``strategy``, or the one of that name, can search by running a user program for each trial."""
     fitting = [name for name, entry in STRATEGIES.items() if not (entry.one_shot or entry.several_objectives)]
-    if strategy.one_shot or strategy.several_objectives:
-        raise StrategyError(f"{strategy.name} is for networks of ours; a trial command goes with {', '.join(fitting)}")
+    kind = STRATEGIES.get(strategy) if isinstance(strategy, str) else strategy
+    if kind is not None and (kind.one_shot or kind.several_objectives):
+        raise StrategyError(f"{kind.name} is for networks of ours; a trial command goes with {', '.join(fitting)}")

@@ -20,16 +20,16 @@ from retiarius.context import load_libraries
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 from retiarius.results import SearchResult
 from retiarius.run_lock import keep
-from retiarius.settings import check_counts, find_strategy
+from retiarius.settings import PrunerSettings, check_counts, find_strategy
 from retiarius.trial_search import join_study, open_study_storage
-from strategies import NO_PRUNER, Strategy
+from strategies import Strategy
 
 if TYPE_CHECKING:
     from nni_compat.search_space import NniSpace
 
 
 @dataclass(frozen=True)
-class CommandSettings:
+class CommandSettings(PrunerSettings):
     """What the search of a user program was asked for; see ``search_command``."""
 
     trial_command: str
@@ -62,21 +62,6 @@ class CommandSettings:
             raise RecordError(f"optimize_mode: {self.optimize_mode!r} is neither maximize nor minimize")
         if self.study is not None and self.storage is None:
             raise RecordError("--study names a study in a storage; name that with --storage URL")
-
-    @property
-    def pruner(self) -> Any:
-        """What ends hopeless trials early, or None."""
-        return getattr(self.strategy, "pruner", None)
-
-    @property
-    def pruner_name(self) -> str:
-        """Its name; ``none`` where there is none."""
-        return NO_PRUNER if self.pruner is None else self.pruner.name
-
-    @property
-    def start_step(self) -> int | None:
-        """Results of a trial before which Medianstop does not judge it."""
-        return getattr(self.pruner, "start_step", None)
 
     def describe(self) -> dict[str, Any]:
         """Return what was asked for as plain data, for ``config.json``, without the password of a storage."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 from common.errors import RecordError
 from common.reporter import Reporter
 from records.report.collect import Run, read_run
-from retiarius.plan import SearchPlan, make_plan
+from retiarius.plan import make_plan
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
 RUNS = Path("runs")
@@ -60,15 +60,15 @@ def preview(*, reporter: Reporter | None = None, **arguments: Any) -> Preview:
     """
     settings = SearchSettings(**arguments)
     plan = make_plan(settings, reporter or Reporter())
-    from spaces.choices import count_configurations
+    from spaces.choices import count_exactly
 
-    count = count_configurations({**plan.searched.architecture, **plan.searched.hyperparameters})
+    count = count_exactly({**plan.searched.architecture, **plan.searched.hyperparameters})
     measured, size = _measure(settings, plan)
     return Preview(
         space=settings.space.name,
         strategy=settings.strategy.name,
-        configurations=None if count == sys.maxsize else count,
-        trials=None if settings.strategy.one_shot else min(plan.trials, count),
+        configurations=count,
+        trials=None if settings.strategy.one_shot else min(plan.trials, plan.trials if count is None else count),
         epochs=plan.epochs,
         measured=measured,
         parameters=size.get("parameters"),

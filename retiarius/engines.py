@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from common.libraries import quiet_libraries
 from evaluators import find_evaluator
 from retiarius.context import RunContext
-from retiarius.plan import SearchPlan
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
 if TYPE_CHECKING:

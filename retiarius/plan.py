@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from common.errors import SpaceError, StrategyError, require_labels
@@ -17,6 +17,7 @@ from retiarius.context import RunContext, load_libraries
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings, setting_names
 from retiarius.starting_points import starting_points
 from strategies import Darts
@@ -24,38 +25,6 @@ from strategies import Darts
 if TYPE_CHECKING:
     from retiarius.nni_choice import ChosenSpace
     from spaces.search_subspace import SearchedPart
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """What a search is to do.
-
-    Attributes
-    ----------
-    arguments
-        Those of the space's constructor.
-    recipe
-        Values of all hyperparameters, those that are fixed among them.
-    searched
-        What of the space and of the hyperparameters is searched.
-    chosen
-        What NNI's file says is searched; the rest of the space is then at its default. None without one.
-    epochs, trials
-        Of a trial, and how many; those of the supernet, and 1.
-    table
-        Where scores are looked up; None where networks are trained.
-    starts
-        With what the search begins, samples by name.
-    """
-
-    arguments: dict[str, Any]
-    recipe: dict[str, Any]
-    searched: SearchedPart
-    chosen: ChosenSpace | None
-    epochs: int
-    trials: int
-    table: Any
-    starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:

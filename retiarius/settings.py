@@ -15,7 +15,7 @@ from evaluators import find_evaluator
 from records.pareto import LATENCY
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 from spaces.adapter import find_space
-from strategies import NO_PRUNER, Strategy, make_strategy
+from strategies import NO_PRUNER, Pruner, Strategy, TrialStrategy, make_strategy
 
 DEFAULT_DATA_DIR = Path("data")
 TRAIN, TABLE = "train", "table"
@@ -110,8 +110,29 @@ class RunSettings:
     _told_otherwise: ClassVar[tuple[str, ...]] = ("data", "recipe", "fixed")
 
 
+class PrunerSettings:
+    """What the settings of a search say of its pruner, which its strategy holds."""
+
+    strategy: Any
+
+    @property
+    def pruner(self) -> Pruner | None:
+        """What ends hopeless trials early, or None."""
+        return self.strategy.pruner if isinstance(self.strategy, TrialStrategy) else None
+
+    @property
+    def pruner_name(self) -> str:
+        """Its name; ``none`` where there is none."""
+        return NO_PRUNER if self.pruner is None else self.pruner.name
+
+    @property
+    def start_step(self) -> int | None:
+        """Scores of a trial before which Medianstop does not judge it."""
+        return self.strategy.start_step if isinstance(self.strategy, TrialStrategy) else None
+
+
 @dataclass(frozen=True)
-class SearchSettings(RunSettings):
+class SearchSettings(RunSettings, PrunerSettings):
     """What a search is told beside what every run is.
 
     Attributes
@@ -172,21 +193,6 @@ class SearchSettings(RunSettings):
             raise RecordError("--study names a study in a storage; name that with --storage URL")
 
     _told_otherwise: ClassVar[tuple[str, ...]] = (*RunSettings._told_otherwise, "space", "strategy", "evaluator")
-
-    @property
-    def pruner(self) -> Any:
-        """What ends hopeless trials early (``strategies.Pruner``), or None."""
-        return getattr(self.strategy, "pruner", None)
-
-    @property
-    def pruner_name(self) -> str:
-        """Its name; ``none`` where there is none."""
-        return NO_PRUNER if self.pruner is None else self.pruner.name
-
-    @property
-    def start_step(self) -> int | None:
-        """Epochs before which Medianstop judges no trial."""
-        return getattr(self.pruner, "start_step", None)
 
     @property
     def trial_flags(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ of itself. What a class may say, as class attributes, static methods or class me
 And as ordinary methods of the unfrozen space:
 
 - ``input_edges()``, where cells are searched one-shot: by ``InputChoice`` label the ``LayerChoice`` labels of its candidates, in order;
-- ``operation_costs()``, where ``--cost-weight`` is to work: by name of the operation what it costs, from 0 to 1.
+- ``operation_costs()``, where a one-shot search may weigh costs: by name of the operation what it costs, from 0 to 1.
 
 A module of a space that has ``differentiable_form()`` is replaced by that in a supernet.
 

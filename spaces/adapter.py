@@ -58,7 +58,7 @@ class Space:
         """What it is, in a few words."""
         if self._entry is not None:
             return self._entry.summary
-        return (self._kind.__doc__ or self.name).strip().splitlines()[0]
+        return ((self._kind.__doc__ or "").strip() or self.name).splitlines()[0]
 
     @property
     def offers(self) -> frozenset[str]:

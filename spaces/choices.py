@@ -45,7 +45,13 @@ def restrict(mutables: Mapping[str, Any], pinned: Mapping[str, Any], narrowed: M
 
 
 def count_configurations(mutables: Mapping[str, Any]) -> int:
-    """Return how many samples there are, or a number beyond any search where one of the mutables is a range."""
+    """Return how many samples there are, or a number beyond any search: where one of the mutables is a range, or of too many."""
+    exact = count_exactly(mutables)
+    return sys.maxsize if exact is None else min(exact, sys.maxsize)
+
+
+def count_exactly(mutables: Mapping[str, Any]) -> int | None:
+    """Return how many samples there are; None where one of the mutables is a range."""
     total = 1
     for mutable in mutables.values():
         if isinstance(mutable, CategoricalMultiple):
@@ -56,8 +62,8 @@ def count_configurations(mutables: Mapping[str, Any]) -> int:
         elif getattr(mutable, "whole", False):
             total *= round(mutable.high - mutable.low) + 1
         else:
-            return sys.maxsize
-    return min(total, sys.maxsize)
+            return None
+    return total
 
 
 def canonical_within(mutables: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -13,6 +13,8 @@ from common.errors import SpaceError, describe_error
 from common.text import show
 
 _FULL_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_LONGEST_NAME = 300
+_LONGEST_REASON = 300
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 # What a constructor calls the number of classes: here, and in NNI's hub.
 CLASS_COUNTS = ("num_classes", "num_labels")
@@ -26,13 +28,15 @@ def import_space(name: str) -> Any:
     SpaceError
         The name is no such name, the module cannot be imported, or has nothing of that name.
     """
-    if not _FULL_NAME.fullmatch(name):
+    if "<locals>" in name or "<lambda>" in name:
+        raise SpaceError(f"space {show(name)}: what a function defines cannot be imported by name; hand it over from Python")
+    if len(name) > _LONGEST_NAME or not _FULL_NAME.fullmatch(name):
         raise SpaceError(f"space {show(name)}: write package.module:Class")
     module, _, path = name.partition(":")
     try:
         found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        raise SpaceError(f"space {show(name)}: {module} cannot be imported: {describe_error(error)}") from error
+        raise SpaceError(f"space {show(name)}: {module} cannot be imported: {describe_error(error)[:_LONGEST_REASON]}") from error
     for part in path.split("."):
         try:
             found = getattr(found, part)

@@ -140,8 +140,10 @@ def search(settings: Settings, screen: Screen) -> None:
 
 def search_command(settings: Settings, screen: Screen) -> None:
     """Search the parameters of a user program, and show the best."""
+    from retiarius.checks import check_takes_commands
     from retiarius.command_search import search_command as search_program
 
+    check_takes_commands(settings.strategy or "")
     names = ("trials", "epochs", "preset", "time_budget", "trial_time", "concurrency", "optimize_mode", "code_dir", "storage", "study")
     asked = settings.given(*names, "seed", "out", "resume", "tensorboard", "portal", "port", "experiment")
     asked |= {"tuner_arguments": settings.tuner_arguments, "assessor_arguments": settings.assessor_arguments, "fixed": settings.pins}

@@ -133,7 +133,7 @@ def test_results_as_a_table_a_figure_a_report_and_a_file(data: Any) -> None:
     assert list(frame["score"]) == [trial.score for trial in found.trials]
     assert set(frame["convolution"]) == {"small", "large"}
     assert isinstance(found.plot(), Figure)
-    assert found.report().read_text().startswith("<!doctype html>")
+    assert found.report().read_text().startswith("<!DOCTYPE html>")
     path = found.best.save("mine.json")
     with pytest.raises(rt.SpaceError, match="imported only where you name it"):
         rt.load_architecture(path).network()
