@@ -63,7 +63,10 @@ def test_the_notebook(capsys: pytest.CaptureFixture[str]) -> None:
     path = EXAMPLES / "first_search.ipynb"
     assert len(code_of(path)) <= 40
     names: dict[str, object] = {}
-    for cell in read_cells(path):
+    first, *others = read_cells(path)
+    few = first.replace('load_data("digits")', 'load_data("digits", limit=500)')
+    assert few != first
+    for cell in (few, *others):
         exec(compile(cell, path.name, "exec"), names)
     *_, accuracy, answer = capsys.readouterr().out.splitlines()
     assert accuracy.startswith("test accuracy: ") and answer.startswith("it is a ")
