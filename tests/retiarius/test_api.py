@@ -211,7 +211,7 @@ def test_an_evaluator_that_returns_no_number_fails_its_trials_in_one_line(value:
         ({"space": 3}, rt.SpaceError, "3"),
         ({"space": "zo"}, rt.SpaceError, "did you mean zoo"),
         ({"space": "no.such.module:Class"}, rt.SpaceError, "no.such.module"),
-        ({"strategy": 7}, rt.StrategyError, "int"),
+        ({"strategy": 7}, rt.StrategyError, "7"),
         ({"strategy": "dart"}, rt.StrategyError, "did you mean darts"),
         ({"strategy": rt.Median()}, rt.StrategyError, "Median"),
         ({"evaluator": 0.5}, rt.EvaluatorError, "0.5"),

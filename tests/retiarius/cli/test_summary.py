@@ -14,6 +14,12 @@ from retiarius.cli.screen import Screen
 from retiarius.cli.summary import show_found, show_retrained
 from retiarius.results import RetrainResult, SearchResult
 
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # no cell of a table is folded
+
+
 SCORE = {"metric": "validation accuracy", "value": 0.9123, "epochs": 3}
 ARCHITECTURE = {"backbone": "vgg16", "stem": "own", "width": 64, "depth": 2}
 
