@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from common.reporter import Reporter
     from common.trial import Trial
+    from evaluators.data.splits import Dataset
     from evaluators.training.recipes import Recipe
     from retiarius.architectures import Architecture, load_architecture
     from retiarius.command_search import search_command
@@ -52,8 +53,11 @@ if TYPE_CHECKING:
         Hyperband,
         LocalSearch,
         Median,
+        Pruner,
         Random,
+        SearchContext,
         Strategy,
+        TrialStrategy,
     )
 
 _HOMES = {
@@ -63,6 +67,7 @@ _HOMES = {
     ),
     "common.reporter": ("Reporter",),
     "common.trial": ("Trial",),
+    "evaluators.data.splits": ("Dataset",),
     "evaluators.training.recipes": ("Recipe",),
     "retiarius.architectures": ("Architecture", "load_architecture"),
     "retiarius.command_search": ("search_command",),
@@ -74,7 +79,7 @@ _HOMES = {
     "spaces": ("SPACES", "SpaceEntry"),
     "strategies": (
         *("HPO", "NSGA2", "STRATEGIES", "TPE", "Bayesian", "Darts", "Evolution", "GaussianProcess", "Grid", "Halving", "Hyperband"),
-        *("LocalSearch", "Median", "Random", "Strategy"),
+        *("LocalSearch", "Median", "Pruner", "Random", "SearchContext", "Strategy", "TrialStrategy"),
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -89,6 +94,7 @@ __all__ = [
     "Bayesian",
     "Darts",
     "DataError",
+    "Dataset",
     "EvaluatorError",
     "Evolution",
     "GaussianProcess",
@@ -99,6 +105,7 @@ __all__ = [
     "LocalSearch",
     "Median",
     "Preview",
+    "Pruner",
     "Random",
     "Recipe",
     "RecordError",
@@ -106,6 +113,7 @@ __all__ = [
     "RetiariusError",
     "RetrainResult",
     "RunError",
+    "SearchContext",
     "SearchFailed",
     "SearchResult",
     "SpaceEntry",
@@ -114,6 +122,7 @@ __all__ = [
     "StrategyError",
     "TrainingDiverged",
     "Trial",
+    "TrialStrategy",
     "load_architecture",
     "load_data",
     "open_run",

@@ -12,7 +12,7 @@ from common.reporter import Reporter
 from records.pareto import DEFAULT_OBJECTIVES, LATENCY
 from records.run_folder import RunFolder, stored_identity
 from retiarius.presets import PRESETS
-from retiarius.run_lock import keep
+from retiarius.run_record import keep
 from retiarius.settings import RunSettings, SearchSettings
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class RunContext:
         # With a table nothing is trained; older versions noted these nevertheless.
         same |= trained if self.table is None else {name: self.stored[name] for name in trained if name in self.stored}
         folder = RunFolder.create(settings.out, space=self.space.name, strategy=name, resume=settings.resume, identity=same)
-        with keep(folder, settings.describe()):
+        with keep(folder, settings.describe(), self.reporter.command):
             yield folder
 
     def build(self, architecture: Mapping[str, Any] | None) -> nn.Module:

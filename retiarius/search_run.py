@@ -166,4 +166,5 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
             else:
                 save_starts(folder.path / STARTS, settings.start_with, plan.starts)
                 search_trials(context, settings, plan, folder, storage)
-    return SearchResult(folder.path, settings.space, context.data)
+    in_memory = None if isinstance(settings.data, str) else settings.data
+    return SearchResult(folder.path, settings.space, in_memory, plan.table)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from common.errors import RecordError, StrategyError
-from common.numbers import LARGEST_SEED
 from common.passwords import hide_passwords
 from common.text import show
 from evaluators import find_evaluator
-from records.pareto import LATENCY
-from retiarius.presets import DEFAULT_PRESET, PRESETS
+from records.pareto import LATENCY, parse_objectives
+from retiarius.presets import DEFAULT_PRESET
+from retiarius.value_checks import as_mapping, as_path, as_texts, check_counts, check_preset, check_seconds, check_seed, check_texts
 from spaces.adapter import find_space
 from strategies import NO_PRUNER, Pruner, Strategy, TrialStrategy, make_strategy
 
 DEFAULT_DATA_DIR = Path("data")
-TRAIN, TABLE = "train", "table"
+TRAIN = "train"
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class RunSettings:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise RecordError(f"unknown preset {show(self.preset)}; known: {', '.join(PRESETS)}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= LARGEST_SEED:
-            raise RecordError(f"seed: {show(self.seed)} is not a whole number from 0 to {LARGEST_SEED}")
+        check_preset(self.preset)
+        check_seed(self.seed)
         check_counts(epochs=self.epochs)
-        self._settle(fixed=dict(self.fixed or {}), data_dir=Path(self.data_dir), out=None if self.out is None else Path(self.out))
+        self._settle(device=str(self.device), out=as_path("out", self.out), fixed=as_mapping("fixed", self.fixed))
+        self._settle(data_dir=as_path("data_dir", self.data_dir) or DEFAULT_DATA_DIR)
+        check_texts(precision=self.precision)
         if isinstance(self.data, Path):
             self._settle(data=str(self.data))
         if self.resume and self.out is None:
@@ -82,7 +82,8 @@ class RunSettings:
     @property
     def dataset(self) -> str:
         """The data set as a word for the record."""
-        return self.data if isinstance(self.data, str) else str(getattr(self.data, "name", self.data))
+        name = self.data if isinstance(self.data, str) else getattr(self.data, "name", "own")
+        return name if isinstance(name, str) else "own"
 
     @property
     def recipe_name(self) -> str | None:
@@ -104,7 +105,8 @@ class RunSettings:
     def describe(self) -> dict[str, Any]:
         """Return what was asked for as plain data, for ``config.json``."""
         words = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in self._told_otherwise}
-        words |= {"dataset": self.dataset, "data_dir": self.data_dir, "recipe": self.recipe_name, "pins": self.pins}
+        words |= {"dataset": self.data if isinstance(self.data, str) else None}  # images in memory cannot be named
+        words |= {"data_dir": self.data_dir, "recipe": self.recipe_name, "pins": self.pins}
         return words
 
     _told_otherwise: ClassVar[tuple[str, ...]] = ("data", "recipe", "fixed")
@@ -184,13 +186,14 @@ class SearchSettings(RunSettings, PrunerSettings):
         limits = {"max_parameters": self.max_parameters, "max_multiply_adds": self.max_multiply_adds}
         check_counts(trials=self.trials, workers=self.workers, **limits)
         self._settle(space=find_space(self.space), strategy=with_settings(find_strategy(self.strategy), self.fixed))
-        for name in ("table", "table_columns"):
-            self._settle(**{name: None if getattr(self, name) is None else Path(getattr(self, name))})
-        for name in ("start_with", "objectives"):
-            self._settle(**{name: None if getattr(self, name) is None else tuple(getattr(self, name))})
+        self._settle(table=as_path("table", self.table), table_columns=as_path("table_columns", self.table_columns))
+        self._settle(start_with=as_texts("start_with", self.start_with), search_space=as_search_space(self.search_space))
+        if self.objectives is not None:
+            self._settle(objectives=parse_objectives(",".join(as_texts("objectives", self.objectives))))
+        check_seconds(time_budget=self.time_budget)
+        check_texts(storage=self.storage, study=self.study)
         find_evaluator(self.evaluator)
-        if self.study is not None and self.storage is None:
-            raise RecordError("--study names a study in a storage; name that with --storage URL")
+        check_study(self.storage, self.study)
 
     _told_otherwise: ClassVar[tuple[str, ...]] = (*RunSettings._told_otherwise, "space", "strategy", "evaluator")
 
@@ -212,8 +215,7 @@ class SearchSettings(RunSettings, PrunerSettings):
     @property
     def pins(self) -> dict[str, Any]:
         """What is set and not searched, settings of the strategy without a flag of their own among it, for the record."""
-        flags = {flag.removeprefix("--").replace("-", "_") for flag in self.one_shot_flags}
-        own = [entry for entry in fields(self.strategy) if entry.name in setting_names(self.strategy) and entry.name not in flags]
+        own = [entry for entry in fields(self.strategy) if entry.name in setting_names(self.strategy)]
         changed = {entry.name: value for entry in own if (value := getattr(self.strategy, entry.name)) != entry.default}
         return {**changed, **self.fixed}
 
@@ -248,11 +250,15 @@ class RetrainSettings(RunSettings):
     retrain: str = ""
 
 
-def check_counts(**counts: object) -> None:
-    """Raise ``RecordError`` where one of ``counts``, by name, is neither None nor a whole number of at least 1."""
-    for name, value in counts.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise RecordError(f"{name}: {show(value)} is not a whole number of at least 1")
+def as_search_space(document: Any) -> dict[str, Any] | None:
+    """Return the content of NNI's ``search_space.json``; None for None."""
+    return None if document is None else as_mapping("search_space", document)
+
+
+def check_study(storage: str | None, study: str | None) -> None:
+    """Raise ``RecordError`` where a study is named, and no storage."""
+    if study is not None and storage is None:
+        raise RecordError("--study names a study in a storage; name that with --storage URL")
 
 
 def find_strategy(what: Any) -> Strategy:
@@ -272,7 +278,7 @@ def find_strategy(what: Any) -> Strategy:
 
 def setting_names(strategy: Strategy) -> list[str]:
     """Return the settings of ``strategy`` that can be fixed by their names, as hyperparameters are."""
-    return [entry.name for entry in fields(strategy) if entry.name != "pruner"] if is_dataclass(strategy) else []
+    return list(strategy.set_by_name)
 
 
 def with_settings(strategy: Strategy, fixed: Mapping[str, Any]) -> Strategy:

@@ -94,7 +94,7 @@ def stored_starts(path: Path, words: Sequence[str]) -> dict[str, dict[str, Any]]
         return None
     document = read_json(path, max_bytes=LARGEST_OWN_FILE)
     if not isinstance(document, dict) or document.get("format") != FORMAT or not isinstance(document.get("samples"), dict):
-        raise RecordError(f"{path}: not with what a search began; take it away, and --start-with is read anew")
+        raise RecordError(f"{path}: not with what a search began; take it away, and --start-with is read again")
     return document["samples"] if document.get("start_with") == list(words) else None
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spaces.choice_kinds import ChoiceKinds
 
 USUAL_RECIPE = "fast"  # that suits networks of which nothing is known
+STAND_IN_CLASSES = 10
 MOST_CLASSES = 100_000  # that a file may ask for
 
 
@@ -120,6 +121,10 @@ class Space:
     def with_classes(self, arguments: Mapping[str, Any], number: int) -> dict[str, Any]:
         """Return ``arguments`` with the number of classes, where the constructor takes it."""
         return count_classes(self._origin.parameters, arguments, number)
+
+    def with_required_classes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return ``arguments`` with a number of classes for a constructor that may need one, before the images are known."""
+        return dict(arguments) if self.is_registered else self.with_classes(arguments, STAND_IN_CLASSES)
 
     @property
     def answers_at_once(self) -> bool:

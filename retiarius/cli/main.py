@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError, RunError, StrategyError
+from records.provenance import get_command
 from retiarius.cli.command_line import make_parser
 from retiarius.cli.exit_status import end_on_sigterm, explain
 from retiarius.cli.screen import Screen
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 done, 2 bad usage or input, 1 the run failed, 130 interrupted.
     """
     screen = Screen()
+    screen.command = get_command()
     try:
         with end_on_sigterm():
             dispatch(sys.argv[1:] if argv is None else argv, screen)
@@ -105,21 +107,22 @@ def strategy_of(settings: Settings) -> Any:
     StrategyError
         It has no use for one of them.
     """
-    from strategies import STRATEGIES, Median, make_pruner, make_strategy
+    from strategies import Median, make_pruner, make_strategy
 
-    name = settings.strategy or ""
-    one_shot, of_trials = settings.given(*ONE_SHOT), settings.given_flags(*TRIALS)
-    if name in STRATEGIES and not STRATEGIES[name].one_shot and one_shot:
-        raise StrategyError(f"{name} trains no supernet: leave out {', '.join(settings.given_flags(*ONE_SHOT))}")
+    name, asked = settings.strategy or "", settings.given(*ONE_SHOT)
     pruner = make_pruner(settings.pruner or "none")
     if isinstance(pruner, Median) and settings.start_step is not None:  # other pruners have no such number
         pruner = replace(pruner, start_step=settings.start_step)
-    if pruner is None:
-        return make_strategy(name, **one_shot)
-    if name in STRATEGIES and STRATEGIES[name].one_shot:
-        flags = ", ".join(of_trials)
+    if pruner is not None:
+        asked["pruner"] = pruner
+    plain = make_strategy(name)
+    unknown = [option for option in asked if option not in {entry.name for entry in fields(plain)}]
+    if unknown and plain.one_shot:
+        flags = ", ".join(settings.given_flags(*TRIALS))
         raise StrategyError(f"{name} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
-    return make_strategy(name, pruner=pruner)
+    if unknown:
+        raise StrategyError(f"{name} trains no supernet: leave out {', '.join(settings.given_flags(*ONE_SHOT))}")
+    return make_strategy(name, **asked)
 
 
 def search(settings: Settings, screen: Screen) -> None:

@@ -70,14 +70,13 @@ def test_named_folders_are_unique_and_say_what_they_hold(tmp_path: Path) -> None
     assert list((tmp_path / "runs").iterdir()) == [], "a folder that was never written to is taken away"
 
 
-def test_config_says_what_was_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["run_experiment.py", "--list"])  # a worker of the tests has no script
+def test_config_says_what_was_run(tmp_path: Path) -> None:
     with create(tmp_path / "run") as folder:
-        folder.write_config({"trials": 5, "data_dir": Path("data")})
+        folder.write_config({"trials": 5, "data_dir": Path("data")}, "python run_experiment.py --trials 5")
     config = read_json(folder.config_path)
     assert config["settings"] == {"trials": 5, "data_dir": "data"} and config["identity"] == IDENTITY
     assert config["versions"]["python"].count(".") == 2 and "torch" in config["versions"]
-    assert config["command"].startswith("python ") and config["created"].endswith("+00:00")
+    assert config["command"] == "python run_experiment.py --trials 5" and config["created"].endswith("+00:00")
     assert "commit" in config and config["resumed"] == []
 
 
