@@ -32,7 +32,7 @@ class Named:
         super().__init_subclass__(**options)
         cls.name = vars(cls).get("name", cls.__name__)
 
-    def __new__(cls, **settings: Any) -> Self:
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Refuse a setting that does not exist, in one line."""
         cls._check_names(settings)
         return super().__new__(cls)
