@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -14,12 +12,11 @@ from typing import Any
 
 import pytest
 from ports import free_port
+from program import Program
 from report_runs import make_trials, write_one_shot, write_search
 
 from records.trials import TrialLog
 from run_experiment import main
-
-PROGRAM = Path(__file__).parents[2] / "run_experiment.py"
 
 
 def ask(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, bytes]:
@@ -30,22 +27,16 @@ def ask(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, bytes]:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[Path, int, subprocess.Popen[str]]]:
+def served(tmp_path: Path) -> Iterator[tuple[Path, int, Program]]:
     """A run of four trials, the port of the dashboard on it, and its process."""
     folder, port = write_search(tmp_path / "run", make_trials(4), planned=10), free_port()
-    arguments = [sys.executable, str(PROGRAM), "--dashboard", str(folder), "--port", str(port)]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        assert f"http://127.0.0.1:{port}/dashboard/" in process.stdout.readline()
+    with Program("--dashboard", str(folder), "--port", str(port)) as process:
+        process.wait_until(lambda: f"http://127.0.0.1:{port}/dashboard/" in process.out.read_text())
         yield folder, port, process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.slow
-def test_the_dashboard_follows_the_run_and_ends_by_ctrl_c(served: tuple[Path, int, subprocess.Popen[str]]) -> None:
+def test_the_dashboard_follows_the_run_and_ends_by_ctrl_c(served: tuple[Path, int, Program]) -> None:
     folder, port, process = served
     assert ask(port, "/dashboard/")[0] == 200
     (study,) = json.loads(ask(port, "/api/studies")[1])["study_summaries"]

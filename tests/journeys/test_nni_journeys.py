@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from few_digits import use_few_digits
+from program import Program, fork_workers
 from trial_scripts import STUDENT, wait_until_gone, write_script
 
 from evaluators import EVALUATORS, EvaluatorEntry
@@ -18,7 +17,6 @@ from records.trial_keeper import TrialKeeper
 from records.trials import TrialLog
 from run_experiment import main
 
-PROGRAM = Path(__file__).parents[2] / "run_experiment.py"
 # The student's space and the course's own (its grad_clip as it would be right), of the lab.
 STUDENT_SPACE: dict[str, Any] = {
     "initial_lr": {"_type": "uniform", "_value": [1e-4, 0.1]},
@@ -170,7 +168,9 @@ def test_the_files_choose_in_a_space_of_ours(monkeypatch: pytest.MonkeyPatch, ca
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("text", "space"), [(V2, STUDENT_SPACE), (V1, COURSE_SPACE)])
-def test_the_files_drive_trainings_of_ours(text: str, space: Any) -> None:
+def test_the_files_drive_trainings_of_ours(text: str, space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_few_digits(monkeypatch)
+    fork_workers(monkeypatch)
     bring(text, space, trials=2)
     small = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
     assert run("--space", "zoo", *small, "--out", "run") == 0
@@ -194,15 +194,11 @@ def test_an_interrupted_search_leaves_no_trial_and_goes_on(how: signal.Signals) 
     bring(V2, trials=3)
     hang = 'open(folder + "/pid", "w").write(str(os.getpid()))\nif not os.path.exists("go"): time.sleep(600)\n'
     write_script(Path("lab"), hang + FUNCTION)
-    arguments = [sys.executable, str(PROGRAM), "--config", "lab/config.yml", "--out", "run"]
-    search = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
     paths = [Path(f"run/trials/{number}/pid") for number in (0, 1)]
-    deadline = time.monotonic() + 240
-    while not all(path.exists() and path.read_text() for path in paths):
-        assert search.poll() is None and time.monotonic() < deadline, "the trials do not begin"
-        time.sleep(0.05)
-    search.send_signal(how)
-    _, errors = search.communicate(timeout=60)
+    with Program("--config", "lab/config.yml", "--out", "run") as search:
+        search.wait_until(lambda: all(path.exists() and path.read_text() for path in paths))
+        search.send_signal(how)
+        _, errors = search.communicate(timeout=60)
     assert wait_until_gone([int(path.read_text()) for path in paths])
     if how != signal.SIGKILL:
         assert search.returncode == 130
@@ -218,7 +214,7 @@ def test_a_member_of_a_shared_study_that_goes_on_prunes_by_its_own_earlier_trial
     monkeypatch.chdir(tmp_path)
     Path("search_space.json").write_text(json.dumps({"initial_lr": {"_type": "uniform", "_value": [0.0, 0.1]}}))
     score = '0.1 if os.path.exists("poor") else 0.9'
-    write_script(tmp_path, f'for epoch in range(8): send("PERIODICAL", {score}); time.sleep(0.1)\nsend("FINAL", {score})')
+    write_script(tmp_path, f'for epoch in range(8): send("PERIODICAL", {score}); time.sleep(0.05)\nsend("FINAL", {score})')
     search = ["--search-space", "search_space.json", "--trial-command", "python main.py", "--strategy", "tpe", "--pruner", "median"]
     search += ["--storage", "sqlite:///study.db", "--trials", "6", "--out", "run"]
     note = TrialKeeper.note

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from nasbench201_table import make_rows, write_table
-from project import PROJECT, SEARCH_PATH, SUPPORT
+from program import Program, run_program
 
 from records.best import load_best
 from records.lines import EpochLog
 from records.run_folder import RunFolder
 from records.trials import Trial, TrialLog
 
-PROGRAM = PROJECT / "run_experiment.py"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": SEARCH_PATH, "OMP_NUM_THREADS": "1"}
-
 
 @pytest.mark.slow
-def test_fifty_kills_at_random_moments_lose_no_trial_and_double_none(tmp_path: Path) -> None:
-    table = write_table(tmp_path / "table.csv.gz", make_rows())
-    command = [sys.executable, str(SUPPORT / "kill_search.py"), str(table), "13", "random", "evolution", "tpe", "local"]
-    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=290)
+def test_fifty_kills_at_random_moments_lose_no_trial_and_double_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    header, *rows = make_rows()
+    write_table(Path("table.csv.gz"), [header, *(row for row in rows if row[0].startswith("|none~0|"))])
+    kills = "import kill_search; kill_search.kill_searches('table.csv.gz', 13, 'random', 'evolution', 'tpe', 'local')"
+    done = run_program(code=kills, timeout=290)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr
 
 
@@ -36,18 +32,13 @@ def test_fifty_kills_at_random_moments_lose_no_trial_and_double_none(tmp_path: P
 def test_the_program_itself_killed_five_times(tmp_path: Path) -> None:
     table = write_table(tmp_path / "table.csv.gz", make_rows())
     search = ["--space", "nasbench201", "--evaluator", "table", "--table", str(table), "--strategy", "random", "--trials", "3000"]
-    command = [sys.executable, str(PROGRAM), *search, "--out", "run"]
+    search += ["--out", str(tmp_path / "run")]
     log, chance = TrialLog(tmp_path / "run" / "trials.jsonl"), random.Random(0)
     before: list[Trial] = []
     for kill in range(5):
-        size, deadline = log.path.stat().st_size if kill else 0, time.monotonic() + 100
-        with subprocess.Popen(
-            [*command, *(["--resume"] if kill else [])], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL
-        ) as process:
-            while not log.path.exists() or log.path.stat().st_size <= size:
-                assert process.poll() is None, "the search ended before it could be killed"
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
+        size = log.path.stat().st_size if kill else 0
+        with Program(*search, *(["--resume"] if kill else [])) as process:
+            process.wait_until(lambda size=size: log.path.exists() and log.path.stat().st_size > size)
             time.sleep(chance.uniform(0, 0.3))
             process.kill()
         assert process.returncode == -signal.SIGKILL, "it was killed amid its trials"
@@ -57,7 +48,8 @@ def test_the_program_itself_killed_five_times(tmp_path: Path) -> None:
         if (tmp_path / "run" / "best.json").exists():
             assert load_best(tmp_path / "run" / "best.json").score is not None
         before = trials
-    subprocess.run([*command, "--resume"], cwd=tmp_path, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+    done = run_program(*search, "--resume")
+    assert done.returncode == 0, done.stderr
     trials = log.read()
     assert trials[: len(before)] == before
     assert len({str(trial.architecture) for trial in trials}) == len(trials) == 3000

@@ -6,9 +6,6 @@ import io
 import json
 import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -16,13 +13,13 @@ from typing import Any
 import psutil
 import pytest
 from ports import free_port, is_free
+from program import Program
 from trial_scripts import STUDENT, wait_until_gone, write_script
 
 from nni_compat.service import NniService
 from records.trials import TrialLog
 from run_experiment import main
 
-PROGRAM = Path(__file__).parents[2] / "run_experiment.py"
 SPACE = {
     "initial_lr": {"_type": "uniform", "_value": [1e-4, 0.1]},
     "batch_size": {"_type": "choice", "_value": [64, 128]},
@@ -74,15 +71,12 @@ def test_a_students_main_runs_under_the_portal(monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_of_an_interrupted_search(how: signal.Signals) -> None:
     port = free_port()
-    search = subprocess.Popen([sys.executable, str(PROGRAM), *flags(port)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (Path("pid").exists() and Path("pid").read_text()):
-        assert search.poll() is None and time.monotonic() < deadline, "the trial does not begin"
-        time.sleep(0.05)
-    started = [process.pid for process in psutil.Process(search.pid).children(recursive=True)] + [int(Path("pid").read_text())]
-    assert len(started) >= 4, "guard, manager, tuner, trial"
-    search.send_signal(how)
-    _, errors = search.communicate(timeout=60)
+    with Program(*flags(port)) as search:
+        search.wait_until(lambda: Path("pid").exists() and Path("pid").read_text())
+        started = [process.pid for process in psutil.Process(search.pid).children(recursive=True)] + [int(Path("pid").read_text())]
+        assert len(started) >= 4, "guard, manager, tuner, trial"
+        search.send_signal(how)
+        _, errors = search.communicate(timeout=60)
     assert wait_until_gone(started, 60) and is_free(port)
     if how != signal.SIGKILL:
         assert search.returncode == 130

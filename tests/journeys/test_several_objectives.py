@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from few_digits import use_few_digits
 from nasbench201_table import make_rows, write_table
 
 from records.trials import TrialLog
@@ -35,7 +36,8 @@ def test_nsga2_finds_the_front_and_writes_it(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.slow
-def test_nsga2_measures_latency(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nsga2_measures_latency(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    use_few_digits(monkeypatch)
     zoo = ["--space", "zoo", "--strategy", "nsga2", "--objectives", "accuracy,latency,flops", "--trials", "4", "--epochs", "1"]
     zoo += ["--dataset", "digits", "--device", "cpu", "--precision", "float32", "--set", "stem=own"]
     assert main([*zoo, "--out", "run"]) == 0

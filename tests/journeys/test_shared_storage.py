@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import optuna
@@ -15,15 +11,13 @@ import pytest
 from nasbench201_table import make_rows, write_table
 from optuna.trial import TrialState
 from postgresql import PASSWORD, postgresql
-from project import PROJECT
+from program import Program
 
 from common.trial import Trial
 from records.trials import TrialLog
 from run_experiment import main
 from strategies.optuna.shared_study import open_storage
 
-PROGRAM = PROJECT / "run_experiment.py"
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 SEARCH = ["--space", "nasbench201", "--evaluator", "table", "--table", "table.csv.gz", "--strategy", "tpe"]
 
 
@@ -67,9 +61,13 @@ def test_a_storage_is_tried_before_the_images_are_loaded(capsys: pytest.CaptureF
     assert "no URL of a storage" in capsys.readouterr().err
 
 
-def start(out: str, storage: str, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(PROGRAM), *SEARCH, "--storage", storage, "--out", out, *more]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+def start(out: str, storage: str, *more: str) -> Program:
+    return Program(*SEARCH, "--storage", storage, "--out", out, *more)
+
+
+def has_trials(folder: str, number: int) -> bool:
+    log = Path(folder) / "trials.jsonl"
+    return log.exists() and log.read_bytes().count(b"\n") >= number
 
 
 def trials_of(folder: str) -> list[Trial]:
@@ -93,21 +91,17 @@ def check_together(url: str, study_name: str, folders: list[str]) -> None:
 @pytest.mark.slow
 def test_two_processes_at_once_share_an_sqlite_file_and_one_is_killed_and_goes_on(table: Path) -> None:
     url = "sqlite:///study.db"
-    one, two = start("one", url, "--trials", "25", "--study", "mine"), start("two", url, "--trials", "60", "--study", "mine")
-    log, deadline = Path("two/trials.jsonl"), time.monotonic() + 200
-    while not (log.exists() and log.read_bytes().count(b"\n") >= 20):
-        assert two.poll() is None, two.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    two.send_signal(signal.SIGKILL)
-    two.communicate()
-    kept = trials_of("two")
-    assert len(kept) < 60
-    _, error = one.communicate()
-    assert one.returncode == 0, error
-    two = start("two", url, "--trials", "60", "--study", "mine", "--resume")
-    _, error = two.communicate()
-    assert two.returncode == 0, error
+    with start("one", url, "--trials", "25", "--study", "mine") as one:
+        with start("two", url, "--trials", "60", "--study", "mine") as two:
+            two.wait_until(lambda: has_trials("two", 20))
+            two.kill()
+        kept = trials_of("two")
+        assert len(kept) < 60
+        _, error = one.communicate()
+        assert one.returncode == 0, error
+    with start("two", url, "--trials", "60", "--study", "mine", "--resume") as two:
+        _, error = two.communicate()
+        assert two.returncode == 0, error
     assert trials_of("two")[: len(kept)] == kept
     assert [len(trials_of(folder)) for folder in ("one", "two")] == [25, 60]
     check_together(url, "mine", ["one", "two"])
@@ -115,8 +109,9 @@ def test_two_processes_at_once_share_an_sqlite_file_and_one_is_killed_and_goes_o
 
 @pytest.mark.slow
 def test_two_processes_share_a_postgresql_whose_password_nobody_reads(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with postgresql() as server:
-        processes = [start(out, server.url, "--trials", "12") for out in ("one", "two")]
+    with contextlib.ExitStack() as running:
+        server = running.enter_context(postgresql())
+        processes = [running.enter_context(start(out, server.url, "--trials", "12")) for out in ("one", "two")]
         told = [process.communicate() for process in processes]
         assert [process.returncode for process in processes] == [0, 0], told
         study = json.loads(Path("one/study.json").read_text())
@@ -131,12 +126,8 @@ def test_two_processes_share_a_postgresql_whose_password_nobody_reads(table: Pat
         (line,) = capsys.readouterr().err.splitlines()
         assert "password authentication failed" in line and "wrong-one" not in line
 
-        endless = start("long", server.url, "--trials", "5000")
-        log, deadline = Path("long/trials.jsonl"), time.monotonic() + 200
-        while not (log.exists() and log.read_bytes().count(b"\n") >= 3):
-            assert endless.poll() is None, endless.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        endless = running.enter_context(start("long", server.url, "--trials", "5000"))
+        endless.wait_until(lambda: has_trials("long", 3))
         server.stop()
         _, error = endless.communicate(timeout=100)
         assert endless.returncode == 1, error

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +12,13 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from program import Program, fork_workers
 from trial_scripts import wait_until_gone
 
 from records.trials import Trial, TrialLog
 from run_experiment import main
 from spaces import SPACES, build_network
 
-PROGRAM = Path(__file__).parents[2] / "run_experiment.py"
 SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32", "--epochs", "1", "--model", "squeezenet1_1"]
 SEARCH = ["--space", "zoo", "--strategy", "random", *SMALL, "--trials", "4"]
 
@@ -59,7 +56,8 @@ def test_two_workers_bring_what_one_process_brings_and_a_resumed_search_fills_th
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["tpe", "nsga2", "evolution", "hpo"])
-def test_strategies_that_learn_hear_of_every_trial(strategy: str) -> None:
+def test_strategies_that_learn_hear_of_every_trial(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork_workers(monkeypatch)
     search = ["--space", "zoo", "--strategy", strategy, *SMALL, "--trials", "4", "--workers", "2", "--out", "run"]
     assert main(search) == 0
     trials = trials_of("run")
@@ -68,7 +66,8 @@ def test_strategies_that_learn_hear_of_every_trial(strategy: str) -> None:
 
 
 @pytest.mark.slow
-def test_workers_build_networks_of_the_size_that_was_set() -> None:
+def test_workers_build_networks_of_the_size_that_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork_workers(monkeypatch)
     search = ["--space", "nasbench201", "--strategy", "random", *SMALL[:-2], "--trials", "2", "--workers", "2"]
     assert main([*search, "--set", "width=4", "--set", "cells=2", "--out", "run"]) == 0
     best = json.loads(Path("run/best.json").read_text())
@@ -82,13 +81,10 @@ def test_workers_build_networks_of_the_size_that_was_set() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["Ctrl-C", "kill", "kill -9"])
 def test_an_interrupted_search_leaves_its_trials_and_no_process(how: str) -> None:
-    command = [sys.executable, str(PROGRAM), *SEARCH, "--trials", "50", "--workers", "2", "--out", "run"]
-    log, deadline = Path("run/trials.jsonl"), time.monotonic() + 200
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        while not (log.exists() and log.read_bytes().count(b"\n") >= 3):  # the last may not be on the disk yet, and is then taken back
-            assert process.poll() is None, "the search ended before it could be interrupted"
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+    log = Path("run/trials.jsonl")
+    with Program(*SEARCH, "--trials", "50", "--workers", "2", "--out", "run") as process:
+        # The last may not be on the disk yet, and is then taken back.
+        process.wait_until(lambda: log.exists() and log.read_bytes().count(b"\n") >= 3)
         pids = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         assert len(pids) >= 2
         if how == "Ctrl-C":
