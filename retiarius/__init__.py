@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from evaluators.data.splits import Dataset
     from evaluators.training.recipes import Recipe
     from retiarius.architectures import Architecture, load_architecture
+    from retiarius.cli.screen import Screen
     from retiarius.command_search import search_command
     from retiarius.data import load_data
     from retiarius.dry_run import Preview, preview
@@ -70,6 +71,7 @@ _HOMES = {
     "evaluators.data.splits": ("Dataset",),
     "evaluators.training.recipes": ("Recipe",),
     "retiarius.architectures": ("Architecture", "load_architecture"),
+    "retiarius.cli.screen": ("Screen",),
     "retiarius.command_search": ("search_command",),
     "retiarius.data": ("load_data",),
     "retiarius.dry_run": ("Preview", "preview"),
@@ -113,6 +115,7 @@ __all__ = [
     "RetiariusError",
     "RetrainResult",
     "RunError",
+    "Screen",
     "SearchContext",
     "SearchFailed",
     "SearchResult",

@@ -153,7 +153,11 @@ def with_space(architecture: Architecture, space: Any) -> Architecture:
     if space is None:
         return architecture
     given, told = find_space(space), architecture.record.space_name
-    if given.name != told:
+    # What a script or a notebook defines is known there as __main__, and elsewhere by its module.
+    is_same = given.name == told or (
+        "__main__" in (given.name.partition(":")[0], told.partition(":")[0]) and (given.name.partition(":")[2] == told.partition(":")[2])
+    )
+    if not is_same:
         raise SpaceError(f"{architecture.name}: this is a network of {show(told)}, not of {given.name}")
     return replace(architecture, space=given)
 

@@ -174,6 +174,7 @@ class RetrainResult(RunResult):
         SpaceError
             The space is neither registered nor handed over to ``open_run``.
         """
+        import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_model
 
@@ -188,7 +189,8 @@ class RetrainResult(RunResult):
             network = space.network(told["space"]["arguments"], told["architecture"])
             scale, classes = told["normalization"], told["classes"]
             load_model(network, str(weights))
-            return ReadyNetwork(network, mean=scale["mean"], std=scale["std"], classes=classes)
+            precision = getattr(torch, str(told["precision"]))
+            return ReadyNetwork(network, scale["mean"], scale["std"], classes, precision)
         except (KeyError, TypeError) as error:
             raise RecordError(f"{where}: damaged: {describe_error(error)}; retrain the architecture") from error
         except (OSError, RuntimeError, SafetensorError) as error:

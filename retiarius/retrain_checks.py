@@ -110,7 +110,8 @@ def _check_fixed(chosen: Architecture, space: Space, settings: RetrainSettings) 
     for label, value in settings.fixed.items():
         if label not in can_be_set and (label not in architecture or architecture[label] != value):
             raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join([*left, *can_be_set])}")
-    read = space.canonical(architecture)
-    for label in settings.fixed:
-        if label in read and read[label] != architecture[label]:
+    of_architecture = [label for label in settings.fixed if label in architecture]
+    read = space.canonical(architecture) if of_architecture else {}
+    for label in of_architecture:
+        if read[label] != architecture[label]:
             raise RecordError(f"--set {label}: {name} has nothing that this would change: leave it out")

@@ -182,7 +182,7 @@ def _measure(context: RunContext, network: Any, chosen: Architecture, recipe: Re
     try:
         size = context.measure(network)
     except RuntimeError as error:
-        height, width = context.image_shape[1:]
+        height, width = (context.image_shape or (0, 0, 0))[1:]
         reason = str(error).splitlines()[0]
         raise SpaceError(f"{chosen.name} takes no images of {height}x{width} pixels: {reason}") from error
     words = ", ".join(f"{name} {value}" for name, value in context.arguments.items())

@@ -35,6 +35,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from common.errors import SpaceError, unknown_name
+from common.libraries import quiet_libraries
 from spaces.building import build_network, make_space
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class SpaceEntry:
 
     def load(self) -> type[ModelSpace]:
         """Return the space's class; imports torch and NNI on first use."""
+        quiet_libraries()
         module, name = self.target.split(":")
         return getattr(importlib.import_module(module), name)
 

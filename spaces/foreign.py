@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from common.errors import SpaceError, describe_error
+from common.libraries import quiet_libraries
 from common.text import show
 
 _FULL_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -34,6 +35,7 @@ def import_space(name: str) -> Any:
         raise SpaceError(f"space {show(name)}: write package.module:Class")
     module, _, path = name.partition(":")
     try:
+        quiet_libraries()
         found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:
         raise SpaceError(f"space {show(name)}: {module} cannot be imported: {describe_error(error)[:_LONGEST_REASON]}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     screen = Screen()
     screen.command = get_command()
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # so that MODULE:NAME is found in the folder where one stands, last of all
     try:
         with end_on_sigterm():
             dispatch(sys.argv[1:] if argv is None else argv, screen)

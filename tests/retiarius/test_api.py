@@ -268,3 +268,14 @@ def test_a_strategy_keeps_its_settings_and_refuses_others() -> None:
 
 def test_a_registered_space_is_named_as_well() -> None:
     assert rt.SPACES["nasbench201"].load() is NasBench201Space
+
+
+def test_an_evaluator_that_takes_no_images_gets_none_and_none_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluators.data.dataset.load_dataset", lambda *_, **__: pytest.fail("images are loaded"))
+    told: dict[str, Any] = {"evaluator": count_weights, "trials": 2, **HERE}
+    found = rt.search(TwoLayers, rt.Random(), out="run", **told)
+    assert found.best.score == found.best.parameters and found.best.flops is None
+    assert json.loads(Path("run/best.json").read_text())["dataset"] == {"name": "none"}
+    found.report()
+    with pytest.raises(rt.EvaluatorError, match="multiply-adds cannot be counted"):
+        rt.search(TwoLayers, rt.Random(), out="limited", max_multiply_adds=1000, **told)
