@@ -44,7 +44,8 @@ from common.errors import EvaluatorError
 from evaluators.table import Table, load_table
 from spaces.nasbench201.space import NasBench201Space
 from spaces.nasbench201.vocabulary import EDGES, edge_label
-from strategies import strategy_entry
+from strategies import STRATEGIES as KNOWN
+from strategies import SearchContext
 from strategies.engines.table import TableEngine
 
 FILE = "nasbench201.csv.gz"
@@ -85,16 +86,15 @@ class Run:
 @cache
 def digest_of_strategies() -> str:
     """Changes with every change of a file of theirs, or of the space: what was searched before it is searched anew."""
-    files = [*sorted((ROOT / "strategies").glob("*.py")), ROOT / "spaces" / "nasbench201.py"]
+    files = [*sorted((ROOT / "strategies").rglob("*.py")), *sorted((ROOT / "spaces" / "nasbench201").glob("*.py"))]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def make_strategy(name: str, seed: int, trials: int) -> Any:
     if name == NNI_EVOLUTION:
         return nni.nas.strategy.RegularizedEvolution(seed=seed)
-    entry = strategy_entry(name)
-    more = {"features": NasBench201Space.surrogate_features, "described": LABELS} if entry.takes_canonical else {}
-    return entry.load()(seed=seed, trials=trials, **more)
+    told = {"features": NasBench201Space.surrogate_features, "described": LABELS}
+    return KNOWN[name]().build(SearchContext(seed=seed, trials=trials, **told))
 
 
 def search(table: Table, name: str, seed: int, budget: float) -> Run:

@@ -39,7 +39,7 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.arguments import count
 from benchmarks.supernet_step import PRECISIONS, QUICK, SIDE, Search, make_batches
 from evaluators.memory import keep_freed_memory
-from kernels import cells as cell_kernels
+from kernels import calls
 
 CONVOLUTION, GRADIENTS = "convolution", "convolution_backward"
 KINDS = {
@@ -91,7 +91,7 @@ class Profile(TorchDispatchMode):
         return result
 
     def call(self, name: str, dtype: torch.dtype, *arguments: Any) -> None:
-        """A compiled kernel, in place of ``cell_kernels.call``."""
+        """A compiled kernel, in place of ``calls.call``."""
         start = self._clock()
         self._call(name, dtype, *arguments)
         cost = self.costs[f"compiled: {name}"]
@@ -102,13 +102,13 @@ class Profile(TorchDispatchMode):
         cost.multiply_adds += kernel_multiply_adds(name, passed)
 
     def __enter__(self) -> Profile:
-        self._call, cell_kernels.call = cell_kernels.call, self.call
+        self._call, calls.call = calls.call, self.call
         super().__enter__()
         return self
 
     def __exit__(self, *reason: Any) -> None:
         super().__exit__(*reason)
-        cell_kernels.call = self._call
+        calls.call = self._call
 
 
 def kernel_multiply_adds(name: str, passed: Sequence[Any]) -> int:

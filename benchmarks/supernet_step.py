@@ -37,7 +37,9 @@ from torch.nn import functional
 from benchmarks.arguments import count
 from benchmarks.machine import machine
 from benchmarks.process_memory import mebibytes
+from spaces.adapter import find_space
 from spaces.darts.space import DartsSpace
+from strategies import OneShotFacts
 from strategies.one_shot.darts import DartsStrategy
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -60,7 +62,9 @@ class Search:
                 space, strategy = nni_hub.DARTS(width=width, num_cells=cells, dataset="cifar"), nni.nas.strategy.DARTS()
             else:
                 space = DartsSpace(num_classes=CLASSES, width=width, num_cells=cells)
-                strategy = DartsStrategy(supernet="fused" if name == "ours" else "stock")
+                told = find_space("darts").one_shot(space)
+                facts = OneShotFacts(told.input_edges, told.operation_costs, told.form)
+                strategy = DartsStrategy(supernet="fused" if name == "ours" else "stock", facts=facts)
             self.weights = list(space.parameters())
             torch.manual_seed(1)
             self.supernet: nn.Module = strategy.mutate_model(space).to(device)

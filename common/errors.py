@@ -73,7 +73,7 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     "unknown strategy 'dart' (did you mean darts?); known: darts, tpe"
     """
     names = list(known)
-    close = _closest(name, names, 1)
+    close = closest(name, names, 1)
     hint = f" (did you mean {show_text(close[0])}?)" if close else ""
     more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
     return f"unknown {kind} {show(name)}{hint}; known: {', '.join(map(show_text, names[:_MOST_NAMES]))}{more}"
@@ -87,7 +87,7 @@ def unknown_label(name: object, known: Collection[str], kind: str = "label") -> 
     >>> unknown_label("backbon", ["backbone", "stem"])
     "unknown label 'backbon'; closest known: backbone"
     """
-    close = _closest(name, known, 3) or list(known)[:8]
+    close = closest(name, known, 3) or list(known)[:8]
     return f"unknown {kind} {show(name)}; closest known: {', '.join(map(show_text, close))}"
 
 
@@ -98,5 +98,6 @@ def require_labels(labels: Collection[str], known: Collection[str]) -> None:
             raise SpaceError(unknown_label(label, known))
 
 
-def _closest(name: object, known: Iterable[str], most: int) -> list[str]:
+def closest(name: object, known: Iterable[str], most: int) -> list[str]:
+    """Return those of ``known`` that are most like ``name``, at most so many."""
     return difflib.get_close_matches(name[:200] if isinstance(name, str) else show(name), known, n=most)

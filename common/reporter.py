@@ -34,7 +34,14 @@ class Reporter:
     """Hears what a run does, and keeps silent. Override what is to be seen.
 
     The library never prints: it tells one of these. The program passes its screen.
+
+    Attributes
+    ----------
+    command
+        The command line by which a run was started, for its record; None where it was started from Python.
     """
+
+    command: str | None = None
 
     def say(self, line: str) -> None:
         """Hear a line that says what happens."""

@@ -105,6 +105,11 @@ def adapt(function: Callable[..., Any]) -> Evaluate:
     return Evaluate(function)
 
 
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Return whether ``function``, as ``adapt`` takes it, has an argument of this name, or takes any."""
+    return _read_signature(function.function if isinstance(function, Evaluate) else function).takes(name)
+
+
 def check_takes(function: Callable[..., Any], names: Collection[str], *, given: Collection[str] | None = None) -> None:
     """Check, before anything runs, that ``function`` and the hyperparameters fit.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from common.errors import EvaluatorError
 from evaluators.data.pixels import as_tensor, many_images, one_image
+from evaluators.devices import autocast
 from evaluators.training.accuracy import EVALUATION_BATCH
 from evaluators.training.augmentation import normalization
 
@@ -28,13 +29,23 @@ class ReadyNetwork(nn.Module):
         Per channel, in the [0, 1] scale, of the images by which it was trained (``Dataset.mean``, ``Dataset.std``).
     classes
         Names of the classes, in the order of their labels.
+    precision
+        In which it was trained and scored, ``torch.float32`` or ``torch.bfloat16``: it answers in the same.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], classes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        classes: Sequence[str],
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
+        self.precision = precision
         self.network = network.to(memory_format=torch.channels_last)
         self.classes = tuple(classes)
         scale, shift = normalization(mean, std)
@@ -55,7 +66,8 @@ class ReadyNetwork(nn.Module):
         if images.dtype != torch.uint8 and not images.is_floating_point():
             raise EvaluatorError(f"images of {images.dtype}; expected torch.uint8, or floating point from 0 to 1")
         pixels = images.contiguous().float() if images.dtype == torch.uint8 else images.contiguous() * 255
-        logits = self.network((pixels * self.scale + self.shift).contiguous(memory_format=torch.channels_last))
+        with autocast(images.device, self.precision):
+            logits = self.network((pixels * self.scale + self.shift).contiguous(memory_format=torch.channels_last))
         return logits[0] if isinstance(logits, tuple) else logits  # in training an auxiliary head answers too
 
     @torch.no_grad()

@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from common.errors import SpaceError
+from common.files import replace_atomically, write_text_atomically
 from common.user_cache import user_cache
 
 SOURCES = Path(__file__).with_name("native")
@@ -39,14 +40,17 @@ class NotCompiled(Exception):
 
 
 def kernels_for(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """The library for tensors of ``dtype`` on a CPU; ``None`` where there is none."""
+    """Return the compiled kernels for tensors of ``dtype`` on a CPU; ``None`` where there are none."""
     return library(dtype) if why_not(dtype) is None else None
 
 
 def why_not(dtype: torch.dtype = torch.float32) -> str | None:
-    """Why there are no compiled kernels for ``dtype``, in one line; ``None`` where there are.
+    """Return in one line why there are no compiled kernels for ``dtype``; ``None`` where there are.
 
-    Raises ``SpaceError`` where the environment asks for an unknown choice.
+    Raises
+    ------
+    SpaceError
+        The environment asks for an unknown choice.
     """
     choice = os.environ.get(VARIABLE) or CHOICES[0]
     if choice not in CHOICES:
@@ -63,14 +67,14 @@ def why_not(dtype: torch.dtype = torch.float32) -> str | None:
 
 
 def kernels_note(precision: torch.dtype, *, is_supernet: bool) -> str:
-    """By what cells are computed on a CPU, in one line for people: those of a supernet in ``precision``, or of a found network."""
+    """Return by what cells are computed on a CPU, in one line: those of a supernet in ``precision``, or of a network trained alone."""
     if is_supernet:
         return run_on("cells", precision)
     return run_on("cells", torch.float32, ", in float32")  # as found networks are trained
 
 
 def run_on(what: str, dtype: torch.dtype, how: str = "") -> str:
-    """Whether ``what`` run on compiled kernels for ``dtype``, or why not, in one line for people; ``how`` is said of the kernels."""
+    """Return in one line whether ``what`` run on compiled kernels for ``dtype``, or why not; ``how`` is said of the kernels."""
     reason = why_not(dtype)
     if reason is not None:
         return f"{what} run on torch's operations: {reason}"
@@ -78,12 +82,18 @@ def run_on(what: str, dtype: torch.dtype, how: str = "") -> str:
 
 
 def only_precision(device: torch.device) -> torch.dtype | None:
-    """The one precision in which found networks are trained on ``device``: float32 where the kernels compute them, else ``None``."""
+    """Return the one precision in which found networks are trained on ``device``: float32 where the kernels compute them, else ``None``."""
     return torch.float32 if device.type == "cpu" and kernels_for(torch.float32) is not None else None
 
 
 def library(dtype: torch.dtype) -> ctypes.CDLL:
-    """The compiled kernels for ``dtype``, whether they are switched off or not. Raises ``NotCompiled``."""
+    """Return the compiled kernels for ``dtype``, whether they are switched off or not.
+
+    Raises
+    ------
+    NotCompiled
+        There are none; says why.
+    """
     result = _library(STORED[dtype])
     if isinstance(result, str):
         raise NotCompiled(result)
@@ -92,7 +102,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
 
 @lru_cache(maxsize=len(STORED))
 def _library(macro: str) -> ctypes.CDLL | str:
-    """The library or, asked once, why there is none: the complaint about the first compiler."""
+    """Return the library or, asked once, why there is none: the complaint about the first compiler."""
     compilers = [os.environ["CC"].split()] if os.environ.get("CC", "").split() else [[name] for name in COMPILERS]
     complaints, tried = [], set()
     for compiler in compilers:
@@ -108,7 +118,7 @@ def _library(macro: str) -> ctypes.CDLL | str:
 
 
 def _compiled(compiler: list[str], macro: str) -> Path:
-    """The compiled library; it is made anew where source, compiler, flags, processor or torch are others than those of the kept one."""
+    """Return the compiled library; it is made anew where source, compiler, flags, processor or torch are others than those of the last."""
     # What the compiler predefines tells its version and, by -march=native, what the processor can do.
     told = _run([*compiler, *FLAGS[:3], "-dM", "-E", "-x", "c", os.devnull])
     # Beside another torch, with another OpenMP library, it has to be tried again.
@@ -123,8 +133,8 @@ def _compiled(compiler: list[str], macro: str) -> Path:
             _run([sys.executable, "-c", TRIAL, str(made)], f"what {compiler[0]} made")
             made.chmod(0o700)  # the linker leaves it to the umask who may write
             if not _is_whole(path):  # or another process was faster, and runs what it has put there
-                _record(path).write_text(_digest(made))
-                os.replace(made, path)
+                write_text_atomically(_record(path), _digest(made))
+                replace_atomically(path, made.rename)
     return path
 
 
@@ -133,7 +143,7 @@ def _digest(path: Path) -> str:
 
 
 def _record(path: Path) -> Path:
-    """Where the digest of a library is kept: to load one that was cut off, by a full disk or a power cut, would end the process."""
+    """Return where the digest of a library is kept: to load one that was cut off, by a full disk or a power cut, would end the process."""
     return path.with_suffix(".sha256")
 
 
@@ -154,7 +164,7 @@ def _run(command: list[str], name: str | None = None) -> bytes:
 
 
 def _folder() -> Path:
-    """Where compiled libraries are kept: a folder of the user's own, which nobody else may write, as what lies there is run."""
+    """Return where compiled libraries are kept: a folder of the user's own, which nobody else may write, as what lies there is run."""
     for choose in (_folder_beside_sources, _folder_at_home):
         try:
             folder = choose()
@@ -168,7 +178,7 @@ def _folder() -> Path:
 
 
 def _folder_beside_sources() -> Path:
-    """Where Python keeps what it compiles: ``__pycache__``, or as ``PYTHONPYCACHEPREFIX`` says."""
+    """Return where Python keeps what it compiles: ``__pycache__``, or as ``PYTHONPYCACHEPREFIX`` says."""
     return Path(cache_from_source(str(SOURCES / "kernels.py"))).parent
 
 
@@ -177,7 +187,7 @@ def _folder_at_home() -> Path:
 
 
 def _is_own(path: Path) -> bool:
-    """Whether ``path`` belongs to this user and nobody else may write it; true where there are no such permissions."""
+    """Return whether ``path`` belongs to this user and nobody else may write it; true where there are no such permissions."""
     if not hasattr(os, "getuid"):
         return True
     status = path.stat()

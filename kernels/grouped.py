@@ -17,7 +17,7 @@ class Float32Conv2d(nn.Conv2d):
     """A convolution in float32 with the parameters of another, also under autocast."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, out_channels, H', W'], in float32."""
+        """Map [N, C, H, W] to [N, out_channels, H', W'], in float32."""
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.float())
 

@@ -11,21 +11,24 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from kernels.cells import LANES
+from kernels.calls import LANES
 
 
 def nhwc(x: Tensor) -> Tensor:
-    """A state with an axis of edges, the same memory: [N, C, H, W] -> [N, H, W, 1, C]; [N, H, W, nodes, 8] -> [N, H, W, 1, nodes, 8]."""
+    """Return a state with an axis of edges, the same memory.
+
+    [N, C, H, W] becomes [N, H, W, 1, C], and [N, H, W, nodes, 8] becomes [N, H, W, 1, nodes, 8].
+    """
     return (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).unsqueeze(3)
 
 
 def nchw(x: Tensor) -> Tensor:
-    """The inverse of ``nhwc``."""
+    """Return the inverse of ``nhwc``."""
     return x.squeeze(3).permute(0, 3, 1, 2) if x.dim() == 5 else x.squeeze(3)
 
 
 def room_for_nodes(like: Tensor, size: Sequence[int], number: int, *, apart: bool) -> Tensor:
-    """Room for the output of a cell, of ``size`` [H', W'], whose nodes are as wide as ``like`` [N, C, H, W]: [N, H', W', nodes, C]."""
+    """Return room for ``number`` nodes as wide as ``like`` [N, C, H, W], of ``size`` [H', W']: [N, H', W', nodes, C]."""
     (images, channels), (height, width) = like.shape[:2], size
     if apart:
         return like.new_empty(images, number, height, width, channels).permute(0, 2, 3, 1, 4)
@@ -33,38 +36,41 @@ def room_for_nodes(like: Tensor, size: Sequence[int], number: int, *, apart: boo
 
 
 def may_lie_apart(like: Tensor) -> bool:
-    """Whether nodes as wide as ``like`` [N, C, H, W] may: a node is a block of channels."""
+    """Return whether nodes as wide as ``like`` [N, C, H, W] may lie apart: a node is a block of channels."""
     return like.shape[1] == LANES
 
 
 def output_of(nodes: Tensor, *, apart: bool) -> Tensor:
-    """What a cell puts out, of its nodes [N, H, W, nodes, C]: themselves where they lie apart, or [N, nodes * C, H, W]; the same memory."""
+    """Return what a cell puts out, in the memory of its nodes [N, H, W, nodes, C]: these where they lie apart, or [N, nodes * C, H, W]."""
     return nodes if apart else nodes.flatten(3).permute(0, 3, 1, 2)
 
 
 def nodes_of(output: Tensor, number: int) -> Tensor:
-    """A cell's output, or its gradient, as [N, H, W, nodes, C]: the inverse of ``output_of``."""
+    """Return a cell's output, or its gradient, as [N, H, W, nodes, C]: the inverse of ``output_of``."""
     return output.permute(0, 2, 3, 1).unflatten(3, (number, -1)) if output.dim() == 4 else output
 
 
 def state_of(index: int, before_last: Tensor, last: Tensor, nodes: Tensor) -> Tensor:
-    """State ``index`` of a cell [N, H, W, 1, C]: one of its two inputs or, as a slice, one of its nodes [N, H, W, nodes, C]."""
+    """Return state ``index`` of a cell [N, H, W, 1, C]: one of its two inputs or, as a slice, one of its nodes [N, H, W, nodes, C]."""
     return nhwc((before_last, last)[index]) if index < 2 else nodes[:, :, :, index - 2 : index - 1]
 
 
 def on_edges(x: Tensor, edges: int) -> Tensor:
-    """[N, H, W, 1, ...] -> [N, H, W, edges, ...], the same memory."""
+    """Return [N, H, W, 1, ...] as [N, H, W, edges, ...], the same memory."""
     return x.expand(-1, -1, -1, edges, *(-1 for _ in x.shape[4:]))
 
 
 def count_of(y: Tensor) -> int:
-    """How many values a channel of y [N, H, W, edges, C] has."""
+    """Return how many values a channel of y [N, H, W, edges, C] has."""
     images, height, width = y.shape[:3]
     return images * height * width
 
 
 def corners_of(x: Tensor) -> Tensor:
-    """A state as ``nhwc`` has it -> [N, ceil(H / 2), ceil(W / 2), 2, C]: pixels of even rows and columns, and of odd ones, or zeros."""
+    """Return of a state, as ``nhwc`` has it, the pixels of even rows and columns, and of odd ones, or zeros.
+
+    They are [N, ceil(H / 2), ceil(W / 2), 2, C].
+    """
     images, height, width, _, *channels = x.shape
     result = x.new_empty(images, -(-height // 2), -(-width // 2), 2, *channels)
     result[:, :, :, 0] = x[:, ::2, ::2, 0]

@@ -21,7 +21,7 @@ class SmallMapConv2d(nn.Conv2d):
     """A dense, zero-padded convolution with the parameters of another; the same function, whatever the size of its input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, out_channels, H', W']."""
+        """Map [N, C, H, W] to [N, out_channels, H', W']."""
         if x.shape[2] * x.shape[3] > LARGEST_MAP:
             return super().forward(x)
         (height, width), sizes = x.shape[2:], [self._size(axis, x.shape[2 + axis]) for axis in (0, 1)]
@@ -41,7 +41,7 @@ class SmallMapConv2d(nn.Conv2d):
         return (length + 2 * cast(int, self.padding[axis]) - reach - 1) // self.stride[axis] + 1
 
     def _offset(self, axis: int, out: int, into: int) -> int | None:
-        """The place in the kernel by which pixel ``out`` of the output reads pixel ``into`` of the input, along one axis."""
+        """Return the place in the kernel by which pixel ``out`` of the output reads pixel ``into`` of the input, along one axis."""
         distance = into - out * self.stride[axis] + cast(int, self.padding[axis])
         place, rest = divmod(distance, self.dilation[axis])
         return place if rest == 0 and 0 <= place < self.kernel_size[axis] else None
@@ -65,6 +65,6 @@ def speed_up_small_maps(network: nn.Module) -> None:
 
 
 def _is_plain(layer: nn.Conv2d) -> bool:
-    """Whether the convolution is dense and padded with zeros, with a kernel that can reach beyond a small map."""
+    """Return whether the convolution is dense and padded with zeros, with a kernel that can reach beyond a small map."""
     is_dense = layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     return is_dense and max(layer.kernel_size) > 1

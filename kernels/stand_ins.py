@@ -10,9 +10,14 @@ from torch import nn
 
 
 def stand_in(kind: Any, layer: nn.Conv2d) -> nn.Conv2d:
-    """A layer of ``kind`` with the parameters and the hooks of ``layer``: one set of them, by whichever of the two it is reached.
+    """Return a layer of ``kind`` with the parameters and the hooks of ``layer``: one set of them, by whichever of the two it is reached.
 
-    What ``kind`` leaves to ``nn.Conv2d`` goes to the class of ``layer``.
+    Parameters
+    ----------
+    kind
+        A subclass of ``nn.Conv2d`` that computes the same otherwise. What it leaves to ``nn.Conv2d`` goes to the class of ``layer``.
+    layer
+        The layer that is replaced.
     """
     of: Any = type(layer)
     joined = kind if of is nn.Conv2d else _joined(kind, of)
@@ -23,7 +28,7 @@ def stand_in(kind: Any, layer: nn.Conv2d) -> nn.Conv2d:
 
 @cache
 def _joined(kind: Any, other: Any) -> type[nn.Conv2d]:
-    """The class of all those of ``kind`` that stand in for layers of the class ``other``."""
+    """Return the class of all those of ``kind`` that stand in for layers of the class ``other``."""
     # No module has this class by a name, by which pickle could find it.
     own = {"__doc__": kind.__doc__, "__module__": kind.__module__, "__reduce__": lambda self: (_empty, (kind, other), self.__dict__)}
     return type(kind.__name__, (kind, other), own)

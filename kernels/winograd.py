@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from kernels import calls
 from kernels.build import kernels_for, run_on
-from kernels.cells import call, checked
+from kernels.calls import checked
 
 TILE, PRODUCTS = 4, 36  # pixels along the side of a tile, multiplications in one
 # Otherwise the transforms take longer than the products that they spare; measured on a processor with AVX2.
@@ -25,25 +26,25 @@ MOST_PRODUCTS = 0.65  # of those that torch's convolution takes: maps that fill 
 
 
 def convolve(x: Tensor, kernels: Tensor) -> Tensor:
-    """``x`` [N, C, H, W] convolved with ``kernels`` [3, 3, C, out_channels], padded by one pixel: [N, out_channels, H, W]."""
+    """Return ``x`` [N, C, H, W] convolved with ``kernels`` [3, 3, C, out_channels], padded by one pixel: [N, out_channels, H, W]."""
     images, channels, height, width = x.shape
     kernels = checked(kernels.contiguous(), x.dtype, 3, 3, channels, kernels.shape[3])
     y = torch.empty(images, kernels.shape[3], height, width, dtype=x.dtype, memory_format=torch.channels_last)
-    call("winograd", x.dtype, images, height, width, channels, kernels.shape[3], _pixels(x), kernels, _pixels(y))
+    calls.call("winograd", x.dtype, images, height, width, channels, kernels.shape[3], _pixels(x), kernels, _pixels(y))
     return y
 
 
 def kernel_gradients(x: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient of ``kernels`` [3, 3, C, out_channels], from ``x`` [N, C, H, W] and that of the result [N, out_channels, H, W]."""
+    """Return the gradient of ``kernels`` [3, 3, C, out_channels], from ``x`` [N, C, H, W] and ``gradient`` [N, out_channels, H, W]."""
     images, channels, height, width = x.shape
     kernels = x.new_empty(3, 3, channels, gradient.shape[1])
     of_pixels = checked(_pixels(gradient), x.dtype, images, height, width, gradient.shape[1])
-    call("winograd_kernels", x.dtype, images, height, width, channels, gradient.shape[1], _pixels(x), of_pixels, kernels)
+    calls.call("winograd_kernels", x.dtype, images, height, width, channels, gradient.shape[1], _pixels(x), of_pixels, kernels)
     return kernels
 
 
 def _pixels(x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, H, W, C], the numbers next to one another."""
+    """Return [N, C, H, W] as [N, H, W, C], the numbers next to one another."""
     return x.permute(0, 2, 3, 1).contiguous()
 
 
@@ -77,7 +78,7 @@ class WinogradConv2d(nn.Conv2d):
     is_conv2d = True  # what may stand in for nn.Conv2d may stand in for this
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, out_channels, H, W]."""
+        """Map [N, C, H, W] to [N, out_channels, H, W]."""
         if not self._is_faster(x):
             return super().forward(x)
         y: Tensor = Winograd.apply(x, self.weight)
@@ -98,7 +99,7 @@ class WinogradConv2d(nn.Conv2d):
 
 
 def kernels_note(precision: torch.dtype, *, is_supernet: bool) -> str | None:
-    """By what dense convolutions are computed on a CPU, in one line for people; ``None`` where there is nothing to say of ``precision``."""
+    """Return in one line by what dense convolutions are computed on a CPU; ``None`` where there is nothing to say of ``precision``."""
     if precision != torch.float32:
         return None
     return run_on("dense 3x3 convolutions", precision, ", where these are faster")
@@ -112,7 +113,7 @@ def use_winograd(network: nn.Module) -> None:
 
 
 def may_gain(layer: nn.Conv2d) -> bool:
-    """Whether ``layer`` is such a convolution, with channels enough."""
+    """Return whether ``layer`` is such a convolution, with channels enough."""
     is_plain = (layer.kernel_size, layer.stride, layer.dilation, layer.groups) == ((3, 3), (1, 1), (1, 1), 1)
     is_padded = layer.padding == (1, 1) and layer.padding_mode == "zeros"
     channels = (layer.in_channels, layer.out_channels)

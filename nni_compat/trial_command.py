@@ -118,7 +118,7 @@ class CommandTrial:
 
     def __init__(self, command: TrialCommand, number: int, folder: Path) -> None:
         self.folder = folder
-        self.facts: dict[str, Any] = {}  # nothing is known of somebody else's networks
+        self.facts: dict[str, Any] = {}  # nothing is known of a user's networks
         self._command, self._number = command, number
         self._metrics = _MetricsFile(folder / ".nni" / "metrics", number)
         self._reports: list[float] = []

@@ -12,7 +12,7 @@ from typing import Any
 from common.errors import RecordError
 from common.files import LARGEST_OWN_FILE, read_json, to_json
 from common.text import show, show_text
-from records.provenance import collect_versions, find_commit, get_command
+from records.provenance import collect_versions, find_commit
 
 NAME = "config.json"
 FORMAT = "retiarius-run"
@@ -32,24 +32,24 @@ def plain(identity: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
-def new_config(identity: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def new_config(identity: Mapping[str, Any], settings: Mapping[str, Any], command: str | None) -> dict[str, Any]:
     """Return the content of ``config.json`` for a run that begins."""
-    return {"format": FORMAT, "version": VERSION, **_occasion(settings), "identity": dict(identity), "resumed": []}
+    return {"format": FORMAT, "version": VERSION, **_occasion(settings, command), "identity": dict(identity), "resumed": []}
 
 
-def resumed_config(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+def resumed_config(folder: Path, settings: Mapping[str, Any], command: str | None) -> dict[str, Any]:
     """Return the content of ``config.json`` for the run in ``folder``, which is resumed: it keeps what it began with."""
     config = read_config(folder)
-    config["resumed"] = [*config.get("resumed", []), _occasion(settings)]
+    config["resumed"] = [*config.get("resumed", []), _occasion(settings, command)]
     config.pop("ended", None)
     return config
 
 
-def _occasion(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _occasion(settings: Mapping[str, Any], command: str | None) -> dict[str, Any]:
     """Return when, how and with what a run begins or is resumed."""
     return {
         "created": now(),
-        "command": get_command(),
+        "command": command,
         "directory": os.getcwd(),
         "commit": find_commit(),
         "versions": collect_versions(),

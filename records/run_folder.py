@@ -108,10 +108,11 @@ class RunFolder:
             lock.release()
             raise
 
-    def write_config(self, settings: Mapping[str, Any]) -> None:
+    def write_config(self, settings: Mapping[str, Any], command: str | None = None) -> None:
         """Write ``config.json``: the effective settings, and with which versions, command and commit they were run.
 
-        A resumed run keeps what it began with and notes under ``resumed`` when and with what it was resumed.
+        A resumed run keeps what it began with and notes under ``resumed`` when and with what it was resumed. ``command`` is the command
+        line; None where the run was started from Python.
 
         Raises
         ------
@@ -120,7 +121,7 @@ class RunFolder:
         OSError
             The file cannot be written; the one that was there stays.
         """
-        config = resumed_config(self.path, settings) if self.resumed else new_config(self.identity, settings)
+        config = resumed_config(self.path, settings, command) if self.resumed else new_config(self.identity, settings, command)
         write_json_atomically(self.config_path, config)
 
     def note_end(self) -> None:

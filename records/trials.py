@@ -8,7 +8,7 @@ from pathlib import Path
 from common.errors import RecordError
 from common.files import parse_json, to_json
 from common.numbers import is_real
-from common.text import show
+from common.text import printable, show
 from common.trial import Trial
 from records.lines import append_line
 
@@ -93,7 +93,7 @@ class TrialLog:
                 trials.append(_parse(tail))  # whole but for its line end, as after some editors
             except RecordError:
                 notes.append(f"{self.path}: the last line was cut off after {len(tail)} bytes and is left out")
-        self.note = "; ".join(notes) or None
+        self.note = printable("; ".join(notes)) or None
         return trials
 
     def append(self, trial: Trial) -> None:
@@ -109,7 +109,7 @@ class TrialLog:
         self.note = None
         lost = append_line(self.path, _format(trial), is_whole=_is_trial, durable=self._durable)
         if lost:
-            self.note = f"{self.path}: the last line was cut off after {lost} bytes and was taken away"
+            self.note = printable(f"{self.path}: the last line was cut off after {lost} bytes and was taken away")
 
 
 def _format(trial: Trial) -> bytes:

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     )
     from common.reporter import Reporter
     from common.trial import Trial
+    from evaluators.data.splits import Dataset
     from evaluators.training.recipes import Recipe
     from retiarius.architectures import Architecture, load_architecture
+    from retiarius.cli.screen import Screen
     from retiarius.command_search import search_command
     from retiarius.data import load_data
     from retiarius.dry_run import Preview, preview
@@ -52,8 +54,11 @@ if TYPE_CHECKING:
         Hyperband,
         LocalSearch,
         Median,
+        Pruner,
         Random,
+        SearchContext,
         Strategy,
+        TrialStrategy,
     )
 
 _HOMES = {
@@ -63,8 +68,10 @@ _HOMES = {
     ),
     "common.reporter": ("Reporter",),
     "common.trial": ("Trial",),
+    "evaluators.data.splits": ("Dataset",),
     "evaluators.training.recipes": ("Recipe",),
     "retiarius.architectures": ("Architecture", "load_architecture"),
+    "retiarius.cli.screen": ("Screen",),
     "retiarius.command_search": ("search_command",),
     "retiarius.data": ("load_data",),
     "retiarius.dry_run": ("Preview", "preview"),
@@ -74,7 +81,7 @@ _HOMES = {
     "spaces": ("SPACES", "SpaceEntry"),
     "strategies": (
         *("HPO", "NSGA2", "STRATEGIES", "TPE", "Bayesian", "Darts", "Evolution", "GaussianProcess", "Grid", "Halving", "Hyperband"),
-        *("LocalSearch", "Median", "Random", "Strategy"),
+        *("LocalSearch", "Median", "Pruner", "Random", "SearchContext", "Strategy", "TrialStrategy"),
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -89,6 +96,7 @@ __all__ = [
     "Bayesian",
     "Darts",
     "DataError",
+    "Dataset",
     "EvaluatorError",
     "Evolution",
     "GaussianProcess",
@@ -99,6 +107,7 @@ __all__ = [
     "LocalSearch",
     "Median",
     "Preview",
+    "Pruner",
     "Random",
     "Recipe",
     "RecordError",
@@ -106,6 +115,8 @@ __all__ = [
     "RetiariusError",
     "RetrainResult",
     "RunError",
+    "Screen",
+    "SearchContext",
     "SearchFailed",
     "SearchResult",
     "SpaceEntry",
@@ -114,6 +125,7 @@ __all__ = [
     "StrategyError",
     "TrainingDiverged",
     "Trial",
+    "TrialStrategy",
     "load_architecture",
     "load_data",
     "open_run",

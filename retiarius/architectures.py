@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import RecordError, SpaceError
+from common.errors import RecordError, SpaceError, unknown_name
+from common.text import show
+from evaluators.names import DATASETS
 from records.best import BestArchitecture, load_best, save_best
 from records.run_folder import read_config
+from retiarius.presets import PRESETS
 from retiarius.settings import DEFAULT_DATA_DIR
+from spaces import SPACES
+from spaces.adapter import Space, find_space
 from spaces.named import NAMES
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from spaces.adapter import Space
 
 
 @dataclass(frozen=True)
@@ -86,24 +89,21 @@ class Architecture:
         SpaceError
             It is neither registered nor handed over; the message says what to type.
         """
-        if self.space is not None:
-            return self.space
-        from spaces import SPACES
-        from spaces.adapter import find_space
-
-        if self.record.space_name in SPACES:
-            return find_space(self.record.space_name)
-        from common.text import show
-
-        name = self.record.space_name
-        if ":" not in name:
-            from common.errors import unknown_name
-
-            raise SpaceError(f"{self.name}: {unknown_name('space', name, SPACES)}")
-        raise SpaceError(f"{self.name}: its space {show(name)} is imported only where you name it: --space MODULE:CLASS, or space=CLASS")
+        return self.space if self.space is not None else registered_space(self.record.space_name, self.name)
 
     def network(self) -> nn.Module:
-        """Build the network at the size it was found with, its weights untrained."""
+        """Build the network, its weights untrained: at the size it was found with, or at the space's own where it only has a name.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps images [N, 3, H, W] to logits [N, number of classes].
+
+        Raises
+        ------
+        SpaceError
+            The space is neither registered nor handed over.
+        """
         return self.find_space().network(self.record.space_arguments, self.record.architecture)
 
     def save(self, path: str | Path) -> Path:
@@ -139,14 +139,42 @@ def load_architecture(name: str | Path, *, space: Any = None, fixed: Mapping[str
         There is no such file, or it is damaged.
     """
     record = read_architecture(str(name), fixed)
-    found: Any = None
-    if space is not None:
-        from spaces.adapter import find_space
+    return with_space(_with_origin(record, str(name)), space)
 
-        found = find_space(space)
-        if found.name != record.space_name:
-            raise SpaceError(f"{name}: this is a network of {record.space_name}, not of {found.name}")
-    return replace(_with_origin(record, str(name)), space=found)
+
+def with_space(architecture: Architecture, space: Any) -> Architecture:
+    """Return ``architecture`` with the space that was handed over for it; as it is where none was.
+
+    Raises
+    ------
+    SpaceError
+        It is a network of another space.
+    """
+    if space is None:
+        return architecture
+    given, told = find_space(space), architecture.record.space_name
+    # What a script or a notebook defines is known there as __main__, and elsewhere by its module.
+    is_same = given.name == told or (
+        "__main__" in (given.name.partition(":")[0], told.partition(":")[0]) and (given.name.partition(":")[2] == told.partition(":")[2])
+    )
+    if not is_same:
+        raise SpaceError(f"{architecture.name}: this is a network of {show(told)}, not of {given.name}")
+    return replace(architecture, space=given)
+
+
+def registered_space(name: str, where: str) -> Space:
+    """Return the registered space called ``name``, which the file ``where`` says; nothing is imported by the word of a file.
+
+    Raises
+    ------
+    SpaceError
+        It is none of those; the message says what to type.
+    """
+    if name in SPACES:
+        return find_space(name)
+    if ":" not in name:
+        raise SpaceError(f"{where}: {unknown_name('space', name, SPACES)}")
+    raise SpaceError(f"{where}: its space {show(name)} is imported only where you name it: --space MODULE:CLASS, or space=CLASS")
 
 
 def read_architecture(name: str, fixed: Mapping[str, Any] | None = None, flag: str = "--retrain") -> BestArchitecture:
@@ -168,8 +196,6 @@ def read_architecture(name: str, fixed: Mapping[str, Any] | None = None, flag: s
     except (OSError, ValueError):  # too long for a path, or a NUL in it
         is_there = is_folder = False
     if not is_there:
-        from common.text import show
-
         shown = name if name.isprintable() and len(name) < 200 else show(name)
         raise RecordError(f"{flag} {shown}: no such file, and no network of that name ({', '.join(NAMES)})")
     if is_folder:
@@ -179,24 +205,26 @@ def read_architecture(name: str, fixed: Mapping[str, Any] | None = None, flag: s
 
 def _with_origin(record: BestArchitecture, name: str) -> Architecture:
     """Return the architecture with the preset and the data set of the run that found it, as far as its folder or the file says so."""
-    from evaluators.names import DATASETS
-
     told = str(record.dataset.get("name"))
-    known = told if told in DATASETS else None
-    if not (Path(name).name == "best.json" and (Path(name).parent / "config.json").is_file()):
-        return Architecture(record, name, data=known)
-    try:
-        settings = read_config(Path(name).parent).get("settings")
-    except RecordError:
-        return Architecture(record, name, data=known)
-    settings = settings if isinstance(settings, dict) else {}
+    known = told if told in DATASETS and "rows" not in record.dataset else None  # the images of a table may not be here
+    settings = _settings_beside(Path(name))
     preset, dataset, data_dir = settings.get("preset"), settings.get("dataset"), settings.get("data_dir")
-    from retiarius.presets import PRESETS
-
+    was_typed = isinstance(dataset, str) and dataset != "auto" and settings.get("table") is None
     return Architecture(
         record,
         name,
         preset=preset if preset in PRESETS else None,
-        data=known or (dataset if isinstance(dataset, str) and settings.get("table") is None else None),
+        data=dataset if was_typed else known,
         data_dir=Path(data_dir) if isinstance(data_dir, str) and data_dir else DEFAULT_DATA_DIR,
     )
+
+
+def _settings_beside(best: Path) -> dict[str, Any]:
+    """Return the settings of the run in whose folder the file ``best`` lies; nothing where it lies in none."""
+    if best.name != "best.json" or not (best.parent / "config.json").is_file():
+        return {}
+    try:
+        settings = read_config(best.parent).get("settings")
+    except RecordError:
+        return {}
+    return settings if isinstance(settings, dict) else {}

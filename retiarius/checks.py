@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from common.errors import EvaluatorError, StrategyError, require_labels
 from evaluators import EVALUATORS, open_table
 from evaluators.names import check_dataset_name, check_device_name, check_precision_name
-from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter, recipe_values
+from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter, check_supernet_values, recipe_values
 from records.best import check_architecture
+from retiarius.architectures import read_architecture
 from retiarius.recipe_values import recipe_values_of
 from retiarius.settings import TRAIN, RunSettings, SearchSettings, setting_names
 from spaces import SPACES
+from spaces.named import NAMES
 from strategies import STRATEGIES, Darts, check_pair
 
 
@@ -26,22 +30,27 @@ def check_before_imports(settings: SearchSettings) -> Any:
     """
     check_pair(settings.strategy, settings.space.name, {**{name: entry.offers for name, entry in SPACES.items()}, **_own_offers(settings)})
     table = None
-    if settings.evaluator in EVALUATORS:
+    if isinstance(settings.evaluator, str) and settings.evaluator in EVALUATORS:
         table = open_table(settings.evaluator, settings.table, settings.table_columns, settings.dataset)
-    elif settings.table is not None:
+    elif settings.table is not None or settings.table_columns is not None:
         raise EvaluatorError("--table and --table-columns go with --evaluator table")
     check_flags(settings, looks_up=table is not None)
     if table is None:
         check_names(settings)
     check_fixed_values(settings, "search")
+    check_start_names(settings)
     if isinstance(settings.strategy, Darts) and settings.strategy.order == 2:
         _check_order(settings)
     return table
 
 
 def _own_offers(settings: SearchSettings) -> dict[str, frozenset[str]]:
-    """Return what a space that is not registered offers."""
-    return {} if settings.space.name in SPACES else {settings.space.name: settings.space.offers}
+    """Return what a space that is not registered offers, which is seen when it is built."""
+    space = settings.space
+    if space.is_registered:
+        return {}
+    space.make(space.with_required_classes(space.sized_arguments(settings.preset, "search", settings.fixed)))
+    return {space.name: space.offers}
 
 
 def check_names(settings: RunSettings) -> None:
@@ -68,6 +77,23 @@ def check_fixed_values(settings: Any, phase: str) -> None:
         require_labels(fixed, [*vocabulary, *space.settable(phase), *HYPERPARAMETERS, *setting_names(settings.strategy)])
     pinned = {label: value for label, value in fixed.items() if label in vocabulary}
     check_architecture(pinned, {label: vocabulary[label] for label in pinned})
+    if settings.strategy.one_shot:
+        check_for_supernet(settings.strategy.name, pinned, fixed)
+
+
+def check_for_supernet(strategy: str, pinned: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+    """Refuse choices that are fixed, and hyperparameters that a supernet has no use for."""
+    if pinned:
+        raise StrategyError(f"{strategy} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
+    check_supernet_values(fixed)
+
+
+def check_start_names(settings: SearchSettings) -> None:
+    """Refuse what ``--start-with`` names and is not there."""
+    for word in settings.start_with:
+        path = re.sub(r":\d+$", "", word)
+        if word not in NAMES and not Path(word).exists() and not Path(path).exists():
+            read_architecture(word, settings.fixed, "--start-with")
 
 
 def _check_order(settings: SearchSettings) -> None:
@@ -107,7 +133,8 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
 
 
 def check_takes_commands(strategy: Any) -> None:
-    """Raise ``StrategyError`` unless ``strategy`` can search by running a user program for each trial."""
+    """Raise ``StrategyError`` unless ``strategy``, or the one of that name, can search by running a user program for each trial."""
     fitting = [name for name, entry in STRATEGIES.items() if not (entry.one_shot or entry.several_objectives)]
-    if strategy.one_shot or strategy.several_objectives:
-        raise StrategyError(f"{strategy.name} is for networks of ours; a trial command goes with {', '.join(fitting)}")
+    kind = STRATEGIES.get(strategy) if isinstance(strategy, str) else strategy
+    if kind is not None and (kind.one_shot or kind.several_objectives):
+        raise StrategyError(f"{kind.name} is for networks of ours; a trial command goes with {', '.join(fitting)}")

@@ -4,93 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import RecordError, SearchFailed
+from common.errors import SearchFailed
 from common.libraries import quiet_libraries
-from common.passwords import hide_passwords
 from common.reporter import Reporter
 from records.parameter_record import ParameterRecord
 from records.run_folder import RunFolder, require_usable_out
 from records.trial_keeper import TrialKeeper
 from retiarius.checks import check_takes_commands
+from retiarius.command_settings import CommandSettings
 from retiarius.context import load_libraries
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 from retiarius.results import SearchResult
-from retiarius.run_lock import keep
-from retiarius.settings import check_counts
+from retiarius.run_record import keep
+from retiarius.settings import find_strategy
 from retiarius.trial_search import join_study, open_study_storage
-from strategies import NO_PRUNER, Strategy, make_strategy
+from retiarius.value_checks import as_mapping, as_path
+from strategies import Strategy
 
 if TYPE_CHECKING:
     from nni_compat.search_space import NniSpace
-
-
-@dataclass(frozen=True)
-class CommandSettings:
-    """What the search of a user program was asked for; see ``search_command``."""
-
-    trial_command: str
-    search_space: Mapping[str, Any]
-    strategy: Strategy
-    trials: int | None = None
-    epochs: int | None = None
-    preset: str = DEFAULT_PRESET
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    time_budget: float | None = None
-    trial_time: float | None = None
-    concurrency: int = 1
-    optimize_mode: str = "maximize"
-    code_dir: Path = Path()
-    storage: str | None = None
-    study: str | None = None
-    seed: int = 0
-    out: Path | None = None
-    resume: bool = False
-    tensorboard: bool = False
-    portal: bool = False
-    port: int | None = None
-    experiment: str | None = None
-    tuner_arguments: Mapping[str, Any] = field(default_factory=dict)
-    assessor_arguments: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_counts(trials=self.trials, epochs=self.epochs, concurrency=self.concurrency)
-        if self.optimize_mode not in ("maximize", "minimize"):
-            raise RecordError(f"optimize_mode: {self.optimize_mode!r} is neither maximize nor minimize")
-        if self.study is not None and self.storage is None:
-            raise RecordError("--study names a study in a storage; name that with --storage URL")
-
-    @property
-    def pruner(self) -> Any:
-        """What ends hopeless trials early, or None."""
-        return getattr(self.strategy, "pruner", None)
-
-    @property
-    def pruner_name(self) -> str:
-        """Its name; ``none`` where there is none."""
-        return NO_PRUNER if self.pruner is None else self.pruner.name
-
-    @property
-    def start_step(self) -> int | None:
-        """Results of a trial before which Medianstop does not judge it."""
-        return getattr(self.pruner, "start_step", None)
-
-    def describe(self) -> dict[str, Any]:
-        """Return what was asked for as plain data, for ``config.json``, without the password of a storage."""
-        words = {**asdict(replace(self, strategy=Strategy())), "strategy": self.strategy.name, "pins": dict(self.fixed)}
-        words |= {"pruner": self.pruner_name, "start_step": self.start_step}
-        return {**words, "storage": None if self.storage is None else hide_passwords(self.storage)}
-
-    def identity(self, trials: int) -> dict[str, Any]:
-        """Return what a resumed search must have in common with the first."""
-        names = ("search_space", "trial_command", "code_dir", "concurrency", "optimize_mode", "trial_time", "seed", "epochs", "start_step")
-        same = {"strategy": self.strategy.name, **{name: getattr(self, name) for name in names}, "pins": dict(self.fixed), "trials": trials}
-        flags = {"--pruner": None if self.pruner is None else self.pruner_name, "--study": self.study}
-        flags["--storage"] = None if self.storage is None else hide_passwords(self.storage)
-        return same | {flag: value for flag, value in flags.items() if value is not None} | ({"portal": True} if self.portal else {})
 
 
 def search_command(
@@ -98,8 +33,27 @@ def search_command(
     search_space: Mapping[str, Any],
     strategy: str | Strategy = "tpe",
     *,
+    trials: int | None = None,
+    epochs: int | None = None,
+    preset: str = DEFAULT_PRESET,
+    fixed: Mapping[str, Any] | None = None,
+    time_budget: float | None = None,
+    trial_time: float | None = None,
+    concurrency: int = 1,
+    optimize_mode: str = "maximize",
+    code_dir: str | Path = ".",
+    storage: str | None = None,
+    study: str | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    tensorboard: bool = False,
+    portal: bool = False,
+    port: int | None = None,
+    experiment: str | None = None,
+    tuner_arguments: Mapping[str, Any] | None = None,
+    assessor_arguments: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
-    **settings: Any,
 ) -> SearchResult:
     """Search the parameters of a user program that speaks NNI's trial protocol; write ``best_parameters.json``.
 
@@ -111,18 +65,37 @@ def search_command(
         The content of NNI's ``search_space.json``.
     strategy
         How parameters are chosen: a name, or an object with its settings.
+    trials, epochs
+        Number of trials; results that a trial reports, where that is known.
+    preset
+        Says how many trials there are where ``trials`` does not.
+    fixed
+        Parameters that are set and not searched, by name.
+    time_budget, trial_time
+        Seconds after which no trial starts, and after which a trial is ended.
+    concurrency
+        Trials that run at the same time.
+    optimize_mode
+        ``"maximize"`` or ``"minimize"`` what the program reports.
+    code_dir
+        The folder in which the command runs.
+    storage, study
+        A database in which several processes search together, and the name of their study.
+    seed
+        Of every random draw.
+    out, resume
+        The run's folder, ``runs/<time>-command-<strategy>`` otherwise; whether to resume the run in it.
+    tensorboard
+        Write scalars for TensorBoard into the run's folder.
+    portal, port, experiment, tuner_arguments, assessor_arguments
+        Let NNI's own service run the trials, and where its portal listens; the experiment's name, and ``classArgs`` of NNI's own.
     reporter
         Hears what happens; nobody does otherwise.
-    settings
-        Those of ``CommandSettings``: ``trials``, ``epochs`` (results that a trial reports), ``fixed`` (label to value), ``time_budget``
-        and ``trial_time`` (seconds, of all trials and of each), ``concurrency``, ``optimize_mode`` (``"maximize"`` or ``"minimize"``),
-        ``code_dir`` (where the command runs), ``storage``, ``study``, ``seed``, ``out``, ``resume``, ``tensorboard``, and ``portal``,
-        ``port``, ``experiment`` for NNI's own service.
 
     Returns
     -------
     SearchResult
-        ``trials`` has every trial; ``record.best_parameters`` the best.
+        ``trials`` has every trial, ``best_parameters`` the best.
 
     Raises
     ------
@@ -131,12 +104,33 @@ def search_command(
     SearchFailed
         No trial was completed.
     """
-    chosen = make_strategy(strategy) if isinstance(strategy, str) else strategy
-    for name in ("code_dir", "out"):
-        if isinstance(settings.get(name), str):
-            settings[name] = Path(settings[name])
-    asked = CommandSettings(trial_command, search_space, chosen, **settings)
-    return (_search_under_portal if asked.portal else _search_by_command)(asked, reporter or Reporter())
+    asked: dict[str, Any] = {
+        "trial_command": trial_command,
+        "search_space": as_mapping("search_space", search_space),
+        "strategy": find_strategy(strategy),
+        "trials": trials,
+        "epochs": epochs,
+        "preset": preset,
+        "fixed": as_mapping("fixed", fixed),
+        "time_budget": time_budget,
+        "trial_time": trial_time,
+        "concurrency": concurrency,
+        "optimize_mode": optimize_mode,
+        "code_dir": as_path("code_dir", code_dir),
+        "storage": storage,
+        "study": study,
+        "seed": seed,
+        "out": as_path("out", out),
+        "resume": resume,
+        "tensorboard": tensorboard,
+        "portal": portal,
+        "port": port,
+        "experiment": experiment,
+        "tuner_arguments": as_mapping("tuner_arguments", tuner_arguments),
+        "assessor_arguments": as_mapping("assessor_arguments", assessor_arguments),
+    }
+    settings = CommandSettings(**asked)
+    return (_search_under_portal if portal else _search_by_command)(settings, reporter or Reporter())
 
 
 @contextmanager
@@ -147,7 +141,7 @@ def _open_search(
     where: dict[str, Any] = {"space": "command", "strategy": settings.strategy.name, "resume": settings.resume}
     folder = RunFolder.create(settings.out, **where, identity=settings.identity(trials))
     record = ParameterRecord(folder.path / "best_parameters.json", settings.trial_command, settings.optimize_mode, parameters)
-    with keep(folder, settings.describe(), can_resume=not settings.portal):
+    with keep(folder, settings.describe(), reporter.command, can_resume=not settings.portal):
         yield folder, record, record.keep_trials(folder, reporter, tensorboard=settings.tensorboard)
 
 

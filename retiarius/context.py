@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from common.errors import SpaceError
 from common.libraries import quiet_libraries
 from common.reporter import Reporter
+from evaluators import find_evaluator
+from evaluators.adapter import takes
 from records.pareto import DEFAULT_OBJECTIVES, LATENCY
 from records.run_folder import RunFolder, stored_identity
+from retiarius.no_images import NoImages
 from retiarius.presets import PRESETS
-from retiarius.run_lock import keep
+from retiarius.run_record import keep
 from retiarius.settings import RunSettings, SearchSettings
 
 if TYPE_CHECKING:
@@ -86,6 +89,14 @@ class RunContext:
             self.arguments = space.with_classes(self.arguments, self.data.num_classes)
 
     @property
+    def _needs_images(self) -> bool:
+        """Whether images are to be loaded: not where none were asked for, and the evaluator takes none."""
+        settings = self.settings
+        if not isinstance(settings, SearchSettings) or settings.strategy.one_shot or settings.data != "auto":
+            return True
+        return takes(find_evaluator(settings.evaluator)[1].load(), "data")
+
+    @property
     def is_supernet(self) -> bool:
         """Whether a supernet is trained."""
         return isinstance(self.settings, SearchSettings) and self.settings.strategy.one_shot
@@ -103,6 +114,10 @@ class RunContext:
         settings, say, warn = self.settings, self.reporter.say, self.reporter.warn
         self.device = choose_device(settings.device, warn)
         self.precision = choose_precision(self._asked_precision(), self.device, self.space.acceleration.speed_up)
+        if not self._needs_images:
+            self.data = NoImages()
+            say(f"no images: the evaluator takes none; {self.device}, {self.precision_name}")
+            return
         limit = PRESETS[settings.preset].images
         self.data = load_dataset(settings.data, data_dir=settings.data_dir, seed=settings.seed, limit=limit, announce=say, warn=warn)
         sizes = self.data.describe()
@@ -151,9 +166,9 @@ class RunContext:
         return {"data": self.data, "epochs": self.epochs, "seed": self.settings.seed, "device": self.device, "precision": self.precision}
 
     @property
-    def image_shape(self) -> Sequence[int]:
-        """Channels, height and width."""
-        return tuple(self.data.train.images.shape[1:])
+    def image_shape(self) -> Sequence[int] | None:
+        """Channels, height and width; None where there are no images."""
+        return None if isinstance(self.data, NoImages) else tuple(self.data.train.images.shape[1:])
 
     @contextmanager
     def open_folder(self, name: str, **identity: Any) -> Iterator[RunFolder]:
@@ -171,7 +186,7 @@ class RunContext:
         # With a table nothing is trained; older versions noted these nevertheless.
         same |= trained if self.table is None else {name: self.stored[name] for name in trained if name in self.stored}
         folder = RunFolder.create(settings.out, space=self.space.name, strategy=name, resume=settings.resume, identity=same)
-        with keep(folder, settings.describe()):
+        with keep(folder, settings.describe(), self.reporter.command):
             yield folder
 
     def build(self, architecture: Mapping[str, Any] | None) -> nn.Module:
@@ -184,8 +199,10 @@ class RunContext:
 
     def measure(self, network: nn.Module) -> dict[str, Any]:
         """Return parameters and multiply-adds of a network on these images; its latency where the search has it as an objective."""
-        from evaluators.complexity import measure_complexity, measure_latency
+        from evaluators.complexity import count_parameters, measure_complexity, measure_latency
 
+        if self.image_shape is None:
+            return {"parameters": count_parameters(network)}
         size: dict[str, Any] = {**measure_complexity(network, self.image_shape)}
         if isinstance(self.settings, SearchSettings) and self.settings.measures_latency:
             size[LATENCY] = measure_latency(network, self.image_shape, device=self.device, precision=self.precision)

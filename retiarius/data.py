@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from common.libraries import quiet_libraries
 from common.reporter import Reporter
 from retiarius.settings import DEFAULT_DATA_DIR
+from retiarius.value_checks import as_path, check_seed
 
 if TYPE_CHECKING:
     from evaluators.data.dataset import Dataset
@@ -54,10 +55,16 @@ def load_data(
     DataError
         The images cannot be had or used; the message says what would be right.
     """
+    check_seed(seed)
     quiet_libraries()
     from evaluators.data.dataset import load_dataset
 
     heard = reporter or Reporter()
-    told: dict[str, Any] = {"data_dir": Path(data_dir), "seed": seed, "limit": limit, "validation_fraction": validation_fraction}
+    told: dict[str, Any] = {
+        "data_dir": as_path("data_dir", data_dir),
+        "seed": seed,
+        "limit": limit,
+        "validation_fraction": validation_fraction,
+    }
     source = str(source) if isinstance(source, Path) else source
     return load_dataset(source, test=test, **told, announce=heard.say, warn=heard.warn)

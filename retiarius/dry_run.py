@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from common.errors import RecordError
+from common.errors import RecordError, unknown_name
 from common.reporter import Reporter
 from records.report.collect import Run, read_run
-from retiarius.plan import SearchPlan, make_plan
+from records.run_folder import require_usable_out
+from retiarius.plan import make_plan
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
 RUNS = Path("runs")
@@ -50,27 +51,29 @@ class Preview:
     seconds_per_epoch: float | None
 
 
-def preview(*, reporter: Reporter | None = None, **arguments: Any) -> Preview:
-    """Return what ``search`` with these arguments would run.
+def preview(space: Any, strategy: Any = "tpe", *, reporter: Reporter | None = None, **arguments: Any) -> Preview:
+    """Return what ``search`` with these arguments would run; neither images nor a storage are opened.
 
     Raises
     ------
     InputError
-        What ``search`` would refuse before its first training.
+        What ``search`` would refuse before it loads the images.
     """
-    from retiarius.search_run import settings_of
-
-    settings = settings_of(**arguments)
+    unknown = [name for name in arguments if name not in {entry.name for entry in fields(SearchSettings)}]
+    if unknown:
+        raise RecordError(unknown_name("argument", unknown[0], [entry.name for entry in fields(SearchSettings)]))
+    settings = SearchSettings(space=space, strategy=strategy, **arguments)
+    require_usable_out(settings.out, resume=settings.resume)
     plan = make_plan(settings, reporter or Reporter())
-    from spaces.choices import count_configurations
+    from spaces.choices import count_exactly
 
-    count = count_configurations({**plan.searched.architecture, **plan.searched.hyperparameters})
+    count = count_exactly({**plan.searched.architecture, **plan.searched.hyperparameters})
     measured, size = _measure(settings, plan)
     return Preview(
         space=settings.space.name,
         strategy=settings.strategy.name,
-        configurations=None if count == sys.maxsize else count,
-        trials=None if settings.strategy.one_shot else min(plan.trials, count),
+        configurations=count,
+        trials=None if settings.strategy.one_shot else min(plan.trials, plan.trials if count is None else count),
         epochs=plan.epochs,
         measured=measured,
         parameters=size.get("parameters"),
@@ -110,6 +113,7 @@ def _known_seconds(settings: SearchSettings) -> float | None:
 
 def _is_alike(run: Run, settings: SearchSettings) -> bool:
     same = run.space == settings.space.name and run.identity.get("preset") == settings.preset and not run.is_retraining
+    same = same and run.identity.get("evaluator") == settings.evaluator_name
     is_one_shot = bool(run.epochs)
     return same and is_one_shot == settings.strategy.one_shot and settings.dataset in ("auto", str(run.dataset.get("name")))
 

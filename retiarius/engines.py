@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from common.errors import EvaluatorError
 from common.libraries import quiet_libraries
 from evaluators import find_evaluator
 from retiarius.context import RunContext
-from retiarius.plan import SearchPlan
+from retiarius.no_images import NoImages
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
 if TYPE_CHECKING:
@@ -55,7 +57,9 @@ def _make_training_engine(context: RunContext, settings: SearchSettings, plan: S
     from strategies.engines.in_process import InProcessEngine
     from strategies.limits import SizeLimits
 
-    measures = (count_parameters, partial(count_multiply_adds, image_shape=context.image_shape))
+    if context.image_shape is None and settings.max_multiply_adds is not None:
+        raise EvaluatorError("--max-flops: the evaluator takes no images, so that multiply-adds cannot be counted; name a data set")
+    measures = (count_parameters, partial(count_multiply_adds, image_shape=context.image_shape or ()))
     labels = list(plan.searched.architecture)
     reject = SizeLimits(_limits(settings, measures), labels, lambda sample: build_without_data(lambda: context.build(sample)))
     options |= {"time_budget": settings.time_budget, "reject": reject}
@@ -72,7 +76,8 @@ def _make_parallel_engine(context: RunContext, settings: SearchSettings, plan: S
     from strategies.engines.pool import WorkerPool
 
     workers = min(settings.workers, options["max_trials"] or settings.workers)
-    run = make_trial_run(context, settings, plan, data=SharedDataset(context.data))
+    data = context.data if isinstance(context.data, NoImages) else SharedDataset(context.data)
+    run = make_trial_run(context, settings, plan, data=data)
     pool = WorkerPool(workers, run, threads=max(1, torch.get_num_threads() // workers), prepare=quiet_libraries)
     return ConcurrentEngine(pool.start, concurrency=workers, close=pool.close, **options)
 
@@ -102,13 +107,21 @@ def _measure_of(context: RunContext, settings: SearchSettings) -> Callable[[Any]
     """Return what measures each network; without latency a function that can be sent to another process."""
     from evaluators.complexity import measure_complexity
 
+    if context.image_shape is None:
+        return _count_parameters
     return context.measure if settings.measures_latency else partial(measure_complexity, image_shape=context.image_shape)
+
+
+def _count_parameters(network: Any) -> Mapping[str, Any]:
+    from evaluators.complexity import count_parameters
+
+    return {"parameters": count_parameters(network)}
 
 
 def _limits(settings: SearchSettings, measures: tuple[Callable[[Any], int], Callable[[Any], int]]) -> list[Any]:
     from strategies.limits import Limit
 
     return [
-        Limit("--max-params", settings.max_params, "parameters", measures[0]),
-        Limit("--max-flops", settings.max_flops, "multiply-adds", measures[1]),
+        Limit("--max-params", settings.max_parameters, "parameters", measures[0]),
+        Limit("--max-flops", settings.max_multiply_adds, "multiply-adds", measures[1]),
     ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from evaluators.training.recipes import make_recipe, recipe_values
 from records.epoch_keeper import EpochKeeper
 from records.run_folder import RunFolder
 from records.scalars import open_scalars
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
 from retiarius.settings import SearchSettings
+from strategies import OneShotFacts, SearchContext
 
 
 def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFolder) -> None:
@@ -21,18 +23,10 @@ def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFo
     SearchFailed
         The search diverged, or ended before its first step.
     """
-    import torch
-    from nni.nas.execution import SequentialExecutionEngine
-    from nni.nas.space import RawFormatModelSpace
-
-    from evaluators.training.recipes import make_recipe, recipe_values
     from evaluators.training.supernet import finished_epochs, make_supernet_evaluator
-    from strategies import OneShotFacts, SearchContext
 
-    recipe = make_recipe(context.recipe)
-    evaluator = make_supernet_evaluator(
-        **context.training, recipe=recipe, checkpoints=folder.checkpoints_path, time_budget=settings.time_budget
-    )
+    told: dict[str, Any] = {"recipe": make_recipe(context.recipe), "checkpoints": folder.checkpoints_path}
+    evaluator = make_supernet_evaluator(**context.training, **told, time_budget=settings.time_budget)
     with open_scalars(folder.path, wanted=settings.tensorboard) as scalars:
         keeper = EpochKeeper(
             folder.path / "epochs.jsonl",
@@ -43,37 +37,41 @@ def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFo
             finished=finished_epochs(folder.checkpoints_path),
             describe=context.space.describe,
         )
-        supernet = context.build(None)
-        told = context.space.one_shot(supernet)
-        strategy: Any = settings.strategy.build(
-            SearchContext(
-                seed=settings.seed,
-                gradient_clip=recipe.grad_clip or None,
-                one_shot=OneShotFacts(told.input_edges, told.operation_costs, told.form),
-                on_step=keeper.note_step,
-                on_epoch=lambda epoch: keeper.note(epoch, strategy.guard.warning(epoch.number)),
-            )
+        strategy = _train_supernet(context, settings, evaluator, keeper)
+    _save_best(context, settings, folder, strategy)
+
+
+def _train_supernet(context: RunContext, settings: SearchSettings, evaluator: Any, keeper: EpochKeeper) -> Any:
+    """Train the supernet and return the NNI strategy that did so."""
+    import torch
+    from nni.nas.execution import SequentialExecutionEngine
+    from nni.nas.space import RawFormatModelSpace
+
+    supernet = context.build(None)
+    told = context.space.one_shot(supernet)
+    strategy: Any = settings.strategy.build(
+        SearchContext(
+            seed=settings.seed,
+            gradient_clip=make_recipe(context.recipe).grad_clip or None,
+            one_shot=OneShotFacts(told.input_edges, told.operation_costs, told.form),
+            on_step=keeper.note_step,
+            on_epoch=lambda epoch: keeper.note(epoch, strategy.guard.warning(epoch.number)),
         )
-        with keeper.shown(), torch.random.fork_rng(devices=context.gpus):
-            torch.manual_seed(settings.seed)
-            strategy(RawFormatModelSpace(supernet, evaluator), SequentialExecutionEngine())
+    )
+    with keeper.shown(), torch.random.fork_rng(devices=context.gpus):
+        torch.manual_seed(settings.seed)
+        strategy(RawFormatModelSpace(supernet, evaluator), SequentialExecutionEngine())
+    return strategy
+
+
+def _save_best(context: RunContext, settings: SearchSettings, folder: RunFolder, strategy: Any) -> None:
+    """Write ``best.json``: what the search ended with, and the recipe by which it is to be retrained."""
     epoch = strategy.result()
     architecture = context.space.canonical(epoch.sample)
-    # What is found is trained alone by the recipe that suits the space; the settings of this run were the supernet's.
+    # The network is trained alone by the recipe that suits the space; the settings of this run were the supernet's.
     hyperparameters = recipe_values(context.space.recipe_for(settings.preset))
     score = ("supernet validation accuracy", epoch.validation_accuracy, epoch.number)
     size = context.measure(context.build(architecture))
-    BestRecord(folder, context, settings).save(
-        architecture,
-        hyperparameters,
-        score,
-        size,
-        supernet=context.recipe,
-        **_told_of(settings.strategy),
-        collapse_guard=strategy.guard.describe(),
-    )
-
-
-def _told_of(strategy: Any) -> dict[str, Any]:
-    """Return what ``best.json`` tells of the strategy's own settings."""
-    return {name: value for name, value in asdict(strategy).items() if name not in ("supernet", "collapse_guard")}
+    told = {name: value for name, value in asdict(settings.strategy).items() if name not in ("supernet", "collapse_guard")}
+    told |= {"supernet": context.recipe, "collapse_guard": strategy.guard.describe()}
+    BestRecord(folder, context, settings).save(architecture, hyperparameters, score, size, **told)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from common.errors import SpaceError, StrategyError, require_labels
+from common.errors import SpaceError, require_labels
 from common.reporter import Reporter
+from evaluators import find_evaluator
 from records.best import check_architecture
 from records.pareto import DEFAULT_OBJECTIVES
-from retiarius.checks import check_before_imports
+from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings, setting_names
 from retiarius.starting_points import starting_points
 from strategies import Darts
@@ -24,38 +26,6 @@ from strategies import Darts
 if TYPE_CHECKING:
     from retiarius.nni_choice import ChosenSpace
     from spaces.search_subspace import SearchedPart
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """What a search is to do.
-
-    Attributes
-    ----------
-    arguments
-        Those of the space's constructor.
-    recipe
-        Values of all hyperparameters, those that are fixed among them.
-    searched
-        What of the space and of the hyperparameters is searched.
-    chosen
-        What NNI's file says is searched; the rest of the space is then at its default. None without one.
-    epochs, trials
-        Of a trial, and how many; those of the supernet, and 1.
-    table
-        Where scores are looked up; None where networks are trained.
-    starts
-        With what the search begins, samples by name.
-    """
-
-    arguments: dict[str, Any]
-    recipe: dict[str, Any]
-    searched: SearchedPart
-    chosen: ChosenSpace | None
-    epochs: int
-    trials: int
-    table: Any
-    starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
@@ -77,7 +47,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     if isinstance(strategy, Darts) and strategy.cost_weight > 0 and not space.tells_costs:
         raise SpaceError(f"--cost-weight: {space.name} does not say what its operations cost (operation_costs() and input_edges())")
     arguments = _arguments_of(settings, table, recipe)
-    mutables = space.make(arguments).simplify()
+    mutables = space.make(space.with_required_classes(arguments)).simplify()
     choices = legal_choices(mutables)
     own = _own_hyperparameters(settings, recipe)
     _check_fixed(settings, choices, others=[*space.settable("search"), *recipe, *own, *setting_names(strategy)])
@@ -137,16 +107,12 @@ def _check_fixed(settings: SearchSettings, choices: Mapping[str, Any], others: S
 
     ``others`` are the labels beside ``choices``; their values are checked elsewhere.
     """
-    from evaluators.training.recipes import check_supernet_values
-
     strategy, fixed = settings.strategy, settings.fixed
     require_labels(fixed, [*choices, *others])
     pinned = {label: value for label, value in fixed.items() if label in choices}
     check_architecture(pinned, {label: choices[label] for label in pinned})
-    if strategy.one_shot and pinned:
-        raise StrategyError(f"{strategy.name} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
     if strategy.one_shot:
-        check_supernet_values(fixed)
+        check_for_supernet(strategy.name, pinned, fixed)
 
 
 def _read_search_space(settings: SearchSettings, choices: Mapping[str, Any], recipe: Mapping[str, Any]) -> ChosenSpace | None:
@@ -166,16 +132,17 @@ def _check_hyperparameters(settings: SearchSettings, searched: SearchedPart, rec
         unknown = [label for label in searched.hyperparameters if label not in (*recipe, "epochs")]
         if unknown:
             raise SpaceError(f"{settings.space.name}: no training has a hyperparameter {unknown[0]!r}; known: {', '.join(recipe)}")
-    elif callable(settings.evaluator):
+    elif settings.table is None:
         from evaluators.adapter import check_takes
 
-        check_takes(settings.evaluator, list(searched.hyperparameters))
+        function = find_evaluator(settings.evaluator)[1].load()
+        check_takes(function, list(searched.hyperparameters), given=[*recipe, *settings.fixed])
 
 
 def _plan_lookups(settings: SearchSettings, reporter: Reporter, table: Any, choices: Mapping[str, Any], trials: int) -> tuple[int, int]:
     """Return epochs and number of trials of a search in ``table``; refuse a table that lacks what the search needs."""
     costs = (settings.objectives or DEFAULT_OBJECTIVES)[1:] if settings.strategy.several_objectives else ()
-    limits = {"parameters": settings.max_params, "flops": settings.max_flops}
+    limits = {"parameters": settings.max_parameters, "flops": settings.max_multiply_adds}
     hyperparameters = settings.space.hyperparameters()
     table.check_labels([*choices, *(label for label in hyperparameters if label not in settings.fixed and label in table.labels)])
     table.check_sizes([*costs, *(name for name, limit in limits.items() if limit is not None)])
@@ -193,6 +160,8 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
     same |= settings.trial_flags | settings.one_shot_flags
     if plan.chosen is not None:
         same |= {"search_space": settings.search_space, "start_step": settings.start_step}
+    elif settings.start_step is not None:
+        same["start_step"] = settings.start_step
     if settings.start_with:  # the networks, not where they lay
         told = json.dumps(list(plan.starts.values()), sort_keys=True)
         same["--start-with"] = f"{len(plan.starts)} networks, {hashlib.sha256(told.encode()).hexdigest()[:8]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ def plot_supernet(epochs: Sequence[Mapping[str, Any]]) -> Figure:
     figure, axes = _new_figure("epoch", "accuracy")
     numbers = [epoch["number"] for epoch in epochs]
     for name, label in (("train_accuracy", "training half"), ("validation_accuracy", "validation half")):
-        axes.plot(numbers, [epoch.get(name) for epoch in epochs], "o-", label=label)
+        axes.plot(numbers, [float(epoch.get(name, math.nan)) for epoch in epochs], "o-", label=label)
     if numbers:
         axes.legend()
     return figure

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, is_dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from evaluators.training.recipes import make_recipe, recipe_values
+from common.errors import EvaluatorError
+from common.text import show
+from evaluators.training.recipes import Recipe, make_recipe, recipe_values
 
 
 def recipe_values_of(recipe: Any, usual: str) -> dict[str, Any]:
@@ -14,7 +17,7 @@ def recipe_values_of(recipe: Any, usual: str) -> dict[str, Any]:
     Parameters
     ----------
     recipe
-        Its name, a ``Recipe``, or values by name; None for the ``usual`` one, a name.
+        Its name, a ``Recipe``, or values by name, which take the place of those of the ``usual`` one; None for that one, a name.
 
     Raises
     ------
@@ -23,4 +26,8 @@ def recipe_values_of(recipe: Any, usual: str) -> dict[str, Any]:
     """
     if recipe is None or isinstance(recipe, str):
         return recipe_values(recipe or usual)
-    return asdict(recipe) if is_dataclass(recipe) and not isinstance(recipe, type) else asdict(make_recipe(recipe))
+    if isinstance(recipe, Recipe):
+        return asdict(make_recipe(asdict(recipe)))
+    if not isinstance(recipe, Mapping):
+        raise EvaluatorError(f"recipe: {show(recipe)} is no name, no Recipe and no mapping of hyperparameters")
+    return asdict(make_recipe({**recipe_values(usual), **recipe}))

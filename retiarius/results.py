@@ -7,17 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import RecordError
+from common.errors import RecordError, describe_error
+from common.text import show
 from common.trial import Trial
 from records.report.collect import Run, read_run
-from retiarius.architectures import Architecture, load_architecture
+from retiarius.architectures import Architecture, load_architecture, registered_space, with_space
+from spaces.adapter import Space, find_space
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
     from torch import nn
-
-    from spaces.adapter import Space
 
 
 class RunResult:
@@ -62,9 +62,9 @@ class RunResult:
 class SearchResult(RunResult):
     """What a search found. Make one with ``search`` or ``open_run``."""
 
-    def __init__(self, path: str | Path, space: Space | None = None, data: Any = None) -> None:
+    def __init__(self, path: str | Path, space: Space | None = None, data: Any = None, table: Any = None) -> None:
         super().__init__(path, space)
-        self._data = data
+        self._data, self._table = data, table
 
     @property
     def trials(self) -> list[Trial]:
@@ -82,21 +82,27 @@ class SearchResult(RunResult):
         """
         path = self.path / "best.json"
         if not path.is_file():
-            raise RecordError(f"{self.path}: no best.json: the run has found nothing yet")
-        found = load_architecture(path)
-        own = self._data if not isinstance(found.data, str) and hasattr(self._data, "train") else found.data
-        return replace(found, space=self._space, data=own)
+            has_parameters = bool(self.record.best_parameters)
+            raise RecordError(f"{self.path}: no best.json: {'see best_parameters' if has_parameters else 'the run has found nothing yet'}")
+        found = with_space(load_architecture(path), self._space)
+        return found if self._data is None else replace(found, data=self._data)
+
+    @property
+    def best_parameters(self) -> dict[str, Any]:
+        """The best parameters of a user program, name to value; empty where networks were searched."""
+        return dict(self.record.best_parameters.get("parameters", {}))
 
     @property
     def test_accuracy_by_table(self) -> float | None:
         """The test accuracy of the best trial where a table was looked up and has it, in [0, 1]; None elsewhere."""
-        from evaluators.table import Table
-
         trial = self.record.best_trial
-        return self._data.test_accuracy(trial.sample) if isinstance(self._data, Table) and trial is not None else None
+        return self._table.test_accuracy(trial.sample) if self._table is not None and trial is not None else None
 
     def to_frame(self) -> DataFrame:
         """Return one row for each trial, or for each epoch of a one-shot search: a pandas ``DataFrame``.
+
+        A label of the sample that is also the name of a column gets the prefix ``sample.``. Scores are higher where better: where a user
+        program is minimised, they are its results with the other sign.
 
         Raises
         ------
@@ -121,7 +127,8 @@ class SearchResult(RunResult):
 
 def _row_of(trial: Trial) -> dict[str, Any]:
     row = {"number": trial.number, "state": trial.state, "score": trial.score, "seconds": trial.seconds, "error": trial.error}
-    return {**row, **trial.facts, **trial.sample}
+    row |= trial.facts
+    return row | {(f"sample.{label}" if label in row else label): value for label, value in trial.sample.items()}
 
 
 class RetrainResult(RunResult):
@@ -137,7 +144,8 @@ class RetrainResult(RunResult):
             The retraining has not come to its end.
         """
         if not self.record.retrained:
-            raise RecordError(f"{self.path}: no retrained.json: the retraining has not come to its end; resume it")
+            damage = next((note for note in self.record.notes if "retrained.json" in note), None)
+            raise RecordError(damage or f"{self.path}: no retrained.json: the retraining has not come to its end; resume it")
         return self.record.retrained
 
     @property
@@ -162,32 +170,49 @@ class RetrainResult(RunResult):
         Raises
         ------
         RecordError
-            The retraining has not come to its end, or was made by a version that kept no normalisation.
+            The retraining has not come to its end, its files are damaged, or an older version made it and kept no normalisation.
+        SpaceError
+            The space is neither registered nor handed over to ``open_run``.
         """
+        import torch
+        from safetensors import SafetensorError
         from safetensors.torch import load_model
 
         from evaluators.network import ReadyNetwork
-        from spaces.adapter import find_space
 
-        told = self.document
+        told, weights = self.document, self.path / "weights.safetensors"
         if "normalization" not in told:
             raise RecordError(f"{self.path}: an older version made this run and kept no normalisation; retrain it, or build it by hand")
-        space = self._space or find_space(told["space"]["name"])
-        network = space.network(told["space"]["arguments"], told["architecture"])
-        load_model(network, str(self.path / "weights.safetensors"))
-        scale = told["normalization"]
-        return ReadyNetwork(network, mean=scale["mean"], std=scale["std"], classes=told["classes"])
+        where = str(self.path / "retrained.json")
+        try:
+            space = self._space or registered_space(str(told["space"]["name"]), where)
+            network = space.network(told["space"]["arguments"], told["architecture"])
+            scale, classes = told["normalization"], told["classes"]
+            load_model(network, str(weights))
+            precision = getattr(torch, str(told["precision"]))
+            return ReadyNetwork(network, scale["mean"], scale["std"], classes, precision)
+        except (KeyError, TypeError) as error:
+            raise RecordError(f"{where}: damaged: {describe_error(error)}; retrain the architecture") from error
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise RecordError(f"{weights}: not the weights of this network: {describe_error(error)}; retrain the architecture") from error
 
 
-def open_run(path: str | Path) -> SearchResult | RetrainResult:
-    """Return what the run in the folder ``path`` left there; the run may be going on.
+def open_run(path: str | Path, *, space: Any = None) -> SearchResult | RetrainResult:
+    """Return what the run in the folder ``path`` left there, as it is now: open it again to see how a run goes on.
+
+    Parameters
+    ----------
+    space
+        The model space of the run, where that is not one of ours: a class, an instance, a factory or ``"package.module:Class"``.
 
     Raises
     ------
     RecordError
         The folder holds no run.
     """
-    run = read_run(Path(path))
-    result = RetrainResult(path) if run.is_retraining else SearchResult(path)
+    if not isinstance(path, str | Path):
+        raise RecordError(f"{show(path)} is no path; give the folder of a run, such as 'runs/NAME'")
+    run, given = read_run(Path(path)), None if space is None else find_space(space)
+    result = RetrainResult(path, given) if run.is_retraining else SearchResult(path, given)
     result.__dict__["record"] = run
     return result

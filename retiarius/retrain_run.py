@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import EvaluatorError, RecordError, SpaceError
+from common.errors import RecordError, SpaceError
 from common.files import write_json_atomically
 from common.reporter import Reporter
-from records.best import check_architecture
 from records.formats import format_count
 from records.provenance import collect_versions
-from records.run_folder import RunFolder, require_usable_out
+from records.run_folder import RunFolder, read_config, require_usable_out
 from records.scalars import open_scalars
 from records.training_keeper import TrainingKeeper
-from retiarius.architectures import Architecture, load_architecture
+from retiarius.architectures import Architecture, load_architecture, with_space
 from retiarius.checks import check_names
 from retiarius.context import RunContext, load_libraries
 from retiarius.presets import DEFAULT_PRESET, PRESETS
-from retiarius.recipe_values import recipe_values_of
 from retiarius.results import RetrainResult
+from retiarius.retrain_checks import arguments_of, check_architecture_of, check_before_imports, recipe_of
 from retiarius.settings import DEFAULT_DATA_DIR, RetrainSettings
 
 if TYPE_CHECKING:
     from evaluators.data.dataset import Dataset
     from evaluators.training.recipes import Recipe
-    from spaces.adapter import Space
 
 
 def retrain(
@@ -93,8 +91,10 @@ def retrain(
     TrainingDiverged
         The loss became infinite.
     """
-    is_loaded = isinstance(architecture, Architecture)
-    chosen = architecture if is_loaded else load_architecture(architecture, space=space, fixed=fixed)
+    loaded = architecture if isinstance(architecture, Architecture) else load_architecture(architecture, fixed=fixed)
+    chosen = with_space(loaded, space)
+    if resume and out is not None:
+        chosen = _as_it_began(chosen, Path(out))
     settings = RetrainSettings(
         retrain=chosen.name,
         data=data if data is not None else chosen.data or "auto",
@@ -117,6 +117,22 @@ def retrain(
     return run_retrain(chosen, settings, reporter)
 
 
+def _as_it_began(chosen: Architecture, out: Path) -> Architecture:
+    """Return ``chosen`` with the preset and the data set of the run in ``out``, which is resumed: an older run has its own."""
+    try:
+        told = read_config(out).get("settings")
+    except RecordError:  # refused later with a better word
+        return chosen
+    told = told if isinstance(told, dict) else {}
+    preset, data, data_dir = told.get("preset"), told.get("dataset"), told.get("data_dir")
+    return replace(
+        chosen,
+        preset=preset if preset in PRESETS else chosen.preset,
+        data=data if isinstance(data, str) else chosen.data,
+        data_dir=Path(data_dir) if isinstance(data_dir, str) and data_dir else chosen.data_dir,
+    )
+
+
 def _taken_from_search(chosen: Architecture, settings: RetrainSettings, preset: str | None, data: Any) -> list[str]:
     """Return what the search says and nobody else did, as flags."""
     taken = []
@@ -134,11 +150,11 @@ def run_retrain(chosen: Architecture, settings: RetrainSettings, reporter: Repor
     require_usable_out(settings.out, resume=settings.resume)
     check_names(settings)
     space = chosen.find_space()
-    arguments = _arguments_of(chosen, space, settings)
-    _check_architecture_early(chosen, space, arguments, settings)
+    arguments = arguments_of(chosen, space, settings)
+    check_before_imports(chosen, space, settings)
     load_libraries(reporter)
-    _check_architecture(chosen, space)
-    recipe = _recipe_of(chosen, space, settings, reporter)
+    check_architecture_of(chosen, space)
+    recipe = recipe_of(chosen, space, settings, reporter)
     epochs = settings.epochs or PRESETS[settings.preset].retrain_epochs
     context = RunContext(settings, space, arguments, asdict(recipe), epochs, reporter)
     network = context.build(chosen.record.architecture)
@@ -157,94 +173,6 @@ def run_retrain(chosen: Architecture, settings: RetrainSettings, reporter: Repor
     return RetrainResult(folder.path, space)
 
 
-def _arguments_of(chosen: Architecture, space: Space, settings: RetrainSettings) -> dict[str, Any]:
-    """Return those of the space's constructor: the file's, held to their ranges, then those of the preset and of ``settings.fixed``."""
-    try:
-        space.check_arguments(chosen.record.space_arguments)
-    except SpaceError as error:
-        raise SpaceError(f"{chosen.name}: {error}") from None
-    return {**chosen.record.space_arguments, **space.sized_arguments(settings.preset, "retrain", settings.fixed)}
-
-
-def _check_architecture_early(chosen: Architecture, space: Space, arguments: Mapping[str, Any], settings: RetrainSettings) -> None:
-    """Refuse wrong values before the heavy imports, as far as they are known by then."""
-    from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter
-
-    for label, value in settings.fixed.items():
-        if label in HYPERPARAMETERS:
-            check_hyperparameter(label, value)
-    _check_recipe_of_file(chosen, space)
-    if space.answers_at_once:
-        _refuse_illegal(chosen, space.choices(chosen.record.space_arguments))
-        _check_fixed(chosen, space, settings)
-
-
-def _check_architecture(chosen: Architecture, space: Space) -> None:
-    """Refuse an architecture that the space does not hold."""
-    from spaces.choices import legal_choices
-
-    try:
-        choices = legal_choices(space.make(chosen.record.space_arguments).simplify())
-    except SpaceError as error:
-        raise RecordError(f"{chosen.name}: {error}") from None
-    _refuse_illegal(chosen, choices)
-
-
-def _refuse_illegal(chosen: Architecture, choices: Mapping[str, Any]) -> None:
-    try:
-        check_architecture(chosen.record.architecture, choices)
-    except RecordError as error:
-        raise RecordError(f"{chosen.name}: {error}") from None
-
-
-def _check_fixed(chosen: Architecture, space: Space, settings: RetrainSettings) -> None:
-    """Refuse ``settings.fixed`` of what cannot be set in a retraining."""
-    from evaluators.training.recipes import HYPERPARAMETERS
-    from spaces.named import choices_left
-
-    architecture, name = chosen.record.architecture, chosen.name
-    can_be_set, left = (*space.settable("retrain"), *HYPERPARAMETERS), choices_left(name)
-    for label, value in settings.fixed.items():
-        if label not in can_be_set and (label not in architecture or architecture[label] != value):
-            raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join([*left, *can_be_set])}")
-    read = space.canonical(architecture)
-    for label in settings.fixed:
-        if label in read and read[label] != architecture[label]:
-            raise RecordError(f"--set {label}: {name} has nothing that this would change: leave it out")
-
-
-def _check_recipe_of_file(chosen: Architecture, space: Space) -> dict[str, Any]:
-    """Return the hyperparameters that a training knows among the file's; refuse illegal ones."""
-    from evaluators.training.recipes import HYPERPARAMETERS, complete_recipe, make_recipe
-
-    known = {label: value for label, value in chosen.record.hyperparameters.items() if label in HYPERPARAMETERS}
-    try:
-        make_recipe(known)  # what is wrong in the file, before what is set beside it
-        complete_recipe(known, where=chosen.name)
-    except EvaluatorError as error:
-        text = str(error)
-        raise EvaluatorError(text if text.startswith(chosen.name) else f"{chosen.name}: {text}") from None
-    return known
-
-
-def _recipe_of(chosen: Architecture, space: Space, settings: RetrainSettings, reporter: Reporter) -> Recipe:
-    """Return the recipe of the retraining."""
-    from evaluators.training.recipes import HYPERPARAMETERS, make_recipe, override
-
-    _check_fixed(chosen, space, settings)
-    own = [label for label in chosen.record.hyperparameters if label in space.hyperparameters() and label not in HYPERPARAMETERS]
-    if own:
-        reporter.warn(f"a retraining has no {', '.join(own)}, which {chosen.name} has for an evaluator of its own: left out")
-    stored = {label: value for label, value in chosen.record.hyperparameters.items() if label not in own}
-    try:
-        make_recipe(stored)
-    except EvaluatorError as error:
-        raise EvaluatorError(f"{chosen.name}: {error}") from None
-    usual = space.recipe_for(settings.preset)
-    values = recipe_values_of(settings.recipe, usual) if settings.recipe is not None else stored or recipe_values_of(None, usual)
-    return make_recipe(override(values, settings.fixed))
-
-
 def _measure(context: RunContext, network: Any, chosen: Architecture, recipe: Recipe) -> dict[str, Any]:
     """Return parameters and multiply-adds of the network, and say them, with what of the recipe has no effect on it."""
     from evaluators.training.loop import idle_settings
@@ -254,7 +182,7 @@ def _measure(context: RunContext, network: Any, chosen: Architecture, recipe: Re
     try:
         size = context.measure(network)
     except RuntimeError as error:
-        height, width = context.image_shape[1:]
+        height, width = (context.image_shape or (0, 0, 0))[1:]
         reason = str(error).splitlines()[0]
         raise SpaceError(f"{chosen.name} takes no images of {height}x{width} pixels: {reason}") from error
     words = ", ".join(f"{name} {value}" for name, value in context.arguments.items())

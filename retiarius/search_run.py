@@ -13,11 +13,11 @@ from retiarius.one_shot import search_one_shot
 from retiarius.plan import make_plan, search_identity
 from retiarius.presets import DEFAULT_PRESET
 from retiarius.results import SearchResult
-from retiarius.settings import DEFAULT_DATA_DIR, TRAIN, SearchSettings, with_settings
+from retiarius.settings import DEFAULT_DATA_DIR, TRAIN, SearchSettings
 from retiarius.starting_points import STARTS
 from retiarius.trial_search import open_study_storage, search_trials
 from retiarius.warm_start import save_starts
-from strategies import Strategy, make_strategy
+from strategies import Strategy
 
 if TYPE_CHECKING:
     from evaluators.data.dataset import Dataset
@@ -122,39 +122,36 @@ def search(
     KeyboardInterrupt
         On Ctrl-C. What was finished is kept; the message says how to resume.
     """
-    asked = {name: value for name, value in locals().items() if name != "reporter"}
-    return run_search(settings_of(**asked), reporter or Reporter())
-
-
-def settings_of(
-    space: Any,
-    strategy: str | Strategy = "tpe",
-    *,
-    data: Any = "auto",
-    fixed: Mapping[str, Any] | None = None,
-    max_parameters: int | None = None,
-    max_multiply_adds: int | None = None,
-    **asked: Any,
-) -> SearchSettings:
-    """Return the arguments of ``search`` as settings."""
-    from spaces.adapter import find_space
-
-    for name in ("table", "table_columns", "data_dir", "out"):
-        if isinstance(asked.get(name), str):
-            asked[name] = Path(asked[name])
-    for name in ("start_with", "objectives"):
-        if asked.get(name) is not None:
-            asked[name] = tuple(asked[name])
-    chosen = make_strategy(strategy) if isinstance(strategy, str) else strategy
-    return SearchSettings(
-        space=find_space(space),
-        strategy=with_settings(chosen, fixed or {}),
-        data=str(data) if isinstance(data, Path) else data,
-        fixed=dict(fixed or {}),
-        max_params=max_parameters,
-        max_flops=max_multiply_adds,
-        **asked,
-    )
+    asked: dict[str, Any] = {
+        "space": space,
+        "strategy": strategy,
+        "data": data,
+        "evaluator": evaluator,
+        "trials": trials,
+        "epochs": epochs,
+        "preset": preset,
+        "fixed": fixed,
+        "recipe": recipe,
+        "time_budget": time_budget,
+        "max_parameters": max_parameters,
+        "max_multiply_adds": max_multiply_adds,
+        "start_with": start_with,
+        "objectives": objectives,
+        "search_space": search_space,
+        "table": table,
+        "table_columns": table_columns,
+        "workers": workers,
+        "storage": storage,
+        "study": study,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        "data_dir": data_dir,
+        "out": out,
+        "resume": resume,
+        "tensorboard": tensorboard,
+    }
+    return run_search(SearchSettings(**asked), reporter or Reporter())  # which turns texts into paths, and names into what they name
 
 
 def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
@@ -169,4 +166,5 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
             else:
                 save_starts(folder.path / STARTS, settings.start_with, plan.starts)
                 search_trials(context, settings, plan, folder, storage)
-    return SearchResult(folder.path, settings.space, context.data)
+    in_memory = None if isinstance(settings.data, str) else settings.data
+    return SearchResult(folder.path, settings.space, in_memory, plan.table)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from common.errors import RecordError, StrategyError
-from common.numbers import LARGEST_SEED
 from common.passwords import hide_passwords
 from common.text import show
 from evaluators import find_evaluator
-from records.pareto import LATENCY
-from retiarius.presets import DEFAULT_PRESET, PRESETS
-from strategies import NO_PRUNER, Strategy
+from records.pareto import LATENCY, parse_objectives
+from retiarius.presets import DEFAULT_PRESET
+from retiarius.value_checks import as_mapping, as_path, as_texts, check_counts, check_preset, check_seconds, check_seed, check_texts
+from spaces.adapter import find_space
+from strategies import NO_PRUNER, Pruner, Strategy, TrialStrategy, make_strategy
 
 DEFAULT_DATA_DIR = Path("data")
-TRAIN, TABLE = "train", "table"
+TRAIN = "train"
 
 
 @dataclass(frozen=True)
@@ -62,22 +63,27 @@ class RunSettings:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise RecordError(f"unknown preset {show(self.preset)}; known: {', '.join(PRESETS)}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= LARGEST_SEED:
-            raise RecordError(f"seed: {show(self.seed)} is not a whole number from 0 to {LARGEST_SEED}")
+        check_preset(self.preset)
+        check_seed(self.seed)
         check_counts(epochs=self.epochs)
-        for name in ("out", "data_dir"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                object.__setattr__(self, name, Path(value))
+        self._settle(device=str(self.device), out=as_path("out", self.out), fixed=as_mapping("fixed", self.fixed))
+        self._settle(data_dir=as_path("data_dir", self.data_dir) or DEFAULT_DATA_DIR)
+        check_texts(precision=self.precision)
+        if isinstance(self.data, Path):
+            self._settle(data=str(self.data))
         if self.resume and self.out is None:
             raise RecordError("--resume needs the run's folder: --out DIR")
+
+    def _settle(self, **values: Any) -> None:
+        """Put checked values in the place of what was handed over."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @property
     def dataset(self) -> str:
         """The data set as a word for the record."""
-        return self.data if isinstance(self.data, str) else str(getattr(self.data, "name", self.data))
+        name = self.data if isinstance(self.data, str) else getattr(self.data, "name", "own")
+        return name if isinstance(name, str) else "own"
 
     @property
     def recipe_name(self) -> str | None:
@@ -99,22 +105,44 @@ class RunSettings:
     def describe(self) -> dict[str, Any]:
         """Return what was asked for as plain data, for ``config.json``."""
         words = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in self._told_otherwise}
-        words |= {"dataset": self.dataset, "data_dir": self.data_dir, "recipe": self.recipe_name, "pins": self.pins}
+        words |= {"dataset": self.data if isinstance(self.data, str) else None}  # images in memory cannot be named
+        words |= {"data_dir": self.data_dir, "recipe": self.recipe_name, "pins": self.pins}
         return words
 
     _told_otherwise: ClassVar[tuple[str, ...]] = ("data", "recipe", "fixed")
 
 
+class PrunerSettings:
+    """What the settings of a search say of its pruner, which its strategy holds."""
+
+    strategy: Any
+
+    @property
+    def pruner(self) -> Pruner | None:
+        """What ends hopeless trials early, or None."""
+        return self.strategy.pruner if isinstance(self.strategy, TrialStrategy) else None
+
+    @property
+    def pruner_name(self) -> str:
+        """Its name; ``none`` where there is none."""
+        return NO_PRUNER if self.pruner is None else self.pruner.name
+
+    @property
+    def start_step(self) -> int | None:
+        """Scores of a trial before which Medianstop does not judge it."""
+        return self.strategy.start_step if isinstance(self.strategy, TrialStrategy) else None
+
+
 @dataclass(frozen=True)
-class SearchSettings(RunSettings):
+class SearchSettings(RunSettings, PrunerSettings):
     """What a search is told beside what every run is.
 
     Attributes
     ----------
     space
-        What can be chosen (``spaces.adapter.Space``).
+        What can be chosen: what ``find_space`` takes becomes a ``spaces.adapter.Space``.
     strategy
-        How it is chosen.
+        How it is chosen: a name becomes the strategy of that name.
     evaluator
         How a choice is scored: ``train``, ``table``, the name of another registered one, or any function.
     table, table_columns
@@ -123,7 +151,7 @@ class SearchSettings(RunSettings):
         Number of trials.
     time_budget
         Seconds after which no trial starts and a supernet ends; simulated ones with a table.
-    max_params, max_flops
+    max_parameters, max_multiply_adds
         A network of more parameters, or multiply-adds, is not trained.
     start_with
         Networks to try first.
@@ -138,14 +166,14 @@ class SearchSettings(RunSettings):
     """
 
     space: Any = None
-    strategy: Strategy = field(default_factory=Strategy)
+    strategy: Any = "tpe"
     evaluator: str | Callable[..., Any] = TRAIN
     table: Path | None = None
     table_columns: Path | None = None
     trials: int | None = None
     time_budget: float | None = None
-    max_params: int | None = None
-    max_flops: int | None = None
+    max_parameters: int | None = None
+    max_multiply_adds: int | None = None
     start_with: tuple[str, ...] = ()
     objectives: tuple[str, ...] | None = None
     search_space: dict[str, Any] | None = None
@@ -155,35 +183,24 @@ class SearchSettings(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(trials=self.trials, workers=self.workers, max_params=self.max_params, max_flops=self.max_flops)
-        if not isinstance(self.strategy, Strategy):
-            kind = type(self.strategy).__name__
-            raise StrategyError(f"the strategy is a {kind}; give a name such as 'tpe', or an object such as retiarius.TPE()")
+        limits = {"max_parameters": self.max_parameters, "max_multiply_adds": self.max_multiply_adds}
+        check_counts(trials=self.trials, workers=self.workers, **limits)
+        self._settle(space=find_space(self.space), strategy=with_settings(find_strategy(self.strategy), self.fixed))
+        self._settle(table=as_path("table", self.table), table_columns=as_path("table_columns", self.table_columns))
+        self._settle(start_with=as_texts("start_with", self.start_with), search_space=as_search_space(self.search_space))
+        if self.objectives is not None:
+            self._settle(objectives=parse_objectives(",".join(as_texts("objectives", self.objectives))))
+        check_seconds(time_budget=self.time_budget)
+        check_texts(storage=self.storage, study=self.study)
         find_evaluator(self.evaluator)
-        if self.study is not None and self.storage is None:
-            raise RecordError("--study names a study in a storage; name that with --storage URL")
+        check_study(self.storage, self.study)
 
     _told_otherwise: ClassVar[tuple[str, ...]] = (*RunSettings._told_otherwise, "space", "strategy", "evaluator")
 
     @property
-    def pruner(self) -> Any:
-        """What ends hopeless trials early (``strategies.Pruner``), or None."""
-        return getattr(self.strategy, "pruner", None)
-
-    @property
-    def pruner_name(self) -> str:
-        """Its name; ``none`` where there is none."""
-        return NO_PRUNER if self.pruner is None else self.pruner.name
-
-    @property
-    def start_step(self) -> int | None:
-        """Epochs before which Medianstop judges no trial."""
-        return getattr(self.pruner, "start_step", None)
-
-    @property
     def trial_flags(self) -> dict[str, Any]:
         """By flag what was given of that which steers trials: which come first, are left out, end early, how many run at once."""
-        flags: dict[str, Any] = {"--max-params": self.max_params, "--max-flops": self.max_flops}
+        flags: dict[str, Any] = {"--max-params": self.max_parameters, "--max-flops": self.max_multiply_adds}
         flags["--pruner"] = None if self.pruner is None else self.pruner_name
         flags["--start-with"] = list(self.start_with) or None
         flags["--workers"] = None if self.workers == 1 else self.workers
@@ -198,8 +215,7 @@ class SearchSettings(RunSettings):
     @property
     def pins(self) -> dict[str, Any]:
         """What is set and not searched, settings of the strategy without a flag of their own among it, for the record."""
-        flags = {flag.removeprefix("--").replace("-", "_") for flag in self.one_shot_flags}
-        own = [entry for entry in fields(self.strategy) if entry.name in setting_names(self.strategy) and entry.name not in flags]
+        own = [entry for entry in fields(self.strategy) if entry.name in setting_names(self.strategy)]
         changed = {entry.name: value for entry in own if (value := getattr(self.strategy, entry.name)) != entry.default}
         return {**changed, **self.fixed}
 
@@ -234,16 +250,35 @@ class RetrainSettings(RunSettings):
     retrain: str = ""
 
 
-def check_counts(**counts: object) -> None:
-    """Raise ``RecordError`` where one of ``counts``, by name, is neither None nor a whole number of at least 1."""
-    for name, value in counts.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise RecordError(f"{name}: {show(value)} is not a whole number of at least 1")
+def as_search_space(document: Any) -> dict[str, Any] | None:
+    """Return the content of NNI's ``search_space.json``; None for None."""
+    return None if document is None else as_mapping("search_space", document)
+
+
+def check_study(storage: str | None, study: str | None) -> None:
+    """Raise ``RecordError`` where a study is named, and no storage."""
+    if study is not None and storage is None:
+        raise RecordError("--study names a study in a storage; name that with --storage URL")
+
+
+def find_strategy(what: Any) -> Strategy:
+    """Return the strategy that ``what`` is, or the one of that name.
+
+    Raises
+    ------
+    StrategyError
+        It is neither.
+    """
+    if isinstance(what, str):
+        return make_strategy(what)
+    if not isinstance(what, Strategy):
+        raise StrategyError(f"the strategy is {show(what)}; give a name such as 'tpe', or an object such as retiarius.TPE()")
+    return what
 
 
 def setting_names(strategy: Strategy) -> list[str]:
     """Return the settings of ``strategy`` that can be fixed by their names, as hyperparameters are."""
-    return [entry.name for entry in fields(strategy) if entry.name != "pruner"] if is_dataclass(strategy) else []
+    return list(strategy.set_by_name)
 
 
 def with_settings(strategy: Strategy, fixed: Mapping[str, Any]) -> Strategy:

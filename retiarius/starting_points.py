@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.errors import RecordError, StrategyError
 from common.reporter import Reporter
 from records.best import BestArchitecture, check_architecture
 from retiarius.architectures import read_architecture
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 from retiarius.warm_start import load_starts, stored_starts
 from spaces.named import NAMES
-
-if TYPE_CHECKING:
-    from retiarius.plan import SearchPlan
 
 STARTS = "starts.json"  # in the folder of a run that began with --start-with
 

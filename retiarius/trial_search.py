@@ -14,7 +14,7 @@ from records.trial_keeper import TrialKeeper
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
 from retiarius.engines import make_engine, reports_of
-from retiarius.plan import SearchPlan
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import RecordError
-from common.files import read_json, write_json_atomically
+from common.files import LARGEST_OWN_FILE, read_json, write_json_atomically
 from records.best import BestArchitecture, load_best
 from records.lines import EpochLog
 from records.trials import TrialLog
@@ -92,9 +92,9 @@ def stored_starts(path: Path, words: Sequence[str]) -> dict[str, dict[str, Any]]
     """
     if not words or not path.exists():
         return None
-    document = read_json(path)
+    document = read_json(path, max_bytes=LARGEST_OWN_FILE)
     if not isinstance(document, dict) or document.get("format") != FORMAT or not isinstance(document.get("samples"), dict):
-        raise RecordError(f"{path}: not with what a search began; take it away, and --start-with is read anew")
+        raise RecordError(f"{path}: not with what a search began; take it away, and --start-with is read again")
     return document["samples"] if document.get("start_with") == list(words) else None
 
 

@@ -20,7 +20,7 @@ of itself. What a class may say, as class attributes, static methods or class me
 And as ordinary methods of the unfrozen space:
 
 - ``input_edges()``, where cells are searched one-shot: by ``InputChoice`` label the ``LayerChoice`` labels of its candidates, in order;
-- ``operation_costs()``, where ``--cost-weight`` is to work: by name of the operation what it costs, from 0 to 1.
+- ``operation_costs()``, where a one-shot search may weigh costs: by name of the operation what it costs, from 0 to 1.
 
 A module of a space that has ``differentiable_form()`` is replaced by that in a supernet.
 
@@ -35,6 +35,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from common.errors import SpaceError, unknown_name
+from common.libraries import quiet_libraries
 from spaces.building import build_network, make_space
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class SpaceEntry:
 
     def load(self) -> type[ModelSpace]:
         """Return the space's class; imports torch and NNI on first use."""
+        quiet_libraries()
         module, name = self.target.split(":")
         return getattr(importlib.import_module(module), name)
 

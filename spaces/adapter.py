@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spaces.choice_kinds import ChoiceKinds
 
 USUAL_RECIPE = "fast"  # that suits networks of which nothing is known
+STAND_IN_CLASSES = 10
 MOST_CLASSES = 100_000  # that a file may ask for
 
 
@@ -58,7 +59,7 @@ class Space:
         """What it is, in a few words."""
         if self._entry is not None:
             return self._entry.summary
-        return (self._kind.__doc__ or self.name).strip().splitlines()[0]
+        return ((self._kind.__doc__ or "").strip() or self.name).splitlines()[0]
 
     @property
     def offers(self) -> frozenset[str]:
@@ -120,6 +121,10 @@ class Space:
     def with_classes(self, arguments: Mapping[str, Any], number: int) -> dict[str, Any]:
         """Return ``arguments`` with the number of classes, where the constructor takes it."""
         return count_classes(self._origin.parameters, arguments, number)
+
+    def with_required_classes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return ``arguments`` with a number of classes for a constructor that may need one, before the images are known."""
+        return dict(arguments) if self.is_registered else self.with_classes(arguments, STAND_IN_CLASSES)
 
     @property
     def answers_at_once(self) -> bool:
@@ -229,19 +234,19 @@ class Space:
         return self._kinds
 
     def _data(self, name: str) -> Any:
-        """What the vocabulary or the class tells as plain data; a class of anyone's may have something else of that name."""
+        """Return what the vocabulary or the class tells as plain data; a class of anyone's may have something else of that name."""
         told = _told_by(self._vocabulary or self._kind, name)
         return told if isinstance(told, Mapping | frozenset | set) else {}
 
     def _method(self, name: str) -> Any:
-        """The static method or class method of this name, or ``None``; an ordinary method is of something else."""
+        """Return the static method or class method of this name, or ``None``; an ordinary method is of something else."""
         is_ordinary = inspect.isfunction(inspect.getattr_static(self._kind, name, None))
         told = _told_by(self._kind, name)
         return told if callable(told) and not is_ordinary else None
 
 
 def _told_by(owner: type | ModuleType, name: str) -> Any:
-    """What a class or a vocabulary has of this name, or ``None``: the one place where that is looked."""
+    """Return what a class or a vocabulary has of this name, or ``None``: the one place where that is looked."""
     return getattr(owner, name, None)
 
 

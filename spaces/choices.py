@@ -13,9 +13,13 @@ from common.mutables import check_is_real
 
 
 def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The categorical mutables as plain data, ``{label: {"kind", "values", "n_chosen"}}``.
+    """Return the categorical ones of ``mutables``, by label, as plain data.
 
-    ``kind`` is ``"one"`` (one of ``values``) or ``"several"`` (``n_chosen`` of ``values``, any number where ``None``).
+    Returns
+    -------
+    choices
+        By label ``{"kind": ..., "values": [...], "n_chosen": ...}``, where ``kind`` is ``"one"`` (one of ``values``) or ``"several"``
+        (``n_chosen`` of ``values``, any number where that is ``None``).
     """
     choices: dict[str, dict[str, Any]] = {}
     for label, mutable in mutables.items():
@@ -27,7 +31,7 @@ def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def restrict(mutables: Mapping[str, Any], pinned: Mapping[str, Any], narrowed: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """The mutables with those in ``pinned`` reduced to one (legal) value and, of the others, those in ``narrowed`` to a few values."""
+    """Return the mutables, cut down: those in ``pinned`` to one (legal) value, and of the others those in ``narrowed`` to a few values."""
     result = dict(mutables)
     for label, mutable in mutables.items():
         # Named as the mutable is: NNI takes the label of a cell's choice ("normal/edge_0_2") from itself, not from a person.
@@ -41,7 +45,13 @@ def restrict(mutables: Mapping[str, Any], pinned: Mapping[str, Any], narrowed: M
 
 
 def count_configurations(mutables: Mapping[str, Any]) -> int:
-    """How many samples there are, or a number beyond any search where one of the mutables is a range."""
+    """Return how many samples there are, or a number beyond any search: where one of the mutables is a range, or of too many."""
+    exact = count_exactly(mutables)
+    return sys.maxsize if exact is None else min(exact, sys.maxsize)
+
+
+def count_exactly(mutables: Mapping[str, Any]) -> int | None:
+    """Return how many samples there are; None where one of the mutables is a range."""
     total = 1
     for mutable in mutables.values():
         if isinstance(mutable, CategoricalMultiple):
@@ -52,12 +62,12 @@ def count_configurations(mutables: Mapping[str, Any]) -> int:
         elif getattr(mutable, "whole", False):
             total *= round(mutable.high - mutable.low) + 1
         else:
-            return sys.maxsize
-    return min(total, sys.maxsize)
+            return None
+    return total
 
 
 def canonical_within(mutables: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """The space's ``canonical`` for samples of a search of ``mutables``, which may be of more labels.
+    """Return the space's ``canonical`` for samples of a search of ``mutables``, which may be of more labels.
 
     What the network does not read is at a value that the mutables can have, which the space's default may not be: each sample is one of
     the search.
@@ -68,7 +78,7 @@ def canonical_within(mutables: Mapping[str, Any], canonical: Callable[[dict[str,
 def brought_within(
     architecture: Mapping[str, Any], mutables: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]
 ) -> dict[str, Any]:
-    """``architecture`` (a legal one) with values that ``mutables`` can have, as it is where another network would come of that."""
+    """Return ``architecture`` (a legal one) with values that ``mutables`` can have, as it is where another network would come of that."""
     found = dict(architecture)
     kept = {**found, **{label: mutable.default() for label, mutable in mutables.items() if not takes(mutable, found[label])}}
     return kept if kept == found or canonical(kept) == canonical(found) else found
@@ -81,7 +91,7 @@ def _fixed_values(mutables: Mapping[str, Any]) -> dict[str, Any]:
 def first_sample(
     mutables: Mapping[str, Any], architecture: Mapping[str, Any], searched: Mapping[str, Any], recipe: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The sample of an ``architecture`` and of the hyperparameters in ``recipe``.
+    """Return the sample of an ``architecture`` and of the hyperparameters in ``recipe``.
 
     One of ``mutables`` that has one value keeps it; one of ``searched`` that does not take the recipe's value gets its default.
     """
@@ -92,7 +102,7 @@ def first_sample(
 
 
 def takes(mutable: Any, value: Any) -> bool:
-    """Whether ``value`` is one that ``mutable`` can have; ``None`` is none, and neither is what is no finite number where one belongs."""
+    """Return whether ``mutable`` can have ``value``; not ``None``, and nothing that is no finite number where one belongs."""
     sample = {mutable.label: value}
     if value is None or (isinstance(mutable, Numerical) and check_is_real(mutable.label, sample, "a number") is not None):
         return False
@@ -100,7 +110,7 @@ def takes(mutable: Any, value: Any) -> bool:
 
 
 def effective_labels(mutables: Mapping[str, Any], sample: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> list[str]:
-    """Those of the mutables that have a choice, and with which ``sample``, another choice being made, means something else.
+    """Return the labels of the mutables that have a choice, and with which ``sample``, another choice being made, means something else.
 
     ``sample`` is canonical, and may be of more labels than ``mutables``.
     """
@@ -118,6 +128,6 @@ def _only_value(mutable: Any) -> Any:
 
 
 def is_fixed(mutable: Any) -> bool:
-    """Whether a mutable has one possible value."""
+    """Return whether a mutable has one possible value."""
     values = getattr(mutable, "values", None)
     return values is not None and len(values) == (getattr(mutable, "n_chosen", None) or 1)

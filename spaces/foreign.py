@@ -10,9 +10,12 @@ from functools import partial
 from typing import Any
 
 from common.errors import SpaceError, describe_error
+from common.libraries import quiet_libraries
 from common.text import show
 
 _FULL_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_LONGEST_NAME = 300
+_LONGEST_REASON = 300
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 # What a constructor calls the number of classes: here, and in NNI's hub.
 CLASS_COUNTS = ("num_classes", "num_labels")
@@ -26,13 +29,16 @@ def import_space(name: str) -> Any:
     SpaceError
         The name is no such name, the module cannot be imported, or has nothing of that name.
     """
-    if not _FULL_NAME.fullmatch(name):
+    if "<locals>" in name or "<lambda>" in name:
+        raise SpaceError(f"space {show(name)}: what a function defines cannot be imported by name; hand it over from Python")
+    if len(name) > _LONGEST_NAME or not _FULL_NAME.fullmatch(name):
         raise SpaceError(f"space {show(name)}: write package.module:Class")
     module, _, path = name.partition(":")
     try:
+        quiet_libraries()
         found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        raise SpaceError(f"space {show(name)}: {module} cannot be imported: {describe_error(error)}") from error
+        raise SpaceError(f"space {show(name)}: {module} cannot be imported: {describe_error(error)[:_LONGEST_REASON]}") from error
     for part in path.split("."):
         try:
             found = getattr(found, part)
@@ -61,14 +67,14 @@ def parameters_of(build: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _without_arguments(build: Any) -> Any:
-    """What a ``functools.partial`` calls in the end, or ``build`` itself."""
+    """Return what a ``functools.partial`` calls in the end, or ``build`` itself."""
     while isinstance(build, partial):
         build = build.func
     return build
 
 
 def _signatures(build: Callable[..., Any]) -> list[inspect.Signature]:
-    """Those of the constructors of a class, its own first; of a function its one, or none where it does not tell it."""
+    """Return those of the constructors of a class, its own first; of a function its one, or none where it does not tell it."""
     if inspect.isclass(build):
         constructors = []
         for kind in build.__mro__:

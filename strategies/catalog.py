@@ -39,6 +39,7 @@ class Darts(Strategy):
     summary: ClassVar[str] = "one-shot DARTS, first or second order"
     needs: ClassVar[frozenset[str]] = frozenset({"one_shot"})
     one_shot: ClassVar[bool] = True
+    set_by_name: ClassVar[tuple[str, ...]] = ("alpha_lr", "alpha_betas", "alpha_weight_decay")
     order: int = 1
     cost_weight: float = 0.0
     collapse_guard: str = "warn"

@@ -32,6 +32,11 @@ class Named:
         super().__init_subclass__(**options)
         cls.name = vars(cls).get("name", cls.__name__)
 
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        """Refuse a setting that does not exist, in one line."""
+        cls._check_names(settings)
+        return super().__new__(cls)
+
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
         """Return one with these settings.
@@ -41,9 +46,14 @@ class Named:
         StrategyError
             A setting is unknown, or a value cannot be.
         """
+        return cls(**settings)
+
+    @classmethod
+    def _check_names(cls, settings: Mapping[str, Any]) -> None:
+        if vars(cls).get("__init__") is None or "__dataclass_fields__" not in vars(cls):
+            return  # a class with a constructor of its own
         known = [field.name for field in fields(cls)]
         for setting in settings:
             if setting not in known:
                 what = unknown_name("setting", setting, known) if known else f"unknown setting {show(setting)}; it has none"
                 raise StrategyError(f"{cls.name}: {what}")
-        return cls(**settings)

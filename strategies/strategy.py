@@ -29,6 +29,8 @@ class Strategy(Named):
         Whether it searches the hyperparameters alone and keeps the space's default architecture.
     several_objectives
         Whether it searches for the best in several objectives: the score and the costs of the context.
+    set_by_name
+        The settings that have no flag of their own, and are set with ``--set`` as hyperparameters are.
     shares_study
         Whether several processes can search together, by a study that they share.
     """
@@ -37,6 +39,7 @@ class Strategy(Named):
     one_shot: ClassVar[bool] = False
     fixes_architecture: ClassVar[bool] = False
     several_objectives: ClassVar[bool] = False
+    set_by_name: ClassVar[tuple[str, ...]] = ()
     shares_study: ClassVar[bool] = False
 
     def settings(self) -> dict[str, Any]:

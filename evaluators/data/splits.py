@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from common.errors import DataError
+from common.numbers import is_real
 from common.text import show
 from evaluators.data.images import LabelledImages, Split, stratified_cut
 
@@ -72,10 +73,10 @@ class Dataset:
 
 def check_sizes(validation_fraction: float, limit: int | None) -> None:
     """Raise ``DataError`` unless ``validation_fraction`` is in (0, 1) and ``limit`` is 1 or more, or none."""
-    if not 0 < validation_fraction < 1:
+    if not is_real(validation_fraction) or not 0 < validation_fraction < 1:
         raise DataError(f"validation fraction {show(validation_fraction)} must be more than 0 and less than 1")
-    if limit is not None and limit < 1:
-        raise DataError(f"limit of {show(limit)} images must be at least 1")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise DataError(f"limit of {show(limit)} images must be a whole number of at least 1")
 
 
 def cut_dataset(name: str, images: LabelledImages, seed: int, validation_fraction: float, limit: int | None) -> Dataset:

@@ -15,6 +15,7 @@ from pathlib import Path
 from common.errors import RecordError
 from common.files import DISK_FULL, write_text_atomically
 from common.libraries import keep_home_clean
+from common.text import printable
 
 
 def write_report(folders: Sequence[Path], out: Path | None = None) -> tuple[Path, list[str]]:
@@ -49,4 +50,4 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> tuple[Path
         if error.errno in DISK_FULL:
             raise
         raise RecordError(f"{target}: cannot be written: {error.strerror}; name another file with --out") from None
-    return target, [note for run in runs for note in run.notes]
+    return target, [printable(note) for run in runs for note in run.notes]

@@ -32,8 +32,13 @@ class _Parser(argparse.ArgumentParser):
     """An ``ArgumentParser`` whose complaints are one line, raised as ``RecordError``."""
 
     def error(self, message: str) -> NoReturn:
+        from common.errors import closest
         from common.text import printable
 
+        said, _, words = message.partition("unrecognized arguments: ")
+        if words and not said:
+            word = words.split()[0].partition("=")[0]
+            message += f"; closest known: {', '.join(closest(word, self._option_string_actions, 3))}" if word.startswith("--") else ""
         raise RecordError(f"{printable(message)} (see --help)")
 
 

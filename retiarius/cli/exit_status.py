@@ -22,7 +22,7 @@ Kinds = tuple[type[Exception], ...]
 def end_on_sigterm() -> Iterator[None]:
     """Within it SIGTERM (``kill``, ``docker stop``, a batch system at its limit) ends the program as Ctrl-C does.
 
-    What somebody else has set for SIGTERM is left alone, and so are threads, which Python lets set nothing.
+    What other code has set for SIGTERM is left alone, and so are threads, which Python lets set nothing.
     """
     is_free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread()
     if is_free:
@@ -44,7 +44,7 @@ def explain(error: Exception | KeyboardInterrupt, bad_input: Kinds, failed: Kind
         return BAD_INPUT, f"{show(str(error.filename))} is too long to be a path: name a file or a folder"
     if isinstance(error, OSError):
         where = "" if error.filename is None else f"{error.filename}: "
-        hint = "; free some space, then go on with --resume" if error.errno == errno.ENOSPC else ""
+        hint = "; free some space, then resume it with --resume" if error.errno == errno.ENOSPC else ""
         return FAILED, f"{where}{error.strerror or error}{hint}"
     if isinstance(error, failed):
         return FAILED, str(error)

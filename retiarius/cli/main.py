@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError, RunError, StrategyError
+from records.provenance import get_command
 from retiarius.cli.command_line import make_parser
 from retiarius.cli.exit_status import end_on_sigterm, explain
 from retiarius.cli.screen import Screen
@@ -26,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 done, 2 bad usage or input, 1 the run failed, 130 interrupted.
     """
     screen = Screen()
+    screen.command = get_command()
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # so that MODULE:NAME is found in the folder where one stands, last of all
     try:
         with end_on_sigterm():
             dispatch(sys.argv[1:] if argv is None else argv, screen)
@@ -104,21 +110,22 @@ def strategy_of(settings: Settings) -> Any:
     StrategyError
         It has no use for one of them.
     """
-    from strategies import STRATEGIES, make_pruner, make_strategy
+    from strategies import Median, make_pruner, make_strategy
 
-    name = settings.strategy or ""
-    one_shot, of_trials = settings.given(*ONE_SHOT), settings.given_flags(*TRIALS)
-    if name in STRATEGIES and not STRATEGIES[name].one_shot and one_shot:
-        raise StrategyError(f"{name} trains no supernet: leave out {', '.join(settings.given_flags(*ONE_SHOT))}")
+    name, asked = settings.strategy or "", settings.given(*ONE_SHOT)
     pruner = make_pruner(settings.pruner or "none")
-    if pruner is not None and settings.start_step is not None and hasattr(pruner, "start_step"):
-        pruner = type(pruner)(start_step=settings.start_step)
-    if pruner is None:
-        return make_strategy(name, **one_shot)
-    if name in STRATEGIES and STRATEGIES[name].one_shot:
-        flags = ", ".join(of_trials)
+    if isinstance(pruner, Median) and settings.start_step is not None:  # other pruners have no such number
+        pruner = replace(pruner, start_step=settings.start_step)
+    if pruner is not None:
+        asked["pruner"] = pruner
+    plain = make_strategy(name)
+    unknown = [option for option in asked if option not in {entry.name for entry in fields(plain)}]
+    if unknown and plain.one_shot:
+        flags = ", ".join(settings.given_flags(*TRIALS))
         raise StrategyError(f"{name} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
-    return make_strategy(name, pruner=pruner)
+    if unknown:
+        raise StrategyError(f"{name} trains no supernet: leave out {', '.join(settings.given_flags(*ONE_SHOT))}")
+    return make_strategy(name, **asked)
 
 
 def search(settings: Settings, screen: Screen) -> None:
@@ -139,8 +146,10 @@ def search(settings: Settings, screen: Screen) -> None:
 
 def search_command(settings: Settings, screen: Screen) -> None:
     """Search the parameters of a user program, and show the best."""
+    from retiarius.checks import check_takes_commands
     from retiarius.command_search import search_command as search_program
 
+    check_takes_commands(settings.strategy or "")
     names = ("trials", "epochs", "preset", "time_budget", "trial_time", "concurrency", "optimize_mode", "code_dir", "storage", "study")
     asked = settings.given(*names, "seed", "out", "resume", "tensorboard", "portal", "port", "experiment")
     asked |= {"tuner_arguments": settings.tuner_arguments, "assessor_arguments": settings.assessor_arguments, "fixed": settings.pins}

@@ -63,8 +63,10 @@ class _ForgivingStream:
 class Screen(Reporter):
     """The terminal: results to standard output, warnings and errors to standard error.
 
-    Args:
-        out, err: the streams, by default ``sys.stdout`` and ``sys.stderr``.
+    Parameters
+    ----------
+    out, err
+        The streams, by default ``sys.stdout`` and ``sys.stderr``.
     """
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
@@ -117,12 +119,7 @@ class Screen(Reporter):
         A terminal gets a bar; a file or a pipe gets a plain line at every tenth of the way and otherwise at most every
         10 seconds, ever less often as the run gets longer.
 
-        Args:
-            total: how many units there are, or None where that is not known.
-            unit: what is counted, such as ``trials`` or ``epochs``.
-            description: what is going on, such as ``search``.
-            completed: how many units were done before (by the run that is resumed).
-            show_score: how the best so far is shown.
+        Parameters are those of ``Reporter.progress``.
         """
         from retiarius.cli.progress import LiveProgress, PlainProgress
 

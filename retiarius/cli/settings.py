@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,6 @@ class Settings:
     search_space: dict[str, Any] | None = None  # the content of NNI's file
     trial_command: str | None = None
     code_dir: Path | None = None
-    jobs: int | None = None
     workers: int | None = None
     storage: str | None = None
     study: str | None = None
@@ -77,13 +76,16 @@ class Settings:
     def given(self, *names: str) -> dict[str, Any]:
         """Return those of the options ``names`` that were typed, by name."""
         values = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in values.items() if value not in (None, (), False)}
+        return {name: value for name, value in values.items() if not (value is None or value is False or value == ())}
 
-    def given_flags(self, *names: str) -> list[str]:
-        """Return those of the options ``names`` that were typed, as flags."""
-        return [flag_of(name) for name in self.given(*names)]
+    def given_flags(self, *names: str) -> Sequence[str]:
+        """Return those of the options ``names`` that were typed and ask for something else than usual, as flags."""
+        return [flag_of(name) for name, value in self.given(*names).items() if value != USUAL.get(name)]
 
 
+# What is the same as not to be typed.
+USUAL: dict[str, Any] = {"concurrency": 1, "workers": 1, "optimize_mode": "maximize", "pruner": "none", "dataset": "auto"}
+USUAL |= {"evaluator": "train", "device": "auto", "precision": "auto", "data_dir": Path("data")}
 RUN = ("preset", "data_dir", "epochs", "recipe", "device", "precision", "seed", "out", "resume", "tensorboard")
 TRIALS = ("max_params", "max_flops", "pruner", "start_with", "workers", "storage", "study")
 ONE_SHOT = ("supernet", "order", "cost_weight", "collapse_guard")
@@ -111,11 +113,13 @@ def parse_settings(argv: Sequence[str], description: str = "", program: str = "r
     pins = _read_pins(options)
     unused = [name for name in WITHOUT_EFFECT if options.pop(name) is not None]
     notes = [f"--{name} has no effect here: images are held in memory, and progress is always shown" for name in unused]
-    _deal_out_jobs(options)
+    typed = {name: options[name] for name in ("workers", "concurrency")}
     if any(options[name] is not None for name in ("config", "search_space", "trial_command")):
         from nni_compat.options import adopt_nni_files
 
+        options["workers"] = typed["workers"] or options["jobs"]  # so that a file's trialConcurrency has not the last word
         notes += adopt_nni_files(options)
+    _deal_out_jobs(options, typed)
     options |= {name: tuple(options[name]) for name in ("report", "start_with")}
     typed = {name: value for name, value in options.items() if value is not None}
     settings = Settings(**typed, pins=pins, notes=tuple(notes))
@@ -138,17 +142,15 @@ def _read_pins(options: dict[str, Any]) -> dict[str, Any]:
     return pins
 
 
-def _deal_out_jobs(options: dict[str, Any]) -> None:
+def _deal_out_jobs(options: dict[str, Any], typed: Mapping[str, Any]) -> None:
     """Let ``--jobs`` stand for ``--concurrency`` where trials are commands, and for ``--workers`` elsewhere."""
-    jobs = options["jobs"]
+    jobs = options.pop("jobs")
     if jobs is None:
         return
-    runs_commands = options["trial_command"] is not None or (options["config"] is not None and options["space"] is None)
-    name = "concurrency" if runs_commands else "workers"
-    if options[name] not in (None, jobs):
-        raise RecordError(f"--jobs {jobs} and {flag_of(name)} {options[name]} contradict one another; leave one out")
-    options[name] = jobs
-    options["jobs"] = None
+    name, other = ("workers", "concurrency") if options["trial_command"] is None else ("concurrency", "workers")
+    if typed[name] not in (None, jobs):
+        raise RecordError(f"--jobs {jobs} and {flag_of(name)} {typed[name]} contradict one another; leave one out")
+    options |= {name: jobs, other: typed[other]}
 
 
 def check_action(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from records.formats import count_of, format_accuracy, format_count, format_seconds
@@ -82,4 +83,4 @@ def show_preview(screen: Screen, preview: Preview) -> None:
 def _many(number: int | None) -> Any:
     if number is None:
         return "without end: a range is searched"
-    return f"{number:,}" if number < 10**9 else f"{number:.1e}"
+    return f"{number:,}" if number < 10**9 else f"{Decimal(number):.1e}"

@@ -93,7 +93,7 @@ def _full_resolution(module: nn.Module) -> None:
 
 
 def small_resnet_stem(network: nn.Module) -> None:
-    """ResNet, ResNeXt: 7x7 convolution of stride 2 -> 3x3 of stride 1; the 3x3 pooling of stride 2 goes."""
+    """Change a ResNet or ResNeXt: 7x7 convolution of stride 2 -> 3x3 of stride 1; the 3x3 pooling of stride 2 goes."""
     old = cast(nn.Conv2d, network.conv1)
     network.conv1 = nn.Conv2d(old.in_channels, old.out_channels, kernel_size=3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
@@ -101,13 +101,13 @@ def small_resnet_stem(network: nn.Module) -> None:
 
 
 def small_deep_resnet_stem(network: nn.Module) -> None:
-    """ResNet-T of timm: the first of its three 3x3 convolutions gets stride 1; the pooling goes."""
+    """Change a ResNet-T of timm: the first of its three 3x3 convolutions gets stride 1; the pooling goes."""
     _full_resolution(cast(nn.Module, network.conv1))
     network.maxpool = nn.Identity()
 
 
 def small_densenet_stem(network: nn.Module) -> None:
-    """DenseNet: 7x7 convolution of stride 2 -> 3x3 of stride 1; the 3x3 pooling of stride 2 goes."""
+    """Change a DenseNet: 7x7 convolution of stride 2 -> 3x3 of stride 1; the 3x3 pooling of stride 2 goes."""
     features = cast(nn.Module, network.features)
     old = cast(nn.Conv2d, features.conv0)
     features.conv0 = nn.Conv2d(old.in_channels, old.out_channels, kernel_size=3, stride=1, padding=1, bias=False)
@@ -116,7 +116,7 @@ def small_densenet_stem(network: nn.Module) -> None:
 
 
 def small_vgg_stem(network: nn.Module) -> None:
-    """VGG: its convolutions are 3x3 of stride 1 already, so what changes is the other end, made for 224 pixels.
+    """Change a VGG: its convolutions are 3x3 of stride 1 already, so what changes is the other end, made for 224 pixels.
 
     Of a 32x32 image one pixel is left, which VGG copies 7 * 7 times into a layer of 102.8 million weights. The small
     form averages over the pixels that are left and gives that layer 512 inputs (2.1 million weights): at 32x32 the
@@ -132,40 +132,40 @@ def small_vgg_stem(network: nn.Module) -> None:
 
 
 def small_squeezenet_stem(network: nn.Module) -> None:
-    """SqueezeNet 1.1: the first 3x3 convolution gets stride 1; the first pooling goes, the two later ones stay."""
+    """Change a SqueezeNet 1.1: the first 3x3 convolution gets stride 1; the first pooling goes, the two later ones stay."""
     features = cast(nn.Sequential, network.features)
     _full_resolution(features[0])
     features[2] = nn.Identity()
 
 
 def small_shufflenet_stem(network: nn.Module) -> None:
-    """ShuffleNet v2: the first 3x3 convolution gets stride 1; the pooling goes."""
+    """Change a ShuffleNet v2: the first 3x3 convolution gets stride 1; the pooling goes."""
     _full_resolution(cast(nn.Module, network.conv1))
     network.maxpool = nn.Identity()
 
 
 def small_mobilenet_stem(network: nn.Module) -> None:
-    """MobileNet v2 of torchvision: the first 3x3 convolution gets stride 1; it has no pooling."""
+    """Change a MobileNet v2 of torchvision: the first 3x3 convolution gets stride 1; it has no pooling."""
     _full_resolution(cast(nn.Sequential, network.features)[0])
 
 
 def small_mnasnet_stem(network: nn.Module) -> None:
-    """MNASNet of torchvision: the first 3x3 convolution gets stride 1; it has no pooling."""
+    """Change an MNASNet of torchvision: the first 3x3 convolution gets stride 1; it has no pooling."""
     _full_resolution(cast(nn.Sequential, network.layers)[0])
 
 
 def small_efficientnet_stem(network: nn.Module) -> None:
-    """Timm's EfficientNet, TinyNet, MobileNet v3 and v4, GhostNet: the 3x3 ``conv_stem`` gets stride 1; no pooling."""
+    """Change timm's EfficientNet, TinyNet, MobileNet v3 or v4, or GhostNet: the 3x3 ``conv_stem`` gets stride 1; no pooling."""
     _full_resolution(cast(nn.Module, network.conv_stem))
 
 
 def small_regnet_stem(network: nn.Module) -> None:
-    """Timm's RegNet, RepVGG, MobileOne: the 3x3 convolution and 1x1 branches of ``stem`` get stride 1; no pooling."""
+    """Change timm's RegNet, RepVGG or MobileOne: the 3x3 convolution and 1x1 branches of ``stem`` get stride 1; no pooling."""
     _full_resolution(cast(nn.Module, network.stem))
 
 
 def made_for_small_images(network: nn.Module) -> None:
-    """Nothing to change: the stem is a small one."""
+    """Change nothing: the stem is a small one."""
 
 
 # By family, as ``Backbone.stem`` names it: how the stem of a fresh network is made small, in place.

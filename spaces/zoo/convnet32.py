@@ -83,14 +83,14 @@ class Stage(nn.Module):
 
 
 def _convolution(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """3x3; the first filters begin as the identity (airbench: identity initialization)."""
+    """Return a 3x3 convolution whose first filters begin as the identity (airbench: identity initialization)."""
     convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
     nn.init.dirac_(convolution.weight.data[:in_channels])
     return convolution
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
-    """Without a scale to train, which the next convolution has anyway; its averages follow the short training."""
+    """Return a norm without a scale to train, which the next convolution has anyway; its averages follow the short training."""
     norm = nn.BatchNorm2d(channels, momentum=0.4)
     norm.weight.requires_grad = False
     return norm

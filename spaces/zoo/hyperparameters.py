@@ -16,7 +16,7 @@ class FiniteNumerical(Numerical):
 
 
 def search_hyperparameters() -> dict[str, LabeledMutable]:
-    """The hyperparameters that a trial can vary, by label, each with the lab's default.
+    """Return the hyperparameters that a trial can vary, by label, each with the lab's default.
 
     The ranges hold every value that the lab's own answer tries, and its defaults. ``grad_clip`` is the largest norm of
     the gradient, and 0 switches clipping off, which is why it is uniform: a logarithmic range cannot start at 0.

@@ -9,8 +9,9 @@ import torch
 
 from benchmarks.step_profile import Profile, normalised_bytes
 from benchmarks.supernet_step import Search, make_batches
-from kernels import cells as cell_kernels
 from kernels.build import kernels_for, why_not
+from kernels.convolutions import Convolution, convolve, convolve_back
+from kernels.sums import mix
 
 
 def test_a_convolution_and_its_gradients() -> None:
@@ -43,19 +44,19 @@ def test_what_is_read_and_what_is_written() -> None:
 @pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
 def test_a_compiled_kernel() -> None:
     x = torch.randn(2, 6, 6, 1, 8)
-    convolution = cell_kernels.Convolution(torch.randn(3, 8, 5, 5), torch.randn(3, 4, 8))
+    convolution = Convolution(torch.randn(3, 8, 5, 5), torch.randn(3, 4, 8))
     with Profile(time.perf_counter) as profile:
-        y, _ = cell_kernels.convolve(x.expand(-1, -1, -1, 3, -1), convolution)
-        cell_kernels.convolve_back(x.expand(-1, -1, -1, 3, -1), convolution, y, y, torch.randn(3, 3, 4), state_gradient=torch.zeros_like(x))
-        cell_kernels.mix([y, y], torch.ones(2, 3, 4), torch.zeros(2, 3, 4), None, torch.empty_like(y), adds=False)
-    cell_kernels.convolve(x, cell_kernels.Convolution(None, torch.randn(1, 4, 8)))  # not counted: the profile is over
-    forward, backward, mix = (profile.costs[f"compiled: {name}"] for name in ("convolve", "convolve_back", "mix"))
+        y, _ = convolve(x.expand(-1, -1, -1, 3, -1), convolution)
+        convolve_back(x.expand(-1, -1, -1, 3, -1), convolution, y, y, torch.randn(3, 3, 4), state_gradient=torch.zeros_like(x))
+        mix([y, y], torch.ones(2, 3, 4), torch.zeros(2, 3, 4), None, torch.empty_like(y), adds=False)
+    convolve(x, Convolution(None, torch.randn(1, 4, 8)))  # not counted: the profile is over
+    forward, backward, mixed = (profile.costs[f"compiled: {name}"] for name in ("convolve", "convolve_back", "mix"))
     pixels = 3 * 2 * 6 * 6
     assert (forward.calls, forward.multiply_adds) == (1, pixels * (8 * 25 + 8 * 4))
     assert forward.bytes == x.nbytes + y.nbytes, "what all edges read is read once"
     assert backward.multiply_adds == pixels * (3 * 8 * 25 + 2 * 8 * 4)
     assert backward.bytes == 2 * x.nbytes + 2 * y.nbytes
-    assert (mix.bytes, mix.multiply_adds) == (3 * y.nbytes, 0)
+    assert (mixed.bytes, mixed.multiply_adds) == (3 * y.nbytes, 0)
 
 
 def test_a_pool_of_one_state_is_normalised_once() -> None:

@@ -48,7 +48,9 @@ def read_record(run: Path, *, keep_seconds: bool) -> dict[str, Any]:
             record[name] = _read_json(run / f"{name}.json")
     if (run / "weights.safetensors").exists():
         record["weights"] = _read_shapes(run / "weights.safetensors")
-    return {name: _without(value, dropped | LATER.get(name, frozenset())) for name, value in record.items()}
+    for name, later in LATER.items():
+        record[name] = {key: value for key, value in record[name].items() if key not in later} if name in record else None
+    return {name: _without(value, dropped) for name, value in record.items() if value is not None}
 
 
 def to_text(record: Mapping[str, Any]) -> str:

@@ -202,7 +202,7 @@ def test_an_interrupted_search_leaves_no_trial_and_goes_on(how: signal.Signals) 
     assert wait_until_gone([int(path.read_text()) for path in paths])
     if how != signal.SIGKILL:
         assert search.returncode == 130
-        assert "--out run --resume goes on" in errors
+        assert "--out run --resume resumes it" in errors
     Path("lab/go").touch()
     assert run("--out", "run", "--resume") == 0
     assert sorted(trial.number for trial in TrialLog(Path("run/trials.jsonl")).read()) == [0, 1, 2]

@@ -65,7 +65,7 @@ def test_successive_halving_over_the_two_fidelities(
     arguments = [*SEARCH, "--strategy", "random", "--table", str(made_up), "--epochs", "200", "--pruner", "halving", "--trials", "30"]
     assert main([*arguments, "--out", "run"]) == 0
     trials = TrialLog(Path("run/trials.jsonl")).read()
-    pruned = [trial for trial in trials if trial.status == "pruned"]
+    pruned = [trial for trial in trials if trial.state == "pruned"]
     assert 10 < len(pruned) < 30
     assert (shown.count(1), shown.count(2)) == (30, 30 - len(pruned)), "the screen hears of every score"
     assert f"{len(pruned)} of 30 trials were pruned by halving" in capsys.readouterr().out

@@ -17,8 +17,10 @@ from torch.nn import functional
 
 from common.errors import SpaceError
 from kernels import build as compiled
-from kernels import cells as kernels
 from kernels.build import COMPILERS, SOURCES, STORED, VARIABLE, kernels_for, kernels_note, only_precision, why_not
+from kernels.convolutions import Convolution, convolve, convolve_back
+from kernels.pools import pool, pool_back
+from kernels.sums import mix, products
 
 ROOT = Path(__file__).parents[2]
 HERE = pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
@@ -172,7 +174,7 @@ def as_torch_has_them(x: Tensor) -> Tensor:
 def test_convolutions_of_any_number_of_channels(channels: int, size: int, dilation: int, stride: int) -> None:
     x = images(3, 7, 6, 1, channels)
     taps, matrix = images(2, channels, size, size), images(2, channels + 2, channels)
-    y, sums = kernels.convolve(x.expand(-1, -1, -1, 2, -1), kernels.Convolution(taps, matrix, dilation, stride))
+    y, sums = convolve(x.expand(-1, -1, -1, 2, -1), Convolution(taps, matrix, dilation, stride))
     for edge in range(2):
         active = as_torch_has_them(x).relu()
         inner = functional.conv2d(active, taps[edge, :, None], None, stride, dilation * (size // 2), dilation, groups=channels)
@@ -187,7 +189,7 @@ def test_convolutions_of_any_number_of_channels(channels: int, size: int, dilati
 def test_pools_are_torchs_with_ties_and_nan(dtype: torch.dtype, stride: int) -> None:
     x = images(2, 7, 5, 1, 9).mul(2).round().to(dtype)  # ties abound
     x[0, 3, 3, 0, 1] = float("nan")
-    pools = kernels.pool(x, stride)
+    pools = pool(x, stride)
     assert pools.largest is not None and pools.mean is not None
     plain = as_torch_has_them(x).double().requires_grad_()
     largest = functional.max_pool2d(plain, 3, stride, 1)
@@ -198,7 +200,7 @@ def test_pools_are_torchs_with_ties_and_nan(dtype: torch.dtype, stride: int) -> 
 
     gradient = images(*pools.mean.shape).float() if dtype != torch.float64 else images(*pools.mean.shape)
     of_state, rates = torch.zeros_like(x, dtype=gradient.dtype), torch.ones(3, 1, 9, dtype=gradient.dtype)
-    kernels.pool_back(pools, stride, gradient, rates, torch.zeros(2, 2, 9, dtype=gradient.dtype), of_state, dtype)
+    pool_back(pools, stride, gradient, rates, torch.zeros(2, 2, 9, dtype=gradient.dtype), of_state, dtype)
     of_pools = torch.autograd.grad((largest, mean), plain, 2 * [as_torch_has_them(gradient).double()])[0]
     clean = [0, *range(2, 9)]  # the channel with a NaN has one in its pools, and 0 times that in ``of_pools``
     assert torch.allclose(as_torch_has_them(of_state)[:, clean].double(), of_pools[:, clean], atol=1e-5)
@@ -213,7 +215,7 @@ def test_bfloat16_is_rounded_as_torch_rounds() -> None:
     high = x.bfloat16()
     low = (x - high.float()).nan_to_num(0, 0, 0).bfloat16()
     ones = torch.ones(2, 1, 8)
-    kernels.mix([high, low], ones, torch.zeros_like(ones), None, y, adds=False)
+    mix([high, low], ones, torch.zeros_like(ones), None, y, adds=False)
     assert torch.equal(y.nan_to_num(7), (high.float() + low.float()).bfloat16().nan_to_num(7)) and y.isnan().sum() == 1
 
 
@@ -221,15 +223,15 @@ def test_bfloat16_is_rounded_as_torch_rounds() -> None:
 def test_the_same_again_and_nearly_the_same_on_other_numbers_of_threads() -> None:
     x, convolution = (
         images(5, 16, 16, 2, 16, dtype=torch.float32),
-        kernels.Convolution(images(2, 16, 5, 5).float(), images(2, 16, 16).float()),
+        Convolution(images(2, 16, 5, 5).float(), images(2, 16, 16).float()),
     )
     before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 2, 7):
             torch.set_num_threads(threads)
-            y, sums = kernels.convolve(x, convolution)
+            y, sums = convolve(x, convolution)
             rates = torch.tensor([0.5, 0.1, 0.2]).view(1, 3, 1).repeat(2, 1, 16)
-            _, _, taps, matrix = kernels.convolve_back(x, convolution, torch.ones_like(y), y, rates, want_x=True)
+            _, _, taps, matrix = convolve_back(x, convolution, torch.ones_like(y), y, rates, want_x=True)
             assert taps is not None and matrix is not None
             results.append((y, sums, taps, matrix))
     finally:
@@ -245,14 +247,14 @@ def test_the_same_again_and_nearly_the_same_on_other_numbers_of_threads() -> Non
 def test_memory_does_not_grow_where_the_number_of_threads_changes() -> None:
     """OpenMP ends threads that a smaller kernel does not need, and starts others for the next larger one."""
     x, few = images(8, 16, 16, 2, 16, dtype=torch.float32), images(8, 16, 16, 1, 64, dtype=torch.float32)
-    convolution = kernels.Convolution(images(2, 16, 5, 5).float(), images(2, 16, 16).float())
+    convolution = Convolution(images(2, 16, 5, 5).float(), images(2, 16, 16).float())
     before, resident = torch.get_num_threads(), []
     try:
         torch.set_num_threads(4)
         for _ in range(2):
             for _ in range(100):
-                kernels.convolve(x, convolution)
-                kernels.pool(few, 1)
+                convolve(x, convolution)
+                pool(few, 1)
             resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
     finally:
         torch.set_num_threads(before)
@@ -261,18 +263,19 @@ def test_memory_does_not_grow_where_the_number_of_threads_changes() -> None:
 
 TOO_LITTLE = """
 import resource, torch
-from kernels import cells as kernels
+from kernels.convolutions import Convolution, convolve, convolve_back
+from kernels.pools import pool, pool_back
 
 x, y = torch.ones(1, 512, 512, 1, 8), torch.ones(1, 512, 512, 1, 8)
-convolution = kernels.Convolution(torch.ones(1, 8, 5, 5), torch.ones(1, 8, 8))
-pools = kernels.pool(x, 1)
+convolution = Convolution(torch.ones(1, 8, 5, 5), torch.ones(1, 8, 8))
+pools = pool(x, 1)
 calls = {
-    "convolve": lambda: kernels.convolve(x, convolution, y=y),
-    "pool_back": lambda: kernels.pool_back(pools, 1, y, torch.ones(3, 1, 8), torch.ones(2, 2, 8), x, torch.float32),
-    "convolve_back": lambda: kernels.convolve_back(x, convolution, y, y, torch.ones(1, 3, 8), state_gradient=x, want_kernels=False),
+    "convolve": lambda: convolve(x, convolution, y=y),
+    "pool_back": lambda: pool_back(pools, 1, y, torch.ones(3, 1, 8), torch.ones(2, 2, 8), x, torch.float32),
+    "convolve_back": lambda: convolve_back(x, convolution, y, y, torch.ones(1, 3, 8), state_gradient=x, want_kernels=False),
 }
 torch.set_num_threads(1)
-kernels.convolve(x[:, :8, :8].contiguous(), convolution)  # what a first call takes
+convolve(x[:, :8, :8].contiguous(), convolution)  # what a first call takes
 pages = int(open("/proc/self/statm").read().split()[0])
 hard = resource.getrlimit(resource.RLIMIT_AS)[1]
 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**20, hard))
@@ -283,7 +286,7 @@ for name, call in calls.items():
     except MemoryError as error:
         print(error)
 resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-result, _ = kernels.convolve(x, convolution, y=y)
+result, _ = convolve(x, convolution, y=y)
 print(result[0, 9, 9, 0, 0].item())
 """
 
@@ -311,7 +314,7 @@ def test_too_little_memory_is_an_error_and_no_crash() -> None:
 @HERE
 def test_images_of_other_edges_than_the_kernels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(3, 7, 6, 1, 8\) where 2 edges of 8 channels are read"):
-        kernels.convolve(images(3, 7, 6, 1, 8), kernels.Convolution(images(2, 8, 3, 3), images(2, 8, 8)))
+        convolve(images(3, 7, 6, 1, 8), Convolution(images(2, 8, 3, 3), images(2, 8, 8)))
 
 
 def test_the_note_says_which_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,4 +337,4 @@ def test_found_networks_are_trained_in_the_precision_of_their_kernels(monkeypatc
 
 def test_images_at_no_one_distance_are_refused() -> None:
     with pytest.raises(ValueError, match="no one distance between pixels"):
-        kernels.products([images(2, 4, 4, 1, 8)[:, :, :3]], images(2, 4, 3, 1, 8))
+        products([images(2, 4, 4, 1, 8)[:, :, :3]], images(2, 4, 3, 1, 8))

@@ -1,4 +1,4 @@
-"""The run folder: its name, its config.json, what it refuses, and the lock."""
+"""The run folder: its name, its config.json, and what it refuses."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import logging
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +19,7 @@ from recorded_trials import make_trial
 from common.errors import RecordError
 from common.files import read_json
 from records.log import log_to
-from records.provenance import collect_versions, find_commit, get_command
 from records.run_folder import RunFolder
-from records.run_lock import is_locked
 from records.trials import TrialLog
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -77,11 +72,11 @@ def test_named_folders_are_unique_and_say_what_they_hold(tmp_path: Path) -> None
 
 def test_config_says_what_was_run(tmp_path: Path) -> None:
     with create(tmp_path / "run") as folder:
-        folder.write_config({"trials": 5, "data_dir": Path("data")})
+        folder.write_config({"trials": 5, "data_dir": Path("data")}, "python run_experiment.py --trials 5")
     config = read_json(folder.config_path)
     assert config["settings"] == {"trials": 5, "data_dir": "data"} and config["identity"] == IDENTITY
     assert config["versions"]["python"].count(".") == 2 and "torch" in config["versions"]
-    assert config["command"].startswith("python ") and config["created"].endswith("+00:00")
+    assert config["command"] == "python run_experiment.py --trials 5" and config["created"].endswith("+00:00")
     assert "commit" in config and config["resumed"] == []
 
 
@@ -204,120 +199,3 @@ def test_a_full_disk_is_not_bad_input(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Path, "mkdir", fail)
     with pytest.raises(OSError, match="No space left"):
         create(tmp_path / "run")
-
-
-HOLD = """
-import os, sys, time
-from pathlib import Path
-from records.run_folder import RunFolder
-folder = RunFolder.create(Path(sys.argv[1]), space="darts", strategy="tpe", identity={})
-folder.write_config({})
-what = sys.argv[2] if len(sys.argv) > 2 else ""
-if what == "":
-    print("ready", flush=True)
-elif what == "orphan" and os.fork() == 0:
-    print(os.getpid(), flush=True)
-elif what == "close" and os.fork() == 0:
-    folder.close()
-    print("closed", flush=True)
-    os._exit(0)
-time.sleep(60)
-"""
-
-
-@contextlib.contextmanager
-def running(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The program HOLD with these arguments, and the first line it says."""
-    command = [sys.executable, "-c", HOLD, *map(str, arguments)]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
-
-
-def test_two_processes_never_write_one_run(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    with running(out) as (process, said):
-        assert said == "ready"
-        with pytest.raises(RecordError) as error:
-            create(out, resume=True, identity={})
-    assert f"another process (pid {process.pid}) is writing this run" in get_message(error)
-    with create(out, resume=True, identity={}), pytest.raises(RecordError) as error:
-        create(out, resume=True, identity={})
-    assert f"(pid {os.getpid()})" in get_message(error)
-    create(out, resume=True, identity={}).close()
-
-
-def test_an_orphaned_worker_does_not_keep_the_lock(tmp_path: Path) -> None:
-    with running(tmp_path, "orphan") as (process, child):
-        process.kill()
-        process.wait()
-        try:
-            os.kill(int(child), 0)  # it lives
-            create(tmp_path, resume=True, identity={}).close()
-        finally:
-            os.kill(int(child), signal.SIGKILL)
-
-
-def test_a_worker_that_closes_leaves_its_parent_the_lock(tmp_path: Path) -> None:
-    with running(tmp_path, "close") as (process, said):
-        assert said == "closed"
-        with pytest.raises(RecordError, match=f"another process .pid {process.pid}. is writing"):
-            create(tmp_path, resume=True, identity={})
-
-
-def test_a_file_system_without_locks_still_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("fcntl.flock", fail)
-    with create(tmp_path / "run") as folder:
-        folder.write_config({})
-        assert not is_locked(folder.path), "it cannot be known"
-    assert folder.config_path.exists()
-
-
-def test_looking_at_a_lock_neither_takes_nor_spoils_it(tmp_path: Path) -> None:
-    assert not is_locked(tmp_path)
-    with create(tmp_path) as folder:
-        assert is_locked(tmp_path) and is_locked(tmp_path)
-        folder.write_config({})
-        with pytest.raises(RecordError, match=f"pid {os.getpid()}"):
-            create(tmp_path, resume=True)
-    assert not is_locked(tmp_path) and (tmp_path / ".lock").exists()
-    create(tmp_path, resume=True).close()
-
-
-def test_versions_and_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert collect_versions()["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert find_commit(tmp_path) is None
-    inner = tmp_path / "inner"
-    inner.mkdir()
-    if shutil.which("git"):
-        git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org"]
-        for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "m"], ["tag", "v1"]):
-            subprocess.run([*git, *command], cwd=tmp_path, check=True)
-        commit = find_commit(tmp_path)
-        assert commit is not None and re.fullmatch("[0-9a-f]{40}", commit)
-        assert find_commit(inner) is None, "an enclosing repository is not the code's"
-    monkeypatch.setenv("PATH", "")
-    assert find_commit(tmp_path) is None
-
-
-@pytest.mark.parametrize(
-    ("argv", "command"),
-    [
-        (["run_experiment.py", "--out", "my runs"], "python run_experiment.py --out 'my runs'"),
-        (["/opt/bin/retiarius", "--space", "zoo"], "retiarius --space zoo"),
-        (["a.py", "--storage", "postgresql://me:secret@host/db"], "python a.py --storage 'postgresql://me:***@host/db'"),
-        (["/usr/lib/ipykernel_launcher.py", "-f", "kernel.json"], None),
-        (["-c"], None),
-        ([""], None),
-        ([], None),
-    ],
-)
-def test_the_command_that_began_a_run(argv: list[str], command: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", argv)
-    assert get_command() == command

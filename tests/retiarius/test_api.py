@@ -7,36 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import nni
-import nni.nas.nn.pytorch as nas
 import pytest
 import torch
 from bright_bars import make_data
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import nn
+from two_layers import TwoLayers, count_weights
 
 import retiarius as rt
 from spaces.nasbench201.space import NasBench201Space
 
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32"}
-
-
-class TwoLayers(nas.ModelSpace):
-    """Images [N, 3, H, W] -> logits [N, num_classes]; no method is added for retiarius."""
-
-    def __init__(self, num_classes: int = 3, width: int = 4) -> None:
-        super().__init__()
-        kernels = {"small": nn.Conv2d(3, width, 1), "large": nn.Conv2d(3, width, 3, padding=1)}
-        self.convolution = nas.LayerChoice(kernels, label="convolution")
-        self.activation = nas.LayerChoice({"relu": nn.ReLU(), "silu": nn.SiLU()}, label="activation")
-        self.head = nn.Sequential(nn.BatchNorm2d(width), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.activation(self.convolution(images)))
-
-
-def count_weights(network: nn.Module) -> float:
-    """The more parameters the better."""
-    return float(sum(parameter.numel() for parameter in network.parameters()))
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +114,7 @@ def test_results_as_a_table_a_figure_a_report_and_a_file(data: Any) -> None:
     assert list(frame["score"]) == [trial.score for trial in found.trials]
     assert set(frame["convolution"]) == {"small", "large"}
     assert isinstance(found.plot(), Figure)
-    assert found.report().read_text().startswith("<!doctype html>")
+    assert found.report().read_text().startswith("<!DOCTYPE html>")
     path = found.best.save("mine.json")
     with pytest.raises(rt.SpaceError, match="imported only where you name it"):
         rt.load_architecture(path).network()
@@ -189,52 +170,83 @@ def test_what_would_run_is_told_without_running_it() -> None:
     assert list(Path().iterdir()) == []
 
 
-def fails_with(value: Any) -> Any:
-    return lambda network: value
+class Needy(TwoLayers):
+    """Its constructor cannot do without the number of classes."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes=num_classes)
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [(None, "nothing"), ("good", "'good'"), (float("nan"), "nan"), (torch.zeros(2), "2"), ([1.0], "list"), (True, "True")],
-)
-def test_an_evaluator_that_returns_no_number_fails_its_trials_in_one_line(value: Any, words: str, data: Any) -> None:
-    with pytest.raises(rt.SearchFailed) as error:
-        rt.search(TwoLayers, "random", evaluator=fails_with(value), trials=1, out="run", data=data, **HERE)
-    (trial,) = rt.open_run("run").trials  # type: ignore[union-attr]
-    assert trial.state == "failed" and words in str(trial.error)
-    assert "\n" not in str(error.value)
+def test_a_space_may_need_the_number_of_classes(data: Any) -> None:
+    found = rt.search(Needy, "random", evaluator=count_weights, trials=1, out="run", data=data, **HERE)
+    assert found.best.record.space_arguments == {"num_classes": 3}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "kind", "words"),
-    [
-        ({"space": 3}, rt.SpaceError, "3"),
-        ({"space": "zo"}, rt.SpaceError, "did you mean zoo"),
-        ({"space": "no.such.module:Class"}, rt.SpaceError, "no.such.module"),
-        ({"strategy": 7}, rt.StrategyError, "int"),
-        ({"strategy": "dart"}, rt.StrategyError, "did you mean darts"),
-        ({"strategy": rt.Median()}, rt.StrategyError, "Median"),
-        ({"evaluator": 0.5}, rt.EvaluatorError, "0.5"),
-        ({"trials": 0}, rt.RecordError, "trials"),
-        ({"epochs": -1}, rt.RecordError, "epochs"),
-        ({"seed": -1}, rt.RecordError, "seed"),
-        ({"preset": "huge"}, rt.RecordError, "quick, lab, paper"),
-        ({"fixed": {"backbone": "resnt18"}}, rt.RecordError, "resnt18"),
-        ({"fixed": {"bakcbone": "resnet18"}}, rt.SpaceError, "backbone"),
-        ({"recipe": {"initial_lr": -1}}, rt.EvaluatorError, "initial_lr"),
-        ({"recipe": "slow"}, rt.EvaluatorError, "slow"),
-        ({"data": "nowhere"}, rt.DataError, "nowhere"),
-        ({"resume": True}, rt.RecordError, "--out"),
-        ({"objectives": ["accuracy", "parameters"]}, rt.StrategyError, "nsga2"),
-        ({"table": "table.csv", "evaluator": count_weights}, rt.EvaluatorError, "--table"),
-    ],
-)
-def test_bad_input_is_an_exception_of_one_line(arguments: dict[str, Any], kind: type[Exception], words: str) -> None:
-    with pytest.raises(kind) as error:
-        rt.search(**{"space": "zoo", "strategy": "tpe", "data": "digits", **arguments})
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)
-    assert list(Path().iterdir()) == []
+def test_a_reopened_run_of_a_foreign_space_takes_the_space(data: Any) -> None:
+    told: dict[str, Any] = {"data": data, "recipe": {"batch_size": 16}, "epochs": 1, **HERE}
+    rt.search(TwoLayers, "random", trials=1, out="run", **told)
+    reopened = rt.open_run("run")
+    assert isinstance(reopened, rt.SearchResult)
+    with pytest.raises(rt.SpaceError, match="imported only where you name it"):
+        rt.retrain(reopened.best, out="no", **told)
+    rt.retrain(reopened.best, space=TwoLayers, out="retrained", **told)
+    with pytest.raises(rt.SpaceError, match="not of zoo"):
+        rt.retrain(reopened.best, space="zoo", out="no", **told)
+    assert isinstance(rt.open_run("run", space=TwoLayers).best.network(), nn.Module)  # type: ignore[union-attr]
+    final = rt.open_run("retrained")
+    with pytest.raises(rt.SpaceError, match="imported only where you name it"):
+        final.load_network()  # type: ignore[union-attr]
+    assert rt.open_run("retrained", space=TwoLayers).load_network()(data.test.images).shape == (30, 3)  # type: ignore[union-attr]
+
+
+def test_the_word_of_a_file_imports_nothing(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("evil.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.syspath_prepend(Path.cwd())
+    rt.search(TwoLayers, "random", evaluator=count_weights, trials=1, out="run", data=data, **HERE)
+    best = json.loads(Path("run/best.json").read_text())
+    best["space"]["name"] = "evil:Space"
+    Path("run/best.json").write_text(json.dumps(best))
+    with pytest.raises(rt.SpaceError, match="imported only where you name it"):
+        rt.load_architecture("run/best.json").network()
+
+
+def test_images_in_memory_are_retrained_on_and_told_apart_from_files(data: Any) -> None:
+    told: dict[str, Any] = {"recipe": {"batch_size": 16}, "epochs": 1, **HERE}
+    found = rt.search(TwoLayers, "random", data=data, trials=1, out="run", **told)
+    assert json.loads(Path("run/config.json").read_text())["settings"]["dataset"] is None
+    assert rt.retrain(found.best, out="retrained", **told).document["dataset"]["name"] == "bars"
+
+
+def test_preset_and_data_set_are_those_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    rt.search("nasbench201", "random", data="digits", evaluator=count_weights, trials=1, preset="lab", out="run", **HERE)
+    loaded = rt.load_architecture("run/best.json")
+    assert (loaded.preset, loaded.data) == ("lab", "digits")
+    config = json.loads(Path("run/config.json").read_text())
+    config["settings"] |= {"dataset": "/images/cifar", "data_dir": "there"}
+    Path("run/config.json").write_text(json.dumps(config))
+    assert (rt.load_architecture("run/best.json").data, str(rt.load_architecture("run/best.json").data_dir)) == ("/images/cifar", "there")
+    config["settings"] |= {"table": "t.csv"}
+    Path("run/config.json").write_text(json.dumps(config))
+    assert rt.load_architecture("run/best.json").data == "digits"
+    assert rt.load_architecture("DARTS_V2").data is None
+
+
+def test_a_broken_retraining_is_told_by_its_file(data: Any) -> None:
+    told: dict[str, Any] = {"data": data, "recipe": {"batch_size": 16}, "epochs": 1, **HERE}
+    final = rt.retrain(rt.search(TwoLayers, "random", trials=1, out="run", **told).best, out="retrained", **told)
+    Path("retrained/weights.safetensors").unlink()
+    with pytest.raises(rt.RecordError, match=r"weights\.safetensors: not the weights"):
+        final.load_network()
+    with pytest.raises(rt.RecordError, match="no path"):
+        rt.open_run(5)  # type: ignore[arg-type]
+    with pytest.raises(rt.RecordError, match="no run"):
+        rt.open_run("nowhere")
+
+
+def test_a_recipe_by_values_lies_over_the_spaces_own(data: Any) -> None:
+    rt.search("zoo", "hpo", data="digits", evaluator=lambda network, **all: 0.5, trials=1, recipe={"cutmix": 0.5}, out="run", **HERE)
+    recipe = json.loads(Path("run/config.json").read_text())["identity"]["recipe"]
+    assert recipe["optimizer"] == "muon" and recipe["cutmix"] == 0.5
 
 
 def test_own_tensors_are_data() -> None:
@@ -256,3 +268,14 @@ def test_a_strategy_keeps_its_settings_and_refuses_others() -> None:
 
 def test_a_registered_space_is_named_as_well() -> None:
     assert rt.SPACES["nasbench201"].load() is NasBench201Space
+
+
+def test_an_evaluator_that_takes_no_images_gets_none_and_none_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluators.data.dataset.load_dataset", lambda *_, **__: pytest.fail("images are loaded"))
+    told: dict[str, Any] = {"evaluator": count_weights, "trials": 2, **HERE}
+    found = rt.search(TwoLayers, rt.Random(), out="run", **told)
+    assert found.best.score == found.best.parameters and found.best.flops is None
+    assert json.loads(Path("run/best.json").read_text())["dataset"] == {"name": "none"}
+    found.report()
+    with pytest.raises(rt.EvaluatorError, match="multiply-adds cannot be counted"):
+        rt.search(TwoLayers, rt.Random(), out="limited", max_multiply_adds=1000, **told)

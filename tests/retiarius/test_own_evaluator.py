@@ -48,7 +48,7 @@ def test_it_can_be_fixed_to_what_the_space_has(capsys: pytest.CaptureFixture[str
     assert main([*SEARCH, "--out", "free"]) == 0
     capsys.readouterr()
     assert main([*SEARCH, "--set", "dropout=0.1", "--out", "free", "--resume"]) == 2
-    assert "cannot go on with this run" in capsys.readouterr().err
+    assert "cannot resume this run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("value", ["abc", "true", "NaN", "0.9"])

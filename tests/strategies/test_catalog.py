@@ -157,3 +157,11 @@ def test_a_strategy_and_a_pruner_of_ones_own_need_no_registration() -> None:
     assert walk.settings() == {"--step": 2, "--far": True, "--pruner": "Never"}
     assert (Plain(3).step, Plain(3).name, Plain(3).settings()) == (3, "Plain", {})
     assert (HPO.name, TPE.name) == ("hpo", "tpe")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [(STRATEGIES["tpe"], "tpe: unknown setting 'prunner'"), (PRUNERS["halving"], "halving: unknown")]
+)
+def test_a_setting_that_does_not_exist_is_refused_in_one_line(kind: Any, words: str) -> None:
+    with pytest.raises(StrategyError, match=words):
+        kind(prunner=3)

@@ -20,7 +20,8 @@ from torch import nn
 from common.errors import StrategyError
 from common.trial import Trial
 from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters, measure_complexity
-from spaces import SPACES, make_space, preset_arguments
+from spaces import SPACES, make_space
+from spaces.adapter import find_space
 from spaces.zoo.backbones import build_backbone
 from strategies.engines.in_process import InProcessEngine
 from strategies.engines.recording import MAX_REJECTIONS, RejectedEvent, Rejection
@@ -196,7 +197,7 @@ def test_networks_without_data_have_the_size_of_real_ones(name: str, stem: str) 
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_is_measured_without_data_and_without_random_numbers(name: str) -> None:
     space_class = SPACES[name].load()
-    arguments = preset_arguments(space_class, "quick", "search")
+    arguments = find_space(name).preset_arguments("quick", "search")
     sample: dict[str, Any] = {}
     make_space(space_class, arguments).random(memo=sample, random_state=np.random.RandomState(0))
     before = torch.get_rng_state()

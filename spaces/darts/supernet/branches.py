@@ -7,7 +7,6 @@ The edges of a fan leave one state; their channels lie side by side. A branch ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,70 +14,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spaces.darts.supernet import torch_kernels as kernels
-
-
-class Statistics:
-    """What normalisations normalise by. In training it collects the batch's statistics, and moves the running ones of all at once."""
-
-    def __init__(self, training: bool) -> None:
-        self.of_batch = training
-        self._running: list[Tensor] = []
-        self._batch: list[Tensor] = []
-        self._counters: list[Tensor] = []
-        self._momentum = 0.0
-
-    def measure(self, y: Tensor, norms: Sequence[Any], others: Sequence[Sequence[Any]] = ()) -> tuple[Tensor, Tensor]:
-        """Mean and inverse standard deviation [K] of ``y``, whose channels the ``norms`` share: of the batch or the running ones.
-
-        ``others`` are further groups of norms that the plain cell would run on the same tensor.
-        """
-        mean, variance = kernels.batch_statistics(y) if self.of_batch else (None, None)
-        return self.settle(mean, variance, y.numel() // y.shape[1], norms, others)
-
-    def settle(
-        self, mean: Tensor | None, variance: Tensor | None, count: int, norms: Sequence[Any], others: Sequence[Sequence[Any]] = ()
-    ) -> tuple[Tensor, Tensor]:
-        """As ``measure``, of ``count`` values whose mean and biased variance [K] are known; ``None`` outside training."""
-        if mean is not None and variance is not None:
-            size = norms[0].num_features
-            batch = [*mean.split(size), *(variance * (count / (count - 1))).split(size)]
-            for group in (norms, *others):
-                self._running += [norm.running_mean for norm in group]
-                self._running += [norm.running_var for norm in group]
-                self._counters += [norm.num_batches_tracked for norm in group]
-                self._batch += batch
-            self._momentum = norms[0].momentum
-        else:
-            mean, variance = (torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var"))
-        return mean, (variance + norms[0].eps).rsqrt()
-
-    @torch.no_grad()
-    def move_running(self) -> None:
-        """As ``BatchNorm2d`` does after a batch: running += momentum * (batch - running), with an unbiased variance."""
-        if self._running:
-            torch._foreach_lerp_(self._running, self._batch, self._momentum)
-            torch._foreach_add_(self._counters, 1)
-
-
-@dataclass
-class BackwardPass:
-    """What is to be computed in a backward pass, and where: the state's height and width, and whether the statistics were the batch's."""
-
-    size: torch.Size
-    of_batch: bool
-    want_state: bool
-    want_mixing: bool
-    want_parameters: bool
-
-    @property
-    def want_branches(self) -> bool:
-        return self.want_state or self.want_parameters
+from spaces.darts.supernet.batch_statistics import BackwardPass, Statistics
 
 
 class Branch:
-    """One operation on all edges: ``layers`` are its convolutions, of each the copies on the edges, ``norms`` its last normalisations."""
+    """One operation on all edges.
 
-    source: str  # which of the fan's sources it reads
+    Attributes
+    ----------
+    layers
+        Its convolutions, of each the copies on the edges.
+    norms
+        Its last normalisations.
+    source
+        Which of the fan's sources it reads.
+    number_of_kernels, number_kept
+        How many packed kernels it has, and how many other tensors it keeps.
+    """
+
+    source: str
     number_of_kernels: int
     number_kept: int
 
@@ -88,28 +42,30 @@ class Branch:
         self.norms = [edge[name][norm] for edge in edges]
 
     def parameters(self) -> Iterator[nn.Parameter]:
+        """Return the kernels of all edges, layer by layer."""
         return (convolution.weight for layer in self.layers for convolution in layer)
 
     @property
     def number_of_parameters(self) -> int:
+        """How many ``parameters`` there are."""
         return len(self.layers) * self.edges
 
     def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
-        """The kernels for all edges at once, from the parameters in the order of ``parameters()``."""
+        """Return the kernels for all edges at once, from the parameters in the order of ``parameters()``."""
         return [torch.cat(list(parameters[first : first + self.edges])).to(dtype) for first in range(0, len(parameters), self.edges)]
 
     def unpack(self, gradients: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
-        """The gradients of the parameters from those of the packed kernels."""
+        """Return the gradients of the parameters from those of the packed kernels."""
         return [part for gradient in gradients for part in gradient.to(dtype).chunk(self.edges)]
 
     def forward(self, source: Tensor, packed: Sequence[Tensor], statistics: Statistics) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """The output, the tensors that are kept for every backward pass, and those kept for the gradients of the kernels."""
+        """Return the output, the tensors that are kept for every backward pass, and those kept for the gradients of the kernels."""
         raise NotImplementedError
 
     def backward(
         self, gradient: Tensor, source: Tensor | None, packed: Sequence[Tensor], kept: Sequence[Any], to: BackwardPass
     ) -> tuple[Any, list[Any]]:
-        """The gradients of the source and of the packed kernels; the source itself is given where the parameters' are wanted."""
+        """Return the gradients of the source and of the packed kernels; the source itself is given where the parameters' are wanted."""
         raise NotImplementedError
 
 
@@ -228,7 +184,7 @@ class ParameterFree:
         self.columns = [names.index(name) for name in (*self.POOLS, *([self.SKIP] if stride == 1 else []))]
 
     def forward(self, x: Tensor, mixing: Tensor, statistics: Statistics) -> tuple[Tensor, list[Tensor]]:
-        """``mixing`` [edges, operations] -> [N, edges * C, H', W'] and the tensors that are kept."""
+        """Return the sum [N, edges * C, H', W'], by the weights ``mixing`` [edges, operations], and the tensors that are kept."""
         channels = x.shape[1]
         largest, where = torch.ops.aten.max_pool2d_with_indices(x, 3, self.stride, 1)
         pools = torch.cat([largest, kernels.average_pool(x, self.stride)], dim=1)
@@ -248,7 +204,7 @@ class ParameterFree:
         return kernels.pointwise(both, rounded, bias.to(x.dtype)), [pools, where, mean, rstd]
 
     def backward(self, gradient: Tensor, x: Tensor, mixing: Tensor, kept: Sequence[Tensor], to: BackwardPass) -> tuple[Any, Tensor]:
-        """The gradients of the state and of the mixing weights, the latter [edges, operations]."""
+        """Return the gradients of the state and of the mixing weights, the latter [edges, operations]."""
         pools, where, mean, rstd = kept
         channels, edges, pooled = x.shape[1], len(mixing), pools.shape[1]
         mixing_gradient = torch.zeros_like(mixing)
@@ -277,12 +233,12 @@ class ParameterFree:
 
     @staticmethod
     def _kernel(weights: Tensor, channels: int) -> Tensor:
-        """[edges, sources * C] -> [edges * C, sources * C, 1, 1]: channel c of an edge reads channel c of every source."""
+        """Return weights [edges, sources * C] as [edges * C, sources * C, 1, 1]: channel c of an edge reads channel c of every source."""
         return torch.diag_embed(weights.view(len(weights), -1, channels)).transpose(1, 2).reshape(-1, weights.shape[1], 1, 1)
 
     @staticmethod
     def _products(gradient: Tensor, both: Tensor, edges: int) -> Tensor:
-        """Sums over batch and pixels of each edge's gradient times each source: [edges, sources, C]."""
+        """Return sums over batch and pixels of each edge's gradient times each source: [edges, sources, C]."""
         channels = gradient.shape[1] // edges
         kernel = both.new_empty(gradient.shape[1], both.shape[1], 1, 1)
         products = kernels.pointwise_kernel_gradient(gradient, both, kernel)

@@ -14,18 +14,31 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kernels.cells import Convolution, Pools, convolve, convolve_back, mix, pool, pool_back, products, real_of
+from kernels.calls import real_of
+from kernels.convolutions import Convolution, convolve, convolve_back
 from kernels.layout import add_corners, corners_of, count_of, nchw, nhwc, nodes_of, on_edges, state_of
-from spaces.darts.supernet.branches import Dilated, Factorized, Separable, Statistics
+from kernels.pools import Pools, pool, pool_back
+from kernels.sums import mix, products
+from spaces.darts.supernet.batch_statistics import Statistics
+from spaces.darts.supernet.branches import Dilated, Factorized, Separable
 from spaces.darts.supernet.fan import Fan
 
 
 def settle(
     sums: Tensor, y: Tensor, statistics: Statistics, dtype: torch.dtype, norms: Sequence[Any], others: Sequence[Sequence[Any]] = ()
 ) -> tuple[Tensor, Tensor]:
-    """Mean and inverse standard deviation [edges, C], in ``dtype``, by which ``norms`` normalise ``y``.
+    """Return mean and inverse standard deviation [edges, C], in ``dtype``, by which ``norms`` normalise ``y``.
 
-    ``sums`` [edges, 2, C] are those of y and of its squares; ``others`` as in ``Statistics.measure``.
+    Parameters
+    ----------
+    sums
+        [edges, 2, C]: of y and of its squares.
+    y
+        [N, H, W, edges, C].
+    statistics, norms, others
+        As in ``Statistics.measure``.
+    dtype
+        Of the result.
     """
     count = count_of(y)
     mean = variance = None
@@ -40,11 +53,27 @@ def settle(
 def norm_rates(
     of_gradient: Tensor, of_product: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor | float, count: int, of_batch: bool
 ) -> tuple[Tensor, Tensor]:
-    """How the gradient of y follows from that, g, of z = (y - mean) * rstd * weight, as ``convolve_back`` wants it; all [..., C].
+    """Return how the gradient of y follows from that, g, of z = (y - mean) * rstd * weight, as ``convolve_back`` wants it.
 
-    Given are the sums of g and of g * y over ``count`` values. Returned are rates [..., 3, C], so that it is rate 0 times g plus rate 1
-    times y plus rate 2, and the sums of g times z / weight: the gradient of the weight. As the kernel ``batch_norm_back``, but of many
-    operations at once, with the weights that the search gives them.
+    As the kernel ``batch_norm_back``, but of many operations at once, with the weights that the search gives them.
+
+    Parameters
+    ----------
+    of_gradient, of_product
+        Sums of g and of g * y over ``count`` values, [..., C].
+    mean, rstd, weight
+        [..., C].
+    count
+        How many values a channel has.
+    of_batch
+        Whether mean and rstd are those of the batch.
+
+    Returns
+    -------
+    rates
+        [..., 3, C]: the gradient is rate 0 times g plus rate 1 times y plus rate 2.
+    of_weight
+        [..., C]: the sums of g times z / weight, which are the gradient of the weight.
     """
     of_weight = (of_product - mean * of_gradient) * rstd
     slope = rstd * weight
@@ -63,7 +92,7 @@ class CompiledFan:
         self.columns = [fan.names.index(branch.name) for branch in fan.branches] + fan.parameter_free.columns
 
     def forward(self, x: Tensor, weights: Tensor, parameters: Sequence[Tensor], nodes: Tensor, adds: bool) -> list[Tensor]:
-        """Put the mixtures of state ``x`` [N, H, W, 1, C] into ``nodes`` [N, H', W', edges, C], or add them; returned is what is kept."""
+        """Put the mixtures of state ``x`` [N, H, W, 1, C] into ``nodes`` [N, H', W', edges, C], or add them, and return what is kept."""
         fan, edges = self.fan, len(weights)
         kept: list[Tensor] = []
         sources, norms = [], []
@@ -91,7 +120,21 @@ class CompiledFan:
     def backward(
         self, x: Tensor, gradient: Tensor, kept: Sequence[Tensor], state_gradient: Tensor | None, learns: bool
     ) -> tuple[Tensor, list[Tensor | None]]:
-        """From the gradient of the nodes that of the weights [edges, operations] and of the parameters; adds to that of the state."""
+        """Return the gradients of the weights [edges, operations] and of the parameters, and add to that of the state.
+
+        Parameters
+        ----------
+        x
+            The state, [N, H, W, 1, C].
+        gradient
+            Of the nodes, [N, H', W', edges, C].
+        kept
+            What ``forward`` returned.
+        state_gradient
+            [N, H, W, 1, C]; ``None``: it is not wanted.
+        learns
+            Whether the gradients of the parameters are wanted.
+        """
         fan, of_batch = self.fan, self.statistics.of_batch
         weights, means, rstds, largest, average, index, *kept = kept
         shared = [largest, average, *([x] if fan.stride == 1 else [])]
@@ -123,7 +166,7 @@ class CompiledFan:
         return weights_gradient, gradients
 
     def _settle_pools(self, pools: Pools, edges: int) -> tuple[Tensor, Tensor]:
-        """Mean and inverse standard deviation [2, edges, C] of both pools."""
+        """Return mean and inverse standard deviation [2, edges, C] of both pools."""
         assert pools.mean is not None and pools.sums is not None
         norms = self.fan.parameter_free.norms
         if self.statistics.of_batch:
@@ -135,7 +178,7 @@ class CompiledFan:
         return mean, rstd
 
     def _convolve(self, branch: Any, x: Tensor, parameters: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """What is kept of a branch, its output first, and the sums of that."""
+        """Return what is kept of a branch, its output first, and the sums of that."""
         edges = branch.edges
         if isinstance(branch, Factorized):
             matrix = branch.pack(parameters, self.real)[0].view(edges, -1, 2 * x.shape[4])
@@ -155,7 +198,7 @@ class CompiledFan:
     def _convolve_back(
         self, branch: Any, x: Tensor, gradient: Tensor, kept: Sequence[Tensor], rates: Tensor, state_gradient: Tensor | None, learns: bool
     ) -> list[Tensor | None]:
-        """The gradients of a branch's parameters, in the order of ``branch.parameters()``."""
+        """Return the gradients of a branch's parameters, in the order of ``branch.parameters()``."""
         edges = branch.edges
         if isinstance(branch, Factorized):
             y, corners, matrix = kept
@@ -188,12 +231,12 @@ _KEPT = {Separable: 9, Dilated: 3, Factorized: 3}  # tensors
 
 
 def _first_convolution(branch: Any, packed: Sequence[Tensor]) -> Convolution:
-    """What a separable or dilated branch does with the state itself."""
+    """Return what a separable or dilated branch does with the state itself."""
     return Convolution(packed[0], packed[1], 2 if isinstance(branch, Dilated) else 1, branch.stride)
 
 
 def _as_torch_has_it(of_kernels: Tensor) -> list[Tensor]:
-    """The gradients of the edges' own kernels, [C, 1, k, k] or [C_out, C_in, 1, 1]."""
+    """Return the gradients of the edges' own kernels, [C, 1, k, k] or [C_out, C_in, 1, 1]."""
     return list(of_kernels.unsqueeze(2) if of_kernels.dim() == 4 else of_kernels[..., None, None])
 
 

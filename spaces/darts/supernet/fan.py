@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from spaces.darts.supernet import torch_kernels as kernels
-from spaces.darts.supernet.branches import BackwardPass, Branch, Dilated, Factorized, ParameterFree, Separable, Statistics
+from spaces.darts.supernet.batch_statistics import BackwardPass, Statistics
+from spaces.darts.supernet.branches import Branch, Dilated, Factorized, ParameterFree, Separable
 
 BRANCHES: dict[str, type[Separable] | type[Dilated]] = {
     "sep_conv_3x3": Separable,
@@ -42,12 +43,12 @@ class Fan(nn.Module):
             self.branches.append(Factorized(ParameterFree.SKIP, edges, stride))
 
     def forward(self, x: Tensor, mixing: Tensor, statistics: Statistics) -> Tensor:
-        """``mixing`` [edges, operations] holds the weights of the operations on the edges."""
+        """Return the mixtures of ``x``, in which ``mixing`` [edges, operations] holds the weights of the operations on the edges."""
         parameters = (parameter for branch in self.branches for parameter in branch.parameters())
         return MixedFan.apply(self, statistics, x, mixing, *parameters)
 
     def sources(self, x: Tensor) -> dict[str, Tensor]:
-        """What the branches read."""
+        """Return what the branches read."""
         relu, edges = torch.relu(x), len(self.edges)
         full = kernels.spread(relu, edges)
         if self.stride == 1:
@@ -56,7 +57,7 @@ class Fan(nn.Module):
         return {"full": full, "strided": kernels.spread(parities[0], edges), "corners": torch.cat([parities[0], parities[3]], dim=1)}
 
     def state_gradient(self, gradients: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """The gradient of the state from those of its sources."""
+        """Return the gradient of the state from those of its sources."""
         edges = len(self.edges)
         total = kernels.gather(gradients["full"], edges)
         if self.stride > 1:

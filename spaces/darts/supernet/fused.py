@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from kernels.build import kernels_for
-from kernels.cells import real_of
-from spaces.darts.supernet.branches import Statistics
+from kernels.calls import real_of
+from spaces.darts.supernet.batch_statistics import Statistics
 from spaces.darts.supernet.compiled import CompiledCell
 from spaces.darts.supernet.fan import Fan
 

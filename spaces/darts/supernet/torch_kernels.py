@@ -21,12 +21,12 @@ NARROW_COPY, NARROW_SUM = 32, 64  # bytes; to copy or to sum narrower rows costs
 
 
 def depthwise(x: Tensor, kernel: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
-    """[N, K, H, W], [K, 1, k, k] -> [N, K, ceil(H / stride), ceil(W / stride)], padded by half the kernel's reach; k is 3 or 5."""
+    """Convolve [N, K, H, W] with [K, 1, k, k], k = 3 or 5, padded by half its reach, to [N, K, ceil(H / stride), ceil(W / stride)]."""
     return functional.conv2d(x, kernel, None, stride, dilation * (kernel.shape[2] // 2), dilation, groups=len(kernel))
 
 
 def depthwise_x_gradient(gradient: Tensor, kernel: Tensor, size: torch.Size, stride: int = 1, dilation: int = 1) -> Tensor:
-    """The gradient of ``depthwise`` for its input, with the height and width of ``size``; the dilation is 1 where the stride is 2."""
+    """Return the gradient of ``depthwise`` for its input, of the height and width of ``size``; the dilation is 1 where the stride is 2."""
     if stride == 1:
         return depthwise(gradient, kernel.flip(2, 3), 1, dilation)
     first = 2 - kernel.shape[2] // 2  # of the offsets -2 ... 3
@@ -38,7 +38,7 @@ def depthwise_x_gradient(gradient: Tensor, kernel: Tensor, size: torch.Size, str
 
 
 def depthwise_kernel_gradient(gradient: Tensor, x: Tensor, size: int, stride: int = 1, dilation: int = 1) -> Tensor:
-    """The gradient of ``depthwise`` for its kernel [K, 1, size, size]; the dilation is 1 where the stride is 2."""
+    """Return the gradient of ``depthwise`` for its kernel [K, 1, size, size]; the dilation is 1 where the stride is 2."""
     if stride == 2:
         kernels = torch.stack([_native_kernel_gradient(gradient, part, 3, 3, 1) for part in split_parities(x)])
         first = 2 - size // 2
@@ -65,7 +65,7 @@ def _native_kernel_gradient(gradient: Tensor, x: Tensor, rows: int, columns: int
 
 
 def split_parities(x: Tensor) -> Tensor:
-    """[N, K, H, W] -> [4, N, K, ceil(H / 2), ceil(W / 2)]: even and odd rows and columns, odd sides padded by zeros."""
+    """Return the even and odd rows and columns of [N, K, H, W], odd sides padded by zeros: [4, N, K, ceil(H / 2), ceil(W / 2)]."""
     if x.shape[2] % 2 or x.shape[3] % 2:
         x = functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
     images, channels, height, width = x.shape
@@ -74,7 +74,7 @@ def split_parities(x: Tensor) -> Tensor:
 
 
 def join_parities(parts: Tensor, size: torch.Size) -> Tensor:
-    """The inverse of ``split_parities``, of an image whose height and width are the last of ``size``."""
+    """Return the inverse of ``split_parities``, of an image whose height and width are the last of ``size``."""
     _, images, channels, half_height, half_width = parts.shape
     x = parts.permute(1, 3, 4, 0, 2).view(images, half_height, half_width, 2, 2, channels).transpose(2, 3)
     x = x.reshape(images, 2 * half_height, 2 * half_width, channels).permute(0, 3, 1, 2)
@@ -82,23 +82,23 @@ def join_parities(parts: Tensor, size: torch.Size) -> Tensor:
 
 
 def pointwise(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-    """[N, K, H, W], [L, K / groups, 1, 1] -> [N, L, H, W]."""
+    """Convolve [N, K, H, W] with [L, K / groups, 1, 1] to [N, L, H, W]."""
     return functional.conv2d(x, kernel, bias, groups=x.shape[1] // kernel.shape[1])
 
 
 def pointwise_x_gradient(gradient: Tensor, kernel: Tensor, groups: int) -> Tensor:
-    """The gradient of ``pointwise`` for its input."""
+    """Return the gradient of ``pointwise`` for its input."""
     return pointwise(gradient, kernel.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1))
 
 
 def pointwise_kernel_gradient(gradient: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
-    """The gradient of ``pointwise`` for its kernel."""
+    """Return the gradient of ``pointwise`` for its kernel."""
     groups, wanted = x.shape[1] // kernel.shape[1], [False, True, False]
     return torch.ops.aten.convolution_backward(gradient, x, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, wanted)[1]
 
 
 def spread(x: Tensor, copies: int) -> Tensor:
-    """[N, C, H, W] -> [N, copies * C, H, W]."""
+    """Copy the channels of [N, C, H, W]: [N, copies * C, H, W]."""
     if copies == 1:
         return x
     if _is_narrow(x, x.shape[1], NARROW_COPY):
@@ -107,7 +107,7 @@ def spread(x: Tensor, copies: int) -> Tensor:
 
 
 def gather(x: Tensor, copies: int) -> Tensor:
-    """[N, copies * C, H, W] -> [N, C, H, W], the sum of the copies: the gradient of ``spread``."""
+    """Sum up the copies in [N, copies * C, H, W], the gradient of ``spread``: [N, C, H, W]."""
     if copies == 1:
         return x
     channels = x.shape[1] // copies
@@ -130,12 +130,12 @@ def _identities(channels: int, copies: int, dtype: torch.dtype) -> Tensor:
 
 
 def average_pool(x: Tensor, stride: int) -> Tensor:
-    """Mean of the pixels under a window of three by three, those outside the image not counted."""
+    """Return the mean of the pixels under a window of three by three, those outside the image not counted."""
     return depthwise(x, _ones((x.shape[1], 1, 3, 3), x.dtype, x.device), stride).div_(_pixels_in_window(x, stride))
 
 
 def average_pool_gradient(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
-    """The gradient of ``average_pool`` for its input ``x``."""
+    """Return the gradient of ``average_pool`` for its input ``x``."""
     ones = _ones((x.shape[1], 1, 3, 3), x.dtype, x.device)
     return depthwise_x_gradient(gradient / _pixels_in_window(x, stride), ones, x.shape, stride)
 
@@ -155,7 +155,7 @@ def _ones(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> T
 
 
 def batch_statistics(y: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance [K] over the batch and the pixels, in float32 at least."""
+    """Return mean and biased variance [K] over the batch and the pixels, in float32 at least."""
     if y.device.type not in ("cpu", "cuda"):  # torch has no such function for Apple's GPUs
         variance, mean = torch.var_mean(y.float(), (0, 2, 3), correction=0)
         return mean, variance
@@ -169,12 +169,12 @@ def batch_statistics(y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def scale_centred(y: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """(y - mean) * scale, per channel; computed in the precision of ``scale`` and rounded once."""
+    """Return (y - mean) * scale, per channel; computed in the precision of ``scale`` and rounded once."""
     return functional.batch_norm(y, mean, _ones(mean.shape, mean.dtype, mean.device), scale, None, False, 0.0, 0.0)
 
 
 def normalised_gradient(gradient: Tensor, normalised: Tensor, batch: bool) -> Tensor:
-    """The gradient of z = (y - mean) * rstd for y, divided by rstd, from that for z.
+    """Return the gradient of z = (y - mean) * rstd for y, divided by rstd, from that for z.
 
     It goes through mean and rstd as well where they are the batch's own.
     """
@@ -188,6 +188,6 @@ def normalised_gradient(gradient: Tensor, normalised: Tensor, batch: bool) -> Te
 def norm_gradients(
     gradient: Tensor, y: Tensor, weight: Tensor | None, mean: Tensor, rstd: Tensor, batch: bool, wanted: tuple[bool, bool]
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of (y - mean) * rstd * weight for y and the weight; through mean and rstd as well where they are the batch's own."""
+    """Return the gradients of (y - mean) * rstd * weight for y and the weight, through mean and rstd, too, where these are the batch's."""
     running = (None, None) if batch else (mean, rstd.pow(-2))
     return torch.ops.aten.native_batch_norm_backward(gradient, y, weight, *running, mean, rstd, batch, 0.0, [*wanted, False])[:2]

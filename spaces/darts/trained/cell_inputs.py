@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kernels.cells import Convolution, convolve, convolve_back, mix, products
+from kernels.convolutions import Convolution, convolve, convolve_back
 from kernels.layout import count_of, nchw, nhwc, on_edges
+from kernels.sums import mix, products
 from spaces.darts.operations import FactorizedReduce
 from spaces.darts.trained.units import CornersUnit, Normed, Sums, Unit, sums_of, with_their_own
 
@@ -23,7 +24,7 @@ class JointReader:
         self.parameters = [parameter for unit in self.units for parameter in unit.parameters]
 
     def forward(self, x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Of ``x``, as ``nhwc`` has it: y [N, H, W, edges, C], not normalised, and of each edge what normalises it, as in ``Normed``."""
+        """Return of ``x``, as ``nhwc`` has it, y [N, H, W, edges, C], not normalised, and for each edge what normalises it (``Normed``)."""
         y, sums = convolve(on_edges(x, len(self.units)), self._convolution(parameters))
         parts = zip(with_their_own(self.units, parameters), sums.split(1), strict=True)
         return y, [unit.normalisation(of_edge, count_of(y), own) for (unit, own), of_edge in parts]
@@ -32,7 +33,10 @@ class JointReader:
         self, x: Tensor, parameters: Sequence[Tensor], y: Tensor, norms: Sequence[Tensor], gradients: Sequence[Tensor], of_x: Tensor, *,
         adds: bool,
     ) -> list[Tensor]:  # fmt: skip
-        """From the ``gradients`` [N, H, W, 1, C] of what is normalised those of the parameters; that of x is put into ``of_x`` or added."""
+        """Return the gradients of the parameters, and put that of x into ``of_x`` or, where ``adds``, add it there.
+
+        ``gradients`` [N, H, W, 1, C] are those of what is normalised.
+        """
         gradient = torch.stack([each.squeeze(3) for each in gradients]).permute(1, 2, 3, 0, 4) if len(gradients) > 1 else gradients[0]
         of_product, of_gradient = products([y], gradient)
         all_rates, of_norms = [], []
@@ -109,7 +113,7 @@ class ReadState(torch.autograd.Function):
 
 
 def read(x: Tensor, modules: Sequence[Any]) -> list[Tensor]:
-    """What each of the ``modules``, those that preprocess the inputs of cells, makes of the state ``x`` in training.
+    """Return what each of the ``modules``, those that preprocess the inputs of cells, makes of the state ``x`` in training.
 
     It is [N, C, H, W], or an output of nodes that lie apart, [N, H, W, nodes, 8].
     """

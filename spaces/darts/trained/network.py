@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from kernels.build import kernels_for
-from kernels.cells import Pools, mix, pool, pool_back
 from kernels.layout import may_lie_apart, nchw, nhwc, nodes_of, output_of, room_for_nodes, state_of
+from kernels.pools import Pools, pool, pool_back
+from kernels.sums import mix
 from spaces.darts.cells import AuxiliaryHead, Cell
 from spaces.darts.operations import DilatedConv, FactorizedReduce, SeparableConv, Zero
 from spaces.darts.trained.cell_inputs import read
@@ -53,7 +54,7 @@ def runs_fast(network: CellNetwork, images: Tensor) -> bool:
 
 @lru_cache(maxsize=64)
 def _rows(dtype: torch.dtype, channels: int, *values: float) -> Tensor:
-    """A row of ``channels`` equal numbers for each value: [values, 1, channels], to be read alone."""
+    """Return a row of ``channels`` equal numbers for each value: [values, 1, channels], to be read alone."""
     return torch.tensor(values, dtype=dtype).view(-1, 1, 1).repeat(1, 1, channels)
 
 
@@ -77,7 +78,7 @@ class Edge:
             self.factor = path(images.new_ones(len(images), 1, 1, 1)).flatten()
 
     def forward(self, x: Tensor, parameters: Sequence[Tensor]) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
-        """What is kept, and the source, its scale and its shift [1, C]."""
+        """Return what is kept, and the source, its scale and its shift [1, C]."""
         if self.units:
             passes: list[Normed] = []
             for unit, own in with_their_own(self.units, parameters):
@@ -96,7 +97,7 @@ class Edge:
     def backward(
         self, x: Tensor, gradient: Tensor, parameters: Sequence[Tensor], kept: Sequence[Tensor], state_gradient: Tensor
     ) -> list[Tensor]:
-        """The gradients of ``parameters``; adds to that of the state."""
+        """Return the gradients of ``parameters``; adds to that of the state."""
         if self.units:
             return self._units_back(x, gradient, parameters, kept, state_gradient)
         if self.kind is nn.Identity:
@@ -216,7 +217,7 @@ def run_cells(network: CellNetwork, stem: Tensor) -> Iterator[Tensor | None]:
 
 
 def _run_cell(cell: Cell, before_last: Tensor, last: Tensor, is_private: bool) -> Tensor:
-    """What the frozen ``cell`` makes of its two states, preprocessed, as ``FrozenCell`` has it."""
+    """Return what the frozen ``cell`` makes of its two states, preprocessed, as ``FrozenCell`` has it."""
     nodes: Any = cell.nodes
     edges = [[Edge(source, module, last) for source, module in zip(node.sources, node.edges, strict=True)] for node in nodes]
     stride = 2 if cell.reduces else 1

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kernels.cells import Convolution, batch_norm, batch_norm_back, convolve, convolve_back, products
+from kernels.convolutions import Convolution, convolve, convolve_back
 from kernels.layout import add_corners, corners_of, count_of
+from kernels.norms import batch_norm, batch_norm_back
+from kernels.sums import products
 from spaces.darts.operations import FactorizedReduce
 
 
@@ -25,10 +27,12 @@ class Normed(NamedTuple):
 
     @property
     def scale(self) -> Tensor:
+        """By what y is multiplied, [1, C]."""
         return self.norm[2:3]
 
     @property
     def shift(self) -> Tensor:
+        """What is added then, [1, C]."""
         return self.norm[3:4]
 
 
@@ -40,13 +44,13 @@ class Sums(NamedTuple):
 
 
 def sums_of(normed: Normed, gradient: Tensor, factor: Tensor | None = None) -> Sums:
-    """Of ``factor * gradient``, where ``factor`` [N] is that of drop-path."""
+    """Return the sums of ``factor * gradient``, where ``factor`` [N] is that of drop-path."""
     of_product, of_gradient = products([normed.y], gradient, None if factor is None else factor[None])
     return Sums(of_gradient[0, 0], of_product[0, 0])
 
 
 def with_their_own(owners: Sequence[Any], parameters: Sequence[Tensor]) -> Iterator[tuple[Any, Sequence[Tensor]]]:
-    """Each of the ``owners`` with as many of the ``parameters`` as it has."""
+    """Yield each of the ``owners`` with as many of the ``parameters`` as it has."""
     for owner in owners:
         yield owner, parameters[: len(owner.parameters)]
         parameters = parameters[len(owner.parameters) :]
@@ -63,7 +67,7 @@ class Unit:
         self._sizes = (1, 1) if depthwise is None else (depthwise.dilation[0], depthwise.stride[0])
 
     def forward(self, x: Tensor, parameters: Sequence[Tensor], before: Normed | None = None) -> Normed:
-        """Of ``x`` [N, H, W, 1, C_in] or, in its place, of what ``before`` stands for."""
+        """Return what the unit puts out, of ``x`` [N, H, W, 1, C_in] or, in its place, of what ``before`` stands for."""
         scale, shift = (None, None) if before is None else (before.scale, before.shift)
         y, sums = convolve(x, self._convolution(parameters), scale, shift)
         return Normed(y, self.normalisation(sums, count_of(y), parameters))
@@ -72,10 +76,22 @@ class Unit:
         self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, *,
         factor: Tensor | None = None, state_gradient: Tensor | None = None, adds: bool = True,
     ) -> tuple[Tensor | None, Sums, list[Tensor]]:  # fmt: skip
-        """From the gradient of what is normalised, and its sums, those of what ``before`` stands for, and those of the parameters.
+        """Return the gradient of what ``before`` stands for, with its sums, and the gradients of the parameters.
 
-        Without ``before`` the gradient of x is added to ``state_gradient`` or, not ``adds``, put there; the first two results then say
-        nothing. The gradient of what is normalised is ``factor`` [N] times ``gradient``.
+        Without ``before`` the first two say nothing, and ``state_gradient`` gets the gradient of x.
+
+        Parameters
+        ----------
+        x, parameters, before
+            As ``forward`` had them.
+        kept
+            What it returned.
+        gradient, sums
+            Of what is normalised, but for ``factor``; and the sums with it.
+        factor
+            [N]; ``None``: 1.
+        state_gradient, adds
+            Where the gradient of x goes, and whether it is added there or put there.
         """
         rates, *of_norm = self.normalisation_back(parameters, kept.norm, count_of(kept.y), sums)
         scale, shift = (None, None) if before is None else (before.scale, before.shift)
@@ -88,13 +104,13 @@ class Unit:
         return of_x, Sums(*of_sums[0].unbind()), [*own, *of_norm]
 
     def normalisation(self, sums: Tensor, count: int, parameters: Sequence[Tensor]) -> Tensor:
-        """What normalises ``count`` values of these ``sums``, as ``batch_norm`` gives it; moves the running statistics."""
+        """Move the running statistics, and return what normalises ``count`` values of these ``sums``, as ``batch_norm`` gives it."""
         norm: Any = self.norm
         weight, bias = parameters[-2:]
         return batch_norm(sums, count, weight, bias, (norm.running_mean, norm.running_var), norm.eps, norm.momentum)
 
     def normalisation_back(self, parameters: Sequence[Tensor], norm: Tensor, count: int, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
-        """The rates that ``convolve_back`` wants, and the gradients of the norm's weight and bias."""
+        """Return the rates that ``convolve_back`` wants, and the gradients of the norm's weight and bias."""
         weight = parameters[-2]
         rates, of_weight = batch_norm_back(norm, count, self.edges, weight, *sums)
         return rates, of_weight, sums.of_gradient.to(weight.dtype)

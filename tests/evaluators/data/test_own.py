@@ -224,7 +224,7 @@ def test_what_is_wrong_with_images_is_said_in_one_line(train: Any, message: str)
         ({"classes": ["a"]}, "^the training set has only the class 'a'; at least two are needed$"),
         ({"classes": []}, "^the training set has no class; at least two are needed$"),
         ({"classes": ["x" * 1_000_000] * 2}, "names of classes must differ"),
-        ({"limit": 0}, "limit of 0 images must be at least 1"),
+        ({"limit": 0}, "limit of 0 images must be a whole number of at least 1"),
         ({"validation_fraction": 1.5}, "validation fraction 1.5 must be more than 0 and less than 1"),
         ({"limit": 4}, "data set own: 4 training images with a validation fraction of 0.1 leave 3 of 4 classes"),
     ],

@@ -85,7 +85,7 @@ def test_limit_keeps_the_proportions_and_the_statistics_of_the_whole(folder: Pat
         ({"validation_fraction": 0.0}, r"validation fraction 0\.0 must be more than 0 and less than 1"),
         ({"validation_fraction": 1.0}, r"validation fraction 1\.0"),
         ({"validation_fraction": float("nan")}, "validation fraction nan"),
-        ({"limit": 0}, "limit of 0 images must be at least 1"),
+        ({"limit": 0}, "limit of 0 images must be a whole number of at least 1"),
         ({"limit": 1}, "leave 0 of 2 classes to train on; use more images or a smaller fraction"),
         ({"validation_fraction": 0.99}, "leave 0 of 2 classes"),
     ],

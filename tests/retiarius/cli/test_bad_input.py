@@ -167,7 +167,7 @@ def with_architecture(**changes: Any) -> str:
     [
         (with_changes()[:200], ["best.json", "JSON"]),
         (with_changes(version=2), ["version 2", "reads version 1"]),
-        (with_architecture(**{"normal/edge_9_9": "skip_connect"}), ["normal/edge_9_9", "nearest"]),
+        (with_architecture(**{"normal/edge_9_9": "skip_connect"}), ["normal/edge_9_9", "closest known: normal/edge_"]),
         (with_architecture(**{"normal/edge_0_2": "conv_7x7"}), ["best.json", "normal/edge_0_2", "conv_7x7", "skip_connect"]),
         (with_architecture(**{"normal/edge_0_2": None}), ["normal/edge_0_2", "missing"]),
         (with_architecture(**{"normal/inputs_2": "01"}), ["normal/inputs_2", "where a list belongs"]),
@@ -202,9 +202,9 @@ def test_out_that_holds_another_run(capsys: pytest.CaptureFixture[str]) -> None:
         assert "--resume" in fails(capsys, *ZOO, "--out", "run")
         assert "--resume" in fails(capsys, *ZOO, "--strategy", "tpe", "--storage", "sqlite:///study.db", "--out", "run")
         assert not Path("study.db").exists()
-        assert "no run to go on with" in fails(capsys, "--retrain", "DARTS_V2", *SMALL, "--out", "elsewhere", "--resume")
-    assert "cannot go on with this run" in fails(capsys, *ZOO, "--seed", "5", "--out", "run", "--resume")
-    assert "no run to go on with" in fails(capsys, *ZOO, "--out", "elsewhere", "--resume")
+        assert "no run to resume" in fails(capsys, "--retrain", "DARTS_V2", *SMALL, "--out", "elsewhere", "--resume")
+    assert "cannot resume this run" in fails(capsys, *ZOO, "--seed", "5", "--out", "run", "--resume")
+    assert "no run to resume" in fails(capsys, *ZOO, "--out", "elsewhere", "--resume")
     assert Path("run/best.json").read_bytes() == kept
     assert main([*ZOO, "--out", "run", "--resume"]) == 0, "a finished run that is resumed does nothing and ends well"
     assert Path("run/best.json").read_bytes() == kept

@@ -59,8 +59,9 @@ def test_sizes(text: str, count: int) -> None:
 
 def told(*arguments: str) -> SearchSettings:
     settings = parse(*SEARCH, *arguments)
-    names = settings.given("max_params", "workers")
-    return SearchSettings(space=find_space("darts"), strategy=strategy_of(settings), **names)
+    names = settings.given("workers")
+    limits = {"max_parameters": settings.max_params}
+    return SearchSettings(space="darts", strategy=strategy_of(settings), **names, **limits)
 
 
 def test_flags_that_steer_trials_are_those_that_were_given() -> None:

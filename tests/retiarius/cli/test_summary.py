@@ -11,8 +11,14 @@ import pytest
 from report_runs import write_best, write_config
 
 from retiarius.cli.screen import Screen
-from retiarius.cli.summary import show_found, show_retrained
+from retiarius.cli.summary import _many, show_found, show_retrained
 from retiarius.results import RetrainResult, SearchResult
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # no cell of a table is folded
+
 
 SCORE = {"metric": "validation accuracy", "value": 0.9123, "epochs": 3}
 ARCHITECTURE = {"backbone": "vgg16", "stem": "own", "width": 64, "depth": 2}
@@ -80,3 +86,12 @@ def test_the_end_of_a_retraining_says_both_accuracies(tmp_path: Path, measured: 
     assert rows["test accuracy, image and mirror image averaged"] == mirrored
     for words in ("30", "204 k", "40.0 M", "1 min 30 s", "retrained.json"):
         assert words in text
+
+
+def test_a_number_of_configurations_is_short_however_many_there_are() -> None:
+    assert [_many(number) for number in (None, 15_625, 10**12, 2**5000)] == [
+        "without end: a range is searched",
+        "15,625",
+        "1.0e+12",
+        "1.4e+1505",
+    ]

@@ -9,6 +9,7 @@ from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 from small_spaces import TinySpace
 
+from strategies import Halving
 from strategies.engines.table import TableEngine
 from strategies.optuna.pruning import make_pruning
 
@@ -59,10 +60,10 @@ def test_the_clock_of_a_resumed_search_goes_on() -> None:
 
 def test_a_pruned_trial_costs_what_it_took_until_then() -> None:
     steps = {1: [(0.1, 6.0), (0.15, 100.0)], 2: [(0.2, 6.0), (0.25, 100.0)], 3: [(0.3, 6.0), (0.35, 100.0)]}
-    pruning = make_pruning("halving", epochs=2)
+    pruning = make_pruning(Halving(), epochs=2)
     engine = TableEngine(look_up=lambda sample: steps[sample["n"]], pruning=pruning)
     models = submit(engine, 2, 1, 3)
-    assert [(result.status, result.score, result.curve, result.seconds) for result in engine.results] == [
+    assert [(result.state, result.score, result.curve, result.seconds) for result in engine.results] == [
         ("complete", 0.25, [0.2, 0.25], 106.0),
         ("pruned", None, [0.1], 6.0),
         ("complete", 0.35, [0.3, 0.35], 106.0),

@@ -16,7 +16,8 @@ from small_supernets import SMALL, PlainSpace, evaluator, facts_of, search, seed
 from common.errors import StrategyError
 from evaluators.data.dataset import Split
 from evaluators.training.supernet import SupernetTraining
-from spaces import SPACES, make_space, preset_arguments
+from spaces import SPACES, make_space
+from spaces.adapter import find_space
 from spaces.darts.space import DartsSpace
 from strategies import STRATEGIES
 from strategies.one_shot.darts import DartsStrategy
@@ -31,7 +32,7 @@ SUPERNETS = ("fused", "stock")
 @pytest.mark.parametrize("space", [name for name, entry in SPACES.items() if "one_shot" in entry.offers])
 def test_every_one_shot_pair_finds_a_legal_architecture_and_repeats_itself(space: str, name: str, tmp_path: Path) -> None:
     found, space_class = [], SPACES[space].load()
-    arguments = {**preset_arguments(space_class, "quick", "search"), "num_classes": 3}
+    arguments = {**find_space(space).preset_arguments("quick", "search"), "num_classes": 3}
     for seed in (0, 0, 1):
         folder = tmp_path / str(len(found))
         folder.mkdir()

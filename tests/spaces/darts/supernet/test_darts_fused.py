@@ -9,6 +9,7 @@ import pytest
 import torch
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedLayer
+from small_supernets import facts_of
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,7 +19,7 @@ from kernels.layout import nhwc
 from spaces.darts.cells import Cell
 from spaces.darts.space import DartsSpace
 from spaces.darts.supernet import torch_kernels as kernels
-from spaces.darts.supernet.branches import Statistics
+from spaces.darts.supernet.batch_statistics import Statistics
 from spaces.darts.supernet.compiled import CompiledFan
 from spaces.darts.supernet.fused import FusedCell
 from strategies.one_shot.darts import DartsStrategy
@@ -202,7 +203,7 @@ def make_supernet(
         torch.manual_seed(1)
         space = DartsSpace(**{"width": 2, "num_cells": 3, "num_nodes": 2, "num_classes": 3, **arguments})
         weights = dict(space.named_parameters())
-        strategy = DartsStrategy(supernet=supernet)
+        strategy = DartsStrategy(supernet=supernet, facts=facts_of(space))
         torch.manual_seed(2)
         space = strategy.mutate_model(space).to(dtype)
     alphas = {label: alpha for label, alpha in strategy._arch_parameters.items() if "edge" in label}

@@ -1,4 +1,4 @@
-"""A run's folder, kept locked and logged to while the run lasts."""
+"""The record of a run while it lasts: its ``config.json``, its log, its end."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from records.run_folder import RunFolder
 
 
 @contextmanager
-def keep(folder: RunFolder, settings: Mapping[str, Any], *, can_resume: bool = True) -> Iterator[None]:
+def keep(folder: RunFolder, settings: Mapping[str, Any], command: str | None, *, can_resume: bool = True) -> Iterator[None]:
     """Write ``config.json``, keep the folder and its log open while the ``with`` block lasts, and note its end, if it comes to that.
 
     Parameters
     ----------
     settings
         What was asked for, as plain data.
+    command
+        The command line; None where the run was started from Python.
     can_resume
         Whether the run can be resumed after an interruption.
 
@@ -27,12 +29,12 @@ def keep(folder: RunFolder, settings: Mapping[str, Any], *, can_resume: bool = T
     KeyboardInterrupt
         On an interruption: where the run is, and how to resume it.
     """
-    folder.write_config(settings)
+    folder.write_config(settings, command)
     try:
         with folder, log_to(folder.log_path):
             yield
             folder.note_end()
     except KeyboardInterrupt as error:
         where = shlex.quote(str(folder.path))
-        again = f"the same command with --out {where} --resume goes on"
+        again = f"the same command with --out {where} --resume resumes it" if command else f"the same call with out={where!r}, resume=True"
         raise KeyboardInterrupt(again if can_resume else f"{where} has it; NNI's service begins anew") from error

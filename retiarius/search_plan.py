@@ -1,0 +1,43 @@
+"""What a search is to do: the settings, the preset, NNI's file and the table made into one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retiarius.nni_choice import ChosenSpace
+    from spaces.search_subspace import SearchedPart
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search is to do.
+
+    Attributes
+    ----------
+    arguments
+        Those of the space's constructor.
+    recipe
+        Values of all hyperparameters, those that are fixed among them.
+    searched
+        What of the space and of the hyperparameters is searched.
+    chosen
+        What NNI's file says is searched; the rest of the space is then at its default. None without one.
+    epochs, trials
+        Of a trial, and how many; those of the supernet, and 1.
+    table
+        Where scores are looked up; None where networks are trained.
+    starts
+        With what the search begins, samples by name.
+    """
+
+    arguments: dict[str, Any]
+    recipe: dict[str, Any]
+    searched: SearchedPart
+    chosen: ChosenSpace | None
+    epochs: int
+    trials: int
+    table: Any
+    starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
