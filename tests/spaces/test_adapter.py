@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,7 +14,7 @@ import pytest
 import torch
 from nni.mutable import Categorical, MutableDict, frozen_context
 from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace, Repeat
-from project import PROJECT, SEARCH_PATH
+from program import run_code
 from torch import Tensor, nn
 
 from common.errors import InputError, SpaceError
@@ -348,9 +346,5 @@ print(*pickle.load(open(sys.argv[1], "rb"))({"layer": "b"})(torch.zeros(1, 4)).s
 
 @pytest.mark.slow
 def test_a_class_in_main_is_built_in_another_process(tmp_path: Any) -> None:
-    said = []
-    for program in (IN_MAIN, ELSEWHERE):
-        command = [sys.executable, "-c", program, str(tmp_path / "network")]
-        run: dict[str, Any] = {"capture_output": True, "text": True, "check": True, "cwd": PROJECT}
-        said.append(subprocess.run(command, env={"PYTHONPATH": SEARCH_PATH, "PATH": ""}, **run).stdout)
+    said = [run_code(program, str(tmp_path / "network")) for program in (IN_MAIN, ELSEWHERE)]
     assert said == ["__main__:Mine __main__:Mine one_shot\n", "1 3\n"]

@@ -38,7 +38,7 @@ def test_a_backbone_is_trained_without_a_search(
     from run_experiment import main
 
     monkeypatch.chdir(tmp_path)
-    command = ["--retrain", "convnet32", "--set", "width=16", "--dataset", "digits", "--epochs", "6", "--out", "run"]
+    command = ["--retrain", "convnet32", "--set", "width=16", "--dataset", "digits", "--epochs", "4", "--out", "run"]
     assert main([*command, "--device", "cpu", "--precision", "float32", "--set", "batch_size=64"]) == 0
     result = json.loads(Path("run/retrained.json").read_text())
     assert result["architecture"]["width"] == 16 and result["hyperparameters"]["optimizer"] == "muon"

@@ -9,7 +9,7 @@ from nasbench201_table import OPERATIONS, REAL, needs_the_real_one
 from nni.nas.space import model_context
 
 from common.errors import SpaceError
-from evaluators.complexity import measure_complexity
+from evaluators.complexity import build_without_data, measure_complexity
 from evaluators.table import load_table
 from spaces.nasbench201.space import NasBench201Space
 from spaces.nasbench201.vocabulary import EDGES, edge_label
@@ -32,10 +32,16 @@ def test_all_cells_share_six_choices_of_the_five_published_operations() -> None:
 @pytest.mark.slow
 @needs_the_real_one
 def test_parameters_and_multiply_adds_are_those_of_the_table_on_100_random_cells() -> None:
+    def measure(operations: list[str], cells: int) -> dict[str, int]:
+        return {**measure_complexity(build_without_data(lambda: build(operations, cells=cells)), (3, 32, 32))}
+
     table, random = load_table(REAL), np.random.RandomState(0)
-    for _ in range(100):
+    around = measure(["none"] * 6, cells=1)  # what is no cell
+    for number in range(100):
         operations = [OPERATIONS[index] for index in random.randint(5, size=6)]
-        size = measure_complexity(build(operations), (3, 32, 32))
+        size = {name: around[name] + 5 * (figure - around[name]) for name, figure in measure(operations, cells=1).items()}
+        if number % 20 == 0:
+            assert size == measure(operations, cells=5), "each of the five cells of a stage adds the same"
         # The table counts the additions of the classifier's bias, one a class; else convolutions and products as we do.
         assert {**size, "flops": size["flops"] + 10} == table.facts(dict(zip(LABELS, operations, strict=True)))
 

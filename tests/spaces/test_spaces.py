@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 from nni.mutable import Categorical, CategoricalMultiple, MutableDict, Numerical
-from project import PROJECT, SEARCH_PATH
+from program import run_code
+from project import PROJECT
 
 from common.errors import SpaceError, require_labels
 from evaluators.training.recipes import HYPERPARAMETERS, RECIPES
@@ -212,17 +213,15 @@ def digest(network: Any) -> str:
 
 @cache
 def digests_elsewhere() -> dict[str, str]:
-    """Of the network of each space that a new process builds: one process for all of them, as it takes seconds to import what NNI needs."""
+    """Of the network of each space that a new process builds."""
     samples = {name: find_space(name).canonical(draw(name, 0)) for name in SPACES}
     program = """
-import json, sys, warnings; warnings.simplefilter("ignore")
+import json, sys
+sys.path.insert(0, sys.argv[1])
 from test_spaces import build, digest
-print(json.dumps({name: digest(build(name, sample)) for name, sample in json.loads(sys.argv[1]).items()}))
+print(json.dumps({name: digest(build(name, sample)) for name, sample in json.loads(sys.argv[2]).items()}))
 """
-    environment = {"PYTHONPATH": f"{Path(__file__).parent}:{SEARCH_PATH}", "PATH": ""}
-    command = [sys.executable, "-c", program, json.dumps(samples)]
-    there = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT, env=environment)
-    return json.loads(there.stdout)
+    return json.loads(run_code(program, str(Path(__file__).parent), json.dumps(samples)))
 
 
 @pytest.mark.slow

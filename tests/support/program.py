@@ -175,7 +175,8 @@ def _run(arguments: tuple[str, ...], code: str | None, folder: str, environment:
     try:
         if code is not None:
             sys.argv = ["-c", *arguments]
-            exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
+            main = sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(compile(code, "<string>", "exec"), main.__dict__)
         else:
             sys.argv = [str(PROJECT / "run_experiment.py"), *arguments]
             import run_experiment
