@@ -56,6 +56,8 @@ def check_device_name(name: str) -> None:
     Whether this machine has the device is seen by ``evaluators.devices.choose_device``.
     """
     if name != "auto" and not re.fullmatch(rf"({'|'.join(DEVICES)})(:\d{{1,3}})?", name):
+        if name.lower() in ("gpu", "nvidia"):
+            raise EvaluatorError(f"unknown device {show(name)} (did you mean cuda?)")
         raise EvaluatorError(unknown_name("device", name, ["auto", *DEVICES]))
 
 

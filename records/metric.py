@@ -48,6 +48,9 @@ class Metric:
 ACCURACY = Metric()
 
 
+SCORE = Metric("score", "score", "score", percent=False)  # of a function of one's own, which may return anything
+
+
 def result_metric(optimize_mode: object) -> Metric:
     """Return that of a user program, whose results may be anything; ``optimize_mode`` is ``maximize`` or ``minimize``."""
     return Metric("result", "result", "final result", -1 if optimize_mode == "minimize" else 1, percent=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import RecordError, SpaceError, unknown_name
+from common.errors import RecordError, SpaceError, closest, unknown_name
 from common.text import show
 from evaluators.names import DATASETS
 from records.best import BestArchitecture, load_best, save_best
@@ -44,6 +44,10 @@ class Architecture:
     preset: str | None = None
     data: Any = None
     data_dir: Path = DEFAULT_DATA_DIR
+
+    def __repr__(self) -> str:
+        found = "" if self.score is None else f", {self.metric} {self.score:.4g}"
+        return f"Architecture({self.record.space_name}: {show(self.choices)}{found})"
 
     @property
     def score(self) -> float | None:
@@ -138,6 +142,8 @@ def load_architecture(name: str | Path, *, space: Any = None, fixed: Mapping[str
     RecordError
         There is no such file, or it is damaged.
     """
+    if not isinstance(name, str | Path):
+        raise RecordError(f"{show(name)} is no architecture: give found.best, the path of a best.json, or a name such as 'DARTS_V2'")
     record = read_architecture(str(name), fixed)
     return with_space(_with_origin(record, str(name)), space)
 
@@ -197,7 +203,9 @@ def read_architecture(name: str, fixed: Mapping[str, Any] | None = None, flag: s
         is_there = is_folder = False
     if not is_there:
         shown = name if name.isprintable() and len(name) < 200 else show(name)
-        raise RecordError(f"{flag} {shown}: no such file, and no network of that name ({', '.join(NAMES)})")
+        near = closest(name, NAMES, 3)
+        hint = f"did you mean {', '.join(near)}?" if near else "names are such as DARTS_V2 or resnet18"
+        raise RecordError(f"{flag} {shown}: no such file, and no network of that name ({hint})")
     if is_folder:
         raise RecordError(f"{flag} {name}: this is a folder; name the file in it: {Path(name) / 'best.json'}")
     return load_best(Path(name))

@@ -7,6 +7,7 @@ from typing import Any
 
 from common.trial import Trial
 from records.best import save_best
+from records.metric import ACCURACY, SCORE
 from records.provenance import collect_versions
 from records.run_folder import RunFolder
 from records.scalars import open_scalars
@@ -20,6 +21,8 @@ class BestRecord:
 
     def __init__(self, folder: RunFolder, context: RunContext, settings: SearchSettings) -> None:
         self._folder, self._context, self._settings = folder, context, settings
+        # What a registered evaluator returns is an accuracy; a function of one's own may return anything.
+        self.metric = SCORE if ":" in settings.evaluator_name else ACCURACY
 
     def save(
         self,
@@ -82,7 +85,7 @@ class BestRecord:
         def save_trial(trial: Trial) -> None:
             assert trial.score is not None
             hyperparameters = trial.hyperparameters
-            score = ("validation accuracy", trial.score, hyperparameters.pop("epochs", context.epochs))
+            score = (self.metric.name, trial.score, hyperparameters.pop("epochs", context.epochs))
             if hyperparameters:  # what a table leaves open is, in a retraining, as ever
                 hyperparameters = {**context.recipe, **hyperparameters}
             best = canonical(trial.architecture)
@@ -97,5 +100,6 @@ class BestRecord:
             recipe={} if looked_up else context.recipe,
             save_best=save_trial,
             durable=not looked_up,
-            scalars=open_scalars(self._folder.path, wanted=self._settings.tensorboard),
+            show_score=self.metric.show,
+            scalars=open_scalars(self._folder.path, wanted=self._settings.tensorboard, metric=self.metric),
         )

@@ -21,7 +21,7 @@ from retiarius.results import SearchResult
 from retiarius.run_record import keep
 from retiarius.settings import find_strategy
 from retiarius.trial_search import join_study, open_study_storage
-from retiarius.value_checks import as_mapping, as_path
+from retiarius.value_checks import as_mapping, as_path, as_reporter
 from strategies import Strategy
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def search_command(
         "assessor_arguments": as_mapping("assessor_arguments", assessor_arguments),
     }
     settings = CommandSettings(**asked)
-    return (_search_under_portal if portal else _search_by_command)(settings, reporter or Reporter())
+    return (_search_under_portal if portal else _search_by_command)(settings, as_reporter(reporter))
 
 
 @contextmanager

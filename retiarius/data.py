@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from common.libraries import quiet_libraries
 from common.reporter import Reporter
 from retiarius.settings import DEFAULT_DATA_DIR
-from retiarius.value_checks import as_path, check_seed
+from retiarius.value_checks import as_path, as_reporter, check_seed
 
 if TYPE_CHECKING:
     from evaluators.data.dataset import Dataset
@@ -59,7 +59,7 @@ def load_data(
     quiet_libraries()
     from evaluators.data.dataset import load_dataset
 
-    heard = reporter or Reporter()
+    heard = as_reporter(reporter)
     told: dict[str, Any] = {
         "data_dir": as_path("data_dir", data_dir),
         "seed": seed,

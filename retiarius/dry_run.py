@@ -13,6 +13,7 @@ from records.run_folder import require_usable_out
 from retiarius.plan import make_plan
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
+from retiarius.value_checks import as_reporter
 
 RUNS = Path("runs")
 COLOUR_IMAGE = (3, 32, 32)  # of CIFAR-10, and of the digits as we enlarge them
@@ -64,7 +65,7 @@ def preview(space: Any, strategy: Any = "tpe", *, reporter: Reporter | None = No
         raise RecordError(unknown_name("argument", unknown[0], [entry.name for entry in fields(SearchSettings)]))
     settings = SearchSettings(space=space, strategy=strategy, **arguments)
     require_usable_out(settings.out, resume=settings.resume)
-    plan = make_plan(settings, reporter or Reporter())
+    plan = make_plan(settings, as_reporter(reporter))
     from spaces.choices import count_exactly
 
     count = count_exactly({**plan.searched.architecture, **plan.searched.hyperparameters})

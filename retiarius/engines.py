@@ -109,6 +109,8 @@ def _measure_of(context: RunContext, settings: SearchSettings) -> Callable[[Any]
 
     if context.image_shape is None:
         return _count_parameters
+    if ":" in settings.evaluator_name and not settings.measures_latency:  # its networks may take something else than these images
+        return partial(_measure_if_possible, image_shape=context.image_shape)
     return context.measure if settings.measures_latency else partial(measure_complexity, image_shape=context.image_shape)
 
 
@@ -116,6 +118,15 @@ def _count_parameters(network: Any) -> Mapping[str, Any]:
     from evaluators.complexity import count_parameters
 
     return {"parameters": count_parameters(network)}
+
+
+def _measure_if_possible(network: Any, image_shape: Sequence[int]) -> Mapping[str, Any]:
+    from evaluators.complexity import measure_complexity
+
+    try:
+        return measure_complexity(network, image_shape)
+    except (RuntimeError, ValueError, TypeError):
+        return _count_parameters(network)
 
 
 def _limits(settings: SearchSettings, measures: tuple[Callable[[Any], int], Callable[[Any], int]]) -> list[Any]:

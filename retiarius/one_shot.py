@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from common.errors import RetiariusError, SearchFailed, describe_error
 from evaluators.training.recipes import make_recipe, recipe_values
 from records.epoch_keeper import EpochKeeper
 from records.run_folder import RunFolder
@@ -60,7 +61,13 @@ def _train_supernet(context: RunContext, settings: SearchSettings, evaluator: An
     )
     with keeper.shown(), torch.random.fork_rng(devices=context.gpus):
         torch.manual_seed(settings.seed)
-        strategy(RawFormatModelSpace(supernet, evaluator), SequentialExecutionEngine())
+        try:
+            strategy(RawFormatModelSpace(supernet, evaluator), SequentialExecutionEngine())
+        except (RuntimeError, ValueError, TypeError) as error:
+            if context.space.is_registered or isinstance(error, RetiariusError):
+                raise
+            why = "the candidates of a choice have to return tensors of one shape"
+            raise SearchFailed(f"the supernet of {context.space.name} cannot be trained: {describe_error(error)}; {why}") from error
     return strategy
 
 

@@ -19,9 +19,10 @@ from retiarius.architectures import Architecture, load_architecture, with_space
 from retiarius.checks import check_names
 from retiarius.context import RunContext, load_libraries
 from retiarius.presets import DEFAULT_PRESET, PRESETS
-from retiarius.results import RetrainResult
+from retiarius.results import RetrainResult, SearchResult
 from retiarius.retrain_checks import arguments_of, check_architecture_of, check_before_imports, recipe_of
 from retiarius.settings import DEFAULT_DATA_DIR, RetrainSettings
+from retiarius.value_checks import as_reporter
 
 if TYPE_CHECKING:
     from evaluators.data.dataset import Dataset
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def retrain(
-    architecture: Architecture | str | Path,
+    architecture: Architecture | SearchResult | str | Path,
     *,
     data: str | Path | Dataset | None = None,
     epochs: int | None = None,
@@ -51,7 +52,8 @@ def retrain(
     Parameters
     ----------
     architecture
-        What a search found (``found.best``), a ``best.json``, a genotype such as ``"DARTS_V2"``, or a backbone such as ``"resnet18"``.
+        What a search found (``found`` or ``found.best``), a ``best.json``, a genotype such as ``"DARTS_V2"``, or a backbone such as
+        ``"resnet18"``.
     data
         ``"auto"``, ``"cifar10"``, ``"digits"``, a folder of images, or what ``load_data`` returns; that of the search otherwise.
     epochs
@@ -91,6 +93,8 @@ def retrain(
     TrainingDiverged
         The loss became infinite.
     """
+    if isinstance(architecture, SearchResult):
+        architecture = architecture.best
     loaded = architecture if isinstance(architecture, Architecture) else load_architecture(architecture, fixed=fixed)
     chosen = with_space(loaded, space)
     if resume and out is not None:
@@ -110,7 +114,7 @@ def retrain(
         resume=resume,
         tensorboard=tensorboard,
     )
-    reporter = reporter or Reporter()
+    reporter = as_reporter(reporter)
     taken = _taken_from_search(chosen, settings, preset, data)
     if taken:
         reporter.say(f"as in the search that found {chosen.name}: {', '.join(taken)}")

@@ -16,6 +16,7 @@ from retiarius.results import SearchResult
 from retiarius.settings import DEFAULT_DATA_DIR, TRAIN, SearchSettings
 from retiarius.starting_points import STARTS
 from retiarius.trial_search import open_study_storage, search_trials
+from retiarius.value_checks import as_reporter
 from retiarius.warm_start import save_starts
 from strategies import Strategy
 
@@ -151,7 +152,7 @@ def search(
         "resume": resume,
         "tensorboard": tensorboard,
     }
-    return run_search(SearchSettings(**asked), reporter or Reporter())  # which turns texts into paths, and names into what they name
+    return run_search(SearchSettings(**asked), as_reporter(reporter))  # which turns texts into paths, and names into what they name
 
 
 def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:

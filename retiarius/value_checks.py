@@ -9,6 +9,7 @@ from typing import Any
 
 from common.errors import RecordError, unknown_name
 from common.numbers import LARGEST_SEED, is_real
+from common.reporter import Reporter
 from common.text import show
 from retiarius.presets import PRESETS
 
@@ -37,6 +38,21 @@ def check_seconds(**times: object) -> None:
     for name, value in times.items():
         if value is not None and not (is_real(value) and 0 < float(str(value)) < math.inf):
             raise RecordError(f"{name}: {show(value)} is not a number of seconds above 0")
+
+
+def as_reporter(reporter: object) -> Reporter:
+    """Return ``reporter``; a silent one for None.
+
+    Raises
+    ------
+    RecordError
+        It is no ``Reporter``.
+    """
+    if reporter is None:
+        return Reporter()
+    if not isinstance(reporter, Reporter):
+        raise RecordError(f"reporter: {show(reporter)} is no Reporter; give retiarius.Screen(), or a subclass of retiarius.Reporter")
+    return reporter
 
 
 def check_texts(**texts: object) -> None:

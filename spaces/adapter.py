@@ -275,7 +275,7 @@ def find_space(what: Any) -> Space:
         if what in SPACES:
             return Space(what, entry=SPACES[what])
         if ":" not in what:
-            raise SpaceError(unknown_name("space", what, SPACES))
+            raise SpaceError(f"{unknown_name('space', what, SPACES)}; one of your own is package.module:Class")
         what = import_space(what)
     origin, name = origin_of(what), full_name(what)
     for registered, entry in SPACES.items():

@@ -47,6 +47,10 @@ class Dataset:
     std: tuple[float, float, float]
     fingerprint: str
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.train)} + {len(self.validation)} + {len(self.test)} images of {tuple(self.train.images.shape[1:])}"
+        return f"Dataset({self.name}: {counts}, {len(self.classes)} classes)"
+
     @property
     def num_classes(self) -> int:
         """The number of classes."""

@@ -10,7 +10,7 @@ from common.errors import RecordError
 from common.files import LARGEST_OWN_FILE, parse_json, read_json
 from common.trial import Trial
 from records.best import BestArchitecture, load_best
-from records.metric import ACCURACY, Metric, result_metric
+from records.metric import ACCURACY, SCORE, Metric, result_metric
 from records.report.text import as_number, as_object
 from records.run_config import read_config
 from records.run_lock import is_locked
@@ -88,6 +88,8 @@ class Run:
         """What its trials are compared by."""
         if self.trial_command is not None:
             return result_metric(self.settings.get("optimize_mode"))
+        if ":" in str(self.identity.get("evaluator")):
+            return SCORE
         return replace(ACCURACY, step="report") if self.looks_up else ACCURACY
 
     @property

@@ -114,7 +114,7 @@ def _show_result(run: Run) -> str:
         return _section("Best configuration", _show_best_parameters(run))
     score = as_object(best.score)
     rows = {
-        str(score.get("metric", "score")): format_accuracy(as_number(score.get("value"))) + averaged,
+        str(score.get("metric", "score")): run.metric.format(as_number(score.get("value"))) + averaged,
         "after epochs": score.get("epochs"),
         "trial": best.strategy.get("trial"),
         "parameters": format_count(best.parameters),

@@ -174,7 +174,7 @@ MEASURED_LATENCY = Cost(LATENCY, "latency of an image", "s", 1e-3)
 
 
 def plot_pareto(name: str, trials: Sequence[Trial], cost: Cost, metric: Metric) -> str:
-    """Draw accuracy against a cost, the trials that no other one beats in both joined by a line."""
+    """Draw the score against a cost, the trials that no other one beats in both joined by a line."""
     known = [(trial, as_number(getattr(trial, cost.attribute))) for trial in trials if trial.score is not None]
     sized = [(trial, value) for trial, value in known if value is not None and value > 0]
     if not sized:
@@ -182,13 +182,13 @@ def plot_pareto(name: str, trials: Sequence[Trial], cost: Cost, metric: Metric) 
     front = find_pareto_front([trial for trial, _ in sized], (ACCURACY, cost.attribute))
     chart = Chart(
         name,
-        f"accuracy against {cost.name}",
+        f"{metric.short} against {cost.name}",
         xlabel=cost.name,
         ylabel=metric.name,
         xlim=log_limits(cost.scale * value for _, value in sized),
         ylim=limits(trial.score or 0.0 for trial, _ in sized),
         log_x=True,
-        percent=True,
+        percent=metric.percent,
         unit=cost.unit,
     )
     chart.settle()

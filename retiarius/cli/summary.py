@@ -24,16 +24,19 @@ def show_found(screen: Screen, result: SearchResult) -> None:
     score = best.record.score
     assert score is not None
     metric = str(score["metric"]) + (AVERAGED if run.averages_mirror_images else "")
-    rows: _Rows = [[metric, f"{format_accuracy(score['value'])}, epoch {score['epochs']}"]]
+    is_accuracy = run.metric.percent
+    value = f"{format_accuracy(score['value'])}, epoch {score['epochs']}" if is_accuracy else run.metric.format(score["value"])
+    rows: _Rows = [[metric, value]]
     rows += [list(item) for item in best.description.items()]
     if run.looks_up and (looked_up := result.test_accuracy_by_table) is not None:
         rows += [["test accuracy by the table", format_accuracy(looked_up)]]
     searched = best.record.strategy.get("searched", [])
-    values = {name: value for name, value in best.hyperparameters.items() if name in searched}
-    rows += [[name, f"{value:.3g}" if isinstance(value, float) else value] for name, value in values.items()]
+    chosen = {name: choice for name, choice in best.hyperparameters.items() if name in searched}
+    rows += [[name, f"{choice:.3g}" if isinstance(choice, float) else choice] for name, choice in chosen.items()]
     path = result.path / "best.json"
     rows += [["parameters", format_count(best.parameters)], ["multiply-adds", format_count(best.flops)], ["written to", path]]
-    screen.closing_table(f"Best of {run.space} by {run.strategy} on {best.record.dataset.get('name')}", rows)
+    on = "" if best.record.dataset.get("name") == "none" else f" on {best.record.dataset.get('name')}"
+    screen.closing_table(f"Best of {run.space} by {run.strategy}{on}", rows)
     screen.next_command(retrain_command(*program_for(best.record.space_name), path))
 
 

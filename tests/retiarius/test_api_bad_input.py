@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nni.nas.nn.pytorch as nas
 import pytest
 import torch
 from bright_bars import make_data
+from torch import nn
 from two_layers import TwoLayers, count_weights
 
 import retiarius as rt
@@ -84,3 +86,53 @@ def test_bad_input_is_an_exception_of_one_line(arguments: dict[str, Any], kind: 
     assert words in str(error.value)
     assert "\n" not in str(error.value)
     assert list(Path().iterdir()) == []
+
+
+class Uneven(TwoLayers):
+    """The candidates of its choice return images of different sizes, which no supernet can add up."""
+
+    def __init__(self, num_classes: int = 3) -> None:
+        super().__init__(num_classes=num_classes)
+        self.convolution = nas.LayerChoice({"a": nn.Conv2d(3, 4, 3), "b": nn.Conv2d(3, 4, 5)}, label="convolution")
+
+
+def test_a_supernet_whose_candidates_do_not_fit_is_told_in_one_line(data: Any) -> None:
+    with pytest.raises(rt.SearchFailed, match=r"the supernet of .*:Uneven cannot be trained: .*return tensors of one shape") as error:
+        rt.search(Uneven, "darts", data=data, recipe={"batch_size": 16}, epochs=1, out="run", **HERE)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: rt.search(TwoLayers, reporter=print), "is no Reporter; give retiarius.Screen"),
+        (lambda: rt.retrain("resnet81"), "did you mean resnet18"),
+        (lambda: rt.retrain(5), "5 is no architecture"),
+        (lambda: rt.search("zoo", device="gpu"), "did you mean cuda"),
+        (lambda: rt.search("two_layers.TwoLayers"), "one of your own is package.module:Class"),
+    ],
+)
+def test_what_a_newcomer_types(call: Any, words: str) -> None:
+    with pytest.raises(rt.InputError, match=words):
+        call()
+
+
+def test_a_score_of_ones_own_is_no_accuracy(data: Any) -> None:
+    found = rt.search(TwoLayers, "random", evaluator=lambda network: 42.5, trials=1, out="run", data=data, **HERE)
+    assert (found.best.metric, found.best.score) == ("score", 42.5)
+    assert "42.5" in repr(found.best) and "tensor" not in repr(found.best) and len(repr(data)) < 200
+    page = found.report().read_text()
+    assert "4250" not in page
+
+
+def test_a_network_that_takes_other_images_is_still_scored_by_a_function(data: Any) -> None:
+    class OfNumbers(nas.ModelSpace):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nas.LayerChoice({"a": nn.Linear(7, 2), "b": nn.Linear(7, 3)}, label="layer")
+
+        def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+            return self.layer(numbers)
+
+    found = rt.search(OfNumbers, "random", evaluator=count_weights, trials=2, out="run", data=data, **HERE)
+    assert {trial.state for trial in found.trials} == {"complete"} and found.best.parameters == 24
