@@ -97,9 +97,13 @@ def test_a_compiler_that_fails_is_named_and_nothing_else_is_lost(compiler: str, 
     assert said.startswith("False ") and complaint in said
 
 
-def test_without_a_compiler_they_are_missed_with_a_word(tmp_path: Path) -> None:
-    assert ask(CC="", PATH=str(tmp_path)) == "False no C compiler: cc, gcc, clang not found"
-    assert ask(CC="no-such-cc") == "False no C compiler: no-such-cc not found"
+def test_without_a_compiler_they_are_missed_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "_library", compiled._library.__wrapped__)  # asked anew
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for compiler, missed in (("", "cc, gcc, clang"), ("no-such-cc", "no-such-cc")):
+        monkeypatch.setenv("CC", compiler)
+        assert kernels_for(torch.float32) is None and why_not() == f"no C compiler: {missed} not found"
 
 
 @HERE

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_folders import write_images
 from nni.mutable import frozen_context
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.execution import SequentialExecutionEngine
@@ -86,12 +87,12 @@ def test_importing_our_strategy_first_leaves_nnis_strategies_whole() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["darts", "random"])
 def test_a_run_is_silent_on_stderr_and_writes_nothing_at_home(tmp_path: Path, strategy: str) -> None:
-    home, work = tmp_path / "home", tmp_path / "work"
+    home, work, images = tmp_path / "home", tmp_path / "work", write_images(tmp_path / "images", train=40)
     home.mkdir()
     work.mkdir()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("XDG_")} | {"HOME": str(home)}
-    command = [sys.executable, str(ROOT / "run_experiment.py"), "--space", "darts", "--strategy", strategy, "--dataset", "digits"]
-    command += ["--trials", "1", "--epochs", "1", "--precision", "float32"]
+    command = [sys.executable, str(ROOT / "run_experiment.py"), "--space", "darts", "--strategy", strategy, "--dataset", str(images)]
+    command += ["--data-dir", str(tmp_path / "data"), "--trials", "1", "--epochs", "1", "--precision", "float32"]
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0
     assert done.stderr == ""

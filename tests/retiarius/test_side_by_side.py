@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from few_digits import use_few_digits
 from program import Program, fork_workers
 from trial_scripts import wait_until_gone
 
@@ -24,8 +25,9 @@ SEARCH = ["--space", "zoo", "--strategy", "random", *SMALL, "--trials", "4"]
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own_with_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def in_a_folder_of_its_own_with_few_digits_and_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    use_few_digits(monkeypatch)
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # as many as each worker has: sums in another order are other sums
     yield
@@ -41,7 +43,7 @@ def outcome(trials: list[Trial]) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_two_workers_bring_what_one_process_brings_and_a_resumed_search_fills_the_gap() -> None:
+def test_two_workers_bring_what_one_process_brings_and_a_resumed_search_fills_the_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main([*SEARCH, "--out", "one"]) == 0
     assert main([*SEARCH, "--out", "two", "--workers", "2"]) == 0
     assert outcome(trials_of("two")) == outcome(trials_of("one"))
@@ -50,6 +52,7 @@ def test_two_workers_bring_what_one_process_brings_and_a_resumed_search_fills_th
     lines = Path("two/trials.jsonl").read_bytes().splitlines(keepends=True)
     kept = [line for line in lines if json.loads(line)["number"] in (0, 2)]  # trial 1 was still running when it was killed
     Path("two/trials.jsonl").write_bytes(b"".join(kept) + lines[-1][:50])
+    fork_workers(monkeypatch)  # those of before were the program's own, fresh interpreters
     assert main([*SEARCH, "--out", "two", "--workers", "2", "--resume"]) == 0
     assert outcome(trials_of("two")) == outcome(trials_of("one"))
 

@@ -12,11 +12,13 @@ from typing import Any
 import nni
 import pytest
 from fake_trials import SPACE, Trials
+from few_digits import use_few_digits
 from nasbench201_table import make_rows, write_table
 from nni.mutable import Categorical
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 from optuna.trial import TrialState
+from program import fork_workers
 from small_spaces import TinySpace
 
 from common.trial import Trial
@@ -38,8 +40,9 @@ DIGITS = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_a_folder_of_its_own_with_few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    use_few_digits(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -336,6 +339,7 @@ def test_one_that_would_have_to_wait_beyond_the_budget_does_not_begin(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("pool_functions:sleep_and_score", "none"))
+    fork_workers(monkeypatch)
     search = ["--space", "zoo", "--strategy", "random", "--trials", "9", "--dataset", "digits", "--precision", "float32"]
     # Two begin at once, the default configuration among them; the third has to wait for one of them.
     starts = ["--start-with", "squeezenet1_1", "tinynet_e", "--workers", "2", "--time-budget", "2"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from functools import cache
 from typing import Any
 
@@ -13,14 +11,15 @@ import pytest
 from nni.mutable import Categorical, CategoricalMultiple, Mutable, Numerical
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
-from project import SEARCH_PATH
+from program import run_code
 from small_spaces import LAYERS, MULTI_TRIAL, TinySpace, built, explore, score
 from torch import nn
 
 from common.errors import StrategyError
 from spaces import SPACES
 from spaces.choices import canonical_within, restrict
-from strategies import STRATEGIES, check_pair, make_strategy
+from strategies import STRATEGIES, check_pair, make_strategy, search_summary
+from strategies.engines import recording
 from strategies.engines.in_process import InProcessEngine
 from strategies.optuna.encoders import make_encoder
 from strategies.search_summary import summarize_search
@@ -64,7 +63,10 @@ def test_same_seed_same_trials_other_seed_others(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MULTI_TRIAL)
-def test_a_search_that_runs_out_of_what_is_new_says_so(name: str) -> None:
+def test_a_search_that_runs_out_of_what_is_new_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (recording, search_summary):
+        monkeypatch.setattr(module, "MAX_REPEATS", 30)
+
     def canonical(sample: dict[str, Any]) -> dict[str, Any]:
         return {"first": sample["first"], "second": "a", "inputs": [0, 1]}
 
@@ -77,15 +79,13 @@ def test_a_search_that_runs_out_of_what_is_new_says_so(name: str) -> None:
 
 @cache
 def explored_elsewhere() -> dict[str, list[dict[str, Any]]]:
-    """The samples that each strategy explores in a new process: one for all of them, as it takes seconds to import what NNI needs."""
+    """The samples that each strategy explores in a new process."""
     program = """
 import json
 from small_spaces import MULTI_TRIAL, explore
 print(json.dumps({name: [result.sample for result in explore(name, trials=6)] for name in MULTI_TRIAL}))
 """
-    environment = {"PYTHONPATH": SEARCH_PATH, "PATH": "", "PYTHONWARNINGS": "ignore"}
-    there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
-    return json.loads(there.stdout.splitlines()[-1])
+    return json.loads(run_code(program).splitlines()[-1])
 
 
 @pytest.mark.slow
