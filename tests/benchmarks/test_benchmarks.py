@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from bright_bars import make_data
 from program import run_program
 
+from benchmarks import light_cells
 from benchmarks.light_cells import QUICK, distinct, read_cell
 
 PROJECT = Path(__file__).parents[2]
@@ -67,7 +69,8 @@ def test_cells_are_named_by_search_epoch_and_weight() -> None:
             read_cell(text)
 
 
-def test_one_cell_is_compared_once() -> None:
+def test_one_cell_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(light_cells, "derive", cache(light_cells.derive))
     one = (1, 6, 0.8)
     assert distinct([one, one]) == [one]
     assert distinct([one, (1, 6, 0.80001), *QUICK]) == list(dict.fromkeys([one, *QUICK])), "the same cell by another weight"

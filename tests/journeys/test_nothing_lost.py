@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from nasbench201_table import make_rows, write_table
+from nasbench201_table import make_rows, write_made_up, write_table
 from program import Program, run_program
 
 from records.best import load_best
@@ -30,7 +30,7 @@ def test_fifty_kills_at_random_moments_lose_no_trial_and_double_none(tmp_path: P
 
 @pytest.mark.slow
 def test_the_program_itself_killed_five_times(tmp_path: Path) -> None:
-    table = write_table(tmp_path / "table.csv.gz", make_rows())
+    table = write_made_up(tmp_path / "table.csv.gz")
     search = ["--space", "nasbench201", "--evaluator", "table", "--table", str(table), "--strategy", "random", "--trials", "3000"]
     search += ["--out", str(tmp_path / "run")]
     log, chance = TrialLog(tmp_path / "run" / "trials.jsonl"), random.Random(0)

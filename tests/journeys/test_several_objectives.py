@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from few_digits import use_few_digits
-from nasbench201_table import make_rows, write_table
+from nasbench201_table import make_rows, remember_tables, write_made_up, write_table
 
 from records.trials import TrialLog
 from run_experiment import main
@@ -18,10 +18,11 @@ SEARCH = ["--space", "nasbench201", "--evaluator", "table", "--table", "table.cs
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    remember_tables(monkeypatch)
 
 
 def test_nsga2_finds_the_front_and_writes_it(capsys: pytest.CaptureFixture[str]) -> None:
-    write_table(Path("table.csv.gz"), make_rows())
+    write_made_up(Path("table.csv.gz"))
     assert main([*SEARCH, "--strategy", "nsga2", "--trials", "120", "--out", "run"]) == 0
     trials = TrialLog(Path("run/trials.jsonl")).read()
     assert len(trials) == 120

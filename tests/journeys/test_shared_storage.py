@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from nasbench201_table import make_rows, write_table
+from nasbench201_table import remember_tables, write_made_up
 from optuna.trial import TrialState
 from postgresql import PASSWORD, postgresql
 from program import Program
@@ -24,11 +24,12 @@ SEARCH = ["--space", "nasbench201", "--evaluator", "table", "--table", "table.cs
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    remember_tables(monkeypatch)
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    return write_table(tmp_path / "table.csv.gz", make_rows())
+    return write_made_up(tmp_path / "table.csv.gz")
 
 
 @pytest.mark.parametrize(

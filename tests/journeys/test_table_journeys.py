@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from nasbench201_table import MIXED, make_rows, write_table
+from nasbench201_table import MIXED, make_rows, remember_tables, write_made_up, write_table
 
 from evaluators.training.recipes import recipe_values
 from records.trial_keeper import TrialKeeper
@@ -19,12 +19,13 @@ SEARCH = ["--space", "nasbench201", "--evaluator", "table"]
 
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_table(tmp_path_factory.mktemp("table") / "made-up.csv.gz", make_rows())
+    return write_made_up(tmp_path_factory.mktemp("table") / "made-up.csv.gz")
 
 
 @pytest.fixture
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    remember_tables(monkeypatch)
     return tmp_path
 
 

@@ -57,9 +57,9 @@ def test_every_type_of_nni_is_known() -> None:
 @pytest.mark.parametrize("kind", list(NUMBERS))
 def test_numbers_are_distributed_as_in_nni(kind: str) -> None:
     mutable, draws = one(kind, NUMBERS[kind]), 4000
-    state = np.random.RandomState(0)
+    state, other = np.random.RandomState(0), np.random.RandomState(1)
     ours = np.array([mutable.random(random_state=state) for _ in range(draws)])
-    theirs = np.array([getattr(parameter_expressions, kind)(*NUMBERS[kind], np.random.RandomState(seed)) for seed in range(draws)])
+    theirs = np.array([getattr(parameter_expressions, kind)(*NUMBERS[kind], other) for _ in range(draws)])
     if mutable.quantize is not None:
         common = sorted({*np.round(ours, 9), *np.round(theirs, 9)})
         shares = np.array([[np.mean(np.isclose(values, value)) for value in common] for values in (ours, theirs)])

@@ -13,7 +13,7 @@ import nni
 import pytest
 from fake_trials import SPACE, Trials
 from few_digits import use_few_digits
-from nasbench201_table import make_rows, write_table
+from nasbench201_table import remember_tables, write_made_up
 from nni.mutable import Categorical
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
@@ -43,11 +43,12 @@ DIGITS = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
 def in_a_folder_of_its_own_with_few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     use_few_digits(monkeypatch)
+    remember_tables(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    path = write_table(tmp_path_factory.mktemp("table") / "made-up.csv.gz", make_rows())
+    path = write_made_up(tmp_path_factory.mktemp("table") / "made-up.csv.gz")
     return ["--space", "nasbench201", "--evaluator", "table", "--table", str(path)]
 
 

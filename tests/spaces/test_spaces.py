@@ -33,6 +33,7 @@ def quick_arguments(name: str) -> dict[str, Any]:
     return find_space(name).preset_arguments("quick", "search")
 
 
+@cache
 def quick_mutables(name: str) -> dict[str, Any]:
     """What the quick preset searches."""
     space = find_space(name)
@@ -40,6 +41,11 @@ def quick_mutables(name: str) -> dict[str, Any]:
 
 
 def draw(name: str, seed: int) -> dict[str, Any]:
+    return dict(_draw(name, seed))
+
+
+@cache
+def _draw(name: str, seed: int) -> dict[str, Any]:
     sample: dict[str, Any] = {}
     MutableDict(quick_mutables(name)).random(memo=sample, random_state=np.random.RandomState(seed))
     return sample

@@ -6,9 +6,15 @@ import csv
 import gzip
 import io
 import itertools
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from evaluators import table
+from evaluators.table import Table
+from evaluators.table import load_table as _load_table
 
 REAL = Path(__file__).parents[3] / "shared" / "nasbench201" / "nasbench201.csv.gz"
 needs_the_real_one = pytest.mark.skipif(not REAL.is_file(), reason="NAS-Bench-201 is not beside the checkout (shared/nasbench201)")
@@ -36,13 +42,51 @@ def make_rows() -> list[list[str]]:
     return rows
 
 
+@cache
+def _made_up() -> bytes:
+    return _as_file(make_rows(), is_compressed=True)
+
+
+def write_made_up(path: Path) -> Path:
+    """Write the table of all cells."""
+    path.write_bytes(_made_up())
+    return path
+
+
 def write_table(path: Path, rows: list[list[str]]) -> Path:
     """Write a table; a name that ends in .gz is compressed."""
+    path.write_bytes(_as_file(rows, is_compressed=path.suffix == ".gz"))
+    return path
+
+
+def _as_file(rows: list[list[str]], *, is_compressed: bool) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     data = text.getvalue().encode()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-    return path
+    return gzip.compress(data) if is_compressed else data
+
+
+def remember_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the program read a table once for all runs of these tests: all cells take a quarter of a second, many times that of a search."""
+    monkeypatch.setattr(table, "load_table", _load_once)
+
+
+def _load_once(path: Path, columns: Path | None = None, dataset: str = "auto") -> Table:
+    if columns is not None or not path.is_file():
+        return _load_table(path, columns, dataset)
+    return _load_content(path.name, path.read_bytes(), dataset)(path)
+
+
+@cache
+def _load_content(name: str, content: bytes, dataset: str) -> Callable[[Path], Table]:
+    tables: list[Table] = []  # none where it cannot be loaded, which is told by the path
+
+    def load(path: Path) -> Table:
+        if not tables:
+            tables.append(_load_table(path, None, dataset))
+        return tables[0]
+
+    return load
 
 
 def small_table(folder: Path, *rows: str, header: str = "first,second,score_3,seconds_3,score_9,seconds_9,parameters") -> Path:

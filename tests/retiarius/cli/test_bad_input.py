@@ -13,6 +13,7 @@ from unittest import mock
 
 import pytest
 import torch
+from few_digits import use_few_digits
 from nni.mutable import Categorical
 
 from evaluators import EVALUATORS, EvaluatorEntry
@@ -27,8 +28,9 @@ ZOO = ["--space", "zoo", "--strategy", "random", *SMALL, "--trials", "1", "--epo
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_a_folder_of_its_own_with_few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    use_few_digits(monkeypatch)
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) -> str:
@@ -271,7 +273,8 @@ def test_a_run_is_not_gone_on_with_under_other_limits(capsys: pytest.CaptureFixt
     assert "--pruner" in fails(capsys, *ZOO, "--max-params", "1M", "--pruner", "median", "--out", "run", "--resume")
 
 
-def test_a_broken_checkpoint_of_a_one_shot_search(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_checkpoint_of_a_one_shot_search(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    use_few_digits(monkeypatch, 600)  # so many that an epoch can be cut short
     search = ["--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "1", "--time-budget", "0.01", "--out", "run"]
     assert main(search) == 0
     assert not Path("run/checkpoints/supernet.ckpt").exists(), "an epoch that was cut short is no state to go on from"
@@ -311,7 +314,8 @@ def test_a_fault_before_there_is_a_log_leaves_its_traceback_in_a_file(
     assert not Path("run").exists()
 
 
-def test_a_search_in_which_all_trials_fail(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_in_which_all_trials_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    use_few_digits(monkeypatch, 600)  # so many that a training can diverge
     assert main([*ZOO, "--optimizer", "sgd", "--initial_lr", "1000", "--momentum", "0.99", "--out", "run"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("WARNING: trial 0 failed: TrainingDiverged")

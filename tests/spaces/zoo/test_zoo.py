@@ -66,7 +66,15 @@ PARAMETERS = {
     "mobileone_s0": (4_278_522, 4_278_522),
     "convnet32": (1_972_792, 1_972_792),
 }
-ARCHITECTURES = [(name, stem) for name in BACKBONES for stem in STEMS]
+LARGE = 5_000_000  # parameters: to train, or only to draw, more of them takes long
+
+
+def takes_long(name: str, stem: str) -> Any:
+    """A case of a backbone and its stem; a slow one where a smaller backbone of its kind, or its count, is a quick one."""
+    return pytest.param(name, stem, marks=pytest.mark.slow if PARAMETERS[name][STEMS.index(stem)] > LARGE else ())
+
+
+ARCHITECTURES = [takes_long(name, stem) for name in BACKBONES for stem in STEMS]
 SIZE = {"width": 64, "depth": 2}
 
 
@@ -258,7 +266,8 @@ def input_sides(network: nn.Module, pixels: int) -> list[int]:
 
 @pytest.mark.parametrize("name", [name for name in BACKBONES if not name.startswith(("vgg", "convnet32"))])
 def test_the_small_stem_keeps_the_full_resolution(name: str) -> None:
-    own, small = (input_sides(build_backbone(name, stem=stem), 64) for stem in STEMS)
+    with torch.device("meta"):
+        own, small = (input_sides(build_backbone(name, stem=stem), 64) for stem in STEMS)
     assert len(own) == len(small)
     pools = name.startswith(("resne", "densenet", "shufflenet"))  # the own stem pools after a convolution of stride 2
     if name == "squeezenet1_1":  # not padded: the own stem leaves 31, then 15 pixels
@@ -283,8 +292,11 @@ def test_rounding_up_changes_nothing_at_32_pixels(monkeypatch: pytest.MonkeyPatc
 
 def test_the_small_vgg_expresses_what_vgg_expresses_at_32_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "torch")  # whose rounding is finer
-    own, small = (build_backbone("vgg16", stem=stem).eval() for stem in STEMS)
+    with torch.device("meta"):  # the weights that it draws, 134 million, are none of the time's worth
+        own, small = (build_backbone("vgg16", stem=stem).eval().to_empty(device="cpu") for stem in STEMS)
     state = own.state_dict()
+    for weight in state.values():
+        weight.uniform_(-1, 1).div_(weight[0].numel() ** 0.5)
     state["classifier.0.weight"] = state["classifier.0.weight"].unflatten(1, (512, 49)).sum(2)
     small.load_state_dict(state)
     images = torch.randn(2, 3, 32, 32)

@@ -25,14 +25,14 @@ from strategies.one_shot.search_epoch import SearchEpoch, choose_edges
 from strategies.one_shot.supernet_modules import SummedInput
 
 ONE_SHOT = [name for name, kind in STRATEGIES.items() if kind.one_shot]
-SUPERNETS = ("fused", "stock")
+SUPERNETS = ("fused", pytest.param("stock", marks=pytest.mark.slow))  # by way of the same strategy
 
 
 @pytest.mark.parametrize("name", ONE_SHOT)
 @pytest.mark.parametrize("space", [name for name, entry in SPACES.items() if "one_shot" in entry.offers])
 def test_every_one_shot_pair_finds_a_legal_architecture_and_repeats_itself(space: str, name: str, tmp_path: Path) -> None:
     found, space_class = [], SPACES[space].load()
-    arguments = {**find_space(space).preset_arguments("quick", "search"), "num_classes": 3}
+    arguments = {**find_space(space).preset_arguments("quick", "search"), **(SMALL if space == "darts" else {}), "num_classes": 3}
     for seed in (0, 0, 1):
         folder = tmp_path / str(len(found))
         folder.mkdir()

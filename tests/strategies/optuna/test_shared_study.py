@@ -54,7 +54,7 @@ def samples_of(results: list[Trial]) -> set[str]:
     return {json.dumps(result.sample, sort_keys=True) for result in results}
 
 
-@pytest.mark.parametrize("url", ["sqlite:///study.db", "journal:///study.log"])
+@pytest.mark.parametrize("url", [pytest.param("sqlite:///study.db", marks=pytest.mark.slow), "journal:///study.log"])
 @pytest.mark.parametrize("strategy", OPTUNAS)
 def test_each_process_knows_the_trials_of_all(strategy: str, url: str, opened: Any) -> None:
     first = explore(strategy, SharedStudy(opened(url), "s", "1" * 32))
