@@ -67,6 +67,7 @@ def test_cells_are_named_by_search_epoch_and_weight() -> None:
             read_cell(text)
 
 
+@pytest.mark.slow
 def test_one_cell_is_compared_once() -> None:
     one = (1, 6, 0.8)
     assert distinct([one, one]) == [one]

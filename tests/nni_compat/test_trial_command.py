@@ -46,6 +46,7 @@ def test_parameters_go_in_and_results_come_out(tmp_path: Path) -> None:
     assert run(tmp_path, code, {"x": 3}, sign=-1) == (-0.75, None, [-0.25, -0.5]), "lower is better: higher is better after the sign"
 
 
+@pytest.mark.slow
 def test_a_students_trial_with_nnis_own_package(tmp_path: Path) -> None:
     write_script(tmp_path, STUDENT, protocol=False)
     trial = command(tmp_path, command="python main.py").start(7, {"initial_lr": 0.125, "batch_size": 128})

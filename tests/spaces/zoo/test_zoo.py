@@ -221,6 +221,7 @@ def test_parameter_counts() -> None:
 
 
 @pytest.mark.parametrize(("name", "stem"), ARCHITECTURES)
+@pytest.mark.slow
 def test_every_backbone_trains_at_every_size(name: str, stem: str) -> None:
     network = build_backbone(name, stem=stem, num_classes=10)
     for layer in network.modules():
@@ -281,6 +282,7 @@ def test_rounding_up_changes_nothing_at_32_pixels(monkeypatch: pytest.MonkeyPatc
             theirs(torch.randn(2, 3, 28, 28))
 
 
+@pytest.mark.slow
 def test_the_small_vgg_expresses_what_vgg_expresses_at_32_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "torch")  # whose rounding is finer
     own, small = (build_backbone("vgg16", stem=stem).eval() for stem in STEMS)

@@ -253,6 +253,7 @@ def test_functions_and_classes_of_the_program_itself_are_sent_as_they_are(progra
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_data_set_is_shared_and_what_is_written_stays_apart() -> None:
     images = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4)
     train, test = Split(images, torch.tensor([0, 1])), Split(images[1:], torch.tensor([1]))

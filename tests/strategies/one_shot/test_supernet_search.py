@@ -47,6 +47,7 @@ def test_the_second_order_gradient_is_that_of_exact_second_derivatives() -> None
 
 
 @pytest.mark.parametrize("supernet", ["fused", "stock"])
+@pytest.mark.slow
 def test_second_order_moves_the_alphas_otherwise(supernet: str, tmp_path: Path) -> None:
     alphas = []
     for order in (1, 2):
@@ -58,6 +59,7 @@ def test_second_order_moves_the_alphas_otherwise(supernet: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.slow
 def test_second_order_looks_one_step_of_the_weights_ahead_in_float32(
     precision: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +78,7 @@ def test_second_order_looks_one_step_of_the_weights_ahead_in_float32(
     assert steps == pytest.approx([0.05 * factor(step) for step in range(2 * len(training.train_dataloaders))])
 
 
+@pytest.mark.slow
 def test_a_search_that_diverges_is_told(tmp_path: Path) -> None:
     space = seeded(DartsSpace, SMALL)
     with torch.no_grad():
@@ -134,6 +137,7 @@ def test_costs_are_taken_off_the_logits() -> None:
 
 
 @pytest.mark.parametrize("supernet", ["fused", "stock"])
+@pytest.mark.slow
 def test_a_weight_of_costs_reads_off_lighter_cells_of_the_same_search(supernet: str, tmp_path: Path) -> None:
     found = {}
     for weight in (0.0, 100.0):
@@ -192,6 +196,7 @@ def test_the_guard(mode: str) -> None:
     assert again.describe() == guard.describe() and again.last_good == guard.last_good
 
 
+@pytest.mark.slow
 def test_a_search_that_collapses_stops_and_stays_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = iter([0, 2, 0, 0])
     monkeypatch.setattr("strategies.one_shot.darts.count_skips", lambda *_: {"normal": (next(counts), 8)})
