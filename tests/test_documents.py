@@ -142,6 +142,7 @@ def test_benchmarks_have_the_flags_that_are_shown(name: str) -> None:
             assert f'"{flag}"' in read(script), f"{script} {flag}"
 
 
+@pytest.mark.slow
 def test_cells_that_were_found_are_those_of_the_alphas_beside_them() -> None:
     from benchmarks.light_cells import KEPT, derive
     from records.best import load_best

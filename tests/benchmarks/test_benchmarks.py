@@ -69,6 +69,7 @@ def test_cells_are_named_by_search_epoch_and_weight() -> None:
             read_cell(text)
 
 
+@pytest.mark.slow
 def test_one_cell_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(light_cells, "derive", cache(light_cells.derive))
     one = (1, 6, 0.8)

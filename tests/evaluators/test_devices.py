@@ -176,6 +176,7 @@ def test_a_gpu_that_cannot_be_used_is_told_and_left(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told to")
+@pytest.mark.slow
 def test_freed_memory_is_kept_on_linux() -> None:
     code = """
 import resource, torch

@@ -17,6 +17,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_table(tmp_path_factory.mktemp("table") / "made-up.csv.gz", make_rows())
 
 
+@pytest.mark.slow
 def test_a_known_table_needs_no_words(made_up: Path) -> None:
     table = load_table(made_up)
     assert (table.name, table.num_classes, len(table), table.fidelities) == ("cifar10", 10, 15_625, [12, 200])

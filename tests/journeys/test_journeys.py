@@ -325,6 +325,7 @@ def test_a_killed_search_prunes_as_an_uninterrupted_one(monkeypatch: pytest.Monk
     assert {**read("run/best.json"), "created": ""} == {**read("whole/best.json"), "created": ""}
 
 
+@pytest.mark.slow
 def test_networks_that_are_too_large_are_not_trained(capsys: pytest.CaptureFixture[str]) -> None:
     limits = ["--max-params", "0.75M", "--max-flops", "3M"]
     assert run("--space", "zoo", "--strategy", "random", *SMALL, "--trials", "2", "--epochs", "1", *limits, "--out", "run") == 0

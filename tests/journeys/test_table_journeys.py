@@ -30,6 +30,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.mark.parametrize("name", [name for name, entry in STRATEGIES.items() if not entry.one_shot and not entry.needs])
+@pytest.mark.slow
 def test_every_strategy_keeps_to_the_simulated_budget(
     name: str, made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,6 +86,7 @@ def test_limits_on_the_size_are_those_of_the_table(made_up: Path, in_a_folder_of
     assert max(trial.parameters or 0 for trial in trials) == 300_000
 
 
+@pytest.mark.slow
 def test_a_budget_below_every_trial_is_no_limit_on_the_size(
     made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

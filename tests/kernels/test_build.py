@@ -248,6 +248,7 @@ def test_the_same_again_and_nearly_the_same_on_other_numbers_of_threads() -> Non
 
 @HERE
 @pytest.mark.skipif(sys.platform != "linux", reason="memory as Linux tells it")
+@pytest.mark.slow
 def test_memory_does_not_grow_where_the_number_of_threads_changes() -> None:
     """OpenMP ends threads that a smaller kernel does not need, and starts others for the next larger one."""
     x, few = images(8, 16, 16, 2, 16, dtype=torch.float32), images(8, 16, 16, 1, 64, dtype=torch.float32)
@@ -308,6 +309,7 @@ def test_beside_another_torch_they_are_made_and_tried_anew(monkeypatch: pytest.M
 
 @HERE
 @pytest.mark.skipif(sys.platform != "linux", reason="memory as Linux tells it")
+@pytest.mark.slow
 def test_too_little_memory_is_an_error_and_no_crash() -> None:
     done = subprocess.run([sys.executable, "-c", TOO_LITTLE], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr

@@ -87,6 +87,7 @@ def test_aliases_that_spare_typing_are_read(tmp_path: Path, monkeypatch: pytest.
     assert len(read_yaml(path)) == 1002, "without aliases there may be as many values as the file has room for"
 
 
+@pytest.mark.slow
 def test_many_keys_are_read_in_time(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("".join(f"k{number}: 1\n" for number in range(20_000)))
     start = time.process_time()

@@ -40,6 +40,7 @@ def run_trials(folder: RunFolder, numbers: range) -> list[Trial]:
     return keeper.recorded(SPACE)
 
 
+@pytest.mark.slow
 def test_a_search_of_5000_parameters_is_resumed_and_reported(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with create(out) as folder:

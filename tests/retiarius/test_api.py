@@ -99,6 +99,7 @@ def test_a_search_a_retraining_and_the_trained_network(data: Any) -> None:
     assert right == pytest.approx(final.test_accuracy)
 
 
+@pytest.mark.slow
 def test_one_shot_by_an_object_with_settings() -> None:
     found = rt.search("darts", rt.Darts(order=1, alpha_lr=1e-3), data="digits", epochs=1, time_budget=0.01, out="run", **HERE)
     assert found.best.metric == "supernet validation accuracy" and len(found.epochs) == 1 and found.trials == []
@@ -106,6 +107,7 @@ def test_one_shot_by_an_object_with_settings() -> None:
     assert json.loads(Path("run/config.json").read_text())["identity"]["pins"] == {"alpha_lr": 1e-3}
 
 
+@pytest.mark.slow
 def test_results_as_a_table_a_figure_a_report_and_a_file(data: Any) -> None:
     pandas = pytest.importorskip("pandas")
     found = rt.search(TwoLayers, "grid", evaluator=count_weights, trials=4, out="run", data=data, **HERE)
@@ -141,6 +143,7 @@ def test_a_run_is_resumed_from_python(data: Any) -> None:
         rt.search(TwoLayers, rt.Random(), **told)
 
 
+@pytest.mark.slow
 def test_two_workers_run_a_function_of_this_file(data: Any) -> None:
     found = rt.search(TwoLayers, rt.Random(), evaluator=count_weights, trials=2, workers=2, out="run", data=data, **HERE)
     assert sorted(trial.number for trial in found.trials) == [0, 1]

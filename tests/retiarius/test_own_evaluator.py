@@ -24,6 +24,7 @@ def one_that_knows_dropout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(ZooSpace, "hyperparameters", staticmethod(lambda: {"dropout": Categorical([0.1, 0.2], label="dropout")}))
 
 
+@pytest.mark.slow
 def test_it_is_searched_and_left_out_of_a_training_anew(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SEARCH, "--out", "run"]) == 0
     assert {trial.hyperparameters["dropout"] for trial in TrialLog(Path("run/trials.jsonl")).read()} == {0.1, 0.2}

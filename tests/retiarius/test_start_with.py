@@ -81,6 +81,7 @@ def test_local_search_climbs_from_them(table: list[str]) -> None:
     assert sum(first[edge] != second[edge] for edge in EDGES) == 1, "a neighbour of what it began with"
 
 
+@pytest.mark.slow
 def test_no_more_than_there_are_trials_and_the_same_when_gone_on_with(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     starts = ["--start-with", write_best("good.json", GOOD), write_best("best.json", BEST)]
     search = [*table, "--strategy", "tpe", "--out", "run"]
@@ -98,12 +99,14 @@ def test_no_more_than_there_are_trials_and_the_same_when_gone_on_with(table: lis
     assert "--start-with" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_means_the_same_is_tried_once(table: list[str]) -> None:
     starts = ["--start-with", write_best("a.json", BEST), write_best("b.json", BEST), "--start-with", write_best("c.json", GOOD)]
     assert main([*table, "--strategy", "random", *starts, "--trials", "2", "--out", "run"]) == 0
     assert [trial.architecture for trial in TrialLog(Path("run/trials.jsonl")).read()] == [BEST, GOOD]
 
 
+@pytest.mark.slow
 def test_a_budget_of_time_may_leave_some_out(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     starts = ["--start-with", write_best("a.json", BEST), write_best("b.json", GOOD)]  # of 42 and 36 simulated seconds
     assert main([*table, "--strategy", "random", *starts, "--time-budget", "41", "--trials", "9", "--out", "run"]) == 1, "no trial fits"
@@ -143,6 +146,7 @@ def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.Ca
     assert "first: no best.json in this folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_of_a_one_shot_run_what_its_latest_epochs_had_found(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     first, second, third = ({**BEST, "edge_0_1": operation} for operation in ("none", "skip_connect", "avg_pool_3x3"))
     run = Path("run")

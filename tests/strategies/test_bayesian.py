@@ -84,6 +84,7 @@ def explore(features: Any, seed: int) -> int:
     return found.index(6.0)
 
 
+@pytest.mark.slow
 def test_the_features_of_a_space_are_what_is_learned_from() -> None:
     def remainder(architecture: Mapping[str, Any]) -> dict[str, float]:
         return {"remainder": sum(architecture.values()) % 7}
@@ -124,6 +125,7 @@ def test_no_two_proposals_mean_the_same() -> None:
     assert all(canonical(sample) == sample for sample in proposed)
 
 
+@pytest.mark.slow
 def test_no_two_proposals_of_cells_mean_the_same() -> None:
     """Cells of a size that cannot be listed, most edges of which are not read."""
     looked_up: list[Mapping[str, Any]] = []

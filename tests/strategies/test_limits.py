@@ -198,6 +198,7 @@ def test_networks_without_data_have_the_size_of_real_ones(name: str, stem: str) 
 
 
 @pytest.mark.parametrize("name", SPACES)
+@pytest.mark.slow
 def test_every_space_is_measured_without_data_and_without_random_numbers(name: str) -> None:
     space_class = SPACES[name].load()
     arguments = {**find_space(name).preset_arguments("quick", "search"), **({"num_cells": 3} if name == "darts" else {})}

@@ -130,6 +130,7 @@ def test_a_resumed_search_answers_from_the_record_and_ends_with_the_same_trials(
     assert len(calls) == 4
 
 
+@pytest.mark.slow
 def test_tpe_maximises_and_beats_random() -> None:
     best = {name: sum(max(r.score or 0 for r in explore(name, seed=s, trials=40)) for s in range(5)) / 5 for name in ("tpe", "random")}
     assert best["tpe"] > 1.13, "the optimum is 1.16"

@@ -137,6 +137,7 @@ def test_images_of_other_classes_in_the_data_folder_are_not_taken(tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SPRITES.is_dir(), reason="the real CIFAR-10 is not beside the checkout")
+@pytest.mark.slow
 def test_the_real_cifar10_is_recognised_and_has_the_published_statistics() -> None:
     parts: dict[str, list[tuple[torch.Tensor, int]]] = {"train": [], "test": []}
     for sprite in sorted(SPRITES.glob("*.webp")):

@@ -38,6 +38,7 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, float]
     yield Page(path), seconds
 
 
+@pytest.mark.slow
 def test_a_search_of_200_trials_is_reported_soon_and_small(big: tuple[Page, float]) -> None:
     page, seconds = big
     assert seconds < 8, "the goal is 5 s; a slow machine gets more"
@@ -94,6 +95,7 @@ def test_a_retrained_json_of_anything_is_reported(tmp_path: Path, number: object
     assert "retraining: resnet18" in page.text()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_going_on(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path / "run", space="zoo", strategy="tpe"):
         write_search(tmp_path / "run", make_trials(3), planned=8)
@@ -206,6 +208,7 @@ def test_entropy_and_skip_connections_of_a_one_shot_search(tmp_path: Path) -> No
     assert "of the edges kept, last 18.75%" in page, "2 and 1 of 16"
 
 
+@pytest.mark.slow
 def test_the_pareto_front_of_several_objectives(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "run", make_trials(20), strategy="nsga2")
     count = save_pareto(folder / "pareto.json", make_trials(20), ("accuracy", "parameters"), space={"name": "zoo", "arguments": {}})
@@ -216,6 +219,7 @@ def test_the_pareto_front_of_several_objectives(tmp_path: Path) -> None:
     assert "&lt;b&gt;" in page and "<b>:" not in page and "<u>" not in page
 
 
+@pytest.mark.slow
 def test_an_accuracy_averaged_over_mirror_images_says_so(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "run", make_trials(4))
     words = "image and mirror image averaged"
@@ -226,6 +230,7 @@ def test_an_accuracy_averaged_over_mirror_images_says_so(tmp_path: Path) -> None
     assert words in report(folder).source
 
 
+@pytest.mark.slow
 def test_the_search_of_somebodys_own_program_is_told_as_it_reported(tmp_path: Path) -> None:
     folder = write_command_search(tmp_path / "run", [-4.0, -2.5, -0.0], command="python <b>.py")
     page = report(folder)

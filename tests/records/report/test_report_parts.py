@@ -58,6 +58,7 @@ def test_the_labs_table(lab: list[Run]) -> None:
     assert "hpo" in lines[2][7] and "hpo-retrained" in lines[2][7]
 
 
+@pytest.mark.slow
 def test_the_labs_table_in_both_languages_and_as_markdown(lab: list[Run], tmp_path: Path) -> None:
     rows = lab_table.fill(lab)
     for language, words in (("en", ["as given", "by hand", "HPO", "NAS"]), ("zh", ["原始代码", "手动调参", "自动调参", "网络架构搜索"])):

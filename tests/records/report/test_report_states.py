@@ -27,6 +27,7 @@ def page_of(folder: Path) -> str:
     return write_report([folder])[0].read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_search_that_ended_with_fewer_trials_than_were_asked_for(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "run", make_trials(2), planned=6)
     assert read_run(folder).state == "unfinished"
@@ -59,6 +60,7 @@ def test_the_end_is_noted_and_taken_back_by_going_on(tmp_path: Path) -> None:
     assert not read_run(folder.path).has_ended
 
 
+@pytest.mark.slow
 def test_commands_for_a_new_folder_and_for_the_same(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "run", make_trials(2), planned=6)
     change_config(folder, command="python run_experiment.py --space 'my zoo' --out old --resume --seed 3 --out=older")
@@ -161,6 +163,7 @@ def test_labels_that_no_picture_can_hold(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("huge", [sys.float_info.max, -sys.float_info.max, 1e200])
+@pytest.mark.slow
 def test_numbers_beyond_reckoning(tmp_path: Path, huge: float) -> None:
     folder = write_command_search(tmp_path / "run", [0.5, huge, *(n / 10 for n in range(12))])
     assert "The search over time" in page_of(folder)

@@ -223,6 +223,7 @@ def test_out_under_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert "file" in fails(capsys, *ZOO, "--out", "file/run")
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_the_runs_failure(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import records.lines
 
@@ -237,6 +238,7 @@ def test_a_disk_that_fills_up_is_the_runs_failure(capsys: pytest.CaptureFixture[
     assert main([*ZOO, "--out", "run", "--resume"]) == 0
 
 
+@pytest.mark.slow
 def test_a_time_budget_too_small_for_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--space", "darts", "--strategy", "random", *SMALL, "--time-budget", "0.000001"]
     assert "the time budget ended before the first trial" in fails(capsys, *arguments, status=1)
@@ -265,6 +267,7 @@ def test_one_configuration_that_is_too_large(capsys: pytest.CaptureFixture[str])
     assert "the nearest of 1 has 1,876,432 multiply-adds, more than --max-flops 1,000,000" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_is_not_gone_on_with_under_other_limits(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*ZOO, "--max-params", "1M", "--out", "run"]) == 0
     capsys.readouterr()
@@ -273,6 +276,7 @@ def test_a_run_is_not_gone_on_with_under_other_limits(capsys: pytest.CaptureFixt
     assert "--pruner" in fails(capsys, *ZOO, "--max-params", "1M", "--pruner", "median", "--out", "run", "--resume")
 
 
+@pytest.mark.slow
 def test_a_broken_checkpoint_of_a_one_shot_search(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     use_few_digits(monkeypatch, 600)  # so many that an epoch can be cut short
     search = ["--space", "darts", "--strategy", "darts", *SMALL, "--epochs", "1", "--time-budget", "0.01", "--out", "run"]
@@ -283,6 +287,7 @@ def test_a_broken_checkpoint_of_a_one_shot_search(monkeypatch: pytest.MonkeyPatc
     assert "not a checkpoint of this training; remove it to start over" in fails(capsys, *search, "--resume")
 
 
+@pytest.mark.slow
 def test_a_fault_is_one_line_and_its_traceback_is_in_the_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from evaluators.training import loop as training
 
@@ -360,6 +365,7 @@ def test_another_evaluator_for_a_supernet(capsys: pytest.CaptureFixture[str], mo
 
 
 @pytest.mark.skipif(kernels_for(torch.float32) is None, reason=f"no compiled kernels here: {why_not()}")
+@pytest.mark.slow
 def test_a_run_that_began_without_kernels_is_not_gone_on_with_by_them(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

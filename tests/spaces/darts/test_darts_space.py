@@ -63,6 +63,7 @@ def test_genotypes_outside_the_space_are_refused(normal: list[tuple[str, int]], 
         architecture_from_genotype(Genotype([("sep_conv_3x3", 0), ("sep_conv_3x3", 1)], [], [], []))
 
 
+@pytest.mark.slow
 def test_labels_and_candidates_are_the_papers() -> None:
     mutables = DartsSpace(width=2, num_cells=3, none=True).simplify()
     assert len(mutables) == 2 * (14 + 4)
@@ -150,6 +151,7 @@ def test_a_strided_pointwise_convolution_is_one(channels: int, side: int) -> Non
     torch.testing.assert_close(convolution(images), functional.conv2d(images, convolution.weight, stride=2))
 
 
+@pytest.mark.slow
 def test_unread_edges_are_neither_built_nor_counted() -> None:
     architecture = architecture_from_genotype(GENOTYPES["DARTS_V2"])
     other = {**architecture, "normal/edge_1_5": "sep_conv_5x5"}  # node 5 of the normal cell reads 0 and 2
@@ -177,6 +179,7 @@ def test_a_node_is_the_sum_of_its_operations() -> None:
     assert torch.equal(node([x, y]), expected)
 
 
+@pytest.mark.slow
 def test_the_auxiliary_head_speaks_in_training_alone() -> None:
     architecture = architecture_from_genotype(GENOTYPES["DARTS_V2"])
     network = frozen(architecture, width=4, num_cells=6, auxiliary=True)

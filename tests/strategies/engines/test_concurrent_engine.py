@@ -119,6 +119,7 @@ def test_what_still_runs_is_ended_with_the_block() -> None:
     assert trials.running == 0
 
 
+@pytest.mark.slow
 def test_two_processes_at_a_time_that_end_in_any_order(tmp_path: Path) -> None:
     code = 'time.sleep(random.random() / 2); send("PERIODICAL", parameters["x"]); send("FINAL", parameters["x"] * parameters["n"])'
     write_script(tmp_path, code)

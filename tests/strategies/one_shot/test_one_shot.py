@@ -30,6 +30,7 @@ SUPERNETS = ("fused", pytest.param("stock", marks=pytest.mark.slow))  # by way o
 
 @pytest.mark.parametrize("name", ONE_SHOT)
 @pytest.mark.parametrize("space", [name for name, entry in SPACES.items() if "one_shot" in entry.offers])
+@pytest.mark.slow
 def test_every_one_shot_pair_finds_a_legal_architecture_and_repeats_itself(space: str, name: str, tmp_path: Path) -> None:
     found, space_class = [], SPACES[space].load()
     arguments = {**find_space(space).preset_arguments("quick", "search"), **(SMALL if space == "darts" else {}), "num_classes": 3}
@@ -108,6 +109,7 @@ def test_the_supernet_at_certainty_is_the_frozen_network(supernet: str) -> None:
 
 
 @pytest.mark.parametrize("supernet", SUPERNETS)
+@pytest.mark.slow
 def test_each_step_trains_its_own_parameters(supernet: str, tmp_path: Path) -> None:
     space = DartsSpace(**SMALL)
     weights_before = {name: parameter.clone() for name, parameter in space.named_parameters()}

@@ -46,7 +46,8 @@ def test_the_second_order_gradient_is_that_of_exact_second_derivatives() -> None
     assert (first_order - exact).norm() > 0.05 * exact.norm(), "there was something to find"
 
 
-@pytest.mark.parametrize("supernet", ["fused", pytest.param("stock", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("supernet", ["fused", "stock"])
+@pytest.mark.slow
 def test_second_order_moves_the_alphas_otherwise(supernet: str, tmp_path: Path) -> None:
     alphas = []
     for order in (1, 2):
@@ -57,7 +58,8 @@ def test_second_order_moves_the_alphas_otherwise(supernet: str, tmp_path: Path) 
     assert alphas[0].keys() == alphas[1].keys() and alphas[0] != alphas[1]
 
 
-@pytest.mark.parametrize("precision", [pytest.param(torch.float32, marks=pytest.mark.slow), torch.bfloat16])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.slow
 def test_second_order_looks_one_step_of_the_weights_ahead_in_float32(
     precision: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +78,7 @@ def test_second_order_looks_one_step_of_the_weights_ahead_in_float32(
     assert steps == pytest.approx([0.05 * factor(step) for step in range(2 * len(training.train_dataloaders))])
 
 
+@pytest.mark.slow
 def test_a_search_that_diverges_is_told(tmp_path: Path) -> None:
     space = seeded(DartsSpace, SMALL)
     with torch.no_grad():
@@ -133,7 +136,8 @@ def test_costs_are_taken_off_the_logits() -> None:
     assert less_costs(given, {"dear": 1.0}, 1.0)["edge"]["half"] > given["edge"]["half"], "what has no cost gains"
 
 
-@pytest.mark.parametrize("supernet", ["fused", pytest.param("stock", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("supernet", ["fused", "stock"])
+@pytest.mark.slow
 def test_a_weight_of_costs_reads_off_lighter_cells_of_the_same_search(supernet: str, tmp_path: Path) -> None:
     found = {}
     for weight in (0.0, 100.0):
@@ -192,6 +196,7 @@ def test_the_guard(mode: str) -> None:
     assert again.describe() == guard.describe() and again.last_good == guard.last_good
 
 
+@pytest.mark.slow
 def test_a_search_that_collapses_stops_and_stays_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = iter([0, 2, 0, 0])
     monkeypatch.setattr("strategies.one_shot.darts.count_skips", lambda *_: {"normal": (next(counts), 8)})

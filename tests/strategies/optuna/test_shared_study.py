@@ -68,6 +68,7 @@ def test_each_process_knows_the_trials_of_all(strategy: str, url: str, opened: A
         assert len(told) == len(results) > 0
 
 
+@pytest.mark.slow
 def test_a_study_that_lags_behind_the_record_or_was_lost_is_put_in_order(opened: Any) -> None:
     shared = SharedStudy(opened("sqlite:///study.db"), "s", "1" * 32)
     results = explore("tpe", shared, trials=5)
@@ -93,6 +94,7 @@ def test_a_study_that_lags_behind_the_record_or_was_lost_is_put_in_order(opened:
     assert len(optuna.load_study(study_name="s", storage=empty.storage).get_trials(states=[TrialState.COMPLETE])) == 8
 
 
+@pytest.mark.slow
 def test_a_trial_that_ended_before_the_study_heard_of_it_is_told(opened: Any) -> None:
     shared = SharedStudy(opened("sqlite:///study.db"), "s", "1" * 32)
     results = explore("tpe", shared, trials=3)
@@ -122,6 +124,7 @@ def test_a_study_is_named_by_what_its_members_have_in_common() -> None:
     assert name_study("zoo", "tpe", identity) != name_study("zoo", "tpe", {**identity, "seed": 1}), "it has other validation images"
 
 
+@pytest.mark.slow
 def test_a_pruned_trial_that_the_study_has_not_heard_of_is_told_with_its_curve(opened: Any) -> None:
     first = SharedStudy(opened("sqlite:///study.db"), "s", "1" * 32)
     results = explore("tpe", first, trials=3)
