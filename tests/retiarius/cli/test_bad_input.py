@@ -320,7 +320,7 @@ def test_a_fault_before_there_is_a_log_leaves_its_traceback_in_a_file(
 
 
 def test_a_search_in_which_all_trials_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    use_few_digits(monkeypatch, 600)  # so many that a training can diverge
+    use_few_digits(monkeypatch, 1437)  # all of them, so that the training has steps enough to diverge
     assert main([*ZOO, "--optimizer", "sgd", "--initial_lr", "1000", "--momentum", "0.99", "--out", "run"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("WARNING: trial 0 failed: TrainingDiverged")
