@@ -100,8 +100,8 @@ def small_resnet_stem(network: nn.Module) -> None:
     network.maxpool = nn.Identity()
 
 
-def small_deep_resnet_stem(network: nn.Module) -> None:
-    """Change a ResNet-T of timm: the first of its three 3x3 convolutions gets stride 1; the pooling goes."""
+def small_pooled_stem(network: nn.Module) -> None:
+    """Change a ResNet-T of timm or a ShuffleNet v2: the first 3x3 convolution of ``conv1`` gets stride 1; the pooling goes."""
     _full_resolution(cast(nn.Module, network.conv1))
     network.maxpool = nn.Identity()
 
@@ -138,12 +138,6 @@ def small_squeezenet_stem(network: nn.Module) -> None:
     features[2] = nn.Identity()
 
 
-def small_shufflenet_stem(network: nn.Module) -> None:
-    """Change a ShuffleNet v2: the first 3x3 convolution gets stride 1; the pooling goes."""
-    _full_resolution(cast(nn.Module, network.conv1))
-    network.maxpool = nn.Identity()
-
-
 def small_mobilenet_stem(network: nn.Module) -> None:
     """Change a MobileNet v2 of torchvision: the first 3x3 convolution gets stride 1; it has no pooling."""
     _full_resolution(cast(nn.Sequential, network.features)[0])
@@ -171,11 +165,11 @@ def made_for_small_images(network: nn.Module) -> None:
 # By family, as ``Backbone.stem`` names it: how the stem of a fresh network is made small, in place.
 SMALL_STEMS: dict[str, Callable[[nn.Module], None]] = {
     "resnet": small_resnet_stem,
-    "deep_resnet": small_deep_resnet_stem,
+    "deep_resnet": small_pooled_stem,
     "densenet": small_densenet_stem,
     "vgg": small_vgg_stem,
     "squeezenet": small_squeezenet_stem,
-    "shufflenet": small_shufflenet_stem,
+    "shufflenet": small_pooled_stem,
     "mobilenet": small_mobilenet_stem,
     "mnasnet": small_mnasnet_stem,
     "efficientnet": small_efficientnet_stem,

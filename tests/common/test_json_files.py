@@ -8,15 +8,10 @@ import os
 from pathlib import Path
 
 import pytest
+from messages import get_message
 
 from common.errors import RecordError
 from common.files import read_json, write_json_atomically
-
-
-def get_message(error: pytest.ExceptionInfo[RecordError]) -> str:
-    message = str(error.value)
-    assert "\n" not in message and len(message) < 600, "an error message is one line"
-    return message
 
 
 def test_json_round_trip_keeps_order_and_values(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from report_runs import read_hyperparameters, read_scalars
@@ -15,15 +14,8 @@ from run_experiment import main
 SMALL = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
 
 
-def score_by_rate(network: Any, *, epochs: int, report: Any, initial_lr: float, **others: Any) -> float:
-    """An evaluator without a training."""
-    for epoch in range(epochs):
-        report(initial_lr * (epoch + 1) / epochs)
-    return initial_lr
-
-
 def test_every_trial_has_its_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("test_tensorboard:score_by_rate", "none"))
+    monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("fake_evaluators:score_by_rate", "none"))
     folder = tmp_path / "run"
     flags = ["--space", "zoo", "--strategy", "random", "--trials", "2", "--model", "convnet32", *SMALL, "--tensorboard"]
     assert main([*flags, "--out", str(folder)]) == 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from messages import get_message
 from recorded_trials import make_trial
 
 from common.errors import RecordError
@@ -24,12 +25,6 @@ from records.trials import TrialLog
 
 PROJECT = Path(__file__).resolve().parents[2]
 IDENTITY: dict[str, Any] = {"space": {"name": "darts", "arguments": {"width": 4}}, "strategy": "tpe", "seed": 0}
-
-
-def get_message(error: pytest.ExceptionInfo[RecordError]) -> str:
-    message = str(error.value)
-    assert "\n" not in message and len(message) < 600, "an error message is one line"
-    return message
 
 
 def create(out: Path | None, **options: Any) -> RunFolder:
