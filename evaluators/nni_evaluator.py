@@ -6,7 +6,6 @@ NNI is not imported for them: who hands one over has imported it.
 from __future__ import annotations
 
 import copy
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +16,17 @@ QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": 
 
 def is_nni_evaluator(what: Any) -> bool:
     """Return whether ``what`` is an evaluator of NNI's."""
-    return _is_a(what, "nni.nas.evaluator", "Evaluator")
+    return _is_a(what, "nni.nas.evaluator.evaluator:Evaluator")
 
 
 def is_lightning(what: Any) -> bool:
     """Return whether ``what`` is one that trains by Lightning, which alone can train a supernet."""
-    return _is_a(what, "nni.nas.evaluator.pytorch.lightning", "Lightning")
+    return _is_a(what, "nni.nas.evaluator.pytorch.lightning:Lightning")
 
 
-def _is_a(what: Any, module: str, name: str) -> bool:
-    return module in sys.modules and isinstance(what, getattr(sys.modules[module], name))
+def _is_a(what: Any, name: str) -> bool:
+    # By name: in another process NNI makes the classes that it traces anew, and they are no subclasses of those in their modules.
+    return any(f"{kind.__module__}:{kind.__qualname__}" == name for kind in type(what).__mro__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _made_again(made: Any) -> Any:
     """Return an object that NNI traced, made again of the same arguments."""
     again = made.trace_copy()
     said = again.trace_kwargs
-    if _is_a(made, "pytorch_lightning", "Trainer") or (is_lightning(made) and "trainer" not in said):
+    if _is_a(made, "pytorch_lightning.trainer.trainer:Trainer") or (is_lightning(made) and "trainer" not in said):
         said.update({name: value for name, value in QUIET.items() if name not in said})
     said.update({name: value if name in SHARED else _copied(value) for name, value in said.items()})
     return again.get()

@@ -115,6 +115,9 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
         raise StrategyError(f"nothing is trained where a table answers: leave out {', '.join(training_flags)}")
     if settings.evaluator != TRAIN and strategy.one_shot and settings.lightning is None:
         raise StrategyError(f"{name} trains a supernet, in a way of its own: leave out --evaluator {settings.evaluator_name}")
+    if strategy.one_shot and settings.lightning is not None and settings.lightning.is_mutable():
+        left_open = ", ".join(settings.lightning.simplify())
+        raise StrategyError(f"{name} trains one supernet, by one evaluator: give its {left_open} a value, or search by trials")
     if settings.objectives and not strategy.several_objectives:
         fitting = ", ".join(other for other, entry in STRATEGIES.items() if entry.several_objectives)
         raise StrategyError(f"{name} has one objective, the accuracy: leave out --objectives, or take {fitting}")

@@ -1,11 +1,14 @@
-"""Whether the networks of a space take the images at all: found out once, before the search, and not in every trial."""
+"""Whether the networks of a space take the images at all: found out once, before a run, and not in every trial."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from common.errors import SpaceError, describe_error
+from evaluators.training.recipes import Recipe
 from retiarius.context import RunContext
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
@@ -26,25 +29,48 @@ def fit_to_images(context: RunContext, settings: SearchSettings, plan: SearchPla
     """
     if context.space.is_registered or settings.evaluator != TRAIN or context.image_shape is None or settings.strategy.one_shot:
         return
-    start = float(context.recipe.get("start_size", 1.0))
-    is_settled = "start_size" in settings.fixed or "start_size" in plan.searched.hyperparameters
+    if "start_size" in settings.fixed or "start_size" in plan.searched.hyperparameters:
+        return
+    start = float(context.recipe["start_size"])
     shares: list[float] = []
-    refusals: list[str] = []
+    refusals: list[SpaceError] = []
     for architecture in _drawn(plan.searched.architecture, settings.seed):
         try:
             network = context.build(architecture)
         except Exception:  # a constraint, or a fault that the trial of it will tell
             continue
-        share = _least_share(context, network, start, refusals)
-        if share is not None:
-            shares.append(share)
+        try:
+            shares.append(_least_share(context, network, start))
+        except SpaceError as error:
+            refusals.append(error)
         if len(shares) + len(refusals) == TRIED:
             break
     if refusals and not shares:
-        raise SpaceError(refusals[0])
-    if shares and max(shares) > start and not is_settled:
+        raise refusals[0]
+    if shares and max(shares) > start:
         context.recipe["start_size"] = max(shares)
-        context.reporter.warn(f"trainings begin with images of {max(shares):.0%} of their side, not {start:.0%}: smaller ones are refused")
+        _warn(context, max(shares), start)
+
+
+def fit_recipe(context: RunContext, network: Any, recipe: Recipe) -> Recipe:
+    """Return ``recipe``, with images at the start of the training that are not smaller than ``network`` takes.
+
+    Raises
+    ------
+    SpaceError
+        The network does not take the images, or tells fewer classes than there are.
+    """
+    if context.space.is_registered or "start_size" in context.settings.fixed:
+        return recipe
+    share = _least_share(context, network, recipe.start_size)
+    if share == recipe.start_size:
+        return recipe
+    _warn(context, share, recipe.start_size)
+    return replace(recipe, start_size=share)
+
+
+def _warn(context: RunContext, share: float, start: float) -> None:
+    context.reporter.warn(f"trainings begin with images of {share:.0%} of their side, not {start:.0%}: smaller ones are refused")
 
 
 def _drawn(mutables: Mapping[str, Any], seed: int) -> Iterator[dict[str, Any]]:
@@ -57,25 +83,42 @@ def _drawn(mutables: Mapping[str, Any], seed: int) -> Iterator[dict[str, Any]]:
         yield {label: mutable.random(random_state=random) for label, mutable in mutables.items()}
 
 
-def _least_share(context: RunContext, network: Any, start: float, refusals: list[str]) -> float | None:
-    """Return the least share of the side of the images, from ``start`` on, that ``network`` takes; None, and why, where it takes none."""
+def _least_share(context: RunContext, network: Any, start: float) -> float:
+    """Return the least share of the side of the images, from ``start`` on, that ``network`` takes.
+
+    Raises
+    ------
+    SpaceError
+        It takes none, or tells fewer classes than there are.
+    """
     import torch
 
     from evaluators.training.augmentation import shrunk_size, sides_of_training
 
     _, height, width = context.image_shape or (3, 1, 1)
     least: float | None = None
-    for side in reversed(sides_of_training(height, start)):
-        try:
+    mode, state = network.training, copy.deepcopy(network.state_dict())
+    try:
+        for side in reversed(sides_of_training(height, start)):
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 answer = network.train()(torch.zeros(2, 3, *shrunk_size(side, height, width)))
-        except Exception as error:
             if least is None:
-                why = describe_error(error)[:300]
-                refusals.append(f"{context.space.name} takes no images of {height}x{width} pixels: {why}; --set may give it their size")
-            return least
-        least = side / height
-        classes = (answer[0] if isinstance(answer, tuple) else answer).shape[-1]
-        if context.data.num_classes is not None and classes < context.data.num_classes:
-            raise SpaceError(f"{context.space.name} tells {classes} classes apart, and the images have {context.data.num_classes}")
+                _require_classes(context, (answer[0] if isinstance(answer, tuple) else answer).shape[-1])
+            least = side / height
+    except SpaceError:
+        raise
+    except Exception as error:
+        if least is None:
+            why = describe_error(error)[:300]
+            told = f"{context.space.name} takes no images of {height}x{width} pixels: {why}"
+            raise SpaceError(f"{told}; --set may give it their size") from error
+        return least
+    finally:
+        network.load_state_dict(state)  # running statistics have moved
+        network.train(mode)
     return start
+
+
+def _require_classes(context: RunContext, classes: int) -> None:
+    if context.data.num_classes is not None and classes < context.data.num_classes:
+        raise SpaceError(f"{context.space.name} tells {classes} classes apart, and the images have {context.data.num_classes}")

@@ -159,7 +159,9 @@ class NasExperiment:
         found = [best] if not self.result.trials else [_of_trial(best, trial) for trial in self._ranked()[:top_k]]
         if formatter == "instance":
             return [architecture.network() for architecture in found]
-        return found if formatter is None else [{**each.choices, **each.hyperparameters} for each in found]
+        if formatter is None:
+            return found
+        return [each.choices if not self.result.trials else {**each.choices, **each.hyperparameters} for each in found]
 
     def _ranked(self) -> list[Trial]:
         completed = [trial for trial in self.result.trials if trial.score is not None and trial.state == "complete"]
@@ -185,5 +187,5 @@ def _of_trial(best: Architecture, trial: Trial) -> Architecture:
     """Return the network of a trial, as ``best`` is the one of the best trial."""
     record = best.record
     score = None if record.score is None else {**record.score, "value": trial.score}
-    found = {"architecture": trial.architecture, "hyperparameters": trial.hyperparameters, "score": score}
-    return replace(best, record=replace(record, **found, parameters=trial.parameters, flops=trial.flops))
+    of_trial = replace(record, architecture=trial.architecture, hyperparameters=trial.hyperparameters, score=score)
+    return replace(best, record=replace(of_trial, parameters=trial.parameters, flops=trial.flops))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import cloudpickle
-import numpy as np
 import pytest
 import torch
-from nni.mutable import Categorical, MutableDict, frozen_context
+from nni.mutable import Categorical, frozen_context
 from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
 from program import run_code
 from torch import Tensor, nn
@@ -276,34 +274,6 @@ def test_functions_that_build_no_space(build: Callable[..., Any], message: str) 
 def test_a_function_that_returns_what_was_there_before_is_refused() -> None:
     with pytest.raises(SpaceError, match="it has to build it each time it is called"):
         find_space(lambda: BUILT).network({}, ARCHITECTURE)
-
-
-HUB: list[tuple[str, dict[str, Any]]] = [
-    ("NasBench201", {"stem_out_channels": 4, "num_modules_per_stack": 1, "num_labels": 5}),
-    ("ShuffleNetSpace", {"num_labels": 5}),
-    ("MobileNetV3Space", {"num_labels": 5}),
-    ("DARTS", {"width": 4, "num_cells": 3}),
-    ("NasBench101", {"stem_out_channels": 4, "num_stacks": 1, "num_modules_per_stack": 1, "num_labels": 5}),
-]
-
-
-@pytest.mark.parametrize(("name", "arguments"), HUB)
-def test_spaces_of_nnis_hub(name: str, arguments: dict[str, Any]) -> None:
-    space = find_space(f"nni.nas.hub.pytorch:{name}")
-    assert space.name.endswith(f":{name}") and space.name == find_space(space.name).name
-    sized = space.sized_arguments("quick", "search", arguments)
-    arguments = space.with_classes(sized, 5)
-    sample: dict[str, Any] = {}
-    MutableDict(space.make(arguments).simplify()).random(memo=sample, random_state=np.random.RandomState(0))
-    assert space.offers == frozenset({"one_shot"})
-    canonical = space.canonical(sample)
-    assert space.canonical(canonical) == canonical and json.loads(json.dumps(canonical)) == canonical
-    assert space.make(arguments).check_contains(canonical) is None
-    assert all(isinstance(text, str) and text for text in space.describe(canonical).values())
-    networks = [seeded(space, arguments, architecture) for architecture in (sample, canonical)]
-    assert torch.equal(weights(networks[0]), weights(networks[1]))
-    classes = 10 if name == "DARTS" else 5  # it has no argument for them
-    assert networks[0].eval()(torch.zeros(2, 3, 32, 32)).shape == (2, classes)
 
 
 IN_MAIN = """
