@@ -39,6 +39,10 @@ class SearchedPart:
         self.architecture, self.hyperparameters = dict(architecture), dict(hyperparameters)
         self.canonical = canonical_within(self.architecture, space.canonical)
 
+    def replaced(self, architecture: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> SearchedPart:
+        """Return the part of the same space with these mutables, of the same labels."""
+        return SearchedPart(self._space, architecture, hyperparameters)
+
     def fit(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
         """Return a legal architecture with values that are searched, as it is where another network would come of that."""
         return brought_within(architecture, self.architecture, self._space.canonical)

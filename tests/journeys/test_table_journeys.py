@@ -142,7 +142,6 @@ def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) 
             "nothing is trained where a table answers: leave out --recipe",
         ),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "initial_lr=0.5"], "is searched: leave out --set initial_lr"),
-        (["--space", "nasbench201", "--strategy", "tpe", "--table", "TABLE"], "--table and --table-columns go with --evaluator table"),
         (["--space", "nasbench201", "--strategy", "tpe", "--table-columns", "x"], "--table and --table-columns go with --evaluator table"),
         (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table goes with a search"),
     ],
@@ -155,7 +154,21 @@ def test_usage(arguments: list[str], words: str, made_up: Path, in_a_folder_of_i
     assert not Path("runs").exists(), "nothing is left behind"
 
 
-def test_a_sample_that_is_not_in_the_table(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_table(Path("half.csv.gz"), make_rows()[:3])
-    assert main([*SEARCH, "--strategy", "random", "--table", "half.csv.gz"]) == 2
-    assert "error: the table of cifar10 has no row for edge_0_1=" in capsys.readouterr().err
+def test_a_sample_that_is_not_in_the_table_is_a_failed_trial(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = make_rows()
+    write_table(Path("half.csv.gz"), [rows[0], *rows[1::2]])
+    assert main(["--space", "nasbench201", "--strategy", "random", "--table", "half.csv.gz", "--trials", "20", "--out", "run"]) == 0
+    printed = capsys.readouterr().err
+    assert "7,813 of the 15,625 samples of the space have a row; a trial of another one fails" in printed
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert {trial.state for trial in trials} == {"complete", "failed"} and len(trials) == 20
+    error = next(trial.error for trial in trials if trial.state == "failed")
+    assert error is not None and error.startswith("the table of cifar10 has no row for edge_0_1=")
+
+
+def test_a_table_that_has_no_row_of_the_space(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = make_rows()
+    write_table(Path("other.csv.gz"), [rows[0], ["|something~0|", *rows[1][1:]]])
+    assert main(["--space", "nasbench201", "--strategy", "random", "--table", "other.csv.gz"]) == 2
+    assert "error: none of the 15,625 samples of the space has a row" in capsys.readouterr().err
+    assert not Path("runs").exists()
