@@ -9,8 +9,8 @@ The tables are made here by real training on data that comes with scikit-learn, 
 - ``boosting``: gradient boosting on diabetes; five hyperparameters, the mean squared error of three splits, a column each. It is minimised.
 
 Ours are searched as README has it: the table, NNI's search_space.json, a number of trials. Optuna's is ``TPESampler`` as it comes, with
-``suggest_int`` where the values are a range (of powers, too) and ``suggest_categorical`` elsewhere. Both get the same number of trials; what
-counts is the best score that a search has seen.
+``suggest_int`` where the values are a range (of powers, too) and ``suggest_categorical`` elsewhere. Both get the same number of trials;
+what counts is the best score that a search has seen.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -223,10 +223,10 @@ def format_section(results: Mapping[str, Any], seeds: int, trials: int) -> str:
     """The section of docs/results.md."""
     lines = ["## Search in tables of anyone's", "", "    python benchmarks/any_table.py", ""]
     lines += [
-        f"The best score seen in {trials} trials, mean ± standard error of {seeds} seeds, on {processor()}. The tables are made of scikit-learn's",
-        "data by the benchmark: `svm` is validation accuracy, `boosting` mean squared error, which is minimised. Optuna's TPE is written in",
-        "Optuna's own words; ours are searched by the table and NNI's search_space.json alone. `tpe without order`: as if the numbers in the",
-        "table were names.",
+        f"The best score seen in {trials} trials: mean ± standard error of {seeds} seeds, on {processor()}. The benchmark makes",
+        "the tables of scikit-learn's data: `svm` is validation accuracy, `boosting` mean squared error, which is minimised. Optuna's TPE",
+        "is written in Optuna's own words; ours are searched by the table and NNI's search_space.json alone. `tpe without order`: as if",
+        "the numbers in the table were names.",
         "",
     ]
     names = list(next(iter(results.values()))["strategies"])
