@@ -35,7 +35,7 @@ class Preview:
     epochs
         Of the supernet, or of each trial.
     measured
-        The network of which parameters and multiply-adds are told, in words.
+        The network of which parameters and multiply-adds are told, in words; empty where none is trained.
     parameters, flops
         Its trainable parameters, and its multiply-adds for one image.
     seconds_per_epoch
@@ -91,7 +91,7 @@ def _preview_rows(settings: SearchSettings, reporter: Reporter) -> Preview:
     plan = plan_row_search(settings, reporter)
     count = plan.configurations
     trials = plan.trials if count is None else min(plan.trials, count)
-    return Preview(str(settings.table), settings.strategy.name, count, trials, plan.epochs, "no network", None, None, None)
+    return Preview(str(settings.table), settings.strategy.name, count, trials, plan.epochs, "", None, None, None)
 
 
 def _measure(settings: SearchSettings, plan: SearchPlan) -> tuple[str, dict[str, Any]]:

@@ -81,6 +81,9 @@ def show_preview(screen: Screen, preview: Preview) -> None:
     rows: _Rows = [["space", preview.space], ["strategy", preview.strategy], ["configurations", _many(preview.configurations)]]
     if preview.trials is not None:
         rows += [["trials", preview.trials]]
+    if not preview.measured:
+        screen.closing_table("What would run", rows)
+        return
     rows += [["epochs", preview.epochs], [f"parameters of {preview.measured}", format_count(preview.parameters)]]
     rows += [[f"multiply-adds of {preview.measured}", format_count(preview.flops)]]
     known = "not known yet" if preview.seconds_per_epoch is None else format_seconds(preview.seconds_per_epoch)
