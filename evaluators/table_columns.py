@@ -229,7 +229,7 @@ def find_columns(path: Path, header: Sequence[str]) -> dict[str, Any]:
     """Return the known description that fits; else that of a table whose columns are called by label, score, seconds and fact."""
     for description in sorted(KNOWN_COLUMNS.glob("*.json")):
         known = read_columns(description)
-        if known["key"] in header:
+        if known.get("key") in header:
             return known
     names = [name.strip() for name in header]
     if "" in names:

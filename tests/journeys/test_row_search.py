@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from project import PROJECT
+from small_spaces import LAYERS, TinySpace
 
 import retiarius as rt
 from records.trials import TrialLog
@@ -175,3 +177,36 @@ def test_minimizing_goes_with_results_alone(here: Path, capsys: pytest.CaptureFi
         rt.search(None, search_space=SPACE, table="table.csv", optimize_mode="least")
     with pytest.raises(rt.SpaceError, match="the space is missing: give search_space, too"):
         rt.search(None, table="table.csv")
+
+
+def test_a_space_of_ones_own_with_a_table_of_losses(here: Path) -> None:
+    rows = [f'{first},{second},"[{one}, {two}]",{cost}' for cost, (first, second, one, two) in enumerate(samples())]
+    write("table.csv", rows, header="first,second,inputs,loss")
+    told = {"format": "retiarius-table-columns", "version": 1, "datasets": {"mine": {"score": "loss"}}}
+    Path("columns.json").write_text(json.dumps(told))
+    files = {"table": "table.csv", "table_columns": "columns.json"}
+    found = rt.search(TinySpace, "tpe", **files, optimize_mode="minimize", trials=54, out="run")
+    assert len(found.trials) == 54 and {trial.state for trial in found.trials} == {"complete"}
+    assert (found.best.score, found.best.metric) == (0.0, "loss")
+    assert found.best.record.architecture == {"first": "a", "second": "a", "inputs": [0, 1]}
+    assert found.test_score_by_table is None
+
+
+def samples() -> list[tuple[str, str, int, int]]:
+    pairs = list(itertools.combinations(range(4), 2))
+    return [(first, second, *pair) for first in LAYERS for second in LAYERS for pair in pairs]
+
+
+@pytest.mark.slow
+def test_the_order_of_numbers_helps(here: Path) -> None:
+    """The nearer to the middle of each range, the better: what the number of trials finds with an order, and as names."""
+    places = range(16)
+    rows = [f"{x},{y},{-((x - 5) ** 2) - (y - 9) ** 2}" for x in places for y in places]
+    write("table.csv", rows, header="x,y,score")
+    space = {name: {"_type": "choice", "_value": list(places)} for name in "xy"}
+    named = {name: {"_type": "choice", "_value": [*map(str, places)]} for name in "xy"}  # texts have no order
+    regrets = []
+    for document in (space, named):
+        found = [rt.search(None, "bo", search_space=document, table="table.csv", trials=20, seed=seed, out=None) for seed in range(3)]
+        regrets.append(sum(-result.record.best_parameters["result"] for result in found))
+    assert regrets[0] == 0 < regrets[1]
