@@ -99,7 +99,9 @@ def fit_to_table(settings: SearchSettings, table: Any, mutables: Mapping[str, An
     rows = {label: value for label, value in settings.fixed.items() if label in table.labels and label not in mutables}
     names_score = settings.space is None or settings.optimize_mode == "minimize"
     narrowed = table.narrowed(labels, rows, names_score=names_score)
-    return as_looked_up(mutables, lambda label: _numbers(table, label)), narrowed
+    # Searches of our own spaces give by the same seed what they gave before there was an order.
+    has_order = settings.space is None or settings.search_space is not None or not settings.space.is_registered
+    return as_looked_up(mutables, lambda label: _numbers(table, label), has_order=has_order), narrowed
 
 
 def _numbers(table: Any, label: str) -> list[float]:

@@ -16,26 +16,29 @@ from spaces.choices import takes
 LEAST = 3  # of two values one cannot tell an order
 
 
-def as_looked_up(mutables: Mapping[str, Any], values_of: Callable[[str], Sequence[float]]) -> dict[str, Any]:
+def as_looked_up(mutables: Mapping[str, Any], values_of: Callable[[str], Sequence[float]], *, has_order: bool = True) -> dict[str, Any]:
     """Return ``mutables`` for a search whose scores are looked up, by label.
 
     Parameters
     ----------
     values_of
         Label to the numbers that the table has for it; only asked for those of ranges.
+    has_order
+        Whether the order of numbers is to be used.
 
     Returns
     -------
     dict[str, Any]
-        A range is the choice of those numbers of the table that it takes, in their order. A choice of ``LEAST`` numbers or more has the
-        attribute ``ordered``, true, by which strategies know that its order tells something.
+        A range is the choice of those numbers of the table that it takes, in their order. With ``has_order`` a choice of ``LEAST``
+        numbers or more has the attribute ``ordered``, true, by which strategies know that its order tells something.
 
     Raises
     ------
     SpaceError
         A range takes none of the table's numbers.
     """
-    return {label: _ordered(_one_of(label, mutable, values_of)) for label, mutable in mutables.items()}
+    found = {label: _one_of(label, mutable, values_of) for label, mutable in mutables.items()}
+    return {label: _ordered(mutable) for label, mutable in found.items()} if has_order else found
 
 
 def _one_of(label: str, mutable: Any, values_of: Callable[[str], Sequence[float]]) -> Any:
