@@ -200,6 +200,8 @@ def _check_search(settings: Settings) -> None:
     searches_rows = settings.table is not None and settings.search_space is not None
     if (settings.space is None and not searches_rows) or settings.strategy is None:
         missing = "--space" if settings.space is None else "--strategy"
+        if settings.space is None and settings.table is not None:
+            raise RecordError("--table needs what is to be searched: NNI's file by --search-space FILE, or a model space by --space NAME")
         if settings.space is None and settings.strategy is None and "backbone" in settings.pins:
             backbone = settings.pins["backbone"]
             raise RecordError(
