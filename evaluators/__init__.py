@@ -4,8 +4,8 @@ An evaluator is a plain function: a network and hyperparameters in, a score (a n
 the score of every epoch on the way. The same function serves trials, retraining and notebooks; ``evaluators.adapter`` says what it may
 look like. A table of results takes a sample in place of a network.
 
-A function of anyone's is handed over as it is. To add one by name: write one function in one file, then one line in ``EVALUATORS``. The
-contract tests run over the dict.
+A function of anyone's is handed over as it is, and so is an evaluator of NNI's (``evaluators.nni_evaluator``). To add one by name: write
+one function in one file, then one line in ``EVALUATORS``. The contract tests run over the dict.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from common.errors import EvaluatorError, describe_error, unknown_name
 from common.text import show
+from evaluators.nni_evaluator import NniEvaluation, is_nni_evaluator
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def find_evaluator(what: str | Callable[..., Any]) -> tuple[str, EvaluatorEntry]
     Parameters
     ----------
     what
-        A name in ``EVALUATORS``; ``package.module:function``, which is imported, so pass only what a person typed; or the function itself.
+        A name in ``EVALUATORS``; ``package.module:function``, which is imported, so pass only what a person typed; or the function or the
+        evaluator of NNI's itself.
 
     Returns
     -------
@@ -84,7 +86,11 @@ def find_evaluator(what: str | Callable[..., Any]) -> tuple[str, EvaluatorEntry]
     if isinstance(what, str):
         if what in EVALUATORS or ":" not in what:
             return what, evaluator_entry(what)
-        return what, EvaluatorEntry(what, "", function=_import_function(what))
+        found = _import_function(what)
+        return what, EvaluatorEntry(what, "", function=NniEvaluation(found) if is_nni_evaluator(found) else found)
+    if is_nni_evaluator(what):
+        name = evaluator_name(getattr(what, "function", what))
+        return name, EvaluatorEntry(name, f"NNI's {type(what).__name__}", function=NniEvaluation(what))
     if not callable(what):
         raise EvaluatorError(f"an evaluator is a function or the name of one ({', '.join(EVALUATORS)}), not {show(what)}")
     summary = (getattr(what, "__doc__", None) or "").strip().partition("\n")[0]
@@ -99,7 +105,7 @@ def evaluator_name(function: Callable[..., Any]) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def _import_function(target: str) -> Callable[..., Any]:
+def _import_function(target: str) -> Any:
     module, _, name = target.partition(":")
     try:
         function: Any = importlib.import_module(module)
@@ -108,7 +114,7 @@ def _import_function(target: str) -> Callable[..., Any]:
     except Exception as error:  # whatever a module does as it is imported
         reason = describe_error(error)
         raise EvaluatorError(f"evaluator {show(target)} cannot be imported: {reason[:200]}; expected package.module:function") from error
-    if not callable(function):
+    if not callable(function) and not is_nni_evaluator(function):
         raise EvaluatorError(f"evaluator {show(target)} is {show(function)}, which is no function")
     return function
 

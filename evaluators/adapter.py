@@ -25,6 +25,7 @@ from common.errors import EvaluatorError
 from common.scores import check_score, read_score
 from common.text import show
 from evaluators import evaluator_name
+from evaluators.nni_evaluator import NniEvaluation
 
 OFFERED = ("data", "epochs", "seed", "device", "precision", "report")
 
@@ -144,6 +145,8 @@ def _name(function: Callable[..., Any]) -> str:
 
 
 def _read_signature(function: Callable[..., Any]) -> _Signature:
+    if isinstance(function, NniEvaluation):
+        return _Signature(tuple(function.hyperparameters), False, ())
     if not callable(function):
         raise EvaluatorError(f"an evaluator is a function, not {show(function)}")
     try:

@@ -213,8 +213,8 @@ def check_architecture(architecture: Mapping[str, Any], choices: Mapping[str, Ma
     architecture
         Label to choice, or to a list of choices.
     choices
-        Label to ``{"kind": "one", "values": [...]}`` or ``{"kind": "several", "values": [...], "n_chosen": 2}``, where ``n_chosen`` None
-        leaves the number open.
+        Label to ``{"kind": "one", "values": [...]}``, to ``{"kind": "several", "values": [...], "n_chosen": 2}``, where ``n_chosen`` None
+        leaves the number open, or to ``{"kind": "number", "low": 0.0, "high": 1.0}``.
 
     Raises
     ------
@@ -239,8 +239,10 @@ def check_architecture(architecture: Mapping[str, Any], choices: Mapping[str, Ma
 def _find_problem(value: Any, choice: Mapping[str, Any]) -> str | None:
     if choice["kind"] == "one":
         return None if _is_among(value, choice["values"]) else f"found {show(value)}"
+    if choice["kind"] == "number":
+        return None if is_real(value) and choice["low"] <= value <= choice["high"] else f"found {show(value)}"
     if choice["kind"] != "several":
-        raise ValueError(f"the kind of a choice is 'one' or 'several', not {choice['kind']!r}")
+        raise ValueError(f"the kind of a choice is 'one', 'several' or 'number', not {choice['kind']!r}")
     if not isinstance(value, (list, tuple)):
         return f"found the {_kind(value)} {show(value)} where a list belongs"
     for member in value:
@@ -269,6 +271,8 @@ def _is_same(value: Any, legal: Any) -> bool:
 
 
 def _describe_legal(choice: Mapping[str, Any]) -> str:
+    if choice["kind"] == "number":
+        return f"a number from {choice['low']:g} to {choice['high']:g}"
     names = _join(choice["values"])
     if choice["kind"] == "one":
         return f"one of {names}"

@@ -66,11 +66,12 @@ class EpochKeeper:
     def note(self, epoch: Any, warning: str | None = None) -> None:
         """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it; within :meth:`shown`."""
         if self._log.note(asdict(epoch)):
-            values = {name: getattr(epoch, name) for name in _CHARTED}
+            values = {name: value for name in _CHARTED if (value := getattr(epoch, name)) is not None}
             self._scalars.note(epoch.number, values | {"share of skip connections": epoch.skip_share})
         found = "; ".join(f"{cell}: {text}" for cell, text in self._describe(epoch.sample).items())
         alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
-        detail = f"epoch {epoch.number}: loss {epoch.train_loss:.3f}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
+        loss = "-" if epoch.train_loss is None else f"{epoch.train_loss:.3f}"
+        detail = f"epoch {epoch.number}: loss {loss}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
         self._progress.update(0, detail=detail)
         logging.getLogger("retiarius.search").info("%s; %s", detail, found)
         self._reporter.say(f"epoch {epoch.number}: {alphas}; {found}")

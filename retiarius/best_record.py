@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from common.trial import Trial
+from evaluators import find_evaluator
+from evaluators.adapter import takes
 from records.best import save_best
 from records.metric import ACCURACY, SCORE, table_metric
 from records.provenance import collect_versions
@@ -30,7 +32,7 @@ class BestRecord:
         self,
         architecture: Mapping[str, Any],
         hyperparameters: Mapping[str, Any],
-        score: tuple[str, float, int],
+        score: tuple[str, float, int] | None,
         size: Mapping[str, int | None],
         **told: Any,
     ) -> None:
@@ -41,7 +43,7 @@ class BestRecord:
         hyperparameters
             With which the network is to be retrained.
         score
-            (metric, value, epochs).
+            (metric, value, epochs); None where nothing was measured.
         size
             ``parameters`` and ``flops``.
         told
@@ -55,13 +57,20 @@ class BestRecord:
             dataset=context.data.describe(),
             architecture=architecture,
             hyperparameters=hyperparameters,
-            score=dict(zip(("metric", "value", "epochs"), score, strict=True)),
+            score=None if score is None else dict(zip(("metric", "value", "epochs"), score, strict=True)),
             strategy={"name": self._settings.strategy.name, **told},
             seed=self._settings.seed,
             versions=collect_versions(),
             parameters=size["parameters"],
-            flops=size["flops"],
+            flops=size.get("flops"),
         )
+
+    def _recipe_of_trials(self) -> dict[str, Any]:
+        """Return the hyperparameters that every trial has where its sample says nothing else: those that the evaluator takes."""
+        if self._context.table is not None:
+            return {}
+        function = find_evaluator(self._settings.evaluator)[1].load()
+        return {label: value for label, value in self._context.recipe.items() if self.metric is ACCURACY or takes(function, label)}
 
     def keep_trials(
         self,
@@ -82,13 +91,12 @@ class BestRecord:
             Of such an architecture the labels of what was searched and could have come out otherwise.
         """
         context = self._context
-        looked_up = context.table is not None  # then the table says no more of a training than its columns
 
         def save_trial(trial: Trial) -> None:
             assert trial.score is not None
             hyperparameters = trial.hyperparameters
             score = (self.metric.name, self.metric.result(trial.score), hyperparameters.pop("epochs", context.epochs))
-            if looked_up:
+            if context.table is not None:
                 hyperparameters |= {label: value for label, value in self._settings.fixed.items() if label in context.recipe}
             if hyperparameters:  # what a table leaves open is, in a retraining, as ever
                 hyperparameters = {**context.recipe, **hyperparameters}
@@ -101,9 +109,9 @@ class BestRecord:
             self._folder.best_path,
             context.reporter,
             architecture=architecture,
-            recipe={} if looked_up else context.recipe,
+            recipe=self._recipe_of_trials(),
             save_best=save_trial,
-            durable=not looked_up,
+            durable=context.table is None,  # a table answers again at no cost
             show_score=self.metric.show,
             scalars=open_scalars(self._folder.path, wanted=self._settings.tensorboard, metric=self.metric),
         )

@@ -14,7 +14,8 @@ from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter, c
 from records.best import check_architecture
 from retiarius.architectures import read_architecture
 from retiarius.recipe_values import recipe_values_of
-from retiarius.settings import TRAIN, RunSettings, SearchSettings, setting_names
+from retiarius.settings import TRAIN, RunSettings, SearchSettings
+from retiarius.strategy_choice import setting_names
 from spaces import SPACES
 from spaces.named import NAMES
 from strategies import STRATEGIES, Darts, check_pair
@@ -45,12 +46,8 @@ def check_before_imports(settings: SearchSettings) -> Any:
 
 
 def _own_offers(settings: SearchSettings) -> dict[str, frozenset[str]]:
-    """Return what a space that is not registered offers, which is seen when it is built."""
-    space = settings.space
-    if space.is_registered:
-        return {}
-    space.make(space.with_required_classes(space.sized_arguments(settings.preset, "search", settings.fixed)))
-    return {space.name: space.offers}
+    """Return what a space that is not registered offers."""
+    return {} if settings.space.is_registered else {settings.space.name: settings.space.offers}
 
 
 def check_names(settings: RunSettings) -> None:
@@ -121,7 +118,7 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
         raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
     if looks_up and training_flags:
         raise StrategyError(f"nothing is trained where a table answers: leave out {', '.join(training_flags)}")
-    if settings.evaluator != TRAIN and strategy.one_shot:
+    if settings.evaluator != TRAIN and strategy.one_shot and settings.lightning is None:
         raise StrategyError(f"{name} trains a supernet, in a way of its own: leave out --evaluator {settings.evaluator_name}")
     if settings.objectives and not strategy.several_objectives:
         fitting = ", ".join(other for other, entry in STRATEGIES.items() if entry.several_objectives)

@@ -19,7 +19,7 @@ from retiarius.context import load_libraries
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 from retiarius.results import SearchResult
 from retiarius.run_record import keep
-from retiarius.settings import find_strategy
+from retiarius.strategy_choice import find_strategy
 from retiarius.trial_search import join_study, open_study_storage
 from retiarius.value_checks import as_mapping, as_path, as_reporter
 from strategies import Strategy

@@ -87,13 +87,21 @@ class RunContext:
         self.arguments = dict(arguments)
         if self.data.num_classes is not None:
             self.arguments = space.with_classes(self.arguments, self.data.num_classes)
+        if table is None and self.image_shape is not None and len(set(self.image_shape[1:])) == 1:
+            self.arguments = {**space.with_side(self.arguments, self.image_shape[1]), **self._said(self.arguments)}
+
+    def _said(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of ``arguments`` that a person has set for this run."""
+        return {name: value for name, value in arguments.items() if name in self.settings.fixed}
 
     @property
     def _needs_images(self) -> bool:
         """Whether images are to be loaded: not where none were asked for, and the evaluator takes none."""
         settings = self.settings
-        if not isinstance(settings, SearchSettings) or settings.strategy.one_shot or settings.data != "auto":
+        if not isinstance(settings, SearchSettings) or settings.data != "auto":
             return True
+        if settings.strategy.one_shot:
+            return settings.lightning is None
         return takes(find_evaluator(settings.evaluator)[1].load(), "data")
 
     @property

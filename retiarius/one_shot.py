@@ -13,7 +13,7 @@ from records.scalars import open_scalars
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
 from retiarius.settings import SearchSettings
-from strategies import OneShotFacts, SearchContext
+from strategies import Darts, OneShotFacts, SearchContext
 
 
 def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFolder) -> None:
@@ -24,25 +24,44 @@ def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFo
     SearchFailed
         The search diverged, or ended before its first step.
     """
-    from evaluators.training.supernet import finished_epochs, make_supernet_evaluator
+    from evaluators.training.supernet import finished_epochs
 
-    told: dict[str, Any] = {"recipe": make_recipe(context.recipe), "checkpoints": folder.checkpoints_path}
-    evaluator = make_supernet_evaluator(**context.training, **told, time_budget=settings.time_budget)
+    evaluator = _evaluator_of(context, settings, folder)
+    steps = _steps_of(evaluator)
     with open_scalars(folder.path, wanted=settings.tensorboard) as scalars:
         keeper = EpochKeeper(
             folder.path / "epochs.jsonl",
             context.reporter,
             scalars,
             epochs=context.epochs,
-            steps=len(evaluator.train_dataloaders),
+            steps=steps or 1,
             finished=finished_epochs(folder.checkpoints_path),
             describe=context.space.describe,
         )
-        strategy = _train_supernet(context, settings, evaluator, keeper)
+        strategy = _train_supernet(context, settings, evaluator, keeper, shows_steps=steps is not None)
     _save_best(context, settings, folder, strategy)
 
 
-def _train_supernet(context: RunContext, settings: SearchSettings, evaluator: Any, keeper: EpochKeeper) -> Any:
+def _evaluator_of(context: RunContext, settings: SearchSettings, folder: RunFolder) -> Any:
+    """Return NNI's Lightning evaluator that trains the supernet: a copy of the person's own, or ours."""
+    from evaluators.training.supernet import adopt_evaluator, make_supernet_evaluator
+
+    kept: dict[str, Any] = {"checkpoints": folder.checkpoints_path, "time_budget": settings.time_budget}
+    if settings.lightning is not None:
+        return adopt_evaluator(settings.lightning, **kept)
+    kept |= {"uses_all": isinstance(settings.strategy, Darts)}
+    return make_supernet_evaluator(**context.training, recipe=make_recipe(context.recipe), **kept)
+
+
+def _steps_of(evaluator: Any) -> int | None:
+    """Return how many steps an epoch has; None where the loaders do not tell it before the training."""
+    try:
+        return len(evaluator.train_dataloaders)
+    except TypeError:
+        return None
+
+
+def _train_supernet(context: RunContext, settings: SearchSettings, evaluator: Any, keeper: EpochKeeper, *, shows_steps: bool) -> Any:
     """Train the supernet and return the NNI strategy that did so."""
     import torch
     from nni.nas.execution import SequentialExecutionEngine
@@ -55,7 +74,7 @@ def _train_supernet(context: RunContext, settings: SearchSettings, evaluator: An
             seed=settings.seed,
             gradient_clip=make_recipe(context.recipe).grad_clip or None,
             one_shot=OneShotFacts(told.input_edges, told.operation_costs, told.form),
-            on_step=keeper.note_step,
+            on_step=keeper.note_step if shows_steps else None,
             on_epoch=lambda epoch: keeper.note(epoch, strategy.guard.warning(epoch.number)),
         )
     )
@@ -63,12 +82,30 @@ def _train_supernet(context: RunContext, settings: SearchSettings, evaluator: An
         torch.manual_seed(settings.seed)
         try:
             strategy(RawFormatModelSpace(supernet, evaluator), SequentialExecutionEngine())
-        except (RuntimeError, ValueError, TypeError) as error:
+        except (RuntimeError, ValueError, TypeError, NotImplementedError, AssertionError) as error:
             if context.space.is_registered or isinstance(error, RetiariusError):
                 raise
-            why = "the candidates of a choice have to return tensors of one shape"
-            raise SearchFailed(f"the supernet of {context.space.name} cannot be trained: {describe_error(error)}; {why}") from error
+            raise SearchFailed(_why_not(context, error)) from error
     return strategy
+
+
+def _why_not(context: RunContext, error: Exception) -> str:
+    """Return one line that says which choice of the space no supernet can have."""
+    from strategies.one_shot.supernet_modules import blamed_choice
+
+    label = blamed_choice(error)
+    where = "" if label is None else f" at the choice {label}"
+    why = "the candidates of a choice have to take the same input and to return tensors of one shape"
+    return f"the supernet of {context.space.name} cannot be trained: {describe_error(error)}{where}; {why}"
+
+
+def _score_of(epoch: Any) -> tuple[str, float, int] | None:
+    """Return what is known of the supernet after its last epoch: metric, value and epoch."""
+    for metric in ("validation accuracy", "train accuracy", "validation loss", "train loss"):
+        value = getattr(epoch, metric.replace(" ", "_"))
+        if value is not None:
+            return f"supernet {metric}", value, epoch.number
+    return None
 
 
 def _save_best(context: RunContext, settings: SearchSettings, folder: RunFolder, strategy: Any) -> None:
@@ -77,8 +114,14 @@ def _save_best(context: RunContext, settings: SearchSettings, folder: RunFolder,
     architecture = context.space.canonical(epoch.sample)
     # The network is trained alone by the recipe that suits the space; the settings of this run were the supernet's.
     hyperparameters = recipe_values(context.space.recipe_for(settings.preset))
-    score = ("supernet validation accuracy", epoch.validation_accuracy, epoch.number)
     size = context.measure(context.build(architecture))
-    told = {name: value for name, value in asdict(settings.strategy).items() if name not in ("supernet", "collapse_guard")}
-    told |= {"supernet": context.recipe, "collapse_guard": strategy.guard.describe()}
-    BestRecord(folder, context, settings).save(architecture, hyperparameters, score, size, **told)
+    told = _strategy_told(settings)
+    told |= {"supernet": context.recipe if settings.lightning is None else {}, "collapse_guard": strategy.guard.describe()}
+    BestRecord(folder, context, settings).save(architecture, hyperparameters, _score_of(epoch), size, **told)
+
+
+def _strategy_told(settings: SearchSettings) -> dict[str, Any]:
+    """Return the settings of the strategy for the record."""
+    if not isinstance(settings.strategy, Darts):
+        return {flag.removeprefix("--"): value for flag, value in settings.strategy.settings().items()}
+    return {name: value for name, value in asdict(settings.strategy).items() if name not in ("supernet", "collapse_guard")}

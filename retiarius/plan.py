@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import SpaceError, require_labels
 from common.reporter import Reporter
 from evaluators import find_evaluator
+from evaluators.nni_evaluator import NniEvaluation
 from records.best import check_architecture
 from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
@@ -19,9 +20,10 @@ from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, wa
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
 from retiarius.search_plan import SearchPlan
-from retiarius.settings import TRAIN, SearchSettings, setting_names
+from retiarius.settings import TRAIN, SearchSettings
 from retiarius.starting_points import starting_points
-from strategies import Darts
+from retiarius.strategy_choice import setting_names
+from strategies import Darts, SearchContext, Strategy
 
 if TYPE_CHECKING:
     from retiarius.nni_choice import ChosenSpace
@@ -47,14 +49,20 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     if isinstance(strategy, Darts) and strategy.cost_weight > 0 and not space.tells_costs:
         raise SpaceError(f"--cost-weight: {space.name} does not say what its operations cost (operation_costs() and input_edges())")
     arguments = _arguments_of(settings, table, recipe)
-    mutables = space.make(space.with_required_classes(arguments)).simplify()
+    model = space.make(space.with_required_classes(arguments))
+    mutables = model.simplify()
     choices = legal_choices(mutables)
+    pins = space.pinned_choices(arguments, settings.fixed)
     own = _own_hyperparameters(settings, recipe)
     columns = [] if table is None else table.labels
-    _check_fixed(settings, choices, others=[*space.settable("search"), *recipe, *own, *columns, *setting_names(strategy)])
+    _check_fixed(settings, pins, choices, others=[*space.settable("search"), *recipe, *own, *columns, *setting_names(strategy)])
     recipe |= {label: settings.fixed[label] for label in own if label in settings.fixed}
     chosen = _read_search_space(settings, choices, [*recipe, *columns])
+    if strategy.one_shot and not space.is_registered:
+        _require_supernet(strategy, model)
     epochs = settings.epochs if chosen is None else chosen.epochs
+    if strategy.one_shot and settings.lightning is not None:
+        epochs = settings.lightning.trainer.max_epochs
     # Strategies size their first, random part by the number of trials: another number would be another search.
     trials = 1 if strategy.one_shot else settings.trials or preset.trials
     if table is None:
@@ -62,14 +70,23 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     else:
         epochs, trials = plan_budget(settings, table, trials, epochs=epochs)
     epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
-    cut: dict[str, Any] = {"preset": settings.preset, "pins": settings.fixed, "chosen": chosen}
+    cut: dict[str, Any] = {"preset": settings.preset, "pins": pins, "chosen": chosen}
     cut |= {"keeps_architecture": strategy.fixes_architecture, "known": None if table is None or chosen is not None else columns}
+    cut |= {"hyperparameters": _offered(settings)}
     searched = searched_part(space, mutables, **cut)
     if table is not None:
         searched, table = _look_up(settings, table, searched, epochs, reporter)
     _check_hyperparameters(settings, searched, recipe)
     plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table)
     return plan if strategy.one_shot else replace(plan, starts=starting_points(settings, plan, choices, reporter))
+
+
+def _require_supernet(strategy: Strategy, model: Any) -> None:
+    """Refuse a space of which the strategy can make no supernet; ``model`` is spent by that."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        strategy.build(SearchContext()).mutate_model(model)
 
 
 def _recipe_of(settings: SearchSettings) -> dict[str, Any]:
@@ -100,21 +117,28 @@ def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) ->
 
     if settings.evaluator == TRAIN or settings.table is not None:
         return {}
-    own = {label: mutable for label, mutable in settings.space.hyperparameters().items() if label not in (*recipe, "epochs")}
+    own = {label: mutable for label, mutable in _offered(settings).items() if label not in (*recipe, "epochs")}
     for label, mutable in own.items():
         if label in settings.fixed and not takes(mutable, settings.fixed[label]):
             raise SpaceError(f"--set {label}: {settings.fixed[label]!r} is none of what {settings.space.name} has for it: {mutable}")
     return own
 
 
-def _check_fixed(settings: SearchSettings, choices: Mapping[str, Any], others: Sequence[str]) -> None:
+def _offered(settings: SearchSettings) -> Mapping[str, Any]:
+    """Return the hyperparameters that can be searched: what NNI's evaluator leaves open, or what the space brings."""
+    function = find_evaluator(settings.evaluator)[1].function
+    return function.hyperparameters if isinstance(function, NniEvaluation) else settings.space.hyperparameters()
+
+
+def _check_fixed(settings: SearchSettings, pins: Mapping[str, Any], choices: Mapping[str, Any], others: Sequence[str]) -> None:
     """Refuse fixed labels that nobody knows, illegal choices, and what a supernet has no use for.
 
-    ``others`` are the labels beside ``choices``; their values are checked elsewhere.
+    ``pins`` are those fixed values that no constructor takes; ``others`` are the labels beside ``choices``, whose values are checked
+    elsewhere.
     """
     strategy, fixed = settings.strategy, settings.fixed
-    require_labels(fixed, [*choices, *others])
-    pinned = {label: value for label, value in fixed.items() if label in choices}
+    require_labels(fixed, [*choices, *others] if settings.space.is_registered else [*others, *choices])
+    pinned = {label: value for label, value in pins.items() if label in choices}
     check_architecture(pinned, {label: choices[label] for label in pinned})
     if strategy.one_shot:
         check_for_supernet(strategy.name, pinned, fixed)

@@ -9,6 +9,7 @@ from common.errors import EvaluatorError, RecordError, SpaceError
 from common.reporter import Reporter
 from evaluators.training.recipes import HYPERPARAMETERS, Recipe, check_hyperparameter, complete_recipe, make_recipe, override
 from records.best import check_architecture
+from records.metric import SCORE
 from retiarius.architectures import Architecture
 from retiarius.recipe_values import recipe_values_of
 from retiarius.settings import RetrainSettings
@@ -78,7 +79,9 @@ def recipe_of(chosen: Architecture, space: Space, settings: RetrainSettings, rep
     """
     if not space.answers_at_once:
         _check_fixed(chosen, space, settings)
-    own = [label for label in chosen.record.hyperparameters if label in space.hyperparameters() and label not in HYPERPARAMETERS]
+    # What was found with an evaluator of a person's own has that one's hyperparameters, too.
+    known = chosen.record.hyperparameters if chosen.metric == SCORE.name else space.hyperparameters()
+    own = [label for label in chosen.record.hyperparameters if label in known and label not in HYPERPARAMETERS]
     if own:
         reporter.warn(f"a retraining has no {', '.join(own)}, which {chosen.name} has for an evaluator of its own: left out")
     stored = {label: value for label, value in chosen.record.hyperparameters.items() if label not in own}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from common.reporter import Reporter
 from records.run_folder import require_usable_out
 from retiarius.context import RunContext
+from retiarius.image_check import fit_to_images
 from retiarius.lookups import Lookups
 from retiarius.one_shot import search_one_shot
 from retiarius.plan import make_plan, search_identity
@@ -170,6 +171,7 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
     plan = make_plan(settings, reporter)
     with open_study_storage(settings.storage, settings.strategy) as storage:  # likewise: it may not be there
         context = RunContext(settings, settings.space, plan.arguments, plan.recipe, plan.epochs, reporter, plan.table)
+        fit_to_images(context, settings, plan)
         with context.open_folder(settings.strategy.name, **search_identity(context, settings, plan)) as folder:
             if settings.strategy.one_shot:
                 search_one_shot(context, settings, folder)

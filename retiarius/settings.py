@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from common.errors import RecordError, SpaceError, StrategyError
+from common.errors import RecordError, SpaceError
 from common.passwords import hide_passwords
-from common.text import show
 from evaluators import find_evaluator
+from evaluators.nni_evaluator import NniEvaluation, is_lightning
 from records.pareto import LATENCY, parse_objectives
 from retiarius.presets import DEFAULT_PRESET
+from retiarius.strategy_choice import find_strategy, setting_names, with_settings
 from retiarius.value_checks import (
     as_mapping,
     as_path,
@@ -26,7 +27,7 @@ from retiarius.value_checks import (
     check_texts,
 )
 from spaces.adapter import find_space
-from strategies import NO_PRUNER, Pruner, Strategy, TrialStrategy, make_strategy
+from strategies import NO_PRUNER, Pruner, TrialStrategy
 
 DEFAULT_DATA_DIR = Path("data")
 TRAIN = "train"
@@ -254,6 +255,12 @@ class SearchSettings(RunSettings, PrunerSettings):
         """The evaluator as a word for the record."""
         return find_evaluator(self.evaluator)[0]
 
+    @property
+    def lightning(self) -> Any:
+        """The evaluator, where it is one of NNI's that trains by Lightning; None elsewhere."""
+        function = find_evaluator(self.evaluator)[1].function
+        return function.evaluator if isinstance(function, NniEvaluation) and is_lightning(function.evaluator) else None
+
     def describe(self) -> dict[str, Any]:
         """Return what was asked for as plain data, for ``config.json``, without the password of a storage."""
         words = super().describe() | {
@@ -283,35 +290,3 @@ def check_study(storage: str | None, study: str | None) -> None:
     """Raise ``RecordError`` where a study is named, and no storage."""
     if study is not None and storage is None:
         raise RecordError("--study names a study in a storage; name that with --storage URL")
-
-
-def find_strategy(what: Any) -> Strategy:
-    """Return the strategy that ``what`` is, or the one of that name.
-
-    Raises
-    ------
-    StrategyError
-        It is neither.
-    """
-    if isinstance(what, str):
-        return make_strategy(what)
-    if not isinstance(what, Strategy):
-        raise StrategyError(f"the strategy is {show(what)}; give a name such as 'tpe', or an object such as retiarius.TPE()")
-    return what
-
-
-def setting_names(strategy: Strategy) -> list[str]:
-    """Return the settings of ``strategy`` that can be fixed by their names, as hyperparameters are."""
-    return list(strategy.set_by_name)
-
-
-def with_settings(strategy: Strategy, fixed: Mapping[str, Any]) -> Strategy:
-    """Return ``strategy`` with those of its settings that ``fixed`` names, which may hold other labels, too.
-
-    Raises
-    ------
-    StrategyError
-        A value is illegal.
-    """
-    own = {name: fixed[name] for name in setting_names(strategy) if name in fixed}
-    return replace(strategy, **own) if own else strategy

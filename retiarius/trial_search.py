@@ -43,9 +43,8 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
 
     searched, warn = plan.searched, context.reporter.warn
     # What each trial does is the engine's affair; NNI's strategies read here which hyperparameters are searched.
-    explored = SimplifiedModelSpace(
-        context.space.make(context.arguments), searched.architecture, FunctionalEvaluator(_never_called, **searched.hyperparameters)
-    )
+    evaluator = FunctionalEvaluator(_never_called, **searched.hyperparameters)
+    explored = SimplifiedModelSpace(context.space.make(context.arguments), searched.architecture | searched.constraints, evaluator)
     total = min(plan.trials, count_configurations(explored.simplify()))  # a small space may hold fewer
     # With a table the budget alone may end a search; the number of trials is then an estimate.
     max_trials = None if context.table is not None and settings.trials is None and settings.time_budget else total

@@ -1,12 +1,12 @@
 """Any NNI model space made complete: a class, an instance or a function that builds one, of anyone's.
 
-Here alone it is looked whether a class says something of itself; everybody else asks a ``Space``. ``spaces/__init__.py`` lists what a class
-may say. Torch and NNI are imported when a space is built or its class is asked, and not for what a vocabulary tells.
+Everybody asks a ``Space``, and nobody looks whether a class says something of itself (``spaces.class_facts`` does).
+``spaces/__init__.py`` lists what a class may say. Torch and NNI are imported when a space is built or its class is asked, and not for what
+a vocabulary tells.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import ModuleType
@@ -16,7 +16,8 @@ from common.errors import SpaceError, unknown_name
 from spaces import SPACES, SpaceEntry
 from spaces.arguments import legal_argument, plain_arguments
 from spaces.capabilities import Acceleration, OneShot
-from spaces.foreign import CLASS_COUNTS, count_classes, full_name, import_space
+from spaces.class_facts import differentiable_form, told_by, told_function
+from spaces.foreign import CLASS_COUNTS, count_classes, full_name, import_space, state_side
 from spaces.origins import Origin, origin_of
 
 if TYPE_CHECKING:
@@ -63,11 +64,10 @@ class Space:
 
     @property
     def offers(self) -> frozenset[str]:
-        """What strategies may need: ``one_shot``, ``hyperparameters``. One that is not registered is built for that, if none was made."""
+        """What strategies may need: ``one_shot``, ``hyperparameters``. One that is not registered is tried: its strategy says why not."""
         if self._entry is not None:
             return self._entry.offers
-        offered = {"one_shot": self._seen.are_modules, "hyperparameters": bool(self.hyperparameters())}
-        return frozenset(name for name, is_offered in offered.items() if is_offered)
+        return frozenset({"one_shot", "hyperparameters"} if self.hyperparameters() else {"one_shot"})
 
     def recipe_for(self, preset: str) -> str:
         """Return the name of the recipe by which its networks are trained unless another is asked for."""
@@ -96,16 +96,33 @@ class Space:
     def sized_arguments(self, preset: str, phase: str, pins: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of the preset, and in their place those that ``pins`` sets (which may hold other labels, too).
 
+        Where a search could choose that value by itself, as of the argument ``width`` and the choice ``width``, it is no argument.
+
         Raises
         ------
         SpaceError
             A value is not legal; says what is.
         """
-        arguments = self.preset_arguments(preset, phase)
-        for name, legal in self.settable(phase).items():
-            if name in pins:
+        arguments, settable = self.preset_arguments(preset, phase), self.settable(phase)
+        named = {name: legal for name, legal in settable.items() if name in pins}
+        choices = {} if self.is_registered or phase == "retrain" or not named else self._choices_of(arguments)
+        for name, legal in named.items():
+            if name not in choices or pins[name] not in choices[name]["values"]:
                 arguments[name] = pins[name] if legal is None else legal_argument(name, pins[name], legal)
         return arguments
+
+    def _choices_of(self, arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the choices among candidates of the space with these ``arguments``; none where it cannot be built of them alone."""
+        try:
+            choices = self.choices(self.with_required_classes(arguments))
+        except SpaceError:
+            return {}
+        return {label: choice for label, choice in choices.items() if choice["kind"] == "one"}
+
+    def pinned_choices(self, arguments: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of ``pins`` that ``arguments``, of ``sized_arguments``, have not taken up."""
+        taken = self.settable("search")
+        return {label: value for label, value in pins.items() if not (label in taken and arguments.get(label) == value)}
 
     def check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Raise ``SpaceError`` where one of ``arguments``, those of a file, is none that a person may set.
@@ -121,6 +138,10 @@ class Space:
     def with_classes(self, arguments: Mapping[str, Any], number: int) -> dict[str, Any]:
         """Return ``arguments`` with the number of classes, where the constructor takes it."""
         return count_classes(self._origin.parameters, arguments, number)
+
+    def with_side(self, arguments: Mapping[str, Any], side: int) -> dict[str, Any]:
+        """Return ``arguments`` with the side of square images in pixels, where a constructor of anyone's takes it."""
+        return dict(arguments) if self.is_registered else state_side(self._origin.parameters, arguments, side)
 
     def with_required_classes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``arguments`` with a number of classes for a constructor that may need one, before the images are known."""
@@ -156,7 +177,8 @@ class Space:
     def canonical(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         """Return the one sample that stands for all samples which build the same network as ``sample``.
 
-        Where the class tells nothing, the order in which several values are chosen does not matter, and all else does.
+        Where the class tells nothing, the order in which several values are chosen does not matter, and all else does. What NNI computes
+        of the choices, such as the value of a constraint, is left out.
         """
         told = self._method("canonical")
         if told is not None:
@@ -198,12 +220,12 @@ class Space:
     @property
     def tells_costs(self) -> bool:
         """Whether ``one_shot`` tells edges and costs."""
-        return all(_told_by(self._kind, name) is not None for name in ("input_edges", "operation_costs"))
+        return all(told_by(self._kind, name) is not None for name in ("input_edges", "operation_costs"))
 
     def one_shot(self, model: ModelSpace) -> OneShot:
         """Return what ``model``, an unfrozen space, tells a one-shot strategy."""
-        edges, costs = (_told_by(type(model), name) for name in ("input_edges", "operation_costs"))
-        return OneShot({} if edges is None else edges(model), {} if costs is None else costs(model), _differentiable_form)
+        edges, costs = (told_by(type(model), name) for name in ("input_edges", "operation_costs"))
+        return OneShot({} if edges is None else edges(model), {} if costs is None else costs(model), differentiable_form)
 
     @property
     def acceleration(self) -> Acceleration:
@@ -235,24 +257,12 @@ class Space:
 
     def _data(self, name: str) -> Any:
         """Return what the vocabulary or the class tells as plain data; a class of anyone's may have something else of that name."""
-        told = _told_by(self._vocabulary or self._kind, name)
+        told = told_by(self._vocabulary or self._kind, name)
         return told if isinstance(told, Mapping | frozenset | set) else {}
 
     def _method(self, name: str) -> Any:
-        """Return the static method or class method of this name, or ``None``; an ordinary method is of something else."""
-        is_ordinary = inspect.isfunction(inspect.getattr_static(self._kind, name, None))
-        told = _told_by(self._kind, name)
-        return told if callable(told) and not is_ordinary else None
-
-
-def _told_by(owner: type | ModuleType, name: str) -> Any:
-    """Return what a class or a vocabulary has of this name, or ``None``: the one place where that is looked."""
-    return getattr(owner, name, None)
-
-
-def _differentiable_form(module: Any) -> Any:
-    make = _told_by(type(module), "differentiable_form")
-    return None if make is None else make(module)
+        """Return the static method or class method of this name, or ``None``."""
+        return told_function(self._kind, name)
 
 
 def find_space(what: Any) -> Space:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nni.mutable import CategoricalMultiple
-from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
+from nni.mutable import CategoricalMultiple, Constraint
+from nni.nas.nn.pytorch import ModelSpace
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,17 @@ class ChoiceKinds:
     ----------
     several
         By label of each choice of several values, which are chosen in no order, all its values.
-    are_modules
-        Whether all are ``LayerChoice`` or ``InputChoice``, and there are some.
+    computed
+        The labels of constraints: NNI notes in a sample what it computes of the choices.
     """
 
     several: Mapping[str, list[Any]]
-    are_modules: bool
+    computed: frozenset[str]
 
     def in_order(self, sample: Mapping[str, Any]) -> dict[str, Any]:
-        """Return ``sample`` with the values of which several are chosen in the order in which the space has them."""
-        return {label: self._sorted(label, value) if label in self.several else value for label, value in sample.items()}
+        """Return the choices of ``sample``, those of several values in the order in which the space has them."""
+        chosen = {label: value for label, value in sample.items() if label not in self.computed}
+        return {label: self._sorted(label, value) if label in self.several else value for label, value in chosen.items()}
 
     def _sorted(self, label: str, values: Iterable[Any]) -> list[Any]:
         places = {value: place for place, value in enumerate(self.several[label])}
@@ -38,5 +39,4 @@ def choice_kinds(space: ModelSpace) -> ChoiceKinds:
     """Return of which kinds the choices of an unfrozen ``space`` are."""
     mutables = space.simplify()
     several = {label: list(mutable.values) for label, mutable in mutables.items() if isinstance(mutable, CategoricalMultiple)}
-    modules = {module.label for module in space.modules() if isinstance(module, LayerChoice | InputChoice)}
-    return ChoiceKinds(several, bool(mutables) and modules >= mutables.keys())
+    return ChoiceKinds(several, frozenset(label for label, mutable in mutables.items() if isinstance(mutable, Constraint)))

@@ -13,13 +13,14 @@ from common.mutables import check_is_real
 
 
 def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the categorical ones of ``mutables``, by label, as plain data.
+    """Return what may be chosen of ``mutables``, by label, as plain data.
 
     Returns
     -------
     choices
         By label ``{"kind": ..., "values": [...], "n_chosen": ...}``, where ``kind`` is ``"one"`` (one of ``values``) or ``"several"``
-        (``n_chosen`` of ``values``, any number where that is ``None``).
+        (``n_chosen`` of ``values``, any number where that is ``None``); of a range ``{"kind": "number", "low": ..., "high": ...}``, both
+        ends included.
     """
     choices: dict[str, dict[str, Any]] = {}
     for label, mutable in mutables.items():
@@ -27,6 +28,8 @@ def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             choices[label] = {"kind": "several", "values": list(mutable.values), "n_chosen": mutable.n_chosen}
         elif isinstance(mutable, Categorical):
             choices[label] = {"kind": "one", "values": list(mutable.values), "n_chosen": None}
+        elif isinstance(mutable, Numerical):
+            choices[label] = {"kind": "number", "low": float(mutable.low), "high": float(mutable.high)}
     return choices
 
 

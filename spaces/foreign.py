@@ -19,6 +19,8 @@ _LONGEST_REASON = 300
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 # What a constructor calls the number of classes: here, and in NNI's hub.
 CLASS_COUNTS = ("num_classes", "num_labels")
+# And the side of square images, where a network takes those of one size alone.
+IMAGE_SIDES = ("img_size", "image_size")
 
 
 def import_space(name: str) -> Any:
@@ -109,3 +111,8 @@ def arguments_of(instance: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None
 def count_classes(parameters: tuple[str, ...], arguments: Mapping[str, Any], number: int) -> dict[str, Any]:
     """Return ``arguments`` with ``number`` for the parameter that is the number of classes, where there is one."""
     return {**arguments, **{name: number for name in CLASS_COUNTS if name in parameters}}
+
+
+def state_side(parameters: tuple[str, ...], arguments: Mapping[str, Any], side: int) -> dict[str, Any]:
+    """Return ``arguments`` with ``side`` for the parameter that is the side of the images, where there is one."""
+    return {**arguments, **{name: side for name in IMAGE_SIDES if name in parameters}}

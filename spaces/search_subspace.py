@@ -6,6 +6,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
+from nni.mutable import Constraint
+
 from common.errors import SpaceError
 from spaces.adapter import Space
 from spaces.choices import brought_within, canonical_within, effective_labels, first_sample, is_fixed, legal_choices, restrict, takes
@@ -30,14 +32,20 @@ class SearchedPart:
         The mutables of the architecture by label; one that is not searched has one value.
     hyperparameters
         The mutables of the hyperparameters that are searched, by label.
-    canonical
-        Maps a sample to the one, of the same search, that stands for all that build the same network and train it alike.
+    constraints
+        NNI's constraints between choices, by label: an architecture that one of them refuses is none of the space.
     """
 
     def __init__(self, space: Space, architecture: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> None:
         self._space = space
-        self.architecture, self.hyperparameters = dict(architecture), dict(hyperparameters)
-        self.canonical = canonical_within(self.architecture, space.canonical)
+        self.constraints = {label: mutable for label, mutable in architecture.items() if isinstance(mutable, Constraint)}
+        self.architecture = {label: mutable for label, mutable in architecture.items() if label not in self.constraints}
+        self.hyperparameters = dict(hyperparameters)
+        self._canonical = canonical_within(self.architecture, space.canonical)
+
+    def canonical(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the sample, of the same search, that stands for all that build the same network as ``sample`` and train it alike."""
+        return self._canonical({label: value for label, value in sample.items() if label not in self.constraints})
 
     def replaced(self, architecture: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> SearchedPart:
         """Return the part of the same space with these mutables, of the same labels."""
@@ -89,6 +97,7 @@ def searched_part(
     chosen: Chosen | None = None,
     keeps_architecture: bool = False,
     known: Collection[str] | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
 ) -> SearchedPart:
     """Return the ``mutables`` of ``space`` and its hyperparameters, cut down to what is searched.
 
@@ -108,6 +117,8 @@ def searched_part(
         The architecture is the default one, but for ``pins``.
     known
         Where it is given, no hyperparameter of another label is searched.
+    hyperparameters
+        Where it is given, these are offered in place of the space's own, as mutables by label.
 
     Raises
     ------
@@ -120,11 +131,13 @@ def searched_part(
     if keeps_architecture or chosen is not None:
         named = {} if chosen is None else narrowed
         default = space.default_architecture()
-        left_open = [label for label, mutable in mutables.items() if not (is_fixed(mutable) or label in pinned or label in named)]
+        choices = legal_choices(mutables)
+        left_open = [label for label in choices if not (is_fixed(mutables[label]) or label in pinned or label in named)]
         if default is None and left_open:
             labels = f"{left_open[0]} and {len(left_open) - 1} more" if len(left_open) > 1 else left_open[0]
             raise SpaceError(f"{space.name} has no default for what is not searched: --set a choice for {labels}")
         kept = {label: value for label, value in (default or {}).items() if label not in named}
-    offered = space.hyperparameters() if chosen is None else chosen.searched
-    hyperparameters = {label: mutable for label, mutable in offered.items() if label not in pins and (known is None or label in known)}
-    return SearchedPart(space, restrict(mutables, {**kept, **pinned}, narrowed), hyperparameters)
+    own = space.hyperparameters() if hyperparameters is None else hyperparameters
+    offered = own if chosen is None else chosen.searched
+    searched = {label: mutable for label, mutable in offered.items() if label not in pins and (known is None or label in known)}
+    return SearchedPart(space, restrict(mutables, {**kept, **pinned}, narrowed), searched)

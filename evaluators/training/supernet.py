@@ -23,6 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from evaluators.data.images import Split, stratified_cut
 from evaluators.data.splits import Dataset
 from evaluators.memory import keep_freed_memory
+from evaluators.nni_evaluator import fresh
 from evaluators.training.batches import TrainingBatches
 from evaluators.training.checkpoints import broken, random_state, read_checkpoint, restore_random_state, write_checkpoint
 from evaluators.training.optimizers import learning_rate_factor, make_optimizer
@@ -62,11 +63,11 @@ class BatchLoader:
 
 
 class SupernetTraining(LightningModule):
-    """Cross-entropy on a batch, and the optimizer and schedule of a recipe for the supernet's weights."""
+    """Cross-entropy on a batch, and the optimizer and schedule of a recipe for the supernet's weights; see the function below."""
 
-    def __init__(self, recipe: Recipe, epochs: int, steps: int) -> None:
+    def __init__(self, recipe: Recipe, epochs: int, steps: int, *, uses_all: bool) -> None:
         super().__init__()
-        self._recipe, self._epochs, self._steps = recipe, epochs, steps
+        self._recipe, self._epochs, self._steps, self._uses_all = recipe, epochs, steps, uses_all
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the supernet's logits [B, classes]."""
@@ -79,10 +80,17 @@ class SupernetTraining(LightningModule):
         loss = functional.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
         return {"loss": loss, "accuracy": (logits.detach().argmax(1) == labels).float().mean()}
 
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Log ``val_loss`` and ``val_acc`` of a batch: for strategies of NNI's that look at them."""
+        measured = self.training_step(batch, batch_idx)
+        self.log("val_loss", measured["loss"])
+        self.log("val_acc", measured["accuracy"])
+
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimizer of the recipe, and its schedule by steps."""
         # In half precision Lightning refuses to clip the gradients of a fused optimizer, which might have scaled them.
-        optimizer = make_optimizer(self.model, self._recipe, fused=self.trainer.precision == "32-true")
+        # One with momentum refuses weights that have had no gradient yet, as those of paths that were not sampled.
+        optimizer = make_optimizer(self.model, self._recipe, fused=self._uses_all and self.trainer.precision == "32-true")
         schedule = LambdaLR(optimizer, learning_rate_factor(self._recipe, self._epochs, self._steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -163,6 +171,7 @@ def make_supernet_evaluator(
     precision: torch.dtype,
     checkpoints: Path,
     time_budget: float | None = None,
+    uses_all: bool = True,
 ) -> Lightning:
     """Return NNI's Lightning evaluator for a one-shot strategy.
 
@@ -180,6 +189,8 @@ def make_supernet_evaluator(
         The folder of ``supernet.ckpt``, written after every epoch; a training whose file exists is resumed.
     time_budget
         Seconds of this process after which the training ends, in the middle of an epoch if need be; ``None``: no limit.
+    uses_all
+        Whether every step uses every weight of the supernet, and no sampled path alone.
 
     Raises
     ------
@@ -196,27 +207,38 @@ def make_supernet_evaluator(
         for offset, half in ((1, weights_half), (2, architecture_half))
     ]
     finished_epochs(checkpoints)  # a broken file is told before the training
-    path = checkpoints / CHECKPOINT
-    callbacks: list[pl.Callback] = [EpochCheckpoint(path, [loader.generator for loader in loaders])]
-    if time_budget is not None:
-        callbacks.append(StopAfter(time_budget))
     trainer = Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
         max_epochs=epochs,
         precision="bf16-mixed" if precision == torch.bfloat16 else "32-true",
-        callbacks=callbacks,
         plugins=[CheckpointFiles()],
         logger=False,
         enable_progress_bar=False,
+        enable_checkpointing=False,  # EpochCheckpoint does it
         enable_model_summary=False,
         num_sanity_val_steps=0,
         default_root_dir=checkpoints,
     )
-    return Lightning(
-        SupernetTraining(recipe, epochs, len(loaders[0])),
-        trainer,
-        train_dataloaders=loaders[0],
-        val_dataloaders=loaders[1],
-        fit_kwargs={"ckpt_path": str(path), "weights_only": True} if path.exists() else {},
-    )
+    training = SupernetTraining(recipe, epochs, len(loaders[0]), uses_all=uses_all)
+    evaluator = Lightning(training, trainer, train_dataloaders=loaders[0], val_dataloaders=loaders[1])
+    return _kept(evaluator, checkpoints, [loader.generator for loader in loaders], time_budget)
+
+
+def adopt_evaluator(evaluator: Lightning, *, checkpoints: Path, time_budget: float | None = None) -> Lightning:
+    """Return a copy of a person's Lightning ``evaluator``, fresh, whose training can be resumed and ended; see the function above."""
+    finished_epochs(checkpoints)
+    adopted = fresh(evaluator)
+    adopted.trainer.strategy.checkpoint_io = CheckpointFiles()
+    return _kept(adopted, checkpoints, [], time_budget)
+
+
+def _kept(evaluator: Lightning, checkpoints: Path, generators: list[torch.Generator], time_budget: float | None) -> Lightning:
+    """Return ``evaluator``, whose training is kept in ``checkpoints``, goes on where it ended there, and ends with the budget."""
+    path = checkpoints / CHECKPOINT
+    evaluator.trainer.callbacks.append(EpochCheckpoint(path, generators))
+    if time_budget is not None:
+        evaluator.trainer.callbacks.insert(0, StopAfter(time_budget))
+    if path.exists():
+        evaluator.fit_kwargs = {**evaluator.fit_kwargs, "ckpt_path": str(path), "weights_only": True}
+    return evaluator

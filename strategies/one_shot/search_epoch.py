@@ -75,7 +75,7 @@ def check_darts(*, supernet: Any, order: Any, cost_weight: Any) -> None:
 class SearchEpoch:
     """What one epoch of a one-shot search brought.
 
-    Losses and accuracies (fractions) are means over the epoch's batches.
+    Losses and accuracies (fractions; ``None`` where the evaluator does not tell them) are means over the epoch's batches.
 
     Attributes
     ----------
@@ -98,10 +98,10 @@ class SearchEpoch:
     """
 
     number: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
+    train_loss: float | None
+    train_accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
     alphas: dict[str, dict[Any, float]]
     probabilities: dict[str, dict[Any, float]]
     entropy: float

@@ -1,4 +1,4 @@
-"""What takes the place of a space's modules in a DARTS supernet: sums of mixed edges, differentiable forms, scaled mixed inputs."""
+"""What takes the place of a space's modules in a DARTS supernet: sums of mixed edges, differentiable forms, mixtures of NNI's."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import nni.nas.strategy  # noqa: F401 (before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken)
-from nni.nas.nn.pytorch import InputChoice
+from nni.mutable import Categorical, CategoricalMultiple
+from nni.nas.nn.pytorch import InputChoice, ModelSpace
+from nni.nas.oneshot.pytorch.strategy import no_default_hook
+from nni.nas.oneshot.pytorch.supermodule._expression_utils import traverse_all_options
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
-from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedInput
+from nni.nas.oneshot.pytorch.supermodule.differentiable import (
+    DifferentiableMixedCell,
+    DifferentiableMixedInput,
+    DifferentiableMixedLayer,
+    DifferentiableMixedRepeat,
+)
+from nni.nas.oneshot.pytorch.supermodule.operation import NATIVE_MIXED_OPERATIONS
 from torch import Tensor, nn
 
 from common.errors import StrategyError
@@ -91,3 +100,59 @@ class ScaledMixedInput(DifferentiableMixedInput):
 
     def _reduction(self, items: list[Any], weights: Tensor) -> Any:
         return super()._reduction(items, weights * (self.n_chosen if self.reduction == "sum" else 1))
+
+
+class MixedRepeat(DifferentiableMixedRepeat):
+    """NNI's mixture of depths, with depth 0 among them: there the input passes as it is. NNI leaves it out, and its share is lost."""
+
+    def forward(self, x: Any) -> Any:
+        shares = {label: self._softmax(alpha) for label, alpha in self._arch_alpha.items()}
+        by_depth = dict(traverse_all_options(self.depth_choice, weights=shares))
+        outputs, weights, depths = [], [], []
+        for depth in range(len(self.blocks) + 1):
+            x = self.blocks[depth - 1](x) if depth else x
+            if depth in by_depth:
+                outputs.append(x)
+                weights.append(by_depth[depth])
+                depths.append(depth)
+        return self._reduction(outputs, weights, depths)
+
+
+def mutation_hooks() -> list[Any]:
+    """Return what makes a supernet of a space, in the order in which NNI asks: ours, then NNI's, then the refusal of all else."""
+    ours = [MixedForm.mutate, DifferentiableMixedLayer.mutate, SummedInput.mutate, ScaledMixedInput.mutate]
+    nnis = [DifferentiableMixedCell.mutate, MixedRepeat.mutate, *(operation.mutate for operation in NATIVE_MIXED_OPERATIONS)]
+    return [*ours, *nnis, _refuse]
+
+
+def _refuse(module: nn.Module, name: str, memo: Any, mutate_kwargs: Any) -> bool:
+    """Raise ``StrategyError`` for a module with choices of which no hook made a mixture."""
+    try:
+        return no_default_hook(module, name, memo, mutate_kwargs)
+    except TypeError:
+        choices: Any = module
+        labels = ", ".join(list(choices.simplify())[:3])
+        why = f"its {type(module).__name__} ({name}) has no differentiable form"
+        raise StrategyError(f"one-shot: the choice {labels} cannot be mixed: {why}; search it by trials, such as tpe") from None
+
+
+def require_categorical(model: ModelSpace) -> None:
+    """Raise ``StrategyError`` where ``model`` has none but categorical choices, which alone can be mixed; it names the first other one."""
+    choices = model.simplify()
+    if not choices:
+        raise StrategyError("one-shot: the space has no choices, so there is nothing to search")
+    for label, mutable in choices.items():
+        if not isinstance(mutable, Categorical | CategoricalMultiple):
+            what = f"the choice {label} is a {type(mutable).__name__}, and only choices among candidates can be mixed"
+            raise StrategyError(f"one-shot: {what}; search it by trials, such as tpe")
+
+
+def blamed_choice(error: BaseException) -> str | None:
+    """Return the label of the choice in whose mixture ``error`` was raised; ``None`` where it was raised elsewhere."""
+    found, step = None, error.__traceback__
+    while step is not None:
+        module: Any = step.tb_frame.f_locals.get("self")
+        if isinstance(module, BaseSuperNetModule):
+            found = getattr(module, "label", None) or ", ".join(list(module.export({}))[:3]) or found
+        step = step.tb_next
+    return found

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from nni.mutable import Categorical, MutableDict, frozen_context
-from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace, Repeat
+from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
 from program import run_code
 from torch import Tensor, nn
 
@@ -209,18 +209,6 @@ def test_what_a_class_tells_is_taken() -> None:
     assert space.acceleration.speed_up is Telling.speed_up
 
 
-def test_choices_that_are_no_modules_are_not_for_one_shot_strategies() -> None:
-    class Deep(ModelSpace):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = Repeat(lambda index: nn.Linear(2, 2), (1, 3), label="depth")
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.layers(x)
-
-    assert find_space(Deep).offers == frozenset()
-
-
 def test_a_registered_class_is_known_by_its_name() -> None:
     for what in (DartsSpace, "spaces.darts.space:DartsSpace", DartsSpace(width=6, num_cells=3), partial(DartsSpace, width=6)):
         assert find_space(what).name == "darts" and find_space(what).is_registered
@@ -290,23 +278,24 @@ def test_a_function_that_returns_what_was_there_before_is_refused() -> None:
         find_space(lambda: BUILT).network({}, ARCHITECTURE)
 
 
-HUB: list[tuple[str, dict[str, Any], frozenset[str]]] = [
-    ("NasBench201", {"stem_out_channels": 4, "num_modules_per_stack": 1, "num_labels": 5}, frozenset({"one_shot"})),
-    ("ShuffleNetSpace", {"num_labels": 5}, frozenset({"one_shot"})),
-    ("MobileNetV3Space", {"num_labels": 5}, frozenset()),
-    ("DARTS", {"width": 4, "num_cells": 3}, frozenset({"one_shot"})),
+HUB: list[tuple[str, dict[str, Any]]] = [
+    ("NasBench201", {"stem_out_channels": 4, "num_modules_per_stack": 1, "num_labels": 5}),
+    ("ShuffleNetSpace", {"num_labels": 5}),
+    ("MobileNetV3Space", {"num_labels": 5}),
+    ("DARTS", {"width": 4, "num_cells": 3}),
+    ("NasBench101", {"stem_out_channels": 4, "num_stacks": 1, "num_modules_per_stack": 1, "num_labels": 5}),
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments", "offers"), HUB)
-def test_spaces_of_nnis_hub(name: str, arguments: dict[str, Any], offers: frozenset[str]) -> None:
+@pytest.mark.parametrize(("name", "arguments"), HUB)
+def test_spaces_of_nnis_hub(name: str, arguments: dict[str, Any]) -> None:
     space = find_space(f"nni.nas.hub.pytorch:{name}")
     assert space.name.endswith(f":{name}") and space.name == find_space(space.name).name
     sized = space.sized_arguments("quick", "search", arguments)
     arguments = space.with_classes(sized, 5)
     sample: dict[str, Any] = {}
     MutableDict(space.make(arguments).simplify()).random(memo=sample, random_state=np.random.RandomState(0))
-    assert space.offers == offers
+    assert space.offers == frozenset({"one_shot"})
     canonical = space.canonical(sample)
     assert space.canonical(canonical) == canonical and json.loads(json.dumps(canonical)) == canonical
     assert space.make(arguments).check_contains(canonical) is None

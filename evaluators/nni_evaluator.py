@@ -1,0 +1,77 @@
+"""NNI's own evaluators, a function with its arguments or Lightning's trainings, as functions of ours.
+
+NNI is not imported for them: who hands one over has imported it.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+SHARED = ("train_dataloaders", "val_dataloaders", "train_dataloader", "datamodule")  # large, and not changed by a training
+# What Lightning prints and writes beside a training unless its person says so: the run has a screen and a record of its own.
+QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+
+
+def is_nni_evaluator(what: Any) -> bool:
+    """Return whether ``what`` is an evaluator of NNI's."""
+    return _is_a(what, "nni.nas.evaluator", "Evaluator")
+
+
+def is_lightning(what: Any) -> bool:
+    """Return whether ``what`` is one that trains by Lightning, which alone can train a supernet."""
+    return _is_a(what, "nni.nas.evaluator.pytorch.lightning", "Lightning")
+
+
+def _is_a(what: Any, module: str, name: str) -> bool:
+    return module in sys.modules and isinstance(what, getattr(sys.modules[module], name))
+
+
+@dataclass(frozen=True)
+class NniEvaluation:
+    """An evaluator of NNI's, as a function of a network and its hyperparameters.
+
+    Attributes
+    ----------
+    evaluator
+        Of NNI's; it is never changed. What is to be chosen of its arguments (``nni.choice``, ...) is a hyperparameter.
+    """
+
+    evaluator: Any
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """What is to be chosen of its arguments, as mutables by label."""
+        chosen: dict[str, Any] = self.evaluator.simplify() if hasattr(self.evaluator, "simplify") else {}
+        return chosen
+
+    def __call__(self, network: Any, **hyperparameters: Any) -> Any:
+        """Evaluate ``network`` with these ``hyperparameters``; what comes of it is returned, or reported to NNI."""
+        evaluator = self.evaluator.freeze(hyperparameters) if self.hyperparameters else self.evaluator
+        try:
+            result = fresh(evaluator).evaluate(network)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        return None if is_lightning(self.evaluator) else result  # Lightning's result is told by the module's reports
+
+
+def fresh(evaluator: Any) -> Any:
+    """Return ``evaluator`` as it was made: a trainer that has trained once trains no second time."""
+    evaluator = evaluator.get() if hasattr(evaluator, "frozen_obj") else evaluator  # NNI keeps one of chosen values as a recipe
+    return _made_again(evaluator) if is_lightning(evaluator) else evaluator
+
+
+def _made_again(made: Any) -> Any:
+    """Return an object that NNI traced, made again of the same arguments."""
+    again = made.trace_copy()
+    said = again.trace_kwargs
+    if _is_a(made, "pytorch_lightning", "Trainer") or (is_lightning(made) and "trainer" not in said):
+        said.update({name: value for name, value in QUIET.items() if name not in said})
+    said.update({name: value if name in SHARED else _copied(value) for name, value in said.items()})
+    return again.get()
+
+
+def _copied(value: Any) -> Any:
+    return _made_again(value) if hasattr(value, "trace_copy") and not isinstance(value, type) else copy.deepcopy(value)

@@ -1,0 +1,25 @@
+"""What a class, a vocabulary or a module of a space says of itself: the one place where that is looked."""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+from typing import Any
+
+
+def told_by(owner: type | ModuleType, name: str) -> Any:
+    """Return what a class or a vocabulary has of this name, or ``None``."""
+    return getattr(owner, name, None)
+
+
+def told_function(kind: type, name: str) -> Any:
+    """Return the static method or class method of this name, or ``None``: an ordinary method of anyone's is of something else."""
+    is_ordinary = inspect.isfunction(inspect.getattr_static(kind, name, None))
+    told = told_by(kind, name)
+    return told if callable(told) and not is_ordinary else None
+
+
+def differentiable_form(module: Any) -> Any:
+    """Return the differentiable form of a module of a space, or ``None`` where it has none."""
+    make = told_by(type(module), "differentiable_form")
+    return None if make is None else make(module)

@@ -1,0 +1,191 @@
+"""The Lightning module of one-shot DARTS: which step follows which, and what an epoch of them brought."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import nni.nas.strategy  # noqa: F401 (before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken)
+import torch
+from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
+from torch import Tensor, nn
+
+from common.errors import SearchFailed
+from strategies.one_shot.search_epoch import (
+    AlphaOptimizer,
+    CollapseGuard,
+    SearchEpoch,
+    choose_edges,
+    count_skips,
+    less_costs,
+    mean_entropy,
+)
+from strategies.one_shot.second_order import architecture_gradient
+
+
+class DartsModule(DartsLightningModule):
+    """NNI's alternation of architecture step and weight step; neither computes gradients that nobody reads."""
+
+    def __init__(
+        self,
+        training_module: Any,
+        *,
+        input_edges: Mapping[str, list[str]],
+        n_chosen: Mapping[str, int],
+        alphas: Mapping[str, nn.Parameter],
+        alpha_optimizer: AlphaOptimizer,
+        order: int,
+        costs: Mapping[str, float],
+        cost_weight: float,
+        guard: CollapseGuard,
+        on_step: Callable[[int], Any] | None,
+        on_epoch: Callable[[SearchEpoch], Any] | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(training_module, **kwargs)
+        self._input_edges, self._n_chosen, self._on_step, self._on_epoch = input_edges, n_chosen, on_step, on_epoch
+        self._alpha_optimizer, self._order, self.guard = alpha_optimizer, order, guard
+        self._alphas, self._costs, self._cost_weight = alphas, costs, cost_weight
+        self._sums = torch.zeros(4)
+        self._batches = 0
+        self.last_epoch: SearchEpoch | None = None
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        """Return those that the supernet uses: first those of the space's labels, in their order, then those that NNI's cells add."""
+        modules = [module for module in self.supernet_modules() if hasattr(module, "arch_parameters")]
+        used = {id(parameter): parameter for module in modules for parameter in module.arch_parameters()}
+        labelled = [parameter for parameter in self._alphas.values() if id(parameter) in used]
+        known = {id(parameter) for parameter in labelled}
+        return [*labelled, *(parameter for key, parameter in used.items() if key not in known)]
+
+    def _alphas_by_label(self) -> dict[str, nn.Parameter]:
+        """Return the architecture parameters by label, those of the edges in NNI's cells among them."""
+        named = {str(label): parameter for label, parameter in self._alphas.items()}
+        for module in self.supernet_modules():
+            own = getattr(module, "_arch_alpha", None)
+            if isinstance(own, nn.ParameterDict):
+                named = {**own, **named}
+        return named
+
+    def export(self) -> dict[str, Any]:
+        return {**super().export(), **self._read_off(self._cost_weight)}
+
+    def _read_off(self, cost_weight: float) -> dict[str, Any]:
+        """Return the cells that the alphas stand for, less this times what operations cost."""
+        charged = less_costs(self.export_probs(), self._costs, cost_weight)
+        return choose_edges(charged, self._kept_edges(), self._n_chosen)
+
+    def _kept_edges(self) -> dict[str, list[str]]:
+        return {label: self._input_edges[label] for label in self._n_chosen}
+
+    def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam with the settings that were asked for; NNI's own has the paper's and no others."""
+        settings = self._alpha_optimizer
+        return torch.optim.Adam(
+            self.arch_parameters(), lr=settings.alpha_lr, betas=settings.alpha_betas, weight_decay=settings.alpha_weight_decay
+        )
+
+    def _measure(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """Return ``{"loss": ..., "accuracy": ...}`` of a batch; the accuracy is NaN where the evaluator neither returns nor logs it."""
+        output = self.training_module.training_step(batch, batch_idx)
+        told = output if isinstance(output, Mapping) else {"loss": output}
+        accuracy = told.get("accuracy", self.trainer.callback_metrics.get("train_acc"))  # NNI's evaluators log it
+        return {"loss": told["loss"], "accuracy": torch.tensor(math.nan) if accuracy is None else accuracy}
+
+    def _first_order(self, batch: dict[str, Any], batch_idx: int, architecture: Any) -> dict[str, Tensor]:
+        self.toggle_optimizer(architecture)
+        validation = self._measure(batch["val"], batch_idx)
+        architecture.zero_grad()
+        self.manual_backward(validation["loss"])
+        architecture.step()
+        self.untoggle_optimizer(architecture)
+        return validation
+
+    def _second_order(self, batch: dict[str, Any], batch_idx: int, architecture: Any, xi: float) -> dict[str, Tensor]:
+        alphas = self.arch_parameters()
+        others = {id(alpha) for alpha in [*self._alphas.values(), *alphas]}
+        weights = [parameter for parameter in self.model.parameters() if parameter.requires_grad and id(parameter) not in others]
+
+        def validate() -> tuple[Tensor, dict[str, Tensor]]:
+            measured = self._measure(batch["val"], batch_idx)
+            return measured["loss"], measured
+
+        def train_loss() -> Tensor:
+            return self._measure(batch["train"], batch_idx)["loss"]
+
+        # In float32: half precision rounds by more than the weights are moved for the finite difference.
+        with torch.autocast(self.device.type, enabled=False):
+            gradients, validation = architecture_gradient(train_loss, validate, weights, alphas, xi)
+        for alpha, gradient in zip(alphas, gradients, strict=True):
+            alpha.grad = gradient
+        architecture.step()
+        return validation
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        weights, architecture = self.optimizers()
+        if self._order == 1:
+            validation = self._first_order(batch, batch_idx, architecture)
+        else:
+            validation = self._second_order(batch, batch_idx, architecture, weights.param_groups[0]["lr"])
+
+        self.toggle_optimizer(weights)
+        training = self._measure(batch["train"], batch_idx)
+        self.advance_optimization(training["loss"], batch_idx, self.gradient_clip_val)
+        self.untoggle_optimizer(weights)
+        self.advance_lr_schedulers(batch_idx)
+
+        values = [training["loss"], training["accuracy"], validation["loss"], validation["accuracy"]]
+        step = torch.stack([value.detach().float().cpu() for value in values])
+        if not bool(step[::2].isfinite().all()):
+            raise SearchFailed("the supernet's loss is no longer finite: the search diverged (a smaller initial_lr may help)")
+        self._sums += step
+        self._batches += 1
+        if self._on_step is not None:
+            self._on_step(self.current_epoch * int(self.trainer.num_training_batches) + self._batches)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        if self.guard.stops:  # a search that the guard had ended, resumed
+            self.trainer.should_stop = True
+
+    def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
+        self.note_epoch()
+        if self.guard.stops:
+            self.trainer.should_stop = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["search_epoch"] = None if self.last_epoch is None else asdict(self.last_epoch)
+        checkpoint["collapse_guard"] = self.guard.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        epoch = checkpoint["search_epoch"]
+        self.last_epoch = None if epoch is None else SearchEpoch(**epoch)
+        self.guard.load_state_dict(checkpoint["collapse_guard"])
+
+    def note_epoch(self) -> None:
+        """Turn the sums since the last call into ``last_epoch`` and report it; an epoch cut short by a time budget counts as one."""
+        if self._batches == 0:
+            return
+        means = [None if math.isnan(mean) else mean for mean in (self._sums / self._batches).tolist()]
+        self._sums, self._batches = torch.zeros(4), 0
+        # NNI's labels are a type of its own, which no plain checkpoint can hold.
+        probabilities = {str(label): dict(operations) for label, operations in self.export_probs().items()}
+        parameters = self._alphas_by_label()
+        # Not strict: an edge of NNI's cells has one more, for no operation at all.
+        alphas = {label: dict(zip(operations, parameters[label].tolist(), strict=False)) for label, operations in probabilities.items()}
+        sample = {str(label): value for label, value in self.export().items()}
+        self.last_epoch = SearchEpoch(
+            number=self.current_epoch + 1,
+            **dict(zip(("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"), means, strict=True)),
+            alphas=alphas,
+            probabilities=probabilities,
+            entropy=mean_entropy(probabilities),
+            skips=count_skips({**sample, **self._read_off(0.0)}, self._kept_edges()),
+            sample=sample,
+        )
+        self.guard.watch(self.last_epoch)
+        if self._on_epoch is not None:
+            self._on_epoch(self.last_epoch)
