@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import json
 import sys
-import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from common.errors import EvaluatorError
 from common.text import show
-from evaluators.table_columns import Row, RowReader, find_columns, labels_of, listed, parts_of, read_columns
+from evaluators.table_columns import SEPARATOR, Row, RowReader, find_columns, labels_of, listed, parts_of, read_columns
+from evaluators.table_file import decode, read_bytes
+from evaluators.table_values import key_of
 
 SIZES = ("parameters", "flops")
 
@@ -23,55 +23,179 @@ SIZES = ("parameters", "flops")
 class Table:
     """The table for one data set. Make one with ``load_table``.
 
+    Parameters
+    ----------
+    name, num_classes
+        Of the data set.
+    path
+        The file, for messages.
+    reader
+        What its columns mean.
+    rows
+        All rows, in the order of the file.
+    origin
+        Which table it is, as plain data.
+    labels, fixed
+        By which labels of a sample a row is found, and the values of columns that all rows must have; by default all columns, and none.
+    names_score
+        Whether the score is called as in the table, also where it may be an accuracy.
+
     Attributes
     ----------
     name, num_classes
         The data set whose scores these are; its number of classes, ``None`` where the table does not say.
     labels
-        Those of the choices that a row has.
+        Those by which a row is found.
     rows
-        By name.
+        By their values.
+    score_name
+        What the score is called, its column or ``score``; ``None`` where it is from 0 to 1 in all rows, as accuracies are.
     fidelities
         The numbers of epochs for which it has scores, in order.
+
+    Raises
+    ------
+    EvaluatorError
+        Two rows are of one sample, or none is left.
     """
 
-    def __init__(self, name: str, num_classes: int | None, pattern: str, rows: Mapping[str, Row], origin: Mapping[str, Any]) -> None:
-        self.name, self.num_classes, self.rows, self._origin = name, num_classes, rows, dict(origin)
-        self._pattern = parts_of(pattern)
-        self.labels = labels_of(pattern)
-        self.fidelities = sorted(next(iter(rows.values())).fidelities)
+    def __init__(
+        self,
+        name: str,
+        num_classes: int | None,
+        path: Path,
+        reader: RowReader,
+        rows: Iterable[Row],
+        origin: Mapping[str, Any],
+        labels: Sequence[str] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        names_score: bool = False,
+    ) -> None:
+        self.name, self.num_classes, self._path, self._reader = name, num_classes, path, reader
+        self._all, self._origin, self._fixed = list(rows), dict(origin), dict(fixed or {})
+        self.score_name = reader.score_name if names_score or not self._has_fractions() else None
+        self._pattern = [] if reader.pattern is None else parts_of(reader.pattern)
+        usual = reader.names if reader.pattern is None else labels_of(reader.pattern)
+        self.labels = list(usual if labels is None else labels)
+        self.rows = self._find_rows()
+        self.fidelities = sorted(next(iter(self.rows.values())).fidelities)
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    def _find_rows(self) -> dict[str, Row]:
+        """Return the rows of this table by what ``_key`` makes of a sample."""
+        names = self._reader.names
+        places = range(len(names)) if self._reader.pattern is not None else [names.index(label) for label in self.labels]
+        wanted = [(names.index(label), key_of(value)) for label, value in self._fixed.items()]
+        rows: dict[str, Row] = {}
+        for row in self._all:
+            if any(row.values[place] != value for place, value in wanted):
+                continue
+            other = rows.setdefault(SEPARATOR.join(row.values[place] for place in places), row)
+            if other is not row:
+                raise EvaluatorError(f"{self._path}, line {row.line}: {self._why_twice(row, other, places)}")
+        if not rows:
+            told = ", ".join(f"{label}={_text(value)}" for label, value in self._fixed.items())
+            raise EvaluatorError(f"{self._path}: no row has {told[:300]}")
+        return rows
+
+    def _why_twice(self, row: Row, other: Row, places: Iterable[int]) -> str:
+        sample = ", ".join(row.values[place] for place in places)
+        twice = f"the sample {show(sample)[1:-1]} stands in the table twice, before in line {other.line}"
+        differ = [name for name, one, two in zip(self._reader.names, row.values, other.values, strict=True) if one != two]
+        return f"{twice}; --set {differ[0]}=VALUE takes the rows of one {differ[0]}" if differ else twice
+
+    def narrowed(self, labels: Sequence[str], fixed: Mapping[str, Any], *, names_score: bool = False) -> Table:
+        """Return the table in which a row is found by ``labels`` alone, of the rows that have the values of ``fixed``, by column.
+
+        ``names_score`` is as for ``Table``.
+
+        Raises
+        ------
+        EvaluatorError
+            There is no column for one of ``labels``, two rows are of one sample, or no row has the values.
+        """
+        self.check_labels(labels)
+        of_columns = self._reader.pattern is None
+        chosen: dict[str, Any] = {"labels": list(labels), "fixed": fixed} if of_columns else {}
+        chosen["names_score"] = names_score
+        return Table(self.name, self.num_classes, self._path, self._reader, self._all, self._origin, **chosen)
+
     def describe(self) -> dict[str, Any]:
         """Return which table it is, for the record."""
-        return {"name": self.name, **self._origin, "rows": len(self)}
+        named = {} if self.score_name is None else {"score": self.score_name}
+        return {"name": self.name, **self._origin, "rows": len(self._all), **named}
 
-    def check_epochs(self, epochs: int) -> int:
-        """Return ``epochs``, if the table has scores for it; raise ``EvaluatorError`` that names those that it has."""
+    def _has_fractions(self) -> bool:
+        """Return whether every score is from 0 to 1, as accuracies are."""
+        return all(0 <= score <= 1 for row in self._all for score, _ in row.fidelities.values())
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether it says after how many epochs its scores are."""
+        return self._reader.has_epochs
+
+    @property
+    def has_seconds(self) -> bool:
+        """Whether it says what trainings took."""
+        return self._reader.has_seconds
+
+    def check_epochs(self, epochs: int | None) -> int:
+        """Return ``epochs``, if the table has scores for it, and the fewest for None.
+
+        Raises
+        ------
+        EvaluatorError
+            It has none; says which it has.
+        """
+        if epochs is None:
+            return self.fidelities[0]
+        if not self._reader.has_epochs:
+            raise EvaluatorError(f"--epochs {epochs}: the table has one score a row, and no score_<epochs>: leave it out")
         if epochs not in self.fidelities:
             known = ", ".join(map(str, self.fidelities))
             raise EvaluatorError(f"--epochs {epochs}: the table has scores after {known} epochs of training")
         return epochs
 
     def check_labels(self, labels: Collection[str]) -> None:
-        """Raise ``EvaluatorError`` unless the table is one of samples with these labels."""
+        """Raise ``EvaluatorError`` unless rows can be found by these labels: each has a column, or all of them make up the key."""
         for label in labels:
             if label not in self.labels:
                 raise EvaluatorError(f"the table has no column for the choice {show(label)}; it has {listed(self.labels)}")
-        for label in self.labels:
+        for label in self.labels if self._pattern else ():
             if label not in labels:
                 raise EvaluatorError(f"the table is of a choice {show(label)} that the space does not have; it has {listed(list(labels))}")
 
+    def values_of(self, label: str) -> list[str]:
+        """Return what stands in the column ``label``, each once, in the order of the file, as ``key_of`` has it; none of a key."""
+        if self._pattern:
+            return []
+        place = self._reader.names.index(label)
+        return list(dict.fromkeys(row.values[place] for row in self._all))
+
     def find(self, sample: Mapping[str, Any]) -> Row:
         """Return the row of ``sample``; labels that the table lacks are passed over. Raise ``EvaluatorError`` where there is none."""
-        # Not by format_map, which would take "block.1" for an attribute.
-        row = self.rows.get("".join(text + (_text(sample[label]) if label else "") for text, label in self._pattern))
+        row = self.rows.get(self._key(sample))
         if row is None:
             choices = ", ".join(f"{label}={_text(sample[label])}" for label in self.labels)
-            raise EvaluatorError(f"the table of {self.name} has no row for {choices[:1000]}")
+            raise EvaluatorError(f"the table of {self.name} has no row for {choices[:1000]}{self._missing_value(sample)}")
         return row
+
+    def has(self, sample: Mapping[str, Any]) -> bool:
+        """Return whether there is a row of ``sample``."""
+        return self._key(sample) in self.rows
+
+    def _key(self, sample: Mapping[str, Any]) -> str:
+        if not self._pattern:
+            return SEPARATOR.join([key_of(sample[label]) for label in self.labels])
+        # Not by format_map, which would take "block.1" for an attribute.
+        return "".join(text + (_text(sample[label]) if label else "") for text, label in self._pattern)
+
+    def _missing_value(self, sample: Mapping[str, Any]) -> str:
+        """Return which choice of ``sample`` stands in no row at all, in words; nothing where the combination alone is missing."""
+        missing = [label for label in self.labels if not self._pattern and key_of(sample[label]) not in self.values_of(label)]
+        return f": no row at all has {missing[0]}={_text(sample[missing[0]])}" if missing else ""
 
     def steps(self, sample: Mapping[str, Any], fidelities: Sequence[int]) -> list[tuple[float, float]]:
         """Return (score, seconds) of a training of ``sample`` from the start for each number of epochs in ``fidelities``."""
@@ -96,6 +220,11 @@ class Table:
     def test_accuracy(self, sample: Mapping[str, Any]) -> float | None:
         """Return the test accuracy (a fraction) after the longest training, if the table has it: for the end of a search, not before."""
         return self.find(sample).facts.get("test_accuracy")
+
+    def test_score(self, sample: Mapping[str, Any]) -> float | None:
+        """Return the test figure, whatever it measures: ``test_score``, else ``test_accuracy``; None where the table has neither."""
+        facts = self.find(sample).facts
+        return facts.get("test_score", facts.get("test_accuracy"))
 
     def trials_within(self, seconds: float, epochs: int) -> int:
         """Return how many trainings for ``epochs`` that time is worth, at the mean over all rows, one at least.
@@ -129,8 +258,8 @@ def load_table(path: Path, columns: Path | None = None, dataset: str = "auto") -
         A file is missing, broken or cut off, a column is missing, a value is no number, a row stands twice, or the table has no scores
         for ``dataset``.
     """
-    data = _read(path)
-    lines = csv.reader(io.StringIO(_decode(path, data), newline=""))
+    data = read_bytes(path)
+    lines = csv.reader(io.StringIO(decode(path, data), newline=""))
     try:
         header = next(lines, [])
     except csv.Error as error:
@@ -141,42 +270,25 @@ def load_table(path: Path, columns: Path | None = None, dataset: str = "auto") -
         name = next(iter(datasets)) if dataset == "auto" else dataset
         if name not in datasets:
             raise EvaluatorError(f"--dataset {show(dataset)[1:-1]}: {path} has scores for {listed(list(datasets))}")
-        entry, key = datasets[name], meaning.get("key")
-        reader = RowReader(path, header, entry, None if key is None else str(key), str(meaning["pattern"]))
-        classes = entry.get("num_classes")
+        reader = RowReader(path, header, meaning, name)
+        if reader.pattern is not None:
+            parts_of(reader.pattern)
+        classes = datasets[name].get("num_classes")
     except (KeyError, TypeError, AttributeError, ValueError, StopIteration) as error:
         if isinstance(error, EvaluatorError):
             raise
         raise EvaluatorError(
             f"{columns or path}: not a description of columns as evaluators/table_columns.py has it: {show(error)}"
         ) from None
-    rows: dict[str, Row] = {}
     try:
-        for fields in lines:
-            reader.add(fields, lines.line_num, rows)
+        rows = [row for fields in lines if (row := reader.read(fields, lines.line_num)) is not None]
     except csv.Error as error:
         raise EvaluatorError(f"{path}, line {lines.line_num}: not CSV: {error}") from None
     if not rows:
         raise EvaluatorError(f"{path}: no rows; expected a header and one row a sample")
     origin = {"table": path.name, "sha256": hashlib.sha256(data).hexdigest()}
-    return Table(name, classes, reader.pattern, rows, origin)
+    return Table(name, classes, path, reader, rows, origin)
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise EvaluatorError(f"--table {path}: {error.strerror}; expected a CSV file, as it is or compressed by gzip") from None
-
-
-def _decode(path: Path, data: bytes) -> str:
-    try:
-        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise EvaluatorError(f"{path}: broken or cut off: {error}") from None
-    except UnicodeDecodeError as error:
-        raise EvaluatorError(f"{path}: byte {error.start} is not UTF-8 text; expected a CSV file, as it is or compressed by gzip") from None

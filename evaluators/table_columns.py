@@ -1,17 +1,28 @@
 """What the columns of a table mean.
 
-A table is a CSV file, as it is or compressed by gzip, with one row a sample. What its columns mean is data: a JSON file of this form
-(``evaluators/tables/`` holds those that are known; one is taken where its ``key`` is a column of the table)::
+A table is a CSV file, as it is or compressed by gzip, with one row a sample. It needs no more than a header:
+
+- a column for each label of the space, called like it. Values are compared as numbers where both are numbers (0.1, 0.10 and 1e-1 are the
+  same), and as texts otherwise;
+- ``score``, or ``score_<epochs>`` for each number of epochs after which there is one: any finite number, higher is better (lower with
+  ``--optimize-mode minimize``);
+- where it is known, ``seconds`` or ``seconds_<epochs>``: what the training took. Without them trials cost nothing, and ``--trials`` ends a
+  search;
+- where it is known, ``parameters``, ``flops`` (multiply-adds), and ``test_accuracy`` or ``test_score``: what is shown at the end.
+
+Other columns are passed over; ``--set NAME=VALUE`` takes the rows with one value there. What has other names is described in a JSON file,
+``--table-columns FILE`` (``evaluators/tables/`` holds those that are known; one is taken where its ``key`` is a column of the table)::
 
     {"format": "retiarius-table-columns", "version": 1,
-     "key": "arch_str", "pattern": "|{edge_0_1}~0|+...",            # how a row is named by the choices of a sample, by label
-     "datasets": {"cifar10": {                                      # one or more; the first is the default
-         "num_classes": 10,
-         "fidelities": {"12": {"score": COLUMN, "seconds": COLUMN}},  # by epochs of training: a fraction, higher is better; its cost
-         "facts": {"parameters": COLUMN, ...}}}}                    # also known: flops (multiply-adds), test_accuracy
+     "datasets": {"wine": {                                           # one or more, for --dataset; the first is the default
+         "score": COLUMN, "seconds": COLUMN,                          # or, where there are several numbers of epochs:
+         "fidelities": {"12": {"score": COLUMN, "seconds": COLUMN}},
+         "facts": {"test_score": COLUMN, "parameters": COLUMN},
+         "num_classes": 3}},                                          # where networks are to be retrained
+     "key": "arch_str", "pattern": "|{edge_0_1}~0|+..."}              # where one column names a row: how, by the labels of a sample
 
-with ``COLUMN`` = ``{"column": NAME, "scale": FACTOR}``. A table without such a file has a column for each label of the space and, for
-each number of epochs, ``score_<epochs>`` and ``seconds_<epochs>``; columns called like facts are facts.
+``COLUMN`` is ``"NAME"``, or ``{"column": "NAME", "scale": 0.01}``, or ``{"columns": ["seed0", "seed1", "seed2"], "scale": 0.01}``, whose
+mean counts. ``seconds``, ``facts``, ``num_classes``, ``scale``, ``key`` and ``pattern`` may be left out.
 """
 
 from __future__ import annotations
@@ -22,15 +33,19 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from common.errors import EvaluatorError
 from common.text import show
+from evaluators.table_values import key_of
 
 KNOWN_COLUMNS = Path(__file__).parent / "tables"
 FORMAT, VERSION = "retiarius-table-columns", 1
-FACTS = ("parameters", "flops", "test_accuracy")
-SEPARATOR = "\x1f"  # between the choices of a row that has a column for each label
+FACTS = ("parameters", "flops", "test_accuracy", "test_score")
+SEPARATOR = "\x1f"  # between the values of a row that has a column for each label
+ONLY = 1  # the number of epochs of a table that knows none
+Places = tuple[tuple[int, ...], float]  # columns whose mean counts, and its factor
 
 
 @dataclass(frozen=True)
@@ -39,12 +54,18 @@ class Row:
 
     Attributes
     ----------
+    values
+        By what it is known: its fields in the columns of the reader's ``names``, each as ``key_of`` has it; of a key the text itself.
+    line
+        Of the file.
     fidelities
-        By epochs of training, its score (a fraction in [0, 1]) and its seconds.
+        By epochs of training, its score (any finite number) and its seconds.
     facts
         What else is known of it: some of ``FACTS``.
     """
 
+    values: tuple[str, ...]
+    line: int
     fidelities: dict[int, tuple[float, float]]
     facts: dict[str, float]
 
@@ -58,12 +79,21 @@ class RowReader:
         The table, for messages.
     header
         Its columns.
-    entry
-        Of a description of columns, what is said of the data set.
-    key
-        The column by which a row is named; ``None``: there is a column for each choice.
+    meaning
+        A description of columns.
+    dataset
+        Which of its data sets is wanted.
+
+    Attributes
+    ----------
+    names
+        The columns by which a row is known: the key, or all that are neither score nor seconds nor fact.
     pattern
-        How a row is named by the choices of a sample.
+        How a key is made of the choices of a sample; ``None``: there is a column for each.
+    has_epochs, has_seconds
+        Whether numbers of epochs are told, and whether any training has a column for its time.
+    score_name
+        What the score is called: its column, or ``score``.
 
     Raises
     ------
@@ -71,71 +101,97 @@ class RowReader:
         A column is missing.
     """
 
-    def __init__(self, path: Path, header: Sequence[str], entry: Mapping[str, Any], key: str | None, pattern: str) -> None:
-        self._path, self._header, self.pattern = path, list(header), pattern
-        labels = labels_of(pattern)
-        self._key = [self._place(name) for name in (labels if key is None else [key])]
-        self._fidelities = {
-            int(epochs): (self._column(pair["score"]), self._column(pair["seconds"])) for epochs, pair in entry["fidelities"].items()
-        }
-        if not self._fidelities:
-            raise EvaluatorError(f"{path}: no columns score_<epochs> and seconds_<epochs>; it has {listed(header)}")
+    def __init__(self, path: Path, header: Sequence[str], meaning: Mapping[str, Any], dataset: str) -> None:
+        self._path, self._header = path, [name.strip() for name in header]
+        entry, key, pattern = meaning["datasets"][dataset], meaning.get("key"), meaning.get("pattern")
+        self.pattern = None if key is None else str(meaning["pattern"])
+        trainings = entry.get("fidelities")
+        self.has_epochs = trainings is not None
+        if trainings is None:
+            trainings = {ONLY: entry}
+        if not trainings:
+            told = "no column score, and no score_<epochs>"
+            raise EvaluatorError(f"{path}: {told}; it has {listed(header)}; --table-columns FILE says which column is the score")
+        self._fidelities = {int(epochs): (self._column(told["score"]), self._cost(told)) for epochs, told in trainings.items()}
         self._facts = {name: self._column(column) for name, column in entry.get("facts", {}).items() if name in FACTS}
+        self.has_seconds = any(seconds is not None for _, seconds in self._fidelities.values())
+        self.score_name = self._name_score(trainings)
+        if key is not None or pattern is not None:
+            self.names = [str(key)] if key is not None else labels_of(str(pattern))
+        else:
+            taken = {name for other in meaning["datasets"].values() for name in _columns_in(other)}
+            self.names = [name for name in self._header if name not in taken]
+        self._names = [self._place(name) for name in self.names]
+
+    def _cost(self, told: Mapping[str, Any]) -> Places | None:
+        return self._column(told["seconds"]) if "seconds" in told else None
+
+    def _name_score(self, trainings: Mapping[Any, Any]) -> str:
+        names = _names_of(next(iter(trainings.values()))["score"])
+        return "score" if len(names) > 1 or names[0].startswith("score_") else names[0]
 
     def _place(self, name: str) -> int:
         if name not in self._header:
             raise EvaluatorError(f"{self._path}: the column {show(name)} is missing; it has {listed(self._header)}")
+        if self._header.count(name) > 1:
+            raise EvaluatorError(f"{self._path}: two columns are called {show(name)}")
         return self._header.index(name)
 
-    def _column(self, column: Mapping[str, Any]) -> tuple[int, float]:
-        return self._place(column["column"]), float(column["scale"])
+    def _column(self, column: Any) -> Places:
+        scale = 1.0 if isinstance(column, str) else float(column.get("scale", 1))
+        return tuple(self._place(name) for name in _names_of(column)), scale
 
-    def add(self, fields: Sequence[str], line: int, rows: dict[str, Row]) -> None:
-        """Read a line of the file into ``rows``.
+    def read(self, fields: Sequence[str], line: int) -> Row | None:
+        """Return the row of a line of the file; ``None`` of an empty one.
 
         Raises
         ------
         EvaluatorError
-            It is cut off, stands there twice, or has a value that is no number or out of range.
+            It is cut off, or has a value that is no number or out of range.
         """
         if not fields:
-            return
+            return None
         if len(fields) != len(self._header):
             raise EvaluatorError(
                 f"{self._path}, line {line}: {len(fields)} columns where {len(self._header)} belong; the file may be cut off"
             )
-        key = SEPARATOR.join(fields[place] for place in self._key)
-        if key in rows:
-            raise EvaluatorError(
-                f"{self._path}, line {line}: the sample {show(key.replace(SEPARATOR, ', '))[1:-1]} stands in the table twice"
-            )
         fidelities = {
-            epochs: (self._accuracy(fields, line, score), self._number(fields, line, seconds))
+            epochs: (self._number(fields, line, score), 0.0 if seconds is None else self._number(fields, line, seconds))
             for epochs, (score, seconds) in self._fidelities.items()
         }
         if any(seconds < 0 for _, seconds in fidelities.values()):
             raise EvaluatorError(f"{self._path}, line {line}: seconds of training below 0")
-        rows[key] = Row(fidelities, {name: self._fact(name, fields, line, column) for name, column in self._facts.items()})
+        facts = {name: self._number(fields, line, column) for name, column in self._facts.items()}
+        values = (fields[place] if self.pattern is not None else key_of(fields[place]) for place in self._names)
+        return Row(tuple(values), line, fidelities, facts)
 
-    def _fact(self, name: str, fields: Sequence[str], line: int, column: tuple[int, float]) -> float:
-        return self._accuracy(fields, line, column) if name == "test_accuracy" else self._number(fields, line, column)
+    def _number(self, fields: Sequence[str], line: int, column: Places) -> float:
+        places, scale = column
+        values = []
+        for place in places:
+            try:
+                values.append(float(fields[place]) * scale)
+            except ValueError:
+                values.append(math.nan)
+            if not math.isfinite(values[-1]):
+                wrong = f"{listed([self._header[place]])} is {show(fields[place])}, expected a number"
+                raise EvaluatorError(f"{self._path}, line {line}: {wrong}")
+        return values[0] if len(values) == 1 else fmean(values)
 
-    def _accuracy(self, fields: Sequence[str], line: int, column: tuple[int, float]) -> float:
-        value = self._number(fields, line, column)
-        if not 0 <= value <= 1:
-            right = "a fraction from 0 to 1 (divide percent by 100, or give the scale 0.01 in --table-columns FILE)"
-            raise EvaluatorError(f"{self._path}, line {line}: {listed([self._header[column[0]]])} is {value:g}, expected {right}")
-        return value
 
-    def _number(self, fields: Sequence[str], line: int, column: tuple[int, float]) -> float:
-        place, scale = column
-        try:
-            value = float(fields[place]) * scale
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise EvaluatorError(f"{self._path}, line {line}: {listed([self._header[place]])} is {show(fields[place])}, expected a number")
-        return value
+def _names_of(column: Any) -> list[str]:
+    """Return the columns of a description's ``COLUMN``; raise ``ValueError`` where it is none."""
+    names = [column] if isinstance(column, str) else column["columns"] if "columns" in column else [column["column"]]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError('columns are a list of names, such as {"columns": ["seed0", "seed1"]}')
+    return names
+
+
+def _columns_in(entry: Mapping[str, Any]) -> list[str]:
+    """Return all columns that a description has for one data set."""
+    told = [entry, *entry.get("fidelities", {}).values()]
+    columns = [one[kind] for one in told for kind in ("score", "seconds") if kind in one]
+    return [name for column in [*columns, *entry.get("facts", {}).values()] for name in _names_of(column)]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -162,7 +218,7 @@ def read_columns(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise EvaluatorError(f"--table-columns {path}: {error.strerror}; expected a JSON file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EvaluatorError(f"{path}: not JSON: {str(error)[:200]}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT or document.get("version") != VERSION:
         raise EvaluatorError(f"{path}: not a file of the format {FORMAT!r}, version {VERSION}")
@@ -173,17 +229,19 @@ def find_columns(path: Path, header: Sequence[str]) -> dict[str, Any]:
     """Return the known description that fits; else that of a table whose columns are called by label, score, seconds and fact."""
     for description in sorted(KNOWN_COLUMNS.glob("*.json")):
         known = read_columns(description)
-        if known["key"] in header:
+        if known.get("key") in header:
             return known
-    if "" in header:
-        raise EvaluatorError(f"{path}: column {header.index('') + 1} has no name; by pandas it is written with to_csv(index=False)")
-    fidelities, others = {}, []
-    for name in header:
-        kind, _, epochs = name.partition("_")
-        if kind in ("score", "seconds") and epochs.isdigit():
-            fidelities[epochs] = {kind: {"column": f"{kind}_{epochs}", "scale": 1} for kind in ("score", "seconds")}
-        elif name not in FACTS:
-            others.append(name)
-    facts = {name: {"column": name, "scale": 1} for name in header if name in FACTS}
-    pattern = SEPARATOR.join(f"{{{name}}}" for name in others)
-    return {"pattern": pattern, "datasets": {"table": {"fidelities": fidelities, "facts": facts}}}
+    names = [name.strip() for name in header]
+    if "" in names:
+        raise EvaluatorError(f"{path}: column {names.index('') + 1} has no name; by pandas it is written with to_csv(index=False)")
+    lengths = [name.removeprefix("score_") for name in names if name.startswith("score_") and name[6:].isdecimal()]
+    entry: dict[str, Any] = {"facts": {name: name for name in names if name in FACTS}}
+    if lengths or "score" not in names:
+        entry["fidelities"] = {epochs: _training(names, f"score_{epochs}", f"seconds_{epochs}") for epochs in lengths}
+    else:
+        entry |= _training(names, "score", "seconds")
+    return {"datasets": {"table": entry}}
+
+
+def _training(names: Sequence[str], score: str, seconds: str) -> dict[str, str]:
+    return {"score": score, **({"seconds": seconds} if seconds in names else {})}

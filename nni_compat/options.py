@@ -24,7 +24,7 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
     ----------
     options
         Name to value, None where it was left out: those of ``_FROM_CONFIG`` and ``config``, ``search_space`` (paths), ``space``,
-        ``portal``, ``port``, ``workers``, ``retrain``, ``list``, ``report``, ``dashboard``.
+        ``portal``, ``port``, ``workers``, ``table``, ``retrain``, ``list``, ``report``, ``dashboard``.
 
     Raises
     ------
@@ -60,6 +60,8 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
     notes += [f"{argument} has no effect here: ours has no such argument" for argument in _arguments_of(config)]
     if config.port is not None:
         notes.append("port has no effect here: it is of NNI's portal, which --portal opens")
+    if options.get("table") is not None and "trial_command" not in given:
+        return notes + _train_here(options, config, given.get("concurrency"))
     return (
         notes if options["trial_command"] and options["space"] is None else notes + _train_here(options, config, given.get("concurrency"))
     )
@@ -93,15 +95,19 @@ def _serve_by_nni(options: dict[str, Any], config: NniConfig) -> list[str]:
 def _train_here(options: dict[str, Any], config: NniConfig, concurrency: int | None) -> list[str]:
     """Let the trials be trainings of ours; what of the files does not apply to them. ``concurrency`` is what was given as an option."""
     notes = []
-    options["space"] = options["space"] or "zoo"
+    looks_up = options.get("table") is not None
+    if not looks_up:
+        options["space"] = options["space"] or "zoo"
     if options["trial_command"] is not None:
-        notes.append(f"the trial command is not run: --space {options['space']} trains its own networks; leave out --space to run it")
-    if options["workers"] is None and (config.concurrency or 1) > 1:
+        others = f"--space {options['space']} trains its own networks; leave out --space to run it"
+        notes.append(f"the trial command is not run: {'--table has the results' if looks_up else others}")
+    if options["workers"] is None and (config.concurrency or 1) > 1 and not looks_up:
         options["workers"] = config.concurrency
         notes.append(f"trialConcurrency {config.concurrency}: as many trainings run side by side; --workers 1 runs one at a time")
-    if options["optimize_mode"] == "minimize":
+    if options["optimize_mode"] == "minimize" and not looks_up:
         notes.append("optimize_mode minimize has no effect here: trainings report their accuracy, which is maximised")
     if options["trial_time"] is not None:
         notes.append("maxTrialDuration has no effect here: --epochs bounds a training")
-    options |= {"trial_command": None, "code_dir": None, "concurrency": concurrency, "optimize_mode": None, "trial_time": None}
+    options |= {"trial_command": None, "code_dir": None, "concurrency": concurrency, "trial_time": None}
+    options["optimize_mode"] = options["optimize_mode"] if looks_up else None
     return notes

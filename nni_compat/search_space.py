@@ -92,6 +92,11 @@ class NniSpace:
         active = _active_labels(self.tree, sample)
         return {label: sample[label] if label in active else mutable.default() for label, mutable in self.mutables.items()}
 
+    def active(self, sample: Sample) -> dict[str, Any]:
+        """Return ``sample`` with None for the parameters of candidates that were not chosen."""
+        active = _active_labels(self.tree, sample)
+        return {label: sample[label] if label in active else None for label in self.mutables}
+
     def pin(self, pins: Mapping[str, Any]) -> NniSpace:
         """Return the space with the labels of ``pins`` at one value; raise ``SpaceError`` on an unknown label or an illegal value."""
         require_labels(pins, list(self.mutables))

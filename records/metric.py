@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from records.formats import format_accuracy, format_number
 
@@ -49,6 +49,22 @@ ACCURACY = Metric()
 
 
 SCORE = Metric("score", "score", "score", percent=False)  # of a function of one's own, which may return anything
+
+
+def table_metric(score: object, optimize_mode: object) -> Metric:
+    """Return that of a table that is looked up.
+
+    Parameters
+    ----------
+    score
+        What the table calls its score, a number of any kind; None: an accuracy, which is a fraction.
+    optimize_mode
+        ``maximize``, the default, or ``minimize``.
+    """
+    if score is None:
+        return replace(ACCURACY, step="report")
+    name, sign = str(score), -1 if optimize_mode == "minimize" else 1
+    return Metric(name, name, f"final {name}", sign, percent=False, step="report")
 
 
 def result_metric(optimize_mode: object) -> Metric:

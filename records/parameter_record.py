@@ -9,7 +9,7 @@ from typing import Any
 from common.files import write_json_atomically
 from common.reporter import Reporter
 from common.trial import Trial
-from records.metric import result_metric
+from records.metric import Metric, result_metric
 from records.provenance import collect_versions
 from records.run_folder import RunFolder
 from records.scalars import open_scalars
@@ -26,12 +26,14 @@ class ParameterRecord:
     ----------
     path
         ``best_parameters.json``.
-    command
-        What each trial runs.
+    origin
+        Where results come from: ``{"trial_command": ...}``, what each trial runs, or ``{"dataset": ...}``, the table.
     optimize_mode
-        ``maximize`` or ``minimize``. Scores are higher where better; results are as the program reported them.
+        ``maximize`` or ``minimize``. Scores are higher where better; results are as they were reported.
     parameters
         From what a trial records to what its program was given.
+    metric
+        What trials are compared by; by default the results of a program.
 
     Attributes
     ----------
@@ -41,19 +43,29 @@ class ParameterRecord:
         What trials are compared by.
     """
 
-    def __init__(self, path: Path, command: str, optimize_mode: str, parameters: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
-        self.path, self._command, self._mode, self._parameters = path, command, optimize_mode, parameters
-        self.metric = result_metric(optimize_mode)
+    def __init__(
+        self,
+        path: Path,
+        origin: Mapping[str, Any],
+        optimize_mode: str,
+        parameters: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        metric: Metric | None = None,
+    ) -> None:
+        self.path, self._origin, self._mode, self._parameters = path, origin, optimize_mode, parameters
+        self.metric = metric or result_metric(optimize_mode)
 
     def save_best(self, trial: Trial) -> None:
         """Write the parameters of ``trial``, which is the best so far. Raise ``OSError`` where that cannot be done."""
         assert trial.score is not None
         document = {"format": FORMAT, "version": VERSION, "parameters": self._parameters(trial.hyperparameters)}
         document |= {"result": self.metric.result(trial.score), "optimize_mode": self._mode, "trial": trial.number}
-        write_json_atomically(self.path, document | {"trial_command": self._command, "versions": collect_versions()})
+        write_json_atomically(self.path, document | {**self._origin, "versions": collect_versions()})
 
-    def keep_trials(self, folder: RunFolder, reporter: Reporter, *, tensorboard: bool = False) -> TrialKeeper:
-        """Return what keeps the trials of the search in ``folder``, those of the run that it resumes included."""
+    def keep_trials(self, folder: RunFolder, reporter: Reporter, *, tensorboard: bool = False, durable: bool = True) -> TrialKeeper:
+        """Return what keeps the trials of the search in ``folder``, those of the run that it resumes included.
+
+        ``durable`` is as in ``records.trials.TrialLog``.
+        """
         scalars = open_scalars(folder.path, wanted=tensorboard, metric=self.metric)
-        shown: dict[str, Any] = {"show_score": self.metric.show, "scalars": scalars}
+        shown: dict[str, Any] = {"show_score": self.metric.show, "scalars": scalars, "durable": durable}
         return TrialKeeper(folder.trials_path, self.path, reporter, architecture=(), recipe={}, save_best=self.save_best, **shown)

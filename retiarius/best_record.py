@@ -9,7 +9,7 @@ from common.trial import Trial
 from evaluators import find_evaluator
 from evaluators.adapter import takes
 from records.best import save_best
-from records.metric import ACCURACY, SCORE
+from records.metric import ACCURACY, SCORE, table_metric
 from records.provenance import collect_versions
 from records.run_folder import RunFolder
 from records.scalars import open_scalars
@@ -25,6 +25,8 @@ class BestRecord:
         self._folder, self._context, self._settings = folder, context, settings
         # What a registered evaluator returns is an accuracy; a function of one's own may return anything.
         self.metric = SCORE if ":" in settings.evaluator_name else ACCURACY
+        if context.table is not None:
+            self.metric = table_metric(context.table.score_name, settings.optimize_mode)
 
     def save(
         self,
@@ -93,7 +95,9 @@ class BestRecord:
         def save_trial(trial: Trial) -> None:
             assert trial.score is not None
             hyperparameters = trial.hyperparameters
-            score = (self.metric.name, trial.score, hyperparameters.pop("epochs", context.epochs))
+            score = (self.metric.name, self.metric.result(trial.score), hyperparameters.pop("epochs", context.epochs))
+            if context.table is not None:
+                hyperparameters |= {label: value for label, value in self._settings.fixed.items() if label in context.recipe}
             if hyperparameters:  # what a table leaves open is, in a retraining, as ever
                 hyperparameters = {**context.recipe, **hyperparameters}
             best = canonical(trial.architecture)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def check_before_imports(settings: SearchSettings) -> Any:
     check_flags(settings, looks_up=table is not None)
     if table is None:
         check_names(settings)
-    check_fixed_values(settings, "search")
+    check_fixed_values(settings, "search", looked_up=() if table is None else table.labels)
     check_start_names(settings)
     if isinstance(settings.strategy, Darts) and settings.strategy.order == 2:
         _check_order(settings)
@@ -60,11 +60,14 @@ def check_names(settings: RunSettings) -> None:
         recipe_values(settings.recipe)
 
 
-def check_fixed_values(settings: Any, phase: str) -> None:
-    """Refuse an illegal value of a hyperparameter, a size or, of a registered space, a choice, and labels that no part knows."""
+def check_fixed_values(settings: Any, phase: str, looked_up: Collection[str] = ()) -> None:
+    """Refuse an illegal value of a hyperparameter, a size or, of a registered space, a choice, and labels that no part knows.
+
+    ``looked_up`` are the labels of a table, whose rows say what may be.
+    """
     space, fixed = settings.space, settings.fixed
     for label, value in fixed.items():
-        if label in HYPERPARAMETERS:
+        if label in HYPERPARAMETERS and label not in looked_up:
             check_hyperparameter(label, value)
     arguments = space.sized_arguments(settings.preset, phase, fixed)
     if not space.answers_at_once:
@@ -107,8 +110,10 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     """
     strategy, name = settings.strategy, settings.strategy.name
     trial_flags, training_flags = settings.trial_flags, settings.training_flags
-    if settings.search_space is not None and (strategy.one_shot or looks_up):
-        raise StrategyError("a search space of NNI's goes with trials that are trained: no table, and a strategy such as tpe or evolution")
+    if settings.search_space is not None and strategy.one_shot:
+        raise StrategyError("a search space of NNI's goes with a strategy of trials, such as tpe or evolution")
+    if settings.optimize_mode == "minimize" and not looks_up:
+        raise StrategyError("optimize_mode: trainings are maximised; minimize goes with --table or --trial-command: leave it out")
     if looks_up and settings.workers > 1:
         raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
     if looks_up and training_flags:
@@ -134,7 +139,12 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
 
 def check_takes_commands(strategy: Any) -> None:
     """Raise ``StrategyError`` unless ``strategy``, or the one of that name, can search by running a user program for each trial."""
+    check_takes_parameters(strategy, "a trial command")
+
+
+def check_takes_parameters(strategy: Any, what: str) -> None:
+    """Raise ``StrategyError`` unless ``strategy``, or the one of that name, can search parameters without a network, by ``what``."""
     fitting = [name for name, entry in STRATEGIES.items() if not (entry.one_shot or entry.several_objectives)]
     kind = STRATEGIES.get(strategy) if isinstance(strategy, str) else strategy
     if kind is not None and (kind.one_shot or kind.several_objectives):
-        raise StrategyError(f"{kind.name} is for networks of ours; a trial command goes with {', '.join(fitting)}")
+        raise StrategyError(f"{kind.name} is for networks of ours; {what} goes with {', '.join(fitting)}")

@@ -140,7 +140,9 @@ def _open_search(
     """Open the folder of a search of ``trials``, what writes its best ``parameters``, and what keeps its trials."""
     where: dict[str, Any] = {"space": "command", "strategy": settings.strategy.name, "resume": settings.resume}
     folder = RunFolder.create(settings.out, **where, identity=settings.identity(trials))
-    record = ParameterRecord(folder.path / "best_parameters.json", settings.trial_command, settings.optimize_mode, parameters)
+    record = ParameterRecord(
+        folder.path / "best_parameters.json", {"trial_command": settings.trial_command}, settings.optimize_mode, parameters
+    )
     with keep(folder, settings.describe(), reporter.command, can_resume=not settings.portal):
         yield folder, record, record.keep_trials(folder, reporter, tensorboard=settings.tensorboard)
 

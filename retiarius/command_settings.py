@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from common.errors import RecordError
 from common.passwords import hide_passwords
 from retiarius.presets import DEFAULT_PRESET
 from retiarius.settings import PrunerSettings, check_study
-from retiarius.value_checks import check_counts, check_preset, check_seconds, check_seed, check_texts
+from retiarius.value_checks import check_counts, check_mode, check_preset, check_seconds, check_seed, check_texts
 from strategies import Strategy
 
 
@@ -50,8 +49,7 @@ class CommandSettings(PrunerSettings):
         check_seconds(time_budget=self.time_budget, trial_time=self.trial_time)
         check_texts(trial_command=self.trial_command, storage=self.storage, study=self.study)
         check_study(self.storage, self.study)
-        if self.optimize_mode not in ("maximize", "minimize"):
-            raise RecordError(f"optimize_mode: {self.optimize_mode!r} is neither maximize nor minimize")
+        check_mode(self.optimize_mode)
 
     def describe(self) -> dict[str, Any]:
         """Return what was asked for as plain data, for ``config.json``, without the password of a storage."""

@@ -13,6 +13,7 @@ from records.run_folder import require_usable_out
 from retiarius.plan import make_plan
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
+from retiarius.table_search import plan_row_search
 from retiarius.value_checks import as_reporter
 
 RUNS = Path("runs")
@@ -34,7 +35,7 @@ class Preview:
     epochs
         Of the supernet, or of each trial.
     measured
-        The network of which parameters and multiply-adds are told, in words.
+        The network of which parameters and multiply-adds are told, in words; empty where none is trained.
     parameters, flops
         Its trainable parameters, and its multiply-adds for one image.
     seconds_per_epoch
@@ -52,7 +53,7 @@ class Preview:
     seconds_per_epoch: float | None
 
 
-def preview(space: Any, strategy: Any = "tpe", *, reporter: Reporter | None = None, **arguments: Any) -> Preview:
+def preview(space: Any = None, strategy: Any = "tpe", *, reporter: Reporter | None = None, **arguments: Any) -> Preview:
     """Return what ``search`` with these arguments would run; neither images nor a storage are opened.
 
     Raises
@@ -65,6 +66,8 @@ def preview(space: Any, strategy: Any = "tpe", *, reporter: Reporter | None = No
         raise RecordError(unknown_name("argument", unknown[0], [entry.name for entry in fields(SearchSettings)]))
     settings = SearchSettings(space=space, strategy=strategy, **arguments)
     require_usable_out(settings.out, resume=settings.resume)
+    if settings.space is None:
+        return _preview_rows(settings, as_reporter(reporter))
     plan = make_plan(settings, as_reporter(reporter))
     from spaces.choices import count_exactly
 
@@ -81,6 +84,14 @@ def preview(space: Any, strategy: Any = "tpe", *, reporter: Reporter | None = No
         flops=size.get("flops"),
         seconds_per_epoch=_known_seconds(settings),
     )
+
+
+def _preview_rows(settings: SearchSettings, reporter: Reporter) -> Preview:
+    """Return what a search of a table's rows would run; there are no networks to measure."""
+    plan = plan_row_search(settings, reporter)
+    count = plan.configurations
+    trials = plan.trials if count is None else min(plan.trials, count)
+    return Preview(str(settings.table), settings.strategy.name, count, trials, plan.epochs, "", None, None, None)
 
 
 def _measure(settings: SearchSettings, plan: SearchPlan) -> tuple[str, dict[str, Any]]:

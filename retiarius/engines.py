@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from common.errors import EvaluatorError
 from common.libraries import quiet_libraries
 from evaluators import find_evaluator
+from records.metric import table_metric
 from retiarius.context import RunContext
+from retiarius.lookups import Lookups
 from retiarius.no_images import NoImages
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
@@ -23,8 +25,13 @@ def reports_of(context: RunContext, settings: SearchSettings) -> Sequence[int]:
     """Return the epochs after which a trial has a score; one that is looked up and not pruned has only the last."""
     if context.table is None:
         return range(1, context.epochs + 1)
-    least = context.epochs if settings.pruner is None else 0
-    return [epochs for epochs in context.table.fidelities if least <= epochs <= context.epochs]
+    return fidelities_of(context.table, settings, context.epochs)
+
+
+def fidelities_of(table: Any, settings: SearchSettings, epochs: int) -> list[int]:
+    """Return after which epochs a trial of so many has scores in ``table``: only the last, unless there is a pruner."""
+    least = epochs if settings.pruner is None else 0
+    return [known for known in table.fidelities if least <= known <= epochs]
 
 
 def make_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, **options: Any) -> RecordingEngine:
@@ -35,21 +42,29 @@ def make_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan,
     options
         Those of ``RecordingEngine``.
     """
+    if context.table is not None:
+        sign = table_metric(context.table.score_name, settings.optimize_mode).sign
+        lookups = Lookups(context.table, reports_of(context, settings), sign)
+        return make_table_engine(settings, lookups, context.table.labels, **options)
+    return _make_training_engine(context, settings, plan, **options)
+
+
+def make_table_engine(settings: SearchSettings, lookups: Lookups, labels: Sequence[str], **options: Any) -> RecordingEngine:
+    """Make the engine that looks trials up, whose size depends on ``labels``; ``options`` are those of ``RecordingEngine``."""
     from strategies.engines.table import TableEngine
     from strategies.limits import SizeLimits
 
-    table = context.table
-    if table is not None:
-        measures = (partial(table.size, "parameters"), partial(table.size, "flops"))
-        return TableEngine(
-            look_up=partial(table.steps, fidelities=reports_of(context, settings)),
-            facts=table.facts,
-            simulated_seconds=settings.time_budget,
-            reject=SizeLimits(_limits(settings, measures), table.labels, dict),
-            seed=settings.seed,
-            **options,
-        )
-    return _make_training_engine(context, settings, plan, **options)
+    def measure(name: str, sample: Mapping[str, Any]) -> int:
+        return lookups.facts(sample)[name]
+
+    return TableEngine(
+        look_up=lookups.steps,
+        facts=lookups.facts,
+        simulated_seconds=settings.time_budget,
+        reject=SizeLimits(_limits(settings, (partial(measure, "parameters"), partial(measure, "flops"))), labels, dict),
+        seed=settings.seed,
+        **options,
+    )
 
 
 def _make_training_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, **options: Any) -> RecordingEngine:

@@ -13,10 +13,10 @@ from common.reporter import Reporter
 from evaluators import find_evaluator
 from evaluators.nni_evaluator import NniEvaluation
 from records.best import check_architecture
-from records.pareto import DEFAULT_OBJECTIVES
 from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
 from retiarius.lab_names import LAB_OPTIONS
+from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
 from retiarius.search_plan import SearchPlan
@@ -54,9 +54,10 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     choices = legal_choices(mutables)
     pins = space.pinned_choices(arguments, settings.fixed)
     own = _own_hyperparameters(settings, recipe)
-    _check_fixed(settings, pins, choices, others=[*space.settable("search"), *recipe, *own, *setting_names(strategy)])
+    columns = [] if table is None else table.labels
+    _check_fixed(settings, pins, choices, others=[*space.settable("search"), *recipe, *own, *columns, *setting_names(strategy)])
     recipe |= {label: settings.fixed[label] for label in own if label in settings.fixed}
-    chosen = _read_search_space(settings, choices, recipe)
+    chosen = _read_search_space(settings, choices, [*recipe, *columns])
     if strategy.one_shot and not space.is_registered:
         _require_supernet(strategy, model)
     epochs = settings.epochs if chosen is None else chosen.epochs
@@ -67,12 +68,14 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     if table is None:
         choose_device(settings.device)
     else:
-        epochs, trials = _plan_lookups(settings, reporter, table, choices, trials)
+        epochs, trials = plan_budget(settings, table, trials, epochs=epochs)
     epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
     cut: dict[str, Any] = {"preset": settings.preset, "pins": pins, "chosen": chosen}
-    cut |= {"keeps_architecture": strategy.fixes_architecture, "known": None if table is None else table.labels}
+    cut |= {"keeps_architecture": strategy.fixes_architecture, "known": None if table is None or chosen is not None else columns}
     cut |= {"hyperparameters": _offered(settings)}
     searched = searched_part(space, mutables, **cut)
+    if table is not None:
+        searched, table = _look_up(settings, table, searched, epochs, reporter)
     _check_hyperparameters(settings, searched, recipe)
     plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table)
     return plan if strategy.one_shot else replace(plan, starts=starting_points(settings, plan, choices, reporter))
@@ -95,15 +98,17 @@ def _recipe_of(settings: SearchSettings) -> dict[str, Any]:
 
 
 def _arguments_of(settings: SearchSettings, table: Any, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the space's constructor; refuse sizes and hyperparameters where a table answers."""
+    """Return those of the space's constructor; refuse sizes and hyperparameters for which a table that answers has no column."""
+    space, fixed = settings.space, settings.fixed
     if table is None:
-        return dict(settings.space.sized_arguments(settings.preset, "search", settings.fixed))
-    if sizes := [label for label in settings.fixed if label in settings.space.settable("search")]:
+        return dict(space.sized_arguments(settings.preset, "search", fixed))
+    sizes = [label for label in fixed if label in space.settable("search") and label not in table.labels]
+    if sizes and space.is_registered:
         raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(sizes)}")
-    if idle := [label for label in settings.fixed if label in recipe]:
+    if idle := [label for label in fixed if label in recipe and label not in table.labels]:
         why = "nothing is trained where a table answers, and what it has a column of is searched"
         raise SpaceError(f"{why}: leave out --set {', '.join(idle)}")
-    return {}
+    return {label: fixed[label] for label in sizes}
 
 
 def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,15 +144,20 @@ def _check_fixed(settings: SearchSettings, pins: Mapping[str, Any], choices: Map
         check_for_supernet(strategy.name, pinned, fixed)
 
 
-def _read_search_space(settings: SearchSettings, choices: Mapping[str, Any], recipe: Mapping[str, Any]) -> ChosenSpace | None:
-    """Return what NNI's file says is searched; None without one."""
+def _read_search_space(settings: SearchSettings, choices: Mapping[str, Any], known: Sequence[str]) -> ChosenSpace | None:
+    """Return what NNI's file says is searched; None without one. ``known`` are labels beside ``choices``."""
     if settings.search_space is None:
         return None
     from evaluators.training.recipes import check_hyperparameter
     from retiarius.nni_choice import choose_from
 
-    names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": recipe}
-    return choose_from(settings.search_space, **names, check=check_hyperparameter, epochs=settings.epochs)
+    names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": known}
+    check = check_hyperparameter if settings.table is None else _any_value  # what may be, the rows of a table say
+    return choose_from(settings.search_space, **names, check=check, epochs=settings.epochs)
+
+
+def _any_value(label: str, value: Any) -> Any:
+    return value
 
 
 def _check_hyperparameters(settings: SearchSettings, searched: SearchedPart, recipe: Mapping[str, Any]) -> None:
@@ -163,19 +173,14 @@ def _check_hyperparameters(settings: SearchSettings, searched: SearchedPart, rec
         check_takes(function, list(searched.hyperparameters), given=[*recipe, *settings.fixed])
 
 
-def _plan_lookups(settings: SearchSettings, reporter: Reporter, table: Any, choices: Mapping[str, Any], trials: int) -> tuple[int, int]:
-    """Return epochs and number of trials of a search in ``table``; refuse a table that lacks what the search needs."""
-    costs = (settings.objectives or DEFAULT_OBJECTIVES)[1:] if settings.strategy.several_objectives else ()
-    limits = {"parameters": settings.max_parameters, "flops": settings.max_multiply_adds}
-    hyperparameters = settings.space.hyperparameters()
-    table.check_labels([*choices, *(label for label in hyperparameters if label not in settings.fixed and label in table.labels)])
-    table.check_sizes([*costs, *(name for name, limit in limits.items() if limit is not None)])
-    epochs = table.check_epochs(settings.epochs or table.fidelities[0])
-    if settings.trials is None and settings.time_budget is not None:
-        trials = table.trials_within(settings.time_budget, epochs)
-    size = f"{len(table):,} rows of {settings.table}, {epochs} epochs a trial"
-    reporter.say(f"{table.name}: {size}; time is the table's, in seconds of training")
-    return epochs, trials
+def _look_up(settings: SearchSettings, table: Any, searched: SearchedPart, epochs: int, reporter: Reporter) -> tuple[SearchedPart, Any]:
+    """Return what is searched as ``table`` has it, and the table of samples of that."""
+    architecture, hyperparameters = searched.architecture, searched.hyperparameters
+    mutables, table = fit_to_table(settings, table, {**architecture, **hyperparameters})
+    fitted = searched.replaced({label: mutables[label] for label in architecture}, {label: mutables[label] for label in hyperparameters})
+    tell_table(settings, table, epochs, reporter)
+    warn_of_missing_rows(Lookups(table, ()), mutables, fitted.canonical, reporter)
+    return fitted, table
 
 
 def search_identity(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> dict[str, Any]:
@@ -191,6 +196,8 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
         same["--start-with"] = f"{len(plan.starts)} networks, {hashlib.sha256(told.encode()).hexdigest()[:8]}"
     if settings.strategy.several_objectives:
         same["objectives"] = context.objectives
+    if settings.optimize_mode == "minimize":
+        same["optimize_mode"] = settings.optimize_mode
     if settings.measures_latency:
         same["device"] = str(context.device)
     return same

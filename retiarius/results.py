@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import RecordError, describe_error
 from common.text import show
 from common.trial import Trial
+from records.metric import Metric
 from records.report.collect import Run, read_run
 from retiarius.architectures import Architecture, load_architecture, registered_space, with_space
 from spaces.adapter import Space, find_space
@@ -93,16 +94,25 @@ class SearchResult(RunResult):
         return dict(self.record.best_parameters.get("parameters", {}))
 
     @property
+    def test_score_by_table(self) -> float | None:
+        """The test figure of the best trial where a table was looked up and has one, whatever it measures; None elsewhere."""
+        trial = self.record.best_trial
+        if self._table is None or trial is None:
+            return None
+        figure: float | None = self._table.table.test_score(self._table.fields(trial.sample))
+        return figure
+
+    @property
     def test_accuracy_by_table(self) -> float | None:
         """The test accuracy of the best trial where a table was looked up and has it, in [0, 1]; None elsewhere."""
         trial = self.record.best_trial
-        return self._table.test_accuracy(trial.sample) if self._table is not None and trial is not None else None
+        return self._table.table.test_accuracy(self._table.fields(trial.sample)) if self._table is not None and trial is not None else None
 
     def to_frame(self) -> DataFrame:
         """Return one row for each trial, or for each epoch of a one-shot search: a pandas ``DataFrame``.
 
-        A label of the sample that is also the name of a column gets the prefix ``sample.``. Scores are higher where better: where a user
-        program is minimised, they are its results with the other sign.
+        A label of the sample that is also the name of a column gets the prefix ``sample.``. Scores are higher where better: where results
+        are minimised, they have the other sign, and a column more, ``result`` or as a table calls it, has them as they were reported.
 
         Raises
         ------
@@ -114,7 +124,7 @@ class SearchResult(RunResult):
         except ImportError:
             raise RecordError("to_frame() needs pandas, which is not installed: pip install pandas") from None
         if self.trials:
-            return pandas.DataFrame([_row_of(trial) for trial in self.trials]).set_index("number")
+            return pandas.DataFrame([_row_of(trial, self.record.metric) for trial in self.trials]).set_index("number")
         plain = [{name: value for name, value in epoch.items() if not isinstance(value, dict)} for epoch in self.epochs]
         return pandas.DataFrame(plain)
 
@@ -125,8 +135,10 @@ class SearchResult(RunResult):
         return plot_trials(self.trials, self.record.metric) if self.trials else plot_supernet(self.epochs)
 
 
-def _row_of(trial: Trial) -> dict[str, Any]:
+def _row_of(trial: Trial, metric: Metric) -> dict[str, Any]:
     row = {"number": trial.number, "state": trial.state, "score": trial.score, "seconds": trial.seconds, "error": trial.error}
+    if metric.sign < 0:
+        row |= {metric.name: None if trial.score is None else metric.result(trial.score)}
     row |= trial.facts
     return row | {(f"sample.{label}" if label in row else label): value for label, value in trial.sample.items()}
 

@@ -10,12 +10,14 @@ from common.reporter import Reporter
 from records.run_folder import require_usable_out
 from retiarius.context import RunContext
 from retiarius.image_check import fit_to_images
+from retiarius.lookups import Lookups
 from retiarius.one_shot import search_one_shot
 from retiarius.plan import make_plan, search_identity
 from retiarius.presets import DEFAULT_PRESET
 from retiarius.results import SearchResult
 from retiarius.settings import DEFAULT_DATA_DIR, TRAIN, SearchSettings
 from retiarius.starting_points import STARTS
+from retiarius.table_search import search_table
 from retiarius.trial_search import open_study_storage, search_trials
 from retiarius.value_checks import as_reporter
 from retiarius.warm_start import save_starts
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def search(
-    space: Any,
+    space: Any = None,
     strategy: str | Strategy = "tpe",
     *,
     data: str | Path | Dataset = "auto",
@@ -43,6 +45,7 @@ def search(
     start_with: Sequence[str] = (),
     objectives: Sequence[str] | None = None,
     search_space: Mapping[str, Any] | None = None,
+    optimize_mode: str = "maximize",
     table: str | Path | None = None,
     table_columns: str | Path | None = None,
     workers: int = 1,
@@ -88,9 +91,12 @@ def search(
     objectives
         For ``NSGA2``: the accuracy, and what else is to be small.
     search_space
-        The content of NNI's ``search_space.json``, in place of the space's own ranges.
+        The content of NNI's ``search_space.json``, in place of the space's own ranges; with a ``table`` and no ``space``, its parameters
+        are what is searched.
+    optimize_mode
+        ``"maximize"``, or ``"minimize"`` where the scores of a table are losses.
     table, table_columns
-        For ``evaluator="table"``: a CSV file of results, and a JSON file that says what its columns mean.
+        A CSV file of results, in which trials are looked up, and a JSON file that says what its columns mean.
     workers
         Trainings side by side, each in a process of its own.
     storage, study
@@ -140,6 +146,7 @@ def search(
         "start_with": start_with,
         "objectives": objectives,
         "search_space": search_space,
+        "optimize_mode": optimize_mode,
         "table": table,
         "table_columns": table_columns,
         "workers": workers,
@@ -158,6 +165,8 @@ def search(
 
 def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
     """Search as ``settings`` say; see ``search``."""
+    if settings.space is None:
+        return search_table(settings, reporter)
     require_usable_out(settings.out, resume=settings.resume)  # before the images are loaded, which takes long
     plan = make_plan(settings, reporter)
     with open_study_storage(settings.storage, settings.strategy) as storage:  # likewise: it may not be there
@@ -170,4 +179,4 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
                 save_starts(folder.path / STARTS, settings.start_with, plan.starts)
                 search_trials(context, settings, plan, folder, storage)
     in_memory = None if isinstance(settings.data, str) else settings.data
-    return SearchResult(folder.path, settings.space, in_memory, plan.table)
+    return SearchResult(folder.path, settings.space, in_memory, None if plan.table is None else Lookups(plan.table, ()))

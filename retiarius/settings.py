@@ -7,14 +7,25 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from common.errors import RecordError
+from common.errors import RecordError, SpaceError
 from common.passwords import hide_passwords
 from evaluators import find_evaluator
 from evaluators.nni_evaluator import NniEvaluation, is_lightning
 from records.pareto import LATENCY, parse_objectives
 from retiarius.presets import DEFAULT_PRESET
 from retiarius.strategy_choice import find_strategy, setting_names, with_settings
-from retiarius.value_checks import as_mapping, as_path, as_texts, check_counts, check_preset, check_seconds, check_seed, check_texts
+from retiarius.value_checks import (
+    as_mapping,
+    as_path,
+    as_search_space,
+    as_texts,
+    check_counts,
+    check_mode,
+    check_preset,
+    check_seconds,
+    check_seed,
+    check_texts,
+)
 from spaces.adapter import find_space
 from strategies import NO_PRUNER, Pruner, TrialStrategy
 
@@ -159,7 +170,9 @@ class SearchSettings(RunSettings, PrunerSettings):
     objectives
         The accuracy, and what else is to be small, for a strategy of several objectives.
     search_space
-        The content of NNI's ``search_space.json``.
+        The content of NNI's ``search_space.json``; where there is a table, and no ``space``, its parameters are what is searched.
+    optimize_mode
+        ``maximize``, or ``minimize`` where the scores of a table are losses.
     workers
         Trainings side by side.
     storage, study
@@ -178,6 +191,7 @@ class SearchSettings(RunSettings, PrunerSettings):
     start_with: tuple[str, ...] = ()
     objectives: tuple[str, ...] | None = None
     search_space: dict[str, Any] | None = None
+    optimize_mode: str = "maximize"
     workers: int = 1
     storage: str | None = None
     study: str | None = None
@@ -186,8 +200,12 @@ class SearchSettings(RunSettings, PrunerSettings):
         super().__post_init__()
         limits = {"max_parameters": self.max_parameters, "max_multiply_adds": self.max_multiply_adds}
         check_counts(trials=self.trials, workers=self.workers, **limits)
-        self._settle(space=find_space(self.space), strategy=with_settings(find_strategy(self.strategy), self.fixed))
         self._settle(table=as_path("table", self.table), table_columns=as_path("table_columns", self.table_columns))
+        self._settle(space=None if self._searches_rows() else find_space(self.space))
+        self._settle(strategy=with_settings(find_strategy(self.strategy), self.fixed))
+        if self.table is not None and self.evaluator == TRAIN:
+            self._settle(evaluator="table")
+        check_mode(self.optimize_mode)
         self._settle(start_with=as_texts("start_with", self.start_with), search_space=as_search_space(self.search_space))
         if self.objectives is not None:
             self._settle(objectives=parse_objectives(",".join(as_texts("objectives", self.objectives))))
@@ -195,6 +213,13 @@ class SearchSettings(RunSettings, PrunerSettings):
         check_texts(storage=self.storage, study=self.study)
         find_evaluator(self.evaluator)
         check_study(self.storage, self.study)
+
+    def _searches_rows(self) -> bool:
+        """Return whether there is no space: the rows of a table are searched by the parameters of NNI's file."""
+        if self.space is None and (self.table is None or self.search_space is None):
+            missing = "give search_space, too" if self.table is not None else "name one, or give a table and search_space"
+            raise SpaceError(f"the space is missing: {missing}")
+        return self.space is None
 
     _told_otherwise: ClassVar[tuple[str, ...]] = (*RunSettings._told_otherwise, "space", "strategy", "evaluator")
 
@@ -238,7 +263,11 @@ class SearchSettings(RunSettings, PrunerSettings):
 
     def describe(self) -> dict[str, Any]:
         """Return what was asked for as plain data, for ``config.json``, without the password of a storage."""
-        words = super().describe() | {"space": self.space.name, "strategy": self.strategy.name, "evaluator": self.evaluator_name}
+        words = super().describe() | {
+            "space": getattr(self.space, "name", None),
+            "strategy": self.strategy.name,
+            "evaluator": self.evaluator_name,
+        }
         words |= {"pruner": self.pruner_name, "start_step": self.start_step}
         words |= {flag.removeprefix("--").replace("-", "_"): value for flag, value in self.one_shot_flags.items()}
         return words | {"storage": None if self.storage is None else hide_passwords(self.storage)}
@@ -255,11 +284,6 @@ class RetrainSettings(RunSettings):
     """
 
     retrain: str = ""
-
-
-def as_search_space(document: Any) -> dict[str, Any] | None:
-    """Return the content of NNI's ``search_space.json``; None for None."""
-    return None if document is None else as_mapping("search_space", document)
 
 
 def check_study(storage: str | None, study: str | None) -> None:

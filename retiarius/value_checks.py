@@ -40,6 +40,12 @@ def check_seconds(**times: object) -> None:
             raise RecordError(f"{name}: {show(value)} is not a number of seconds above 0")
 
 
+def check_mode(optimize_mode: object) -> None:
+    """Raise ``RecordError`` where it is neither ``maximize`` nor ``minimize``."""
+    if optimize_mode not in ("maximize", "minimize"):
+        raise RecordError(f"optimize_mode: {show(optimize_mode)} is neither maximize nor minimize")
+
+
 def as_reporter(reporter: object) -> Reporter:
     """Return ``reporter``; a silent one for None.
 
@@ -90,6 +96,11 @@ def as_mapping(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise RecordError(f"{name}: {show(value)} is no mapping of labels to values, such as {{'initial_lr': 0.05}}")
     return dict(value)
+
+
+def as_search_space(document: Any) -> dict[str, Any] | None:
+    """Return the content of NNI's ``search_space.json``; None for None."""
+    return None if document is None else as_mapping("search_space", document)
 
 
 def as_texts(name: str, value: object) -> tuple[str, ...]:

@@ -47,6 +47,10 @@ class SearchedPart:
         """Return the sample, of the same search, that stands for all that build the same network as ``sample`` and train it alike."""
         return self._canonical({label: value for label, value in sample.items() if label not in self.constraints})
 
+    def replaced(self, architecture: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> SearchedPart:
+        """Return the part of the same space with these mutables, of the same labels."""
+        return SearchedPart(self._space, architecture, hyperparameters)
+
     def fit(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
         """Return a legal architecture with values that are searched, as it is where another network would come of that."""
         return brought_within(architecture, self.architecture, self._space.canonical)

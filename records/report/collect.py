@@ -10,7 +10,7 @@ from common.errors import RecordError
 from common.files import LARGEST_OWN_FILE, parse_json, read_json
 from common.trial import Trial
 from records.best import BestArchitecture, load_best
-from records.metric import ACCURACY, SCORE, Metric, result_metric
+from records.metric import ACCURACY, SCORE, Metric, result_metric, table_metric
 from records.report.text import as_number, as_object
 from records.run_config import read_config
 from records.run_lock import is_locked
@@ -90,7 +90,7 @@ class Run:
             return result_metric(self.settings.get("optimize_mode"))
         if ":" in str(self.identity.get("evaluator")):
             return SCORE
-        return replace(ACCURACY, step="report") if self.looks_up else ACCURACY
+        return table_metric(self.dataset.get("score"), self.identity.get("optimize_mode")) if self.looks_up else ACCURACY
 
     @property
     def looks_up(self) -> bool:
@@ -98,9 +98,15 @@ class Run:
         return self.identity.get("evaluator") == "table"
 
     @property
+    def searches_parameters(self) -> bool:
+        """Whether there was no space of networks: parameters were searched, of a user program or of the rows of a table."""
+        return self.trial_command is not None or (self.looks_up and "space" not in self.identity)
+
+    @property
     def space(self) -> str:
-        """The space's name, or the program that was run for each point of a space without one."""
-        return str(as_object(self.identity.get("space")).get("name") or self.settings.get("space") or self.trial_command or "?")
+        """The space's name; where there is none, the program that was run for each trial, or the table that was looked up."""
+        named = as_object(self.identity.get("space")).get("name") or self.settings.get("space") or self.trial_command
+        return str(named or self.dataset.get("table") or "?")
 
     @property
     def strategy(self) -> str:

@@ -140,7 +140,7 @@ def guess_way(run: Run, search: Run | None) -> tuple[str, str]:
 
 def _fixed_all(run: Run) -> bool:
     """Return whether a search had nothing to search: all was set, and there was one training."""
-    if run.trial_command is not None or run.epochs:
+    if run.searches_parameters or run.epochs:
         return False
     if run.best is not None and isinstance(run.best.strategy.get("searched"), list):
         return not _searched_labels(run.best)
@@ -155,8 +155,8 @@ def _guess_training(run: Run) -> tuple[str, str]:
 def _guess_search(search: Run) -> tuple[str, str]:
     if search.strategy == "hpo":
         return "HPO", "the strategy searches hyperparameters alone"
-    if search.trial_command is not None:
-        return "HPO", "the parameters of a program were searched"
+    if search.searches_parameters:
+        return "HPO", "the parameters of a program were searched" if search.trial_command is not None else "parameters were searched"
     if search.best is not None and (searched := _searched_labels(search.best)):
         alone = not set(searched) & set(search.best.architecture)
         return ("HPO", "its search was of hyperparameters alone") if alone else ("NAS", "architectures were searched")
@@ -237,7 +237,7 @@ def cells_of(row: Row, language: str) -> list[str]:
     accuracy = run.metric.show(statistics.mean(values)) if values else words[run.state]
     if len(values) > 1:
         accuracy += f" ± {100 * statistics.stdev(values):.2f}"
-    remarks = [] if run.is_retraining else [words["validation" if run.trial_command is None else "result"]]
+    remarks = [] if run.is_retraining else [words["result" if run.searches_parameters else "validation"]]
     remarks += [words["averaged"]] if run.averages_mirror_images else []
     if values and remarks:
         accuracy += f" ({'; '.join(remarks)})"

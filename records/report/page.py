@@ -127,7 +127,7 @@ def _show_best_parameters(run: Run) -> str:
     """Show what a search has found that wrote no ``best.json``: that of a user program, or one that has not come so far."""
     best, trial = run.best_parameters, run.best_trial
     if not best:
-        name = "best.json" if run.trial_command is None else "best_parameters.json"
+        name = "best_parameters.json" if run.searches_parameters else "best.json"
         found = f"{name}. The best trial so far is {trial.number}, {run.metric.show(trial.score)}." if trial else f"{name} yet."
         return paragraph(f"No {found}")
     rows = {run.metric.name: run.metric.format(as_number(best.get("result"))), "trial": best.get("trial")}
@@ -166,7 +166,7 @@ def _show_search(run: Run, name: str) -> str:
             _section("The search over time", paragraph(words), key, f'<div class="pair"><div>{history}</div><div>{curves}</div></div>'),
             _section("Importance", show_importance(importance, EVALUATOR, len(trials) - len(run.completed))),
             _section("Parallel coordinates", f'<div class="wide-chart">{parallel}</div>'),
-            _section("Accuracy against cost", f'<div class="pair">{"".join(charts)}</div>') if run.trial_command is None else "",
+            _section("Accuracy against cost", f'<div class="pair">{"".join(charts)}</div>') if not run.searches_parameters else "",
             _section("Pareto front (pareto.json)", show_front(run.pareto)) if run.pareto else "",
             _section("All trials", show_trials(trials, run.best_trial, run.metric)),
         ]

@@ -90,7 +90,11 @@ def _options() -> dict[str, list[_Option]]:
         "training": _training_options(),
         "parallel": _parallel_options(),
         "tables": [
-            _option("--evaluator", metavar="NAME", help="how a choice is scored: train (default), table"),
+            _option(
+                "--evaluator",
+                metavar="NAME",
+                help="how a choice is scored: train (default), MODULE:FUNCTION; table, the default with --table",
+            ),
             _option("--table", type=path, metavar="FILE", help="a CSV file of results, as it is or compressed by gzip"),
             _option("--table-columns", type=path, metavar="FILE", help="a JSON file that says what its columns mean"),
         ],
@@ -179,9 +183,11 @@ def _parallel_options() -> list[_Option]:
 def _nni_options() -> list[_Option]:
     return [
         _option("--config", type=path, metavar="FILE", help="NNI's config.yml, version 1 or 2; flags have the last word"),
-        _option("--search-space", type=path, metavar="FILE", help="NNI's search_space.json, in place of the space's own ranges"),
+        _option("--search-space", type=path, metavar="FILE", help="NNI's search_space.json, in place of a space or its ranges"),
         _option("--trial-command", metavar="COMMAND", help="a program that asks NNI for parameters, such as 'python main.py'"),
-        _option("--optimize-mode", choices=("maximize", "minimize"), help="of what a trial command reports (default: maximize)"),
+        _option(
+            "--optimize-mode", choices=("maximize", "minimize"), help="of what a trial command reports, or a table has (default: maximize)"
+        ),
         _option("--portal", action="store_true", help="run the program under NNI's own service and web portal"),
     ]
 

@@ -134,14 +134,15 @@ def search(settings: Settings, screen: Screen) -> None:
     from retiarius.search_run import search as search_space
 
     asked = settings.given(*RUN, "trials", "time_budget", "start_with", "evaluator", "objectives", "table", "table_columns")
-    asked |= settings.given("workers", "storage", "study", "search_space")
+    asked |= settings.given("workers", "storage", "study", "search_space", "optimize_mode")
     names = {"dataset": "data", "max_params": "max_parameters", "max_flops": "max_multiply_adds"}
     asked |= {names[name]: value for name, value in settings.given(*names).items()}
     call: dict[str, Any] = {"space": settings.space, "strategy": strategy_of(settings), "fixed": settings.pins, **asked, "reporter": screen}
     if settings.dry_run:
         show_preview(screen, preview(**call))
-    else:
-        show_found(screen, search_space(**call))
+        return
+    found = search_space(**call)
+    (show_best_parameters if settings.space is None else show_found)(screen, found)
 
 
 def search_command(settings: Settings, screen: Screen) -> None:

@@ -172,8 +172,9 @@ def check_action(settings: Settings) -> None:
     if settings.resume and settings.out is None:
         raise RecordError("--resume needs the run's folder: --out DIR")
     if settings.trial_command is None:
-        for flag in settings.given_flags("concurrency", "optimize_mode"):
-            raise RecordError(f"{flag} goes with --trial-command; trainings run side by side with --workers, and are maximised")
+        for flag in settings.given_flags("concurrency", *(["optimize_mode"] if settings.table is None else [])):
+            words = "goes with --trial-command" + (" or --table" if flag == "--optimize-mode" else "")
+            raise RecordError(f"{flag} {words}; trainings run side by side with --workers, and are maximised")
     if settings.dry_run and (settings.retrain is not None or settings.trial_command is not None):
         raise RecordError("--dry-run goes with --space and --strategy")
     if settings.retrain is not None:
@@ -196,8 +197,11 @@ def _check_trial_command(settings: Settings) -> None:
 
 
 def _check_search(settings: Settings) -> None:
-    if settings.space is None or settings.strategy is None:
+    searches_rows = settings.table is not None and settings.search_space is not None
+    if (settings.space is None and not searches_rows) or settings.strategy is None:
         missing = "--space" if settings.space is None else "--strategy"
+        if settings.space is None and settings.table is not None:
+            raise RecordError("--table needs what is to be searched: NNI's file by --search-space FILE, or a model space by --space NAME")
         if settings.space is None and settings.strategy is None and "backbone" in settings.pins:
             backbone = settings.pins["backbone"]
             raise RecordError(

@@ -28,8 +28,7 @@ def show_found(screen: Screen, result: SearchResult) -> None:
     value = f"{format_accuracy(score['value'])}, epoch {score['epochs']}" if is_accuracy else run.metric.format(score["value"])
     rows: _Rows = [[metric, value]]
     rows += [list(item) for item in best.description.items()]
-    if run.looks_up and (looked_up := result.test_accuracy_by_table) is not None:
-        rows += [["test accuracy by the table", format_accuracy(looked_up)]]
+    rows += _test_by_table(result)
     searched = best.record.strategy.get("searched", [])
     chosen = {name: choice for name, choice in best.hyperparameters.items() if name in searched}
     rows += [[name, f"{choice:.3g}" if isinstance(choice, float) else choice] for name, choice in chosen.items()]
@@ -38,6 +37,12 @@ def show_found(screen: Screen, result: SearchResult) -> None:
     on = "" if best.record.dataset.get("name") == "none" else f" on {best.record.dataset.get('name')}"
     screen.closing_table(f"Best of {run.space} by {run.strategy}{on}", rows)
     screen.next_command(retrain_command(*program_for(best.record.space_name), path))
+
+
+def _test_by_table(result: SearchResult) -> _Rows:
+    """Return the row of the test figure, where a table was looked up that has one."""
+    metric, figure = result.record.metric, result.test_score_by_table if result.record.looks_up else None
+    return [] if figure is None else [[f"test {'accuracy' if metric.percent else 'score'} by the table", metric.format(figure)]]
 
 
 def program_for(space: str) -> tuple[list[str], str | None]:
@@ -64,9 +69,9 @@ def show_retrained(screen: Screen, result: RetrainResult) -> None:
 
 
 def show_best_parameters(screen: Screen, result: SearchResult) -> None:
-    """Show the best parameters of a user program."""
+    """Show the best parameters of a user program, or of a table."""
     run, best = result.record, result.record.best_parameters
-    rows: _Rows = [["result", run.metric.format(best["result"])], ["trial", best["trial"]]]
+    rows: _Rows = [[run.metric.name, run.metric.format(best["result"])], *_test_by_table(result), ["trial", best["trial"]]]
     rows += [list(item) for item in best["parameters"].items()] + [["written to", result.path / "best_parameters.json"]]
     screen.closing_table(f"Best of {count_of(len(run.trials), 'trial')} by {run.strategy}, to {best['optimize_mode']}", rows)
 
@@ -76,6 +81,9 @@ def show_preview(screen: Screen, preview: Preview) -> None:
     rows: _Rows = [["space", preview.space], ["strategy", preview.strategy], ["configurations", _many(preview.configurations)]]
     if preview.trials is not None:
         rows += [["trials", preview.trials]]
+    if not preview.measured:
+        screen.closing_table("What would run", rows)
+        return
     rows += [["epochs", preview.epochs], [f"parameters of {preview.measured}", format_count(preview.parameters)]]
     rows += [[f"multiply-adds of {preview.measured}", format_count(preview.flops)]]
     known = "not known yet" if preview.seconds_per_epoch is None else format_seconds(preview.seconds_per_epoch)

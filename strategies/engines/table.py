@@ -8,6 +8,7 @@ from typing import Any
 from nni.nas.execution.event import IntermediateMetricEvent, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
+from common.errors import InputError
 from common.trial import Sample
 from strategies.engines.in_process import InProcessEngine
 
@@ -16,8 +17,9 @@ class TableEngine(InProcessEngine):
     """Answers each trial by ``look_up`` and charges its seconds to a simulated clock.
 
     A trial that does not fit into what is left of the budget ends the search and is not recorded: the protocol of NAS-Bench-201 (Dong and
-    Yang, ICLR 2020). A sample that was answered before costs nothing, and one that a pruner stops costs what it took until then. What
-    ``look_up`` raises ends the search.
+    Yang, ICLR 2020). A sample that was answered before costs nothing, and one that a pruner stops costs what it took until then. A sample
+    that has no row, for which ``look_up`` or ``facts`` raise an ``InputError``, is a failed trial that costs nothing; what else they
+    raise ends the search.
 
     Parameters
     ----------
@@ -46,11 +48,16 @@ class TableEngine(InProcessEngine):
 
     def _run(self, model: ExecutableModelSpace) -> None:
         assert model.sample is not None
-        facts = self._facts(model.sample) if self._facts is not None else {}
+        try:
+            steps = self._look_up(model.sample)
+            facts = self._facts(model.sample) if self._facts is not None else {}
+        except InputError as error:
+            self._record(model, self._make_trial(self._next_number(), model.sample, state="failed", error=str(error)))
+            return
         curve: list[float] = []
         seconds, state = 0.0, "complete"
         judged = self._pruning.begin() if self._pruning is not None else None
-        for score, cost in self._look_up(model.sample):
+        for score, cost in steps:
             seconds += cost
             if self._budget is not None and self.clock + seconds > self._budget:
                 self._is_over = True

@@ -21,6 +21,9 @@ def draw_value(distribution: BaseDistribution, random: np.random.RandomState) ->
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[random.randint(len(distribution.choices))]
     assert isinstance(distribution, FloatDistribution), "make_encoder has these two"
+    if distribution.step is not None:
+        steps = round((distribution.high - distribution.low) / distribution.step)
+        return distribution.low + distribution.step * random.randint(steps + 1)
     if distribution.log:
         return math.exp(random.uniform(math.log(distribution.low), math.log(distribution.high)))
     return random.uniform(distribution.low, distribution.high)
@@ -52,6 +55,20 @@ class _OneOf(Encoder):
 
     def encode(self, value: Any) -> dict[str, Any]:
         return {self._label: self._values.index(value)}
+
+
+class _OneOfOrdered(Encoder):
+    """One of a list of numbers, by its place in their order: neighbours are alike, and their distances do not matter."""
+
+    def __init__(self, label: str, values: list[Any]) -> None:
+        self._label, self._values = label, sorted(values)
+        self.distributions = {label: FloatDistribution(0.0, len(values) - 1.0, step=1.0)}
+
+    def decode(self, parameters: Mapping[str, Any]) -> Any:
+        return self._values[round(parameters[self._label])]
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        return {self._label: float(self._values.index(value))}
 
 
 class _Subset(Encoder):
@@ -101,14 +118,17 @@ class _Number(Encoder):
 
 
 def make_encoder(label: str, mutable: Any) -> Encoder:
-    """Return the Optuna form of an NNI mutable; raise ``StrategyError`` for a kind that has none."""
+    """Return the Optuna form of an NNI mutable; raise ``StrategyError`` for a kind that has none.
+
+    A choice with the attribute ``ordered`` (``spaces.ordered_choices``) has numbers, whose order the sampler is to use.
+    """
     if isinstance(mutable, CategoricalMultiple):
         values, n_chosen = list(mutable.values), mutable.n_chosen
         if n_chosen is not None and math.comb(len(values), n_chosen) <= MAX_SUBSETS:
             return _OneOf(label, [list(subset) for subset in itertools.combinations(values, n_chosen)])
         return _Subset(label, values, n_chosen)
     if isinstance(mutable, Categorical):
-        return _OneOf(label, list(mutable.values))
+        return (_OneOfOrdered if getattr(mutable, "ordered", False) else _OneOf)(label, list(mutable.values))
     if isinstance(mutable, Numerical):
         return _Number(label, mutable)
     raise StrategyError(f"{label}: this strategy cannot search a {type(mutable).__name__}; it knows choices, subsets and numbers")

@@ -115,7 +115,7 @@ def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> None:
         trial.suggest_categorical(name, distribution.choices)
     else:
         assert isinstance(distribution, FloatDistribution), "strategies.optuna.encoders has these two"
-        trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+        trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
 
 
 def name_study(space: str, strategy: str, identity: Mapping[str, Any]) -> str:

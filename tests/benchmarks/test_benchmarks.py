@@ -41,6 +41,17 @@ def test_training_speed_ends_with_what_it_measured() -> None:
 
 
 @pytest.mark.slow
+def test_searches_in_tables_end_with_what_they_found(tmp_path: Path) -> None:
+    done = call("any_table", "--quick", "--seeds", "2", "--trials", "8", "--cache", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["seeds"], told["trials"], list(told["tables"])) == (2, 8, ["svm", "boosting"])
+    for table, sign in zip(told["tables"].values(), (1, -1), strict=True):
+        assert list(table["strategies"]) == ["Optuna's TPE", "tpe", "tpe without order"]
+        assert all(sign * found["mean"] <= sign * table["best"] for found in table["strategies"].values())
+
+
+@pytest.mark.slow
 def test_the_ablation_ends_with_an_accuracy_of_each_row() -> None:
     done = call("recipe_ablation", "--quick", "--dataset", "digits", "--width", "8", "--epochs", "1")
     assert done.returncode == 0, done.stderr

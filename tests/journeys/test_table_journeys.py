@@ -11,6 +11,7 @@ from nasbench201_table import MIXED, make_rows, remember_tables, write_made_up, 
 from evaluators.training.recipes import recipe_values
 from records.trial_keeper import TrialKeeper
 from records.trials import TrialLog
+from retiarius import open_run
 from run_experiment import main
 from strategies import STRATEGIES
 
@@ -142,7 +143,6 @@ def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) 
             "nothing is trained where a table answers: leave out --recipe",
         ),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "initial_lr=0.5"], "is searched: leave out --set initial_lr"),
-        (["--space", "nasbench201", "--strategy", "tpe", "--table", "TABLE"], "--table and --table-columns go with --evaluator table"),
         (["--space", "nasbench201", "--strategy", "tpe", "--table-columns", "x"], "--table and --table-columns go with --evaluator table"),
         (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table goes with a search"),
     ],
@@ -155,7 +155,60 @@ def test_usage(arguments: list[str], words: str, made_up: Path, in_a_folder_of_i
     assert not Path("runs").exists(), "nothing is left behind"
 
 
-def test_a_sample_that_is_not_in_the_table(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_table(Path("half.csv.gz"), make_rows()[:3])
-    assert main([*SEARCH, "--strategy", "random", "--table", "half.csv.gz"]) == 2
-    assert "error: the table of cifar10 has no row for edge_0_1=" in capsys.readouterr().err
+def test_a_sample_that_is_not_in_the_table_is_a_failed_trial(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = make_rows()
+    write_table(Path("half.csv.gz"), [rows[0], *rows[1::2]])
+    assert main(["--space", "nasbench201", "--strategy", "random", "--table", "half.csv.gz", "--trials", "20", "--out", "run"]) == 0
+    printed = capsys.readouterr().err
+    assert "7,813 of the 15,625 samples of the space have a row; a trial of another one fails" in printed
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert {trial.state for trial in trials} == {"complete", "failed"} and len(trials) == 20
+    error = next(trial.error for trial in trials if trial.state == "failed")
+    assert error is not None and error.startswith("the table of cifar10 has no row for edge_0_1=")
+
+
+def test_a_table_that_has_no_row_of_the_space(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = make_rows()
+    write_table(Path("other.csv.gz"), [rows[0], ["|something~0|", *rows[1][1:]]])
+    assert main(["--space", "nasbench201", "--strategy", "random", "--table", "other.csv.gz"]) == 2
+    assert "error: none of the 15,625 samples of the space has a row" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+ZOO = ["--space", "zoo", "--strategy", "grid", "--table", "table.csv", "--set", "backbone=resnet18", "--set", "stem=own"]
+
+
+def write_zoo(lines: list[str], header: str = "backbone,stem,optimizer,batch_size,score") -> None:
+    Path("table.csv").write_text("\n".join([header, *(f"resnet18,own,{line}" for line in lines)]) + "\n")
+
+
+def test_a_file_of_nni_narrows_a_space_whose_table_answers(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_zoo([f"{optimizer},{size},{score}" for optimizer, size, score in (("sgd", 32, 3.5), ("adam", 32, 4.5), ("adam", 512, 9.5))])
+    space = {"optimizer": {"_type": "choice", "_value": ["sgd", "adam"]}, "batch_size": {"_type": "choice", "_value": [32]}}
+    Path("space.json").write_text(json.dumps(space))
+    search = [*ZOO, "--set", "width=16", "--set", "depth=2", "--search-space", "space.json", "--trials", "6"]
+    assert main([*search, "--out", "run"]) == 0
+    best = json.loads(Path("run/best.json").read_text())
+    assert best["score"] == {"metric": "score", "value": 4.5, "epochs": 1}
+    assert (best["hyperparameters"]["optimizer"], best["hyperparameters"]["batch_size"]) == ("adam", 32)
+    assert len(TrialLog(Path("run/trials.jsonl")).read()) == 2
+    assert "score" in capsys.readouterr().out
+    Path("space.json").write_text(json.dumps({**space, "momentum": {"_type": "uniform", "_value": [0.5, 0.9]}}))
+    assert main(search) == 2
+    assert "the table has no column for the choice 'momentum'; it has backbone, stem, optimizer, batch_size" in capsys.readouterr().err
+
+
+def test_hyperparameters_that_are_columns_can_be_fixed_and_losses_minimised(in_a_folder_of_its_own: Path) -> None:
+    write_zoo([f"{optimizer},{size},{score}" for optimizer, size, score in (("sgd", 64, 0.5), ("adam", 64, 0.4), ("adam", 128, 0.1))])
+    fixed = ["--set", "width=16", "--set", "depth=2", "--set", "batch_size=64"]
+    assert main([*ZOO, *fixed, "--optimize-mode", "minimize", "--trials", "9", "--out", "run"]) == 0
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert {(trial.sample["optimizer"], trial.score) for trial in trials if trial.state == "complete"} == {("sgd", -0.5), ("adam", -0.4)}
+    best = json.loads(Path("run/best.json").read_text())
+    assert best["score"]["value"] == 0.4
+    assert (best["hyperparameters"]["optimizer"], best["hyperparameters"]["batch_size"]) == ("adam", 64)
+    found = open_run("run")
+    assert (found.record.metric.name, found.record.metric.sign, found.record.metric.percent) == ("score", -1, False)
+    assert found.report().exists()
+    assert main([*ZOO, *fixed, "--optimize-mode", "minimize", "--trials", "9", "--out", "run", "--resume"]) == 0
+    assert main([*ZOO, *fixed, "--trials", "9", "--out", "run", "--resume"]) == 2, "another search"

@@ -9,6 +9,7 @@ from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 from small_spaces import TinySpace
 
+from common.errors import EvaluatorError
 from strategies import Halving
 from strategies.engines.table import TableEngine
 from strategies.optuna.pruning import make_pruning
@@ -70,3 +71,20 @@ def test_a_pruned_trial_costs_what_it_took_until_then() -> None:
     ]
     assert [model.metric for model in models] == [0.25, None, 0.35]
     assert engine.clock == 218.0
+
+
+def test_a_sample_without_a_row_is_a_failed_trial_that_costs_nothing() -> None:
+    def look_up_two(sample: Any) -> list[tuple[float, float]]:
+        if sample["n"] == 2:
+            raise EvaluatorError("no row for n=2")
+        return look_up(sample)
+
+    engine = TableEngine(look_up=look_up_two, max_trials=3)
+    models = submit(engine, 1, 2, 3)
+    assert [(result.number, result.state, result.error) for result in engine.results] == [
+        (0, "complete", None),
+        (1, "failed", "no row for n=2"),
+        (2, "complete", None),
+    ]
+    assert (models[1].metric, engine.clock) == (None, 40.0)
+    assert not engine.budget_available(), "a failed trial is one of those that were asked for"

@@ -1,0 +1,63 @@
+"""Choices as a table of results has them: ranges become the numbers that stand there, and numbers have an order."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from nni.mutable import Categorical, CategoricalMultiple, Numerical
+
+from common.errors import SpaceError
+from common.numbers import is_real
+from common.text import show_text
+from spaces.choices import takes
+
+LEAST = 3  # of two values one cannot tell an order
+
+
+def as_looked_up(mutables: Mapping[str, Any], values_of: Callable[[str], Sequence[float]], *, has_order: bool = True) -> dict[str, Any]:
+    """Return ``mutables`` for a search whose scores are looked up, by label.
+
+    Parameters
+    ----------
+    values_of
+        Label to the numbers that the table has for it; only asked for those of ranges.
+    has_order
+        Whether the order of numbers is to be used.
+
+    Returns
+    -------
+    dict[str, Any]
+        A range is the choice of those numbers of the table that it takes, in their order. With ``has_order`` a choice of ``LEAST``
+        numbers or more has the attribute ``ordered``, true, by which strategies know that its order tells something.
+
+    Raises
+    ------
+    SpaceError
+        A range takes none of the table's numbers.
+    """
+    found = {label: _one_of(label, mutable, values_of) for label, mutable in mutables.items()}
+    return {label: _ordered(mutable) for label, mutable in found.items()} if has_order else found
+
+
+def _one_of(label: str, mutable: Any, values_of: Callable[[str], Sequence[float]]) -> Any:
+    if not isinstance(mutable, Numerical):
+        return mutable
+    numbers = [int(value) if getattr(mutable, "whole", False) and float(value).is_integer() else value for value in values_of(label)]
+    values = sorted(value for value in numbers if takes(mutable, value))
+    if not values:
+        raise SpaceError(f"{show_text(label)}: none of the numbers in its column is in the space's range, {mutable.extra_repr()}")
+    choice = Categorical(values, label="choice")
+    choice.label = label  # set here, as NNI's constructors refuse a slash
+    return choice
+
+
+def _ordered(mutable: Any) -> Any:
+    if not isinstance(mutable, Categorical) or isinstance(mutable, CategoricalMultiple):
+        return mutable
+    if len(mutable.values) < LEAST or not all(map(is_real, mutable.values)):
+        return mutable
+    ordered = copy.copy(mutable)
+    ordered.ordered = True
+    return ordered

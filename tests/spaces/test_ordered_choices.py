@@ -1,0 +1,35 @@
+"""Choices as a table has them: ranges are the numbers of their column, and numbers have an order."""
+
+from __future__ import annotations
+
+import pytest
+from nni.mutable import Categorical, CategoricalMultiple
+
+from common.errors import SpaceError
+from nni_compat.search_space import make_mutable
+from spaces.ordered_choices import as_looked_up
+
+
+def test_numbers_have_an_order_and_names_have_none() -> None:
+    mutables = {
+        "three": Categorical([4, 1, 2.5], label="three"),
+        "two": Categorical([1, 2], label="two"),
+        "names": Categorical(["a", "b", "c"], label="names"),
+        "mixed": Categorical([None, 1, 2], label="mixed"),
+        "switches": Categorical([True, False, 3], label="switches"),
+        "several": CategoricalMultiple([1, 2, 3], n_chosen=2, label="several"),
+    }
+    found = as_looked_up(mutables, lambda label: [])
+    assert [label for label, mutable in found.items() if getattr(mutable, "ordered", False)] == ["three"]
+    assert not hasattr(mutables["three"], "ordered"), "what was handed over stays as it was"
+    assert {label: type(mutable) for label, mutable in found.items()} == {label: type(mutable) for label, mutable in mutables.items()}
+
+
+def test_ranges_are_what_stands_in_their_column() -> None:
+    mutables = {"lr": make_mutable("lr", "loguniform", [0.001, 0.1]), "a/n": make_mutable("a/n", "randint", [1, 9])}
+    found = as_looked_up(mutables, {"lr": [0.1, 0.5, 0.001, 0.01], "a/n": [8.0, 9.0, 2.0, 2.5]}.__getitem__)
+    assert found["lr"].values == [0.001, 0.01, 0.1]
+    assert (found["a/n"].values, found["a/n"].label) == ([2, 8], "a/n")
+    assert all(isinstance(value, int) for value in found["a/n"].values)
+    with pytest.raises(SpaceError, match="lr: none of the numbers in its column is in the space's range"):
+        as_looked_up({"lr": mutables["lr"]}, lambda label: [7.0])
