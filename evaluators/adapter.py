@@ -44,9 +44,18 @@ class _Signature:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """An evaluator of one form, whatever that of its function. Make one with ``adapt``; it is pickled if its function can be."""
+    """An evaluator of one form, whatever that of its function. Make one with ``adapt``; it is pickled if its function can be.
+
+    Attributes
+    ----------
+    function
+        The function.
+    sign
+        -1 where what it tells is to be small: scores are higher where better.
+    """
 
     function: Callable[..., Any]
+    sign: int = 1
 
     def __call__(self, network: Any, *, report: Callable[[float], Any] | None = None, **arguments: Any) -> float:
         """Return the score of ``network``.
@@ -75,7 +84,7 @@ class Evaluate:
         def pass_on(value: Any) -> None:
             number = read_score(value, "reported")
             if report is not None:
-                report(number)
+                report(self.sign * number)
 
         passed = {name: value for name, value in {**arguments, "report": pass_on}.items() if signature.takes(name)}
         hyperparameters = {name: value for name, value in arguments.items() if name not in OFFERED}
@@ -83,7 +92,7 @@ class Evaluate:
             result = self.function(network, **passed)
         if result is None and finals:
             result = finals[-1]
-        return check_score(result)
+        return self.sign * check_score(result)
 
 
 def adapt(function: Callable[..., Any]) -> Evaluate:

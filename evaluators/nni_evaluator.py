@@ -24,6 +24,11 @@ def is_lightning(what: Any) -> bool:
     return _is_a(what, "nni.nas.evaluator.pytorch.lightning:Lightning")
 
 
+def reports_errors(what: Any) -> bool:
+    """Return whether ``what`` is NNI's regression, whose score is to be small."""
+    return _is_a(what, "nni.nas.evaluator.pytorch.lightning:Regression")
+
+
 def _is_a(what: Any, name: str) -> bool:
     # By name: in another process NNI makes the classes that it traces anew, and they are no subclasses of those in their modules.
     return any(f"{kind.__module__}:{kind.__qualname__}" == name for kind in type(what).__mro__)

@@ -51,6 +51,11 @@ ACCURACY = Metric()
 SCORE = Metric("score", "score", "score", percent=False)  # of a function of one's own, which may return anything
 
 
+def own_metric(optimize_mode: object) -> Metric:
+    """Return that of a function of one's own; ``optimize_mode`` is ``maximize``, the default, or ``minimize``."""
+    return replace(SCORE, sign=-1) if optimize_mode == "minimize" else SCORE
+
+
 def table_metric(score: object, optimize_mode: object) -> Metric:
     """Return that of a table that is looked up.
 

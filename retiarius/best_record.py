@@ -9,7 +9,7 @@ from common.trial import Trial
 from evaluators import find_evaluator
 from evaluators.adapter import takes
 from records.best import save_best
-from records.metric import ACCURACY, SCORE, table_metric
+from records.metric import ACCURACY, own_metric, table_metric
 from records.provenance import collect_versions
 from records.run_folder import RunFolder
 from records.scalars import open_scalars
@@ -24,7 +24,7 @@ class BestRecord:
     def __init__(self, folder: RunFolder, context: RunContext, settings: SearchSettings) -> None:
         self._folder, self._context, self._settings = folder, context, settings
         # What a registered evaluator returns is an accuracy; a function of one's own may return anything.
-        self.metric = SCORE if ":" in settings.evaluator_name else ACCURACY
+        self.metric = own_metric(settings.optimize_mode) if ":" in settings.evaluator_name else ACCURACY
         if context.table is not None:
             self.metric = table_metric(context.table.score_name, settings.optimize_mode)
 

@@ -112,8 +112,9 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     trial_flags, training_flags = settings.trial_flags, settings.training_flags
     if settings.search_space is not None and strategy.one_shot:
         raise StrategyError("a search space of NNI's goes with a strategy of trials, such as tpe or evolution")
-    if settings.optimize_mode == "minimize" and not looks_up:
-        raise StrategyError("optimize_mode: trainings are maximised; minimize goes with --table or --trial-command: leave it out")
+    if settings.optimize_mode == "minimize" and not looks_up and (strategy.one_shot or ":" not in settings.evaluator_name):
+        others = "a table, a trial command, or an evaluator of your own"
+        raise StrategyError(f"--optimize-mode: trainings are maximised; minimize goes with {others}: leave it out")
     if looks_up and settings.workers > 1:
         raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
     if looks_up and training_flags:

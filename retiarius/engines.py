@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import EvaluatorError
 from common.libraries import quiet_libraries
 from evaluators import find_evaluator
+from evaluators.adapter import Evaluate
 from records.metric import table_metric
 from retiarius.context import RunContext
 from retiarius.lookups import Lookups
@@ -110,7 +111,7 @@ def make_trial_run(context: RunContext, settings: SearchSettings, plan: SearchPl
     fixed = {label: value for label, value in context.recipe.items() if label not in plan.searched.hyperparameters}
     return TrialRun(
         build=partial(context.space.network, context.arguments),
-        evaluate=find_evaluator(settings.evaluator)[1].load(),
+        evaluate=Evaluate(find_evaluator(settings.evaluator)[1].load(), -1 if settings.optimize_mode == "minimize" else 1),
         measure=_measure_of(context, settings),
         labels=tuple(plan.searched.architecture),
         training={**context.training, **fixed, **training},

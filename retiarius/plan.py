@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import SpaceError, require_labels
 from common.reporter import Reporter
 from evaluators import find_evaluator
-from evaluators.nni_evaluator import NniEvaluation
+from evaluators.nni_evaluator import NniEvaluation, reports_errors
 from records.best import check_architecture
 from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
@@ -77,6 +77,10 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     if table is not None:
         searched, table = _look_up(settings, table, searched, epochs, reporter)
     _check_hyperparameters(settings, searched, recipe)
+    if reports_errors(settings.lightning) and settings.optimize_mode == "maximize" and not strategy.one_shot:
+        reporter.warn(
+            "NNI's Regression reports a squared error, and the highest is looked for: optimize_mode='minimize' looks for the lowest"
+        )
     plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table)
     return plan if strategy.one_shot else replace(plan, starts=starting_points(settings, plan, choices, reporter))
 

@@ -94,7 +94,7 @@ def search(
         The content of NNI's ``search_space.json``, in place of the space's own ranges; with a ``table`` and no ``space``, its parameters
         are what is searched.
     optimize_mode
-        ``"maximize"``, or ``"minimize"`` where the scores of a table are losses.
+        ``"maximize"``, or ``"minimize"`` where a table or an evaluator of your own gives losses.
     table, table_columns
         A CSV file of results, in which trials are looked up, and a JSON file that says what its columns mean.
     workers

@@ -172,9 +172,8 @@ def check_action(settings: Settings) -> None:
     if settings.resume and settings.out is None:
         raise RecordError("--resume needs the run's folder: --out DIR")
     if settings.trial_command is None:
-        for flag in settings.given_flags("concurrency", *(["optimize_mode"] if settings.table is None else [])):
-            words = "goes with --trial-command" + (" or --table" if flag == "--optimize-mode" else "")
-            raise RecordError(f"{flag} {words}; trainings run side by side with --workers, and are maximised")
+        for flag in settings.given_flags("concurrency"):
+            raise RecordError(f"{flag} goes with --trial-command; trainings run side by side with --workers")
     if settings.dry_run and (settings.retrain is not None or settings.trial_command is not None):
         raise RecordError("--dry-run goes with --space and --strategy")
     if settings.retrain is not None:

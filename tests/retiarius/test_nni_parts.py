@@ -9,9 +9,13 @@ from typing import Any
 import nni
 import nni.nas.strategy as nnis
 import pytest
+import torch
 from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.evaluator.pytorch import DataLoader, Regression
 from nni.nas.space import model_context
 from nni_parts import Dropping, Widths, classification, reports
+from torch import Tensor
+from torch.utils.data import TensorDataset
 
 import retiarius as rt
 from strategies.nni_strategy import NniOneShot, NniTrials
@@ -144,3 +148,36 @@ def test_a_range_is_found_written_and_read_again() -> None:
     assert {trial.architecture["dropout"] for trial in fixed.trials} == {0.3}
     with pytest.raises(rt.RecordError, match=r"found 2; legal: a number from 0\.1 to 0\.9"):
         rt.search(Dropping, "random", evaluator=FunctionalEvaluator(reports), trials=2, fixed={"dropout": 2})
+
+
+def test_what_is_to_be_small() -> None:
+    found = rt.search(Widths, "grid", evaluator=open_rate(), trials=20, optimize_mode="minimize", out="run")
+    assert found.best.score == 0.1 and {trial.score for trial in found.trials} == {-0.1, -0.2, -0.3}
+    assert all(trial.curve == [trial.score / 2] for trial in found.trials), "pruners compare what is higher where better"
+    assert rt.open_run("run").record.metric.show(-0.1) == "0.1"
+    with pytest.raises(rt.StrategyError, match="--optimize-mode: trainings are maximised"):
+        rt.search("zoo", "tpe", optimize_mode="minimize")
+
+
+def test_a_regression_that_is_maximised_is_told() -> None:
+    heard: list[str] = []
+
+    class Heard(rt.Reporter):
+        def warn(self, line: str) -> None:
+            heard.append(line)
+
+    class OneNumber(Widths):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images)[:, 0]
+
+    def numbers() -> Any:
+        return DataLoader(TensorDataset(torch.rand(16, 3, 8, 8), torch.rand(16)), 8)
+
+    regression = Regression(train_dataloaders=numbers(), val_dataloaders=numbers(), max_epochs=1, accelerator="cpu")
+    found = rt.search(OneNumber, "random", evaluator=regression, trials=2, out="run", reporter=Heard())
+    assert [line for line in heard if "NNI's Regression reports a squared error" in line]
+    heard.clear()
+    least = rt.search(OneNumber, "random", evaluator=regression, trials=2, optimize_mode="minimize", out="least", reporter=Heard())
+    assert not [line for line in heard if "Regression" in line]
+    assert found.best.score == max(trial.score for trial in found.trials)
+    assert least.best.score == min(-trial.score for trial in least.trials)
