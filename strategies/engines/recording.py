@@ -20,6 +20,7 @@ from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, M
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
 from common.trial import Sample, Trial
+from strategies.checkpoint import as_plain
 from strategies.domain import chosen_sample, plain_sample, sample_key
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class RecordingEngine(ExecutionEngine):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the trials that have ended, as plain data: NNI's ``NasExperiment`` keeps it in its checkpoints."""
-        return {"trials": [{**vars(trial), "architecture_labels": sorted(trial.architecture_labels)} for trial in self.results]}
+        return {"trials": as_plain([vars(trial) for trial in self.results])}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Count the trials of a state as known. The pruner hears of all at once: a restored strategy does not propose them again."""
