@@ -134,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="a checkout of NNI v3.0")
     parser.add_argument("--quick", action="store_true", help="three combinations, and a part of the tests; under 50 s")
+    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=STRATEGIES, help="of ours; all by default")
     arguments = parser.parse_args()
     if not (arguments.source / "test" / SANITY).is_file():
         parser.error(f"{arguments.source} is no checkout of NNI v3.0: there is no test/{SANITY}")
@@ -142,7 +143,9 @@ def main() -> None:
     combinations: list[tuple[str, str | None, bool]] = QUICK if arguments.quick else []
     if not arguments.quick:
         combinations = [("NNI's strategies on NNI's engine", None, False), ("NNI's strategies on our engine", None, True)]
-        combinations += [(f"our {name} on {whose} engine", name, whose == "our") for name in STRATEGIES for whose in ("NNI's", "our")]
+        combinations += [
+            (f"our {name} on {whose} engine", name, whose == "our") for name in arguments.strategies for whose in ("NNI's", "our")
+        ]
     with ThreadPoolExecutor(2) as pool:
         runs = [(words, pool.submit(run_combination, arguments.source, name, ours, arguments.quick)) for words, name, ours in combinations]
         summary = {}
