@@ -6,8 +6,8 @@ python benchmarks/nni_tests.py nni --quick        # under 50 s: three combinatio
 
 The tests are copied to a temporary folder. Imports and constructors are replaced (``benchmarks/nni_stand_ins.py``), nothing else. Tests
 that NNI itself marks as flaky have a second try. Left out are those of NNI's service (``ts``) and of one-shot strategies; those of
-reinforcement learning where tianshou below 1 is not installed. A test that takes over 20 s has failed, where pytest-timeout is installed.
-The last line is JSON: passed and failed by combination.
+reinforcement learning where tianshou below 1 and gym are not installed. A test that takes over 20 s has failed, where pytest-timeout is
+installed. The last line is JSON: passed and failed by combination.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REPLACED = {"nni.nas.strategy": ("Random", "RegularizedEvolution", "TPE"), "nni.
 LEFT_OUT = ["ts", "oneshot"]
 SLOW = ["test_multiple", "test_failure", "test_tpe", "test_filter", "test_grid_search and numerical", "numerical and False"]
 FLAKY = re.compile(r"test_evolution\[|reinforcement")
-HAS_TIANSHOU = importlib.util.find_spec("tianshou") is not None
+HAS_TIANSHOU = all(importlib.util.find_spec(name) is not None for name in ("tianshou", "gym"))  # what NNI's PolicyBasedRL imports
 LIMIT = ["--timeout=20"] if importlib.util.find_spec("pytest_timeout") is not None else []
 Outcomes = dict[str, tuple[str, str]]  # by file and name: passed, failed or skipped, and the first line of an error
 
@@ -139,7 +139,7 @@ def main() -> None:
     if not (arguments.source / "test" / SANITY).is_file():
         parser.error(f"{arguments.source} is no checkout of NNI v3.0: there is no test/{SANITY}")
     if not HAS_TIANSHOU:
-        print("tianshou is not installed: the tests of reinforcement learning are left out (pip install 'tianshou<1')")
+        print("tianshou or gym is not installed: tests of reinforcement learning are left out (pip install 'tianshou<1' 'gym<0.27')")
     combinations: list[tuple[str, str | None, bool]] = QUICK if arguments.quick else []
     if not arguments.quick:
         combinations = [("NNI's strategies on NNI's engine", None, False), ("NNI's strategies on our engine", None, True)]
