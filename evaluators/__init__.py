@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import EvaluatorError, describe_error, unknown_name
+from common.nni_evaluators import is_nni_evaluator
 from common.text import show
-from evaluators.nni_evaluator import NniEvaluation, is_nni_evaluator
+from evaluators.nni_evaluator import NniEvaluation
 
 
 @dataclass(frozen=True)

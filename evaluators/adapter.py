@@ -90,7 +90,7 @@ class Evaluate:
         hyperparameters = {name: value for name, value in arguments.items() if name not in OFFERED}
         with nni_reports_to(pass_on, hyperparameters) as finals:
             result = self.function(network, **passed)
-        if result is None and finals:
+        if finals and (result is None or isinstance(self.function, NniEvaluation)):  # NNI hears reports alone
             result = finals[-1]
         return self.sign * check_score(result)
 

@@ -1,37 +1,11 @@
-"""NNI's own evaluators, a function with its arguments or Lightning's trainings, as functions of ours.
-
-NNI is not imported for them: who hands one over has imported it.
-"""
+"""NNI's own evaluators, a function with its arguments or Lightning's trainings, as functions of ours."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
-SHARED = ("train_dataloaders", "val_dataloaders", "train_dataloader", "datamodule")  # large, and not changed by a training
-# What Lightning prints and writes beside a training unless its person says so: the run has a screen and a record of its own.
-QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-
-
-def is_nni_evaluator(what: Any) -> bool:
-    """Return whether ``what`` is an evaluator of NNI's."""
-    return _is_a(what, "nni.nas.evaluator.evaluator:Evaluator")
-
-
-def is_lightning(what: Any) -> bool:
-    """Return whether ``what`` is one that trains by Lightning, which alone can train a supernet."""
-    return _is_a(what, "nni.nas.evaluator.pytorch.lightning:Lightning")
-
-
-def reports_errors(what: Any) -> bool:
-    """Return whether ``what`` is NNI's regression, whose score is to be small."""
-    return _is_a(what, "nni.nas.evaluator.pytorch.lightning:Regression")
-
-
-def _is_a(what: Any, name: str) -> bool:
-    # By name: in another process NNI makes the classes that it traces anew, and they are no subclasses of those in their modules.
-    return any(f"{kind.__module__}:{kind.__qualname__}" == name for kind in type(what).__mro__)
+from common.nni_evaluators import fresh, is_lightning
 
 
 @dataclass(frozen=True)
@@ -60,23 +34,3 @@ class NniEvaluation:
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
         return None if is_lightning(self.evaluator) else result  # Lightning's result is told by the module's reports
-
-
-def fresh(evaluator: Any) -> Any:
-    """Return ``evaluator`` as it was made: a trainer that has trained once trains no second time."""
-    evaluator = evaluator.get() if hasattr(evaluator, "frozen_obj") else evaluator  # NNI keeps one of chosen values as a recipe
-    return _made_again(evaluator) if is_lightning(evaluator) else evaluator
-
-
-def _made_again(made: Any) -> Any:
-    """Return an object that NNI traced, made again of the same arguments."""
-    again = made.trace_copy()
-    said = again.trace_kwargs
-    if _is_a(made, "pytorch_lightning.trainer.trainer:Trainer") or (is_lightning(made) and "trainer" not in said):
-        said.update({name: value for name, value in QUIET.items() if name not in said})
-    said.update({name: value if name in SHARED else _copied(value) for name, value in said.items()})
-    return again.get()
-
-
-def _copied(value: Any) -> Any:
-    return _made_again(value) if hasattr(value, "trace_copy") and not isinstance(value, type) else copy.deepcopy(value)

@@ -93,10 +93,10 @@ def _why_not(context: RunContext, error: Exception) -> str:
     """Return one line that says which choice of the space no supernet can have."""
     from strategies.one_shot.supernet_modules import blamed_choice
 
-    label = blamed_choice(error)
-    where = "" if label is None else f" at the choice {label}"
-    why = "the candidates of a choice have to take the same input and to return tensors of one shape"
-    return f"the supernet of {context.space.name} cannot be trained: {describe_error(error)}{where}; {why}"
+    told, label = f"the supernet of {context.space.name} cannot be trained: {describe_error(error)}", blamed_choice(error)
+    if label is None:
+        return told
+    return f"{told}, at the choice {label}; the candidates of a choice have to take the same input and to return tensors of one shape"
 
 
 def _score_of(epoch: Any) -> tuple[str, float, int] | None:

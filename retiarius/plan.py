@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from common.errors import SpaceError, require_labels
+from common.nni_evaluators import reports_errors
 from common.reporter import Reporter
 from evaluators import find_evaluator
-from evaluators.nni_evaluator import NniEvaluation, reports_errors
+from evaluators.nni_evaluator import NniEvaluation
 from records.best import check_architecture
 from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from common.errors import RecordError, SpaceError
+from common.nni_evaluators import is_lightning
 from common.passwords import hide_passwords
 from evaluators import find_evaluator
-from evaluators.nni_evaluator import NniEvaluation, is_lightning
+from evaluators.nni_evaluator import NniEvaluation
 from records.pareto import LATENCY, parse_objectives
 from retiarius.presets import DEFAULT_PRESET
 from retiarius.strategy_choice import find_strategy, setting_names, with_settings

@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
+from common.nni_evaluators import fresh
 from evaluators.data.images import Split, stratified_cut
 from evaluators.data.splits import Dataset
 from evaluators.memory import keep_freed_memory
-from evaluators.nni_evaluator import fresh
 from evaluators.training.batches import TrainingBatches
 from evaluators.training.checkpoints import broken, random_state, read_checkpoint, restore_random_state, write_checkpoint
 from evaluators.training.optimizers import learning_rate_factor, make_optimizer

@@ -16,9 +16,10 @@ from nni_parts import Widths, classification, loader, reports
 from torch import nn
 
 from common.errors import EvaluatorError
+from common.nni_evaluators import fresh, is_lightning, is_nni_evaluator
 from evaluators import find_evaluator
 from evaluators.adapter import adapt, check_takes, takes
-from evaluators.nni_evaluator import NniEvaluation, fresh, is_lightning, is_nni_evaluator
+from evaluators.nni_evaluator import NniEvaluation
 
 
 def network() -> nn.Module:

@@ -170,7 +170,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
 def test_minimizing_goes_with_results_alone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--space", "zoo", "--strategy", "tpe", "--optimize-mode", "minimize"]) == 2
-    assert "--optimize-mode: trainings are maximised; minimize goes with a table, a trial command, or an evaluator of your own" in capsys.readouterr().err
+    assert (
+        "--optimize-mode: trainings are maximised; minimize goes with a table, a trial command, or an evaluator of your own"
+        in capsys.readouterr().err
+    )
     assert main(["--strategy", "tpe", "--table", "table.csv"]) == 2
     assert "--table needs what is to be searched: NNI's file by --search-space FILE" in capsys.readouterr().err
     with pytest.raises(rt.StrategyError, match="minimize goes with a table"):
