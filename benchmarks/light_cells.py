@@ -36,6 +36,7 @@ warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
 import torch
 
 from benchmarks.arguments import refuse
+from benchmarks.watch_parent import watch_parent
 from common.errors import EvaluatorError
 from evaluators.complexity import measure_complexity
 from evaluators.data.dataset import load_dataset
@@ -45,7 +46,6 @@ from records.best import save_best
 from records.provenance import collect_versions
 from spaces import build_network
 from spaces.darts.space import DartsSpace
-from strategies.engines.worker import watch_parent
 from strategies.one_shot.search_epoch import choose_edges, less_costs
 
 FOUND = ROOT / "docs" / "found"

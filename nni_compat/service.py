@@ -24,8 +24,9 @@ from typing import Any
 from urllib.error import HTTPError
 
 from common.errors import EvaluatorError, RunError
+from common.guarded import start_guarded, stop_guarded
 from common.trial import Trial
-from nni_compat.trial_command import describe_stderr, start_guarded, stop_guarded, to_number
+from nni_compat.trial_command import describe_stderr, to_number
 
 EXPERIMENT = "portal"  # NNI's id, and the name of its folder
 ENDED = {"SUCCEEDED": "complete", "FAILED": "failed", "EARLY_STOPPED": "pruned", "USER_CANCELED": "pruned", "SYS_CANCELED": "failed"}

@@ -7,25 +7,21 @@ can only come from the program that had the parameters. What a trial wrote is re
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 import shlex
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from common.errors import EvaluatorError
+from common.guarded import start_guarded, stop_guarded
 from common.text import show
 
-GUARD = Path(__file__).with_name("guard.py")
 SECONDS_TO_OBEY = "2"  # between SIGTERM and SIGKILL
 SECONDS_TO_STOP = 5.0  # more than the guard takes
 TAIL_BYTES, TAIL_LINES, TAIL_CHARACTERS = 4_000, 3, 300
@@ -177,37 +173,6 @@ class CommandTrial:
             elif kind == "PERIODICAL":
                 number = to_number(value)
                 self._reports.append(math.nan if number is None else self._command.sign * number)
-
-
-def start_guarded(
-    whom: str, seconds: str, command: str, *, directory: Path, environment: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes]
-) -> subprocess.Popen[bytes]:
-    """Run ``command`` by a shell in ``directory``, under ``guard.py``, which says what ``whom`` and ``seconds`` are.
-
-    ``python`` in it is the one that runs this.
-    """
-    path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
-    return subprocess.Popen(
-        [sys.executable, str(GUARD), whom, seconds, command],
-        stdin=subprocess.PIPE,
-        cwd=directory,
-        env={**environment, "PATH": path},
-        start_new_session=True,  # Ctrl-C in the terminal reaches this program alone, which then ends what it has started
-        stdout=stdout,
-        stderr=stderr,
-    )
-
-
-def stop_guarded(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """End what runs under ``guard.py``, the leader of its group: it is told to, and killed with its group where it takes longer."""
-    if process.stdin is not None and not process.stdin.closed:
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # the guard itself may have been killed
-    process.wait()
 
 
 class _MetricsFile:

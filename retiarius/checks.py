@@ -19,6 +19,7 @@ from retiarius.strategy_choice import setting_names
 from spaces import SPACES
 from spaces.named import NAMES
 from strategies import STRATEGIES, Darts, check_pair
+from strategies.engines.ray_connection import require_ray
 
 
 def check_before_imports(settings: SearchSettings) -> Any:
@@ -129,6 +130,8 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
         raise StrategyError(f"{name} has one objective, the accuracy: leave out --objectives, or take {fitting}")
     if settings.measures_latency and settings.workers > 1:
         raise StrategyError("trials side by side slow each other down, so that no latency can be measured: --workers 1")
+    if settings.workers > 1 and not strategy.one_shot:
+        require_ray("--workers N")
     if settings.measures_latency and settings.storage is not None:
         raise StrategyError("latencies of different machines cannot be compared: leave out --storage")
     if strategy.one_shot and trial_flags:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from retiarius.settings import SearchSettings
 if TYPE_CHECKING:
     from evaluators.trial_run import TrialRun
     from strategies.engines.recording import RecordingEngine
+
+ROOM_BESIDE_IMAGES = 100 * 2**20  # bytes of Ray's store, for what trials and their search tell one another
 
 
 def reports_of(context: RunContext, settings: SearchSettings) -> Sequence[int]:
@@ -89,13 +92,18 @@ def _make_parallel_engine(context: RunContext, settings: SearchSettings, plan: S
 
     from evaluators.data.shared import SharedDataset
     from strategies.engines.concurrent import ConcurrentEngine
-    from strategies.engines.pool import WorkerPool
+    from strategies.engines.ray_connection import own_ray
+    from strategies.engines.ray_pool import RayPool
 
     workers = min(settings.workers, options["max_trials"] or settings.workers)
     data = context.data if isinstance(context.data, NoImages) else SharedDataset(context.data)
     run = make_trial_run(context, settings, plan, data=data)
-    pool = WorkerPool(workers, run, threads=max(1, torch.get_num_threads() // workers), prepare=quiet_libraries)
-    return ConcurrentEngine(pool.start, concurrency=workers, close=pool.close, **options)
+    room = data.num_bytes + ROOM_BESIDE_IMAGES if isinstance(data, SharedDataset) else 0
+    with ExitStack() as stack:
+        stack.enter_context(own_ray(workers, room))
+        pool = RayPool(run, threads=max(1, torch.get_num_threads() // workers), prepare=quiet_libraries)
+        stack.callback(pool.close)
+        return ConcurrentEngine(pool.start, concurrency=workers, wait=pool.wait, close=stack.pop_all().close, **options)
 
 
 def make_trial_run(context: RunContext, settings: SearchSettings, plan: SearchPlan, **training: Any) -> TrialRun:

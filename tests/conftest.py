@@ -6,6 +6,7 @@ import ipaddress
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -52,3 +53,12 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(scope="session")
+def one_ray() -> Iterator[None]:
+    """Ray on this machine, for all tests of this process that ask for it: it takes seconds to start. Searches in this process use it."""
+    from strategies.engines.ray_connection import own_ray
+
+    with own_ray(3, 2**28):
+        yield

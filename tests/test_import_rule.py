@@ -24,7 +24,20 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "retiarius": ("spaces", "evaluators", "strategies", "records", "nni_compat", "kernels", "common"),
 }
 AROUND = ("run_experiment", "tests", "benchmarks", "examples")
-HEAVY = ("torch", "torchvision", "timm", "nni", "optuna", "sklearn", "pytorch_lightning", "lightning", "scipy", "pandas", "matplotlib")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "timm",
+    "nni",
+    "optuna",
+    "sklearn",
+    "pytorch_lightning",
+    "lightning",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "ray",
+)
 
 
 def imported_modules(source: str, package: str) -> Iterator[tuple[int, str]]:
@@ -134,7 +147,7 @@ def test_every_folder_of_code_is_a_package() -> None:
         "from examples.own_space import Space",
         "import benchmarks.speed",
         "import retiarius",
-        "from strategies.engines import pool",
+        "from strategies.engines import ray_pool",
     ],
 )
 def test_a_wrong_arrow_is_found(tmp_path: Path, line: str) -> None:

@@ -1,6 +1,6 @@
 """An execution engine for several trials at a time, each in a process of its own, behind NNI's ``ExecutionEngine`` interface.
 
-The processes are programs of one's own, or the workers of a pool (``strategies/engines/pool.py``). NNI's own training service hands results
+The processes are programs of one's own, or workers of Ray (``strategies/engines/ray_pool.py``). NNI's own training service hands results
 to the wrong trial as soon as two run at once. Here a result can only come from the process that was started with the parameters.
 
 What a strategy hears, and when, is the same whenever the trials end in the same order: it makes its first proposals without any result,
@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nni.nas.execution.event import IntermediateMetricEvent
@@ -79,7 +80,9 @@ class ConcurrentEngine(RecordingEngine):
     start
         Starts the trial of a number and a (canonical) sample.
     concurrency
-        Trials that run at the same time, 1 or more.
+        Trials that run at the same time, 1 or more; a function that says it anew, where a cluster grows and shrinks.
+    wait
+        Returns when there may be something new of some trial, and after a few seconds otherwise; ``None``: waits 50 milliseconds.
     close
         Called by :meth:`shutdown`, after the trials were stopped.
     options
@@ -90,12 +93,15 @@ class ConcurrentEngine(RecordingEngine):
         self,
         start: Callable[[int, Mapping[str, Any]], RunningTrial],
         *,
-        concurrency: int = 1,
+        concurrency: int | Callable[[], int] = 1,
+        wait: Callable[[], None] | None = None,
         close: Callable[[], None] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._start, self._concurrency, self._close = start, concurrency, close
+        self._start, self._close = start, close
+        self._wait = wait or partial(time.sleep, SECONDS_BETWEEN_LOOKS)
+        self._concurrency = concurrency if callable(concurrency) else lambda: concurrency
         self._outstanding: dict[str, _Outstanding] = {}
 
     def _take_over(self, trials: Iterable[Trial]) -> None:
@@ -131,10 +137,13 @@ class ConcurrentEngine(RecordingEngine):
             trial.running = self._start(number, sample)
 
     def idle_worker_available(self) -> bool:
-        """Return whether another trial can start; where none can, wait for the end of one."""
-        while len(self._outstanding) >= self._concurrency:  # one that failed may be retried at once, and takes the place that it left
-            self._hear_of_one()
+        """Return whether another trial can start; where none can, wait for the end of one, or for more room."""
+        while not self._has_room():  # one that failed may be retried at once, and takes the place that it left
+            self._hear_of_one(unless=self._has_room)
         return True
+
+    def _has_room(self) -> bool:
+        return len(self._outstanding) < self._concurrency()
 
     def wait_models(self, *models: ExecutableModelSpace) -> None:
         waited = {id(model) for model in models}
@@ -155,10 +164,15 @@ class ConcurrentEngine(RecordingEngine):
             if self._close is not None:
                 self._close()
 
-    def _hear_of_one(self) -> None:
-        """Let the strategy hear of one trial's end: the next of the record, as long as there are such, else the first to end."""
+    def _hear_of_one(self, unless: Callable[[], bool] = lambda: False) -> None:
+        """Let the strategy hear of one trial's end: the next of the record, as long as there are such, else the first to end.
+
+        It hears of none where ``unless()`` comes to hold while none ends.
+        """
         recorded = [key for key, trial in self._outstanding.items() if trial.known is not None]
-        key = min(recorded, key=self._order.__getitem__) if recorded else self._wait_for_one()
+        key = min(recorded, key=self._order.__getitem__) if recorded else self._wait_for_one(unless)
+        if key is None:
+            return
         trial = self._outstanding.pop(key)
         result = trial.known
         assert result is not None
@@ -169,8 +183,8 @@ class ConcurrentEngine(RecordingEngine):
         for model in trial.models:
             self._end(model, result)
 
-    def _wait_for_one(self) -> str:
-        """Return the key of the first trial to end, which is then known and recorded."""
+    def _wait_for_one(self, unless: Callable[[], bool]) -> str | None:
+        """Return the key of the first trial to end, which is then known and recorded; ``None`` where ``unless()`` holds before."""
         while True:
             for key, trial in self._outstanding.items():
                 result = self._look_at(trial)
@@ -179,7 +193,9 @@ class ConcurrentEngine(RecordingEngine):
                     if self._on_result is not None:
                         self._on_result(result)
                     return key
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            if unless():
+                return None
+            self._wait()
 
     def _look_at(self, trial: _Outstanding) -> Trial | None:
         """Pass on what the trial has reported since; return its result, where it has ended or is ended here."""

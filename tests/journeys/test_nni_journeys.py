@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from few_digits import use_few_digits
-from program import Program, fork_workers
+from program import Program
 from trial_scripts import STUDENT, wait_until_gone, write_script
 
 from evaluators import EVALUATORS, EvaluatorEntry
@@ -170,7 +170,6 @@ def test_the_files_choose_in_a_space_of_ours(monkeypatch: pytest.MonkeyPatch, ca
 @pytest.mark.parametrize(("text", "space"), [(V2, STUDENT_SPACE), (V1, COURSE_SPACE)])
 def test_the_files_drive_trainings_of_ours(text: str, space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     use_few_digits(monkeypatch)
-    fork_workers(monkeypatch)
     bring(text, space, trials=2)
     small = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
     assert run("--space", "zoo", *small, "--out", "run") == 0

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import torch
 from few_digits import use_few_digits
-from program import Program, fork_workers
+from program import Program
 from trial_scripts import wait_until_gone
 
 from records.trials import Trial, TrialLog
@@ -52,7 +52,6 @@ def test_two_workers_bring_what_one_process_brings_and_a_resumed_search_fills_th
     lines = Path("two/trials.jsonl").read_bytes().splitlines(keepends=True)
     kept = [line for line in lines if json.loads(line)["number"] in (0, 2)]  # trial 1 was still running when it was killed
     Path("two/trials.jsonl").write_bytes(b"".join(kept) + lines[-1][:50])
-    fork_workers(monkeypatch)  # those of before were the program's own, fresh interpreters
     assert main([*SEARCH, "--out", "two", "--workers", "2", "--resume"]) == 0
     assert outcome(trials_of("two")) == outcome(trials_of("one"))
 
@@ -60,7 +59,6 @@ def test_two_workers_bring_what_one_process_brings_and_a_resumed_search_fills_th
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["tpe", "nsga2", "evolution", "hpo"])
 def test_strategies_that_learn_hear_of_every_trial(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fork_workers(monkeypatch)
     search = ["--space", "zoo", "--strategy", strategy, *SMALL, "--trials", "4", "--workers", "2", "--out", "run"]
     assert main(search) == 0
     trials = trials_of("run")
@@ -70,7 +68,6 @@ def test_strategies_that_learn_hear_of_every_trial(strategy: str, monkeypatch: p
 
 @pytest.mark.slow
 def test_workers_build_networks_of_the_size_that_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    fork_workers(monkeypatch)
     search = ["--space", "nasbench201", "--strategy", "random", *SMALL[:-2], "--trials", "2", "--workers", "2"]
     assert main([*search, "--set", "width=4", "--set", "cells=2", "--out", "run"]) == 0
     best = json.loads(Path("run/best.json").read_text())

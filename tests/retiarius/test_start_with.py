@@ -18,7 +18,6 @@ from nni.mutable import Categorical
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 from optuna.trial import TrialState
-from program import fork_workers
 from small_spaces import TinySpace
 
 from common.trial import Trial
@@ -344,7 +343,6 @@ def test_one_that_would_have_to_wait_beyond_the_budget_does_not_begin(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("pool_functions:sleep_and_score", "none"))
-    fork_workers(monkeypatch)
     search = ["--space", "zoo", "--strategy", "random", "--trials", "9", "--dataset", "digits", "--precision", "float32"]
     # Two begin at once, the default configuration among them; the third has to wait for one of them.
     starts = ["--start-with", "squeezenet1_1", "tinynet_e", "--workers", "2", "--time-budget", "2"]

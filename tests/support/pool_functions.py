@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from strategies.engines.pool import WorkerPool
-
 Report = Callable[[float], None]
 Note = Callable[[dict[str, Any]], None]
 
@@ -40,6 +38,7 @@ def fragile(sample: Mapping[str, Any], report: Report, note: Note) -> float:
 
 def patient(sample: Mapping[str, Any], report: Report, note: Note) -> float:
     """Reports the same for a long time; whoever stops it learns nothing more."""
+    note({"pid": os.getpid()})
     for _ in range(sample["reports"]):
         report(sample["x"])
         time.sleep(0.02)
@@ -91,10 +90,9 @@ def endless(sample: Mapping[str, Any], report: Report, note: Note) -> float:
 
 
 def pixel_sum(sample: Mapping[str, Any], report: Report, note: Note, *, data: Any) -> float:
-    """The sum of the training images, which are then overwritten."""
+    """The sum of the training images."""
     total = float(data.train.images.sum())
     note({"described": data.describe(), "labels": data.test.labels.tolist(), "mean": data.mean})
-    data.train.images.zero_()
     return total
 
 
@@ -106,10 +104,16 @@ def sleep_and_score(network: Any, *, report: Callable[[float], Any], **others: A
 
 
 if __name__ == "__main__":  # started by a test that ends it in some rude way
-    pool = WorkerPool(2, endless)
-    trials = [pool.start(number, {}) for number in range(2)]
-    while not all(trial.facts for trial in trials):
-        assert all(trial.outcome() is None for trial in trials)
-        time.sleep(0.02)
-    print(*pool.pids, flush=True)
-    sys.stdin.read()
+    import psutil
+
+    from strategies.engines.ray_connection import own_ray
+    from strategies.engines.ray_pool import RayPool
+
+    with own_ray(2):
+        pool = RayPool(endless)
+        trials = [pool.start(number, {}) for number in range(2)]
+        while not all(trial.facts for trial in trials):
+            assert all(trial.outcome() is None for trial in trials)
+            pool.wait()
+        print(*(process.pid for process in psutil.Process().children(recursive=True)), flush=True)
+        sys.stdin.read()

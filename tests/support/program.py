@@ -26,8 +26,6 @@ import few_digits
 import pytest
 from project import PROJECT, SEARCH_PATH
 
-from strategies.engines import pool
-
 SECONDS = 120.0  # within which a run ends, or hangs
 SERVER_ENVIRONMENT = {"PYTHONPATH": SEARCH_PATH, "OMP_NUM_THREADS": "1"}  # what has computed with several threads must not be forked
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -120,16 +118,6 @@ def run_code(code: str, *arguments: str, environment: Mapping[str, str] | None =
     done = run_program(*arguments, environment=environment, code=code)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def fork_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the workers of a pool be forked as well, where fresh interpreters, which import for seconds each, are not what is tested.
-
-    They have the environment of the process that is forked.
-    """
-    _start_server()
-    forking = types.SimpleNamespace(get_context=lambda kind: _CONTEXT, resource_tracker=multiprocessing.resource_tracker)
-    monkeypatch.setattr(pool, "multiprocessing", forking)
 
 
 def _start_server() -> None:

@@ -1,0 +1,146 @@
+"""Searches on a cluster of Ray, three nodes on this machine: what dies takes little with it, and nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cluster_search
+import psutil
+import pytest
+from project import SEARCH_PATH
+from ray_cluster import QUIET, RayCluster
+from trial_scripts import wait_until_gone
+
+from strategies.engines.ray_room import Room
+
+pytestmark = pytest.mark.slow
+SECONDS = 120.0
+ONE = '{"num_cpus": 1}'
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    with RayCluster(ONE, ONE, ONE) as cluster:
+        yield cluster
+
+
+def start_search(cluster: RayCluster, folder: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, **QUIET, "PYTHONPATH": SEARCH_PATH}
+    return subprocess.Popen([sys.executable, cluster_search.__file__, cluster.address, str(folder)], env=environment)
+
+
+def lines_of(path: Path) -> list[Any]:
+    whole = path.read_bytes().rpartition(b"\n")[0] if path.exists() else b""
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it takes too long"
+        time.sleep(0.01)
+
+
+def check_whole(folder: Path) -> None:
+    """Check that all trials ended once, each with the score and the curve of its own sample."""
+    trials = lines_of(folder / "trials")
+    assert sorted(trial["number"] for trial in trials) == list(range(cluster_search.TRIALS))
+    for trial in trials:
+        x = trial["sample"]["x"]
+        assert (trial["state"], trial["error"]) == ("complete", None)
+        assert trial["score"] == x * trial["sample"]["n"]
+        assert trial["curve"] == [x + step for step in range(10)], "what the first attempt had told is not told again"
+
+
+def test_a_worker_is_killed_a_node_goes_and_another_comes(cluster: RayCluster, tmp_path: Path) -> None:
+    started, ended = tmp_path / "started", tmp_path / "trials"
+    search = start_search(cluster, tmp_path)
+    try:
+        wait_until(lambda: len(lines_of(ended)) >= 6)
+        known = {trial["sample"]["x"] for trial in lines_of(ended)}
+        killed = next(pid for x, pid, _ in reversed(lines_of(started)) if x not in known)
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: len(lines_of(ended)) >= 14)
+        cluster.ask("remove 2")
+        wait_until(lambda: len(lines_of(ended)) >= 20)
+        before = {node for _, _, node in lines_of(started)}
+        cluster.ask(f"add {ONE}")
+        assert search.wait(SECONDS) == 0
+    finally:
+        search.kill()
+        search.wait()
+    check_whole(tmp_path)
+    attempts = Counter(x for x, _, _ in lines_of(started))
+    assert len(attempts) == cluster_search.TRIALS
+    assert max(attempts.values()) == 2
+    assert sum(attempts.values()) <= cluster_search.TRIALS + 2, "one for the worker, one for the node, and no more"
+    assert {node for _, _, node in lines_of(started)} - before, "the node that came has trials"
+
+
+def test_the_search_is_killed_and_resumed(cluster: RayCluster, tmp_path: Path) -> None:
+    started, ended = tmp_path / "started", tmp_path / "trials"
+    search = start_search(cluster, tmp_path)
+    wait_until(lambda: len(lines_of(ended)) >= 12)
+    search.kill()
+    search.wait()
+    # What it had running ends with it, on every node.
+    assert wait_until_gone([pid for _, pid, _ in lines_of(started)])
+    done = {trial["sample"]["x"] for trial in lines_of(ended)}
+    first = len(lines_of(started))
+    assert start_search(cluster, tmp_path).wait(SECONDS) == 0
+    check_whole(tmp_path)
+    rest = [x for x, _, _ in lines_of(started)[first:]]
+    assert len(rest) == len(set(rest)) == cluster_search.TRIALS - len(done)
+    assert not done & set(rest), "only what was unfinished runs"
+
+
+def test_ctrl_c_ends_the_trials_and_leaves_the_cluster(cluster: RayCluster, tmp_path: Path) -> None:
+    search = start_search(cluster, tmp_path)
+    wait_until(lambda: len(lines_of(tmp_path / "started")) >= 3)
+    search.send_signal(signal.SIGINT)
+    assert search.wait(SECONDS) != 0
+    assert wait_until_gone([pid for _, pid, _ in lines_of(tmp_path / "started")])
+    assert start_search(cluster, tmp_path).wait(SECONDS) == 0, "another search finds the cluster as it was"
+    check_whole(tmp_path)
+
+
+def test_nothing_listens_beyond_this_machine(one_ray: None) -> None:
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = [
+        (process.name(), connection.laddr.ip)
+        for process in processes
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 3, "Ray's head, its node, and this process"
+    assert {address.removeprefix("::ffff:") for _, address in listening} == {"127.0.0.1"}, listening
+
+
+@pytest.mark.parametrize(
+    ("needs", "room"),
+    [
+        ({"num_cpus": 1}, 6),
+        ({"num_cpus": 2}, 3),
+        ({"num_cpus": 3}, 1),
+        ({"num_cpus": 1, "num_gpus": 0.5}, 4),
+        ({"num_cpus": 0, "num_gpus": 0.25}, 8),
+        ({"num_cpus": 9}, 1),
+    ],
+)
+def test_the_room_for_trials_is_counted_node_by_node(needs: dict[str, Any], room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    told = [{"Alive": alive, "Resources": {"CPU": cpus, "GPU": 2.0}} for alive, cpus in ((True, 4.0), (True, 2.0), (False, 8.0))]
+    told[1]["Resources"] = {"CPU": 2.0}
+    monkeypatch.setattr(ray, "nodes", lambda: told)
+    assert Room(needs)() == room
+    assert Room(needs, most=2)() == min(room, 2)
