@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -126,16 +129,32 @@ def _compiled(compiler: list[str], macro: str) -> Path:
     parts += [torch.__version__.encode(), os.fsencode(torch.__file__)]
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     path = _folder() / f"cell_kernels-{macro.removeprefix('STORE_').lower()}-{digest}.so"
-    if not _is_whole(path):
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # several processes may do so at once
-            made = Path(folder) / path.name
-            _run([*compiler, *FLAGS[:5], f"-D{macro}", "-o", str(made), *map(str, _sources("*.c")), *FLAGS[5:]])
-            _run([sys.executable, "-c", TRIAL, str(made)], f"what {compiler[0]} made")
-            made.chmod(0o700)  # the linker leaves it to the umask who may write
-            if not _is_whole(path):  # or another process was faster, and runs what it has put there
-                write_text_atomically(_record(path), _digest(made))
-                replace_atomically(path, made.rename)
+    if _is_whole(path):
+        return path
+    with _alone_in(path.parent):  # trials that begin side by side are to compile it once
+        if not _is_whole(path):
+            _compile(path, compiler, macro)
     return path
+
+
+def _compile(path: Path, compiler: list[str], macro: str) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        _run([*compiler, *FLAGS[:5], f"-D{macro}", "-o", str(made), *map(str, _sources("*.c")), *FLAGS[5:]])
+        _run([sys.executable, "-c", TRIAL, str(made)], f"what {compiler[0]} made")
+        made.chmod(0o700)  # the linker leaves it to the umask who may write
+        if not _is_whole(path):  # or another process was faster, and runs what it has put there
+            write_text_atomically(_record(path), _digest(made))
+            replace_atomically(path, made.rename)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let no other process be in this block for ``folder``; where files cannot be locked, as on some network drives, several may be."""
+    with (folder / ".lock").open("wb") as file:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _digest(path: Path) -> str:

@@ -207,6 +207,9 @@ def _read_service(top: Section, config: NniConfig) -> None:
     if service is not None:
         platform = service.take_text("platform") or platform
     if platform not in (None, "local"):
-        raise RecordError(f"{top.where}: the platform {show(platform)} is not here; trials run on this machine: local")
+        where = "trials run on this machine: local"
+        if platform == "remote":
+            where = "'ray start' on each machine and --space NAME --ray auto train there (docs/clusters.md); trial commands run here: local"
+        raise RecordError(f"{top.where}: the platform {show(platform)} is not here; {where}")
     if service is not None:
         service.finish(config.notes)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from retiarius.command_search import search_command
     from retiarius.data import load_data
     from retiarius.dry_run import Preview, preview
+    from retiarius.ray_cluster import Ray
     from retiarius.results import RetrainResult, SearchResult, open_run
     from retiarius.retrain_run import retrain
     from retiarius.search_run import search
@@ -75,6 +76,7 @@ _HOMES = {
     "retiarius.command_search": ("search_command",),
     "retiarius.data": ("load_data",),
     "retiarius.dry_run": ("Preview", "preview"),
+    "retiarius.ray_cluster": ("Ray",),
     "retiarius.results": ("RetrainResult", "SearchResult", "open_run"),
     "retiarius.retrain_run": ("retrain",),
     "retiarius.search_run": ("search",),
@@ -109,6 +111,7 @@ __all__ = [
     "Preview",
     "Pruner",
     "Random",
+    "Ray",
     "Recipe",
     "RecordError",
     "Reporter",

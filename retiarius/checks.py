@@ -13,13 +13,13 @@ from evaluators.names import check_dataset_name, check_device_name, check_precis
 from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter, check_supernet_values, recipe_values
 from records.best import check_architecture
 from retiarius.architectures import read_architecture
+from retiarius.ray_cluster import check_cluster, cluster_of
 from retiarius.recipe_values import recipe_values_of
 from retiarius.settings import TRAIN, RunSettings, SearchSettings
 from retiarius.strategy_choice import setting_names
 from spaces import SPACES
 from spaces.named import NAMES
 from strategies import STRATEGIES, Darts, check_pair
-from strategies.engines.ray_connection import require_ray
 
 
 def check_before_imports(settings: SearchSettings) -> Any:
@@ -116,7 +116,8 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     if settings.optimize_mode == "minimize" and not looks_up and (strategy.one_shot or ":" not in settings.evaluator_name):
         others = "a table, a trial command, or an evaluator of your own"
         raise StrategyError(f"--optimize-mode: trainings are maximised; minimize goes with {others}: leave it out")
-    if looks_up and settings.workers > 1:
+    cluster = cluster_of(settings.workers)
+    if looks_up and cluster is not None:
         raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
     if looks_up and training_flags:
         raise StrategyError(f"nothing is trained where a table answers: leave out {', '.join(training_flags)}")
@@ -128,14 +129,14 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     if settings.objectives and not strategy.several_objectives:
         fitting = ", ".join(other for other, entry in STRATEGIES.items() if entry.several_objectives)
         raise StrategyError(f"{name} has one objective, the accuracy: leave out --objectives, or take {fitting}")
-    if settings.measures_latency and settings.workers > 1:
+    if settings.measures_latency and cluster is not None:
         raise StrategyError("trials side by side slow each other down, so that no latency can be measured: --workers 1")
-    if settings.workers > 1 and not strategy.one_shot:
-        require_ray("--workers N")
+    if cluster is not None and not strategy.one_shot:
+        check_cluster(cluster, settings.storage)
     if settings.measures_latency and settings.storage is not None:
         raise StrategyError("latencies of different machines cannot be compared: leave out --storage")
-    if strategy.one_shot and trial_flags:
-        flags = ", ".join(trial_flags)
+    if strategy.one_shot and (trial_flags or cluster is not None):
+        flags = ", ".join(trial_flags) or "--ray"
         raise StrategyError(f"{name} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
     if strategy.one_shot and (settings.trials or 1) > 1:
         raise StrategyError(f"{name} trains one supernet, and tries no networks: leave out --trials")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from records.metric import table_metric
 from retiarius.context import RunContext
 from retiarius.lookups import Lookups
 from retiarius.no_images import NoImages
+from retiarius.ray_cluster import Ray, cluster_of, connected
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
@@ -82,28 +84,41 @@ def _make_training_engine(context: RunContext, settings: SearchSettings, plan: S
     labels = list(plan.searched.architecture)
     reject = SizeLimits(_limits(settings, measures), labels, lambda sample: build_without_data(lambda: context.build(sample)))
     options |= {"time_budget": settings.time_budget, "reject": reject}
-    if settings.workers > 1:
-        return _make_parallel_engine(context, settings, plan, **options)
+    cluster = cluster_of(settings.workers)
+    if cluster is not None:
+        return _make_parallel_engine(context, settings, plan, cluster, **options)
     return InProcessEngine(make_trial_run(context, settings, plan), **options)
 
 
-def _make_parallel_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, **options: Any) -> RecordingEngine:
+def _make_parallel_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, cluster: Ray, **options: Any) -> RecordingEngine:
     import torch
 
     from evaluators.data.shared import SharedDataset
     from strategies.engines.concurrent import ConcurrentEngine
-    from strategies.engines.ray_connection import own_ray
     from strategies.engines.ray_pool import RayPool
+    from strategies.engines.ray_room import Room
 
-    workers = min(settings.workers, options["max_trials"] or settings.workers)
+    most = options["max_trials"]
+    slots = min(cluster.slots, most or cluster.slots)
+    is_here = cluster.address is None
     data = context.data if isinstance(context.data, NoImages) else SharedDataset(context.data)
-    run = make_trial_run(context, settings, plan, data=data)
-    room = data.num_bytes + ROOM_BESIDE_IMAGES if isinstance(data, SharedDataset) else 0
+    run = make_trial_run(context, settings, plan, data=data, **_on_its_gpu(settings, cluster))
+    store = data.num_bytes + ROOM_BESIDE_IMAGES if isinstance(data, SharedDataset) else 0
+    threads = torch.get_num_threads() // slots if is_here else int(cluster.cpus_per_trial)
     with ExitStack() as stack:
-        stack.enter_context(own_ray(workers, room))
-        pool = RayPool(run, threads=max(1, torch.get_num_threads() // workers), prepare=quiet_libraries)
+        where = replace(cluster, workers=slots) if is_here else cluster
+        stack.enter_context(connected(where, store, settings.space.name, settings.evaluator_name))
+        pool = RayPool(run, threads=max(1, threads), prepare=quiet_libraries, needs=cluster.needs)
         stack.callback(pool.close)
-        return ConcurrentEngine(pool.start, concurrency=workers, wait=pool.wait, close=stack.pop_all().close, **options)
+        room = slots if is_here else Room(cluster.needs, min((number for number in (cluster.workers, most) if number), default=None))
+        return ConcurrentEngine(pool.start, concurrency=room, wait=pool.wait, close=stack.pop_all().close, **options)
+
+
+def _on_its_gpu(settings: SearchSettings, cluster: Ray) -> dict[str, Any]:
+    """Return where a trial is computed, where that is the GPU that Ray gives it, which this machine need not have."""
+    import torch
+
+    return {"device": torch.device("cuda")} if cluster.gpus_per_trial and settings.device == "auto" else {}
 
 
 def make_trial_run(context: RunContext, settings: SearchSettings, plan: SearchPlan, **training: Any) -> TrialRun:

@@ -14,6 +14,7 @@ from retiarius.lookups import Lookups
 from retiarius.one_shot import search_one_shot
 from retiarius.plan import make_plan, search_identity
 from retiarius.presets import DEFAULT_PRESET
+from retiarius.ray_cluster import Ray
 from retiarius.results import SearchResult
 from retiarius.settings import DEFAULT_DATA_DIR, TRAIN, SearchSettings
 from retiarius.starting_points import STARTS
@@ -48,7 +49,7 @@ def search(
     optimize_mode: str = "maximize",
     table: str | Path | None = None,
     table_columns: str | Path | None = None,
-    workers: int = 1,
+    workers: int | str | Ray = 1,
     storage: str | None = None,
     study: str | None = None,
     seed: int = 0,
@@ -98,7 +99,7 @@ def search(
     table, table_columns
         A CSV file of results, in which trials are looked up, and a JSON file that says what its columns mean.
     workers
-        Trainings side by side, each in a process of its own.
+        Trainings side by side, each in a process of its own; ``"auto"``: as many as there are CPUs. A ``Ray`` says on which cluster.
     storage, study
         A database in which several processes search together, and the name of their study.
     seed

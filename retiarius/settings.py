@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from evaluators import find_evaluator
 from evaluators.nni_evaluator import NniEvaluation
 from records.pareto import LATENCY, parse_objectives
 from retiarius.presets import DEFAULT_PRESET
+from retiarius.ray_cluster import Ray, as_workers, workers_flag
 from retiarius.strategy_choice import find_strategy, setting_names, with_settings
 from retiarius.value_checks import (
     as_mapping,
@@ -175,7 +176,7 @@ class SearchSettings(RunSettings, PrunerSettings):
     optimize_mode
         ``maximize``, or ``minimize`` where the scores of a table are losses.
     workers
-        Trainings side by side.
+        Trainings side by side, or the Ray on which they run.
     storage, study
         The URL of a storage in which several processes search together, and the name of the study there.
     """
@@ -193,14 +194,15 @@ class SearchSettings(RunSettings, PrunerSettings):
     objectives: tuple[str, ...] | None = None
     search_space: dict[str, Any] | None = None
     optimize_mode: str = "maximize"
-    workers: int = 1
+    workers: int | Ray = 1
     storage: str | None = None
     study: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         limits = {"max_parameters": self.max_parameters, "max_multiply_adds": self.max_multiply_adds}
-        check_counts(trials=self.trials, workers=self.workers, **limits)
+        check_counts(trials=self.trials, **limits)
+        self._settle(workers=as_workers(self.workers))
         self._settle(table=as_path("table", self.table), table_columns=as_path("table_columns", self.table_columns))
         self._settle(space=None if self._searches_rows() else find_space(self.space))
         self._settle(strategy=with_settings(find_strategy(self.strategy), self.fixed))
@@ -230,7 +232,7 @@ class SearchSettings(RunSettings, PrunerSettings):
         flags: dict[str, Any] = {"--max-params": self.max_parameters, "--max-flops": self.max_multiply_adds}
         flags["--pruner"] = None if self.pruner is None else self.pruner_name
         flags["--start-with"] = list(self.start_with) or None
-        flags["--workers"] = None if self.workers == 1 else self.workers
+        flags["--workers"] = workers_flag(self.workers)
         flags |= {"--storage": None if self.storage is None else hide_passwords(self.storage), "--study": self.study}
         return {flag: value for flag, value in flags.items() if value is not None}
 
@@ -265,6 +267,7 @@ class SearchSettings(RunSettings, PrunerSettings):
     def describe(self) -> dict[str, Any]:
         """Return what was asked for as plain data, for ``config.json``, without the password of a storage."""
         words = super().describe() | {
+            "workers": asdict(self.workers) if isinstance(self.workers, Ray) else self.workers,
             "space": getattr(self.space, "name", None),
             "strategy": self.strategy.name,
             "evaluator": self.evaluator_name,

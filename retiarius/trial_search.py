@@ -14,6 +14,7 @@ from records.trial_keeper import TrialKeeper
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
 from retiarius.engines import make_engine, reports_of
+from retiarius.ray_cluster import cluster_of
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
@@ -66,7 +67,7 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     with keeper.shown(max_trials, settings.strategy.name), make_engine(context, settings, plan, **engine_options) as engine:
         for line in submit_first_trials(plan.starts, explored, engine):
             warn(line)
-        settings.strategy.build(_search_context(context, settings, plan, total, shared))(explored, engine)
+        settings.strategy.build(_search_context(context, settings, plan, total, shared, engine.open_trials))(explored, engine)
         engine.wait_models()
     _note_pareto(context, settings, folder, keeper)
     for line in summarize_search(engine, settings.pruner):
@@ -77,14 +78,15 @@ def _never_called(network: Any, **hyperparameters: Any) -> float:
     raise RuntimeError("the engine's runner evaluates networks")
 
 
-def _search_context(context: RunContext, settings: SearchSettings, plan: SearchPlan, total: int, shared: Any) -> Any:
+def _search_context(context: RunContext, settings: SearchSettings, plan: SearchPlan, total: int, shared: Any, room: int) -> Any:
     """Return what the strategy is told."""
     from strategies import SearchContext
 
+    cluster = cluster_of(settings.workers)
     return SearchContext(
         seed=settings.seed,
         trials=total,
-        open_trials=settings.workers,
+        open_trials=room if cluster is None else cluster.workers or room,
         shared=shared,
         canonical=plan.searched.canonical,
         features=context.space.features,

@@ -7,7 +7,18 @@ from typing import Any, NoReturn
 
 from common.errors import RecordError
 from common.requirements import DEFAULT_PORT
-from retiarius.cli.option_types import path, port, positive_count, positive_seconds, positive_size, read_objectives, read_seed, weight
+from retiarius.cli.option_types import (
+    path,
+    port,
+    positive_count,
+    positive_seconds,
+    positive_size,
+    read_objectives,
+    read_seed,
+    share,
+    weight,
+    workers,
+)
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 
@@ -173,7 +184,10 @@ def _training_options() -> list[_Option]:
 def _parallel_options() -> list[_Option]:
     return [
         _option("--jobs", "-j", type=positive_count, metavar="N", help="run N trials side by side (default: 1)"),
-        _option("--workers", type=positive_count, metavar="N", help="the same, of trainings alone"),
+        _option("--workers", type=workers, metavar="N", help="the same, of trainings alone; auto: as many as there is room for"),
+        _option("--ray", metavar="ADDRESS", help="run trainings on a cluster of Ray: auto, HOST:PORT, ray://HOST:PORT (docs/clusters.md)"),
+        _option("--cpus-per-trial", type=share, metavar="X", help="CPUs that a training takes of Ray's (default: 1)"),
+        _option("--gpus-per-trial", type=share, metavar="X", help="GPUs, or a fraction of one, that it takes of Ray's (default: 0)"),
         _option("--concurrency", type=positive_count, metavar="N", help="the same, of trial commands alone"),
         _option("--storage", metavar="URL", help="search together with other processes: sqlite:///FILE, postgresql://..., journal:///FILE"),
         _option("--study", metavar="NAME", help="the study in the storage (default: named by the settings)"),

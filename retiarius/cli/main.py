@@ -14,7 +14,7 @@ from records.provenance import get_command
 from retiarius.cli.command_line import make_parser
 from retiarius.cli.exit_status import end_on_sigterm, explain
 from retiarius.cli.screen import Screen
-from retiarius.cli.settings import ONE_SHOT, RUN, TRIALS, Settings, parse_settings
+from retiarius.cli.settings import ONE_SHOT, RAY, RUN, TRIALS, Settings, parse_settings
 from retiarius.cli.summary import show_best_parameters, show_found, show_preview, show_retrained
 
 DESCRIPTION = "Find a better network for small images than the one you were given, and train what was found."
@@ -128,13 +128,26 @@ def strategy_of(settings: Settings) -> Any:
     return make_strategy(name, **asked)
 
 
+def workers_of(settings: Settings) -> dict[str, Any]:
+    """Return what is said of trials side by side."""
+    from retiarius.ray_cluster import AUTO, Ray
+
+    on_ray = settings.given(*RAY)
+    if not on_ray:
+        return settings.given("workers")
+    usual = 1 if settings.ray is None else None
+    number = settings.workers if isinstance(settings.workers, int) else None if settings.workers == AUTO else usual
+    names = {"ray": "address"}
+    return {"workers": Ray(workers=number, **{names.get(name, name): value for name, value in on_ray.items()})}
+
+
 def search(settings: Settings, screen: Screen) -> None:
     """Search by trials or one-shot, and show what was found."""
     from retiarius.dry_run import preview
     from retiarius.search_run import search as search_space
 
     asked = settings.given(*RUN, "trials", "time_budget", "start_with", "evaluator", "objectives", "table", "table_columns")
-    asked |= settings.given("workers", "storage", "study", "search_space", "optimize_mode")
+    asked |= settings.given("storage", "study", "search_space", "optimize_mode") | workers_of(settings)
     names = {"dataset": "data", "max_params": "max_parameters", "max_flops": "max_multiply_adds"}
     asked |= {names[name]: value for name, value in settings.given(*names).items()}
     call: dict[str, Any] = {"space": settings.space, "strategy": strategy_of(settings), "fixed": settings.pins, **asked, "reporter": screen}

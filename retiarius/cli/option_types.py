@@ -9,6 +9,7 @@ from pathlib import Path
 from common.errors import RecordError
 from common.numbers import LARGEST_SEED
 from records.pareto import parse_objectives
+from retiarius.ray_cluster import AUTO
 
 MOST = 10**9  # of trials, epochs and workers
 
@@ -25,6 +26,22 @@ def positive_count(text: str) -> int:
     value = int(text) if text.strip().lstrip("+-").isdecimal() and len(text) < 12 else None
     if value is None or not 1 <= value < MOST:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1 and below {MOST:,}")
+    return value
+
+
+def workers(text: str) -> int | str:
+    """Return a count, or ``auto``."""
+    return text if text == AUTO else positive_count(text)
+
+
+def share(text: str) -> float:
+    """Return a fraction from 0 to 1, or a whole number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < MOST or (value > 1 and value != int(value)):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a fraction from 0 to 1 nor a whole number")
     return value
 
 

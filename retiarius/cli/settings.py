@@ -61,7 +61,10 @@ class Settings:
     search_space: dict[str, Any] | None = None  # the content of NNI's file
     trial_command: str | None = None
     code_dir: Path | None = None
-    workers: int | None = None
+    workers: int | str | None = None  # "auto": as many as there is room for
+    ray: str | None = None
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
     storage: str | None = None
     study: str | None = None
     concurrency: int | None = None
@@ -87,7 +90,8 @@ class Settings:
 USUAL: dict[str, Any] = {"concurrency": 1, "workers": 1, "optimize_mode": "maximize", "pruner": "none", "dataset": "auto"}
 USUAL |= {"evaluator": "train", "device": "auto", "precision": "auto", "data_dir": Path("data")}
 RUN = ("preset", "data_dir", "epochs", "recipe", "device", "precision", "seed", "out", "resume", "tensorboard")
-TRIALS = ("max_params", "max_flops", "pruner", "start_with", "workers", "storage", "study")
+RAY = ("ray", "cpus_per_trial", "gpus_per_trial")
+TRIALS = ("max_params", "max_flops", "pruner", "start_with", "workers", "storage", "study", *RAY)
 ONE_SHOT = ("supernet", "order", "cost_weight", "collapse_guard")
 TRAINING = ("data_dir", "device", "precision", "recipe")
 TABLES = ("evaluator", "table", "table_columns", "objectives")

@@ -142,6 +142,10 @@ class ConcurrentEngine(RecordingEngine):
             self._hear_of_one(unless=self._has_room)
         return True
 
+    @property
+    def open_trials(self) -> int:
+        return self._concurrency()
+
     def _has_room(self) -> bool:
         return len(self._outstanding) < self._concurrency()
 

@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import warnings
@@ -18,6 +19,7 @@ from common.errors import StrategyError, describe_error
 from strategies.engines.ray_head import RayHead
 
 logger = logging.getLogger("retiarius.strategies")
+_SECONDS_TO_ANSWER = 10.0
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
 
@@ -80,10 +82,18 @@ def cluster_ray(address: str, runtime_environment: Mapping[str, Any] | None = No
     import_ray()
     with contextlib.ExitStack() as stack:
         try:
+            _knock(address)
             stack.enter_context(_connected(address, runtime_env=dict(runtime_environment or {})))
         except Exception as error:  # whatever Ray and its transport raise
             raise StrategyError(f"no Ray answers at {address!r} ({describe_error(error)}); start one with: ray start --head") from error
         yield
+
+
+def _knock(address: str) -> None:
+    """Raise ``OSError`` where nothing listens at ``HOST:PORT``: Ray itself would try for a minute, with a line every few seconds."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
 
 
 def is_connected() -> bool:

@@ -125,6 +125,11 @@ class RecordingEngine(ExecutionEngine):
         return sorted([*self._known.values(), *self._retried], key=lambda trial: trial.number)
 
     @property
+    def open_trials(self) -> int:
+        """How many trials may be open at a time."""
+        return 1
+
+    @property
     def rejections(self) -> list[Rejection]:
         """Of all samples that were rejected, in their order."""
         return list(self._rejections.values())

@@ -141,7 +141,11 @@ def test_what_asks_for_nothing_is_not_worth_a_line(tmp_path: Path) -> None:
         ("searchSpaceFile: missing.json", "missing.json: no such file"),
         ("searchSpaceFile: search_space.json\nsearchSpace: {}", "searchSpace and searchSpaceFile are both there"),
         ("useAnnotation: true", "useAnnotation is not here; write the annotations into a search_space.json"),
-        ("trainingService: {platform: remote}", "the platform 'remote' is not here; trials run on this machine: local"),
+        ("trainingService: {platform: kubeflow}", "the platform 'kubeflow' is not here; trials run on this machine: local"),
+        (
+            "trainingService: {platform: remote}",
+            "the platform 'remote' is not here; 'ray start' on each machine and --space NAME --ray auto",
+        ),
         ("trainingServicePlatform: pai", "the platform 'pai' is not here"),
         ("tuner: {name: PBTTuner}", "'PBTTuner' is not here; there are TPE, Random, GridSearch"),
         ("tuner: {classArgs: {}}", "the name is missing, such as 'name: TPE'"),

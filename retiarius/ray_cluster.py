@@ -1,0 +1,152 @@
+"""On which Ray trials run side by side, and what its nodes are given."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import RecordError, StrategyError
+from common.numbers import is_real
+from common.text import show
+from retiarius.value_checks import check_counts, check_texts
+
+AUTO = "auto"
+PACKAGES = ("common", "kernels", "spaces", "strategies", "evaluators", "records", "nni_compat", "retiarius")
+# What lies beside a person's code and is not needed to run it.
+LEFT_BEHIND = ["**/__pycache__", ".git", ".venv", "venv", "data", "runs", "*.pt", "*.pth", "*.ckpt", "*.safetensors"]
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Trials side by side on Ray: ``rt.search(..., workers=rt.Ray("auto", gpus_per_trial=0.5))``.
+
+    Attributes
+    ----------
+    address
+        Of a cluster: ``"auto"`` (the one that this machine belongs to), ``"HOST:PORT"``, ``"ray://HOST:PORT"``; it stays as it is.
+        ``None``: Ray is started on this machine, for this search alone.
+    workers
+        Trials at a time, 1 or more; ``None``: as many as there is room for, while a cluster grows and shrinks.
+    cpus_per_trial
+        CPUs of a trial, 0 or more.
+    gpus_per_trial
+        GPUs of a trial, 0 or more: a fraction, or a whole number. Ray lets each trial see its own only.
+
+    Raises
+    ------
+    RecordError
+        A value is none of these.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    cpus_per_trial: float = 1
+    gpus_per_trial: float = 0
+
+    def __post_init__(self) -> None:
+        check_texts(address=self.address)
+        check_counts(workers=self.workers)
+        for name in ("cpus_per_trial", "gpus_per_trial"):
+            value = getattr(self, name)
+            if not is_real(value) or not 0 <= value < 10**6 or (value > 1 and value != int(value)):
+                raise RecordError(f"{name}: {show(value)} is neither a fraction from 0 to 1 nor a whole number")
+
+    @property
+    def needs(self) -> dict[str, float]:
+        """What a trial takes, as Ray names it."""
+        return {"num_cpus": self.cpus_per_trial, "num_gpus": self.gpus_per_trial}
+
+    @property
+    def slots(self) -> int:
+        """Trials at a time on this machine alone."""
+        return self.workers or max(1, int(len(os.sched_getaffinity(0)) / max(1, self.cpus_per_trial)))
+
+
+def as_workers(value: Any) -> int | Ray:
+    """Return a number of trainings side by side, or the Ray on which they run; ``"auto"`` is a Ray of this machine.
+
+    Raises
+    ------
+    RecordError
+        It is none of these.
+    """
+    if isinstance(value, Ray):
+        return value
+    if value == AUTO:
+        return Ray()
+    check_counts(workers=value)
+    return int(value)
+
+
+def cluster_of(workers: int | Ray) -> Ray | None:
+    """Return the Ray on which trials run; ``None``: one after another in this process."""
+    if isinstance(workers, Ray):
+        return workers
+    return Ray(workers=workers) if workers > 1 else None
+
+
+def workers_flag(workers: int | Ray) -> int | str | None:
+    """Return what the record calls it: where the trials ran is not part of what was searched. ``None`` for one at a time."""
+    number = workers.workers or AUTO if isinstance(workers, Ray) else workers
+    return None if number == 1 else number
+
+
+def check_cluster(cluster: Ray, storage: str | None) -> None:
+    """Raise ``StrategyError`` where trials cannot run on ``cluster``: Ray is missing, or they are shared in another way already."""
+    from strategies.engines.ray_connection import require_ray
+
+    if cluster.address is not None and storage is not None:
+        one, other = "--ray runs the trials of one search on many machines", "--storage joins searches on machines without Ray"
+        raise StrategyError(f"{one}, {other}: leave one of them out")
+    require_ray("--workers" if cluster.address is None else "--ray")
+
+
+@contextmanager
+def connected(cluster: Ray, room: int, *names: str) -> Iterator[None]:
+    """Be connected to ``cluster`` within the block.
+
+    Parameters
+    ----------
+    cluster
+        Which.
+    room
+        Bytes of the store, where Ray is started here.
+    names
+        Of what a trial needs, of whoever wrote it, such as ``package.module:function``.
+    """
+    from strategies.engines.ray_connection import cluster_ray, own_ray
+
+    if cluster.address is None:
+        with own_ray(max(1, round(cluster.slots * max(1, cluster.cpus_per_trial))), room):
+            yield
+    else:
+        with cluster_ray(cluster.address, runtime_environment(*names)):
+            yield
+
+
+def runtime_environment(*names: str) -> Mapping[str, Any]:
+    """Return Ray's ``runtime_env``: the project's packages, and the folder of the person's own modules."""
+    own_code = [str(Path(str(importlib.import_module(name).__file__)).parent) for name in PACKAGES]
+    told: dict[str, Any] = {"py_modules": own_code, "excludes": LEFT_BEHIND}
+    folders = {folder for name in names if (folder := _folder_of(name)) is not None}
+    if folders:
+        told["working_dir"] = os.path.commonpath(sorted(folders))
+    return told
+
+
+def _folder_of(name: str) -> str | None:
+    """Return the folder from which a person's own module was imported; ``None`` for a package's, a notebook's or the program's own."""
+    module = name.partition(":")[0]
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None or module == "__main__" or module.split(".")[0] in PACKAGES:
+        return None
+    path = Path(file).resolve()
+    if {"site-packages", "dist-packages"} & set(path.parts) or path.is_relative_to(Path(sys.base_prefix).resolve() / "lib"):
+        return None
+    return str(path.parents[len(module.split(".")) - (0 if path.stem == "__init__" else 1)])

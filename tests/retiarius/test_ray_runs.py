@@ -1,0 +1,154 @@
+"""Searches on a Ray that is named: the same trials as in this process, on what a cluster has, and refusals in one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from project import PROJECT
+from ray_cluster import QUIET, RayCluster
+
+import retiarius as rt
+from records.trials import TrialLog
+from retiarius.ray_cluster import as_workers, runtime_environment, workers_flag
+from run_experiment import main
+
+SEARCH = ["--space", "zoo", "--strategy", "tpe", "--dataset", "digits", "--device", "cpu", "--precision", "float32", "--epochs", "1"]
+SEARCH += ["--model", "squeezenet1_1", "--trials", "3"]
+OWN = """
+import helper_of_mine
+from torch import nn
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace
+
+class Space(ModelSpace):
+    def __init__(self):
+        super().__init__()
+        self.layer = LayerChoice({"wide": nn.Linear(3, 8), "narrow": nn.Linear(3, 2)}, label="layer")
+
+    def forward(self, x):
+        return self.layer(x)
+
+def score(network):
+    return helper_of_mine.weigh(network)
+"""
+HELPER = "def weigh(network):\n    return float(sum(each.numel() for each in network.parameters()))\n"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    with RayCluster('{"num_cpus": 1}', '{"num_cpus": 2, "num_gpus": 1}') as cluster:
+        yield cluster
+
+
+def outcome(folder: Path) -> list[Any]:
+    return [(t.number, t.sample, t.state, t.curve, t.score, t.parameters) for t in TrialLog(folder / "trials.jsonl").read()]
+
+
+def run(folder: Path, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    told = {**os.environ, **QUIET, "OMP_NUM_THREADS": "1", **environment}
+    command = [sys.executable, str(PROJECT / "run_experiment.py"), *flags]
+    return subprocess.run(command, cwd=folder, env=told, capture_output=True, text=True, timeout=200, check=False)
+
+
+@pytest.mark.slow
+def test_one_worker_of_a_cluster_brings_what_one_process_brings(cluster: RayCluster, tmp_path: Path) -> None:
+    assert run(tmp_path, *SEARCH, "--out", "here").returncode == 0
+    done = run(tmp_path, *SEARCH, "--out", "there", "--ray", cluster.address, "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert outcome(tmp_path / "there") == outcome(tmp_path / "here")
+    assert run(tmp_path, *SEARCH, "--out", "there", "--resume").returncode == 0, "where it ran is no part of what was searched"
+
+
+@pytest.mark.slow
+def test_code_beside_the_run_reaches_the_nodes(cluster: RayCluster, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "code_of_mine.py").write_text(OWN)
+    (mine / "helper_of_mine.py").write_text(HELPER)
+    flags = ["--space", "code_of_mine:Space", "--evaluator", "code_of_mine:score", "--strategy", "random", "--trials", "2"]
+    done = run(mine, *flags, "--out", str(tmp_path / "run"), "--ray", cluster.address, PYTHONPATH=str(mine))
+    assert done.returncode == 0, done.stderr
+    trials = TrialLog(tmp_path / "run" / "trials.jsonl").read()
+    assert sorted((trial.sample["layer"], trial.score) for trial in trials) == [("narrow", 8.0), ("wide", 32.0)]
+
+
+GPUS = """
+import sys
+from strategies.engines.ray_connection import cluster_ray
+from strategies.engines.ray_pool import RayPool
+
+def run(sample, report, note):
+    import os, time
+    note({"gpus": os.environ.get("CUDA_VISIBLE_DEVICES")})
+    time.sleep(1)
+    return 1.0
+
+with cluster_ray(sys.argv[1]):
+    pool = RayPool(run, needs={"num_cpus": 0, "num_gpus": 0.5})
+    trials = [pool.start(number, {}) for number in range(2)]
+    while not all(trial.outcome() for trial in trials):
+        pool.wait()
+    print(*(trial.facts["gpus"] for trial in trials))
+    pool.close()
+"""
+
+
+@pytest.mark.slow
+def test_a_fraction_of_a_gpu(cluster: RayCluster) -> None:
+    environment = {**os.environ, **QUIET, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run([sys.executable, "-c", GPUS, cluster.address], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "0"], "both have a half of the only one"
+
+
+def test_what_is_said_of_workers() -> None:
+    assert as_workers(3) == 3
+    assert as_workers("auto") == rt.Ray()
+    assert [workers_flag(each) for each in (1, 4, rt.Ray("auto", 1), rt.Ray("auto", 4), rt.Ray("auto"))] == [None, 4, None, 4, "auto"]
+    for wrong in ("many", 0, True, 1.5):
+        with pytest.raises(rt.RecordError, match="not a whole number of at least 1"):
+            as_workers(wrong)
+    with pytest.raises(rt.RecordError, match=r"gpus_per_trial: 1\.5 is neither a fraction from 0 to 1 nor a whole number"):
+        rt.Ray("auto", gpus_per_trial=1.5)
+
+
+def test_the_project_goes_to_the_nodes_and_a_package_does_not() -> None:
+    told = runtime_environment("torch.nn:Linear", "zoo")
+    assert {Path(path).name for path in told["py_modules"]} >= {"retiarius", "strategies", "kernels"}
+    assert "working_dir" not in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--ray", "auto", "--storage", "sqlite:///a.db"], ["--ray runs the trials of one search", "leave one of them out"]),
+        (["--workers", "some"], ["--workers", "'some'", "at least 1"]),
+        (["--ray", "auto", "--gpus-per-trial", "1.5"], ["--gpus-per-trial", "neither a fraction"]),
+        (["--ray", "auto", "--objectives", "accuracy,latency"], ["leave out --objectives"]),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(flags: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SEARCH, *flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(word in line for word in words), line
+
+
+def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name, *rest))
+    assert main([*SEARCH, "--workers", "2"]) == 2
+    assert capsys.readouterr().err == "error: --workers needs Ray, which is not installed: pip install 'retiarius[ray]'\n"
+
+
+@pytest.mark.slow
+def test_no_ray_at_an_address_is_said_in_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, *SEARCH, "--out", "run", "--ray", "127.0.0.1:9")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: no Ray answers at '127.0.0.1:9' (ConnectionRefusedError: ")
