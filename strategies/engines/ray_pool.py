@@ -236,7 +236,8 @@ def _describe_loss(error: BaseException) -> str:
 
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return "out of memory: Ray ended it before its node had none left; give a trial more room, or run fewer at a time"
-    return describe_error(error)
+    cause = getattr(error, "cause", None)  # Ray's own text begins with the task's name
+    return describe_error(cause if isinstance(cause, BaseException) else error)
 
 
 def _here(ray: Any) -> Any:

@@ -109,3 +109,12 @@ def test_nnis_tests_are_asked_for_where_they_are_not(tmp_path: Path) -> None:
     done = call("nni_tests", str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith(f"{tmp_path} is no checkout of NNI v3.0: there is no test/ut/nas/strategy/test_sanity.py\n")
+
+
+@pytest.mark.slow
+def test_the_engines_end_with_what_a_trial_costs() -> None:
+    done = call("engines", "--quick", "--trials", "20")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert {engine: list(figures) for engine, figures in told.items()} == {"in_process": ["overhead_ms"], "ray": ["overhead_ms", "start_s"]}
+    assert told["in_process"]["overhead_ms"] < told["ray"]["overhead_ms"] < 1_000

@@ -283,15 +283,15 @@ def test_functions_and_classes_of_the_program_itself_are_sent_as_they_are(progra
 
 @pytest.mark.slow
 def test_a_data_set_is_shared() -> None:
-    images = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4)
-    train, test = Split(images, torch.tensor([0, 1])), Split(images[1:], torch.tensor([1]))
+    images = (torch.arange(64 * 3 * 32 * 32) % 256).to(torch.uint8).reshape(64, 3, 32, 32)
+    train, test = Split(images, torch.arange(64) % 2), Split(images[-1:], torch.tensor([1]))
     nothing = Split(images[:0], torch.empty(0, dtype=torch.int64))
     data = Dataset("ours", ("a", "b"), train, nothing, test, (0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "0" * 32)
     with pool_of(partial(pool_functions.pixel_sum, data=SharedDataset(data)), threads=1) as pool:
         trials = [pool.start(number, {}) for number in range(2)]
         for trial in trials:
             assert wait_for(trial) == (float(images.sum()), None)
-            assert trial.facts == {"described": data.describe(), "labels": [1], "mean": data.mean}
+            assert trial.facts == {"described": data.describe(), "labels": [1], "mean": data.mean, "is_shared": True}
 
 
 @pytest.mark.slow
