@@ -65,7 +65,8 @@ class Ray:
     @property
     def slots(self) -> int:
         """Trials at a time on this machine alone."""
-        return self.workers or max(1, int(len(os.sched_getaffinity(0)) / max(1, self.cpus_per_trial)))
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.workers or max(1, int(cpus / max(1, self.cpus_per_trial)))
 
 
 def as_workers(value: Any) -> int | Ray:

@@ -58,6 +58,7 @@ def own_ray(slots: int, store_bytes: int = 0) -> Iterator[None]:
             yield
     finally:
         head.close()
+        _read_token_again()
 
 
 @contextlib.contextmanager
@@ -150,6 +151,8 @@ def _loopback_only() -> Iterator[None]:
 
 def _read_token_again() -> None:
     """Let Ray forget the token of an earlier connection; a Ray before 2.52 knows none."""
+    if "ray" not in sys.modules:
+        return
     with contextlib.suppress(ImportError, AttributeError):
         raylet: Any = importlib.import_module("ray._raylet")
         raylet.Config.initialize("")

@@ -125,7 +125,7 @@ class RayPool:
                     self._tell(message)
                 self._take_news()
             return
-        del self._running[ticket]
+        self._running.pop(ticket, None)
         trial = self._trials.pop(ticket, None)
         if trial is None:
             return

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -166,6 +167,18 @@ def test_a_trial_that_fails_says_why_and_ends_nothing(caplog: pytest.LogCaptureF
         assert wait_for(pool.start(0, {"n": 1})) == (None, "RuntimeError: does not fit")
         assert wait_for(pool.start(1, {"n": 2})) == (None, "ValueError: the evaluator's score is nan")
     assert 'raise RuntimeError("does not fit\\nsecond line")' in caplog.text
+
+
+def test_a_trial_out_of_memory_fails_at_once_and_says_so() -> None:
+    import ray
+
+    ended: Future[Any] = Future()
+    ended.set_exception(ray.exceptions.OutOfMemoryError("Task was killed due to the node running low on memory."))
+    with pool_of(pool_functions.patient) as pool:
+        trial = pool.start(0, {"x": 0.5, "reports": 3})
+        pool._heard.put((0, ended))  # what Ray tells of the first attempt
+        score, error = wait_for(trial)
+    assert score is None and error is not None and error.startswith("out of memory: ")
 
 
 def test_what_is_no_number_fails_as_it_does_in_this_process() -> None:
