@@ -23,7 +23,7 @@ from common.guarded import start_guarded, stop_guarded
 
 SECONDS_TO_START, SECONDS_TO_STOP = 90.0, 15.0
 LEAST_STORE = 100 * 2**20  # bytes; Ray takes no less than 75 MiB
-_LONGEST_TEMPORARY = 24  # characters; the names of Ray's sockets may have 107 with it
+_LONGEST_TEMPORARY = 16  # characters; the names of Ray's sockets may have 107 with it
 # Ray listens on this machine's other addresses unless it thinks that it cannot make a cluster, as on a Mac.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # It tells nobody of itself, and a trial that asks for no GPU sees them all, as one in this process does.
@@ -50,9 +50,10 @@ class RayHead:
     def __init__(self, slots: int, store_bytes: int = 0) -> None:
         temporary = tempfile.gettempdir()
         self._folder = Path(tempfile.mkdtemp(prefix="retiarius-", dir=temporary if len(temporary) <= _LONGEST_TEMPORARY else "/tmp"))
+        self._ray_folder = self._folder / "r"  # which Ray opens to everybody; nobody else gets into the folder around it
         self.authentication = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--node-ip-address=127.0.0.1"]
-        command += [f"--num-cpus={slots}", f"--object-store-memory={max(LEAST_STORE, store_bytes)}", f"--temp-dir={self._folder}"]
+        command += [f"--num-cpus={slots}", f"--object-store-memory={max(LEAST_STORE, store_bytes)}", f"--temp-dir={self._ray_folder}"]
         command += ["--include-dashboard=false", "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0"]
         command += [f"--ray-client-server-port={_free_port()}"]  # else 10001, and a second search on this machine would fail
         self._out = self._folder / "out.txt"
@@ -75,7 +76,7 @@ class RayHead:
         SearchFailed
             Ray did not start; says the last it has said.
         """
-        address, deadline = self._folder / "ray_current_cluster", time.monotonic() + SECONDS_TO_START
+        address, deadline = self._ray_folder / "ray_current_cluster", time.monotonic() + SECONDS_TO_START
         while not (address.exists() and address.read_text().strip()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 said = self._out.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]

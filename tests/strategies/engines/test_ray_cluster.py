@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from project import SEARCH_PATH
 from ray_cluster import QUIET, RayCluster
 from trial_scripts import wait_until_gone
 
+from strategies.engines.ray_head import RayHead
 from strategies.engines.ray_room import Room
 
 pytestmark = pytest.mark.slow
@@ -123,6 +125,18 @@ def test_nothing_listens_beyond_this_machine(one_ray: None) -> None:
     ]
     assert len(listening) >= 3, "Ray's head, its node, and this process"
     assert {address.removeprefix("::ffff:") for _, address in listening} == {"127.0.0.1"}, listening
+
+
+def test_nobody_else_reaches_its_sockets() -> None:
+    head = RayHead(1)
+    try:
+        head.wait()
+        folder = head._folder
+        assert list(folder.rglob("plasma_store"))
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    finally:
+        head.close()
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
