@@ -9,7 +9,7 @@ from typing import Any
 
 from nni.mutable import Categorical, CategoricalMultiple, Numerical
 
-from common.mutables import check_is_real
+from common.mutables import check_is_real, count_values, is_chosen
 
 
 def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -54,19 +54,9 @@ def count_configurations(mutables: Mapping[str, Any]) -> int:
 
 
 def count_exactly(mutables: Mapping[str, Any]) -> int | None:
-    """Return how many samples there are; None where one of the mutables is a range."""
-    total = 1
-    for mutable in mutables.values():
-        if isinstance(mutable, CategoricalMultiple):
-            size, chosen = len(mutable.values), mutable.n_chosen
-            total *= 2**size if chosen is None else math.comb(size, chosen)
-        elif isinstance(mutable, Categorical):
-            total *= len(mutable.values)
-        elif getattr(mutable, "whole", False):
-            total *= round(mutable.high - mutable.low) + 1
-        else:
-            return None
-    return total
+    """Return how many samples there are, those counted that a constraint forbids; None where one of the mutables is a range."""
+    sizes = [count_values(mutable) for mutable in mutables.values() if is_chosen(mutable)]
+    return None if None in sizes else math.prod(size for size in sizes if size is not None)
 
 
 def canonical_within(mutables: Mapping[str, Any], canonical: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -127,10 +117,9 @@ def effective_labels(mutables: Mapping[str, Any], sample: Mapping[str, Any], can
 
 
 def _only_value(mutable: Any) -> Any:
-    return list(mutable.values) if isinstance(mutable, CategoricalMultiple) else mutable.values[0]
+    return list(mutable.values)[: mutable.n_chosen] if isinstance(mutable, CategoricalMultiple) else mutable.values[0]
 
 
 def is_fixed(mutable: Any) -> bool:
-    """Return whether a mutable has one possible value."""
-    values = getattr(mutable, "values", None)
-    return values is not None and len(values) == (getattr(mutable, "n_chosen", None) or 1)
+    """Return whether a mutable has one possible value. One value of which any number is chosen may be chosen or not: that is two."""
+    return hasattr(mutable, "values") and count_values(mutable) == 1

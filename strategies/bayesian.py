@@ -9,7 +9,6 @@ lost beside the bad ones (half-rank warping; Song et al. 2024, *The Vizier Gauss
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,21 +22,21 @@ from nni.nas.execution.event import ModelEventType, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from scipy.special import erfcx
-from scipy.stats import norm, rankdata
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from strategies.engines.recording import RejectedEvent, plain_sample, sample_key
-from strategies.local_search import MAX_DRAWS, neighbour_values
+from strategies.checkpoint import as_plain, generator_state, restore_generator
+from strategies.domain import MAX_DRAWS, MAX_LISTED, Domain, plain_sample, sample_key
+from strategies.engines.recording import RejectedEvent
+from strategies.expected_improvement import log_expected_improvement, warp
+from strategies.local_search import neighbour_values
 from strategies.optuna.encoders import Encoder, draw_value, make_encoder
 
 Features = Callable[[Mapping[str, Any]], Mapping[str, float]]
 
 RANGE = 4.0  # so that the kernel, whose length is bounded, can tell places in a range apart
-MAX_LISTED = 20_000  # a space of so many samples is looked at as a whole
 DRAWN, PARENTS, NEIGHBOURS = 500, 5, 300  # else: random samples, and neighbours of the best so far
 NOISE = 1e-3  # of a score, as a share of the variance of all
 # The length is not let fall further: where neighbours tell nothing of one another any more, every new score confirms that.
@@ -49,27 +48,6 @@ MAX_OBSERVED = 500  # the best half and the newest half of so many: the cost of 
 def bayesian(*, seed: int, trials: int, **options: Any) -> BayesianSearch:
     """Return Bayesian optimisation after a quarter of the trials, at most ten, at random; ``options`` are ``BayesianSearch``'s."""
     return BayesianSearch(seed=seed, startup=max(2, min(10, trials // 4)), **options)
-
-
-def warp(scores: np.ndarray) -> np.ndarray:
-    """Return scores [n], higher is better, as the process sees them: below the median by rank alone, then of mean 0 and deviation 1."""
-    middle = np.median(scores)
-    above = scores[scores >= middle]
-    spread = math.sqrt(np.mean((above - middle) ** 2)) or 1.0
-    ranks = (rankdata(scores) - 0.5) / len(scores)
-    warped = np.where(scores < middle, middle + spread * norm.ppf(np.minimum(ranks, 0.5)), scores)
-    deviation = warped.std()
-    return (warped - warped.mean()) / (deviation if deviation > 0 else 1.0)
-
-
-def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
-    """Return the logarithm of the expected improvement [n] over ``best``, a number also where the improvement itself is rounded to 0."""
-    z = (mean - best) / deviation
-    # z Phi(z) + phi(z) is phi(z) (1 + z Phi(z) / phi(z)), and phi(z) / z^2 where that difference would be lost in rounding.
-    ratio = math.sqrt(math.pi / 2) * erfcx(-np.clip(z, -1e3, 5.0) / math.sqrt(2))
-    near = np.log(np.maximum(z, -1e3) * norm.cdf(z) + norm.pdf(z), out=np.zeros_like(z), where=z > 0)
-    below = norm.logpdf(z) + np.where(z < -1e3, -2 * np.log(np.maximum(-z, 1.0)), np.log1p(np.clip(z, -1e3, 0.0) * ratio))
-    return np.log(deviation) + np.where(z > 0, near, below)
 
 
 @dataclass(frozen=True)
@@ -110,7 +88,8 @@ class BayesianSearch(Strategy):
 
     What the engine already holds when the search starts (say, the default configuration) counts among the random trials at the start. A
     failed trial tells nothing; a pruned one counts with its last score, a sample that the engine rejects as bad as the worst. A trial that
-    still runs is taken to end as predicted. Nothing is submitted twice; where all samples were tried, the search ends.
+    still runs is taken to end as predicted. Nothing is submitted twice, and nothing that the constraints of the space forbid; where all
+    samples were tried, the search ends.
 
     Parameters
     ----------
@@ -138,6 +117,7 @@ class BayesianSearch(Strategy):
         self._canonical = canonical
         self._encoders: dict[str, Encoder] = {}
         self._tried: set[str] = set()
+        self._restored: frozenset[str] = frozenset()  # what was tried by an earlier search
         self._pending: dict[int, dict[str, Any]] = {}
         self._observed: list[_Observation] = []
         self._rejected: list[dict[str, float]] = []
@@ -149,11 +129,13 @@ class BayesianSearch(Strategy):
         return f"startup={self._startup}"
 
     def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
-        self._mutables: dict[str, Any] = model_space.simplify()
+        self._domain = Domain(model_space)
+        self._mutables = self._domain.mutables
         self._encoders = {label: make_encoder(label, mutable) for label, mutable in self._mutables.items()}
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
         for model in engine.list_models():
-            self._note(model, None)
+            if sample_key(self._domain.chosen(model.sample or {})) not in self._restored:
+                self._note(model, None)
         return model_space
 
     def _run(self) -> None:
@@ -163,7 +145,7 @@ class BayesianSearch(Strategy):
             sample = self._draw() if len(self._observed) + len(self._pending) < self._startup else self._suggest()
             if sample is None:
                 break
-            model = self.model_space.freeze(sample)
+            model = self.model_space.freeze(dict(sample))
             self._tried.add(sample_key(sample))
             self._pending[id(model)] = sample
             self.engine.submit_models(model)
@@ -180,8 +162,7 @@ class BayesianSearch(Strategy):
             else:
                 return
         if count <= MAX_LISTED:
-            for values in itertools.product(*(list(mutable.grid()) for mutable in self._mutables.values())):
-                yield dict(zip(self._mutables, values, strict=True))
+            yield from self._domain.list_all()
 
     def _draw(self) -> dict[str, Any] | None:
         """Return a random sample that is new; ``None`` where none is found."""
@@ -190,9 +171,14 @@ class BayesianSearch(Strategy):
             distributions = (encoder.distributions for encoder in self._encoders.values())
             drawn = {name: draw_value(each, self._random) for named in distributions for name, each in named.items()}
             sample = self._canonical(plain_sample({label: encoder.decode(drawn) for label, encoder in self._encoders.items()}))
-            if sample_key(sample) not in self._tried:
+            if sample_key(sample) not in self._tried and self._domain.allows(sample):
                 return sample
-        return None
+        return self._draw_allowed() if self._domain.is_constrained else None
+
+    def _draw_allowed(self) -> dict[str, Any] | None:
+        drawn = self._domain.draw(self._random, self._tried)
+        found = None if drawn is None else self._canonical(drawn)
+        return None if found is None or sample_key(found) in self._tried else found
 
     def _suggest(self) -> dict[str, Any] | None:
         """Return the new sample of the highest expected improvement; ``None`` where there is none."""
@@ -224,7 +210,8 @@ class BayesianSearch(Strategy):
             for value in neighbour_values(mutable, parent.sample[label])
         ]
         chosen = self._random.permutation(len(neighbours))[:NEIGHBOURS]
-        unique = {sample_key(sample): sample for sample in [*samples, *(neighbours[index] for index in chosen)]}
+        allowed = (neighbours[index] for index in chosen if self._domain.allows(neighbours[index]))
+        unique = {sample_key(sample): sample for sample in [*samples, *allowed]}
         return _Candidates(list(unique.values()), self._describe)
 
     def _kept(self) -> Sequence[_Observation]:
@@ -262,9 +249,9 @@ class BayesianSearch(Strategy):
 
     def _note(self, model: ExecutableModelSpace, event: TrainingEndEvent | None) -> None:
         """Learn from a model that is through; its sample is the one that stands for all that mean the same."""
-        assert model.sample is not None
-        self._tried.add(sample_key(model.sample))
-        description = self._describe(model.sample)
+        sample = self._domain.chosen(model.sample or {})
+        self._tried.add(sample_key(sample))
+        description = self._describe(sample)
         status = model.status if event is None else event.status
         score = model.metric if status == ModelStatus.Trained else None
         if status == ModelStatus.Interrupted and model.metrics.intermediates:
@@ -272,7 +259,7 @@ class BayesianSearch(Strategy):
         if isinstance(event, RejectedEvent):
             self._rejected.append(description)
         elif score is not None and math.isfinite(score):
-            self._observed.append(_Observation(dict(model.sample), description, float(score)))
+            self._observed.append(_Observation(sample, description, float(score)))
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         self._pending.pop(id(event.model), None)
@@ -280,6 +267,24 @@ class BayesianSearch(Strategy):
 
     def _cleanup(self) -> None:
         self.engine.unregister_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was observed, which trials still run excepted, and where the generator is, as plain data."""
+        running = {sample_key(sample) for sample in self._pending.values()}
+        state = {
+            "random": generator_state(self._random),
+            "tried": sorted(self._tried - running),
+            "observed": [vars(observation) for observation in self._observed],
+            "rejected": self._rejected,
+        }
+        return dict(as_plain(state))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` was given; the process is fitted anew."""
+        restore_generator(self._random, state_dict["random"])
+        self._restored = frozenset(state_dict["tried"])
+        self._tried, self._rejected = set(state_dict["tried"]), list(state_dict["rejected"])
+        self._observed = [_Observation(**told) for told in state_dict["observed"]]
 
 
 def _place(name: str, value: Any, distribution: Any) -> dict[str, float]:

@@ -139,7 +139,7 @@ class TPE(TrialStrategy):
     shares_study: ClassVar[bool] = True
 
     def build(self, context: SearchContext) -> Any:
-        from strategies.optuna.search import tpe
+        from strategies.optuna.samplers import tpe
 
         return tpe(seed=context.seed, trials=context.trials, open_trials=context.open_trials, shared=context.shared)
 
@@ -153,7 +153,7 @@ class GaussianProcess(TrialStrategy):
     shares_study: ClassVar[bool] = True
 
     def build(self, context: SearchContext) -> Any:
-        from strategies.optuna.search import gaussian_process
+        from strategies.optuna.samplers import gaussian_process
 
         return gaussian_process(seed=context.seed, trials=context.trials, shared=context.shared)
 
@@ -182,7 +182,7 @@ class NSGA2(TrialStrategy):
     shares_study: ClassVar[bool] = True
 
     def build(self, context: SearchContext) -> Any:
-        from strategies.optuna.search import nsga2
+        from strategies.optuna.samplers import nsga2
 
         return nsga2(seed=context.seed, trials=context.trials, shared=context.shared, costs=context.costs)
 

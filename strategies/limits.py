@@ -38,7 +38,7 @@ class SizeLimits:
     limits
         Checked in this order, up to the first that is exceeded: the cheap ones first.
     labels
-        Those on which the network depends; the rest of a sample are hyperparameters.
+        Those on which the network depends; the rest of a sample are hyperparameters. A constraint's label is in no sample.
     build
         What is measured of an architecture (of ``labels``): its network, which may be one without data (torch's meta device), or the
         sample by which a table knows it.
@@ -53,7 +53,7 @@ class SizeLimits:
         """Why ``sample`` is rejected, or ``None``. Raises what ``build`` and the measures raise."""
         if not self._limits:
             return None
-        architecture = {label: sample[label] for label in self._labels}
+        architecture = {label: sample[label] for label in self._labels if label in sample}
         key = sample_key(architecture)
         if key not in self._checked:
             self._checked[key] = self._check(architecture)

@@ -6,6 +6,7 @@ that moves to the first better neighbour. A neighbour differs in one choice.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -15,10 +16,10 @@ from nni.mutable import Categorical, CategoricalMultiple, Numerical
 from nni.nas.strategy.base import Strategy
 
 from common.errors import StrategyError
-from strategies.engines.recording import plain_sample, sample_key
+from strategies.checkpoint import generator_state, restore_generator
+from strategies.domain import Domain, sample_key
 
 QUANTILE_STEPS = (-0.1, -0.02, 0.02, 0.1)  # the neighbours of a number, as steps of its cumulative distribution
-MAX_DRAWS = 500  # random samples in a row of which none is new: the space is used up
 
 
 def local_search(*, seed: int, trials: int) -> LocalSearch:
@@ -62,7 +63,7 @@ class LocalSearch(Strategy):
     """Climbs from the best of ``starts`` random samples; where no neighbour is better, begins again elsewhere.
 
     What the engine already holds when the search starts (say, the default configuration) is among the first starts. A failed trial is
-    worse than any other. Nothing is submitted twice.
+    worse than any other. Nothing is submitted twice. What the constraints of the space forbid is no neighbour, and no start.
     """
 
     def __init__(self, *, seed: int = 0, starts: int = 10) -> None:
@@ -71,38 +72,28 @@ class LocalSearch(Strategy):
             raise StrategyError(f"local search needs at least 1 start, not {starts}")
         self._random, self._starts = np.random.RandomState(seed), starts
         self._scores: dict[str, float] = {}
-        self._mutables: dict[str, Any] = {}
+        self._restored: list[dict[str, Any]] = []  # samples of an earlier search, by the best of which this one begins
 
     def extra_repr(self) -> str:
         return f"starts={self._starts}"
 
     def _run(self) -> None:
-        self._mutables = self.model_space.simplify()
-        starts = []
+        self._domain = Domain(self.model_space)
+        starts = list(self._restored)
         self.engine.wait_models()  # for what was submitted before the search
         for model in self.engine.list_models():
             if model.sample is not None and model.metric is not None:
-                starts.append(plain_sample(model.sample))
+                starts.append(self._domain.chosen(model.sample))
                 self._scores[sample_key(starts[-1])] = model.metric
         while True:
             while len(starts) < self._starts:
-                sample = self._draw()
+                sample = self._domain.draw(self._random, self._scores)
                 if sample is None or self._score(sample) is None:
                     break
                 starts.append(sample)
             if not starts or not self._climb(max(starts, key=lambda start: self._scores[sample_key(start)])):
                 return
             starts = []
-
-    def _draw(self) -> dict[str, Any] | None:
-        """Return a random sample that is new; ``None`` where none is found."""
-        for _ in range(MAX_DRAWS):
-            sample: dict[str, Any] = {}
-            self.model_space.random(random_state=self._random, memo=sample)
-            sample = plain_sample(sample)
-            if sample_key(sample) not in self._scores:
-                return sample
-        return None
 
     def _climb(self, sample: dict[str, Any]) -> bool:
         """Move to the first better neighbour until there is none; return false where the budget ended before."""
@@ -120,11 +111,14 @@ class LocalSearch(Strategy):
         return True
 
     def _neighbours(self, sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield all neighbours, in random order."""
-        moves = [(label, value) for label, mutable in self._mutables.items() for value in neighbour_values(mutable, sample[label])]
+        """Yield all neighbours that are allowed, in random order."""
+        mutables = self._domain.mutables
+        moves = [(label, value) for label, mutable in mutables.items() for value in neighbour_values(mutable, sample[label])]
         for index in self._random.permutation(len(moves)):
             label, value = moves[index]
-            yield {**sample, label: value}
+            neighbour = {**sample, label: value}
+            if self._domain.allows(neighbour):
+                yield neighbour
 
     def _score(self, sample: dict[str, Any]) -> float | None:
         """Return the score of ``sample``, minus infinity where its trial failed; ``None`` where the budget has ended."""
@@ -132,8 +126,19 @@ class LocalSearch(Strategy):
         if key not in self._scores:
             if not self.wait_for_resource():
                 return None
-            model = self.model_space.freeze(sample)
+            model = self.model_space.freeze(dict(sample))
             self.engine.submit_models(model)
             self.engine.wait_models(model)
             self._scores[key] = -math.inf if model.metric is None else model.metric
         return self._scores[key]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the samples that were tried with their scores, and where the generator is, as plain data."""
+        tried = [[json.loads(key), score] for key, score in self._scores.items()]
+        return {"random": generator_state(self._random), "tried": tried}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best of the samples of ``state_dict``: what of its neighbours was tried is not tried again."""
+        restore_generator(self._random, state_dict["random"])
+        self._scores = {sample_key(sample): score for sample, score in state_dict["tried"]}
+        self._restored = [sample for sample, _ in state_dict["tried"]]

@@ -26,7 +26,7 @@ class Evolution(RegularizedEvolution):
     """
 
     def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
-        models = engine.list_models()
+        models = [] if self._population else engine.list_models()  # a state that was loaded has a population already
         self._running_models += [model for model in models if model.status == ModelStatus.Training]
         trained = [Individual(model.sample, model.metric) for model in models if model.sample is not None and model.metric is not None]
         # As many of the best as it has room for; the oldest, which die first, are the worst of them.

@@ -25,7 +25,7 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
     StrategyError
         Every configuration that was proposed was rejected, and not for want of time.
     SearchFailed
-        There was no time for a trial, or none was completed.
+        There was no time for a trial, no choice that the space allows, or none was completed.
     """
     results, rejections = engine.results, engine.rejections
     ended = {state: [trial for trial in results if trial.state == state] for state in STATES}
@@ -43,6 +43,8 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
         yield f"the search ended early, after {MAX_REPEATS} proposals in a row of what had been tried"
     elif results and engine.left_over:  # all that mean the same are one, so that there may be fewer than it seems
         yield f"the search ended after {len(results)} of {len(results) + engine.left_over} trials: it found nothing else to try"
+    if not results and not engine.out_of_time:
+        raise SearchFailed("the search tried nothing: no choice was found that the constraints of the space allow")
     if not results:
         raise SearchFailed("the time budget ended before the first trial: give it more")
     if not ended["complete"]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -96,8 +96,15 @@ class ConcurrentEngine(RecordingEngine):
     ) -> None:
         super().__init__(**options)
         self._start, self._concurrency, self._close = start, concurrency, close
-        self._order = {key: position for position, key in enumerate(self._known)}
         self._outstanding: dict[str, _Outstanding] = {}
+
+    def _take_over(self, trials: Iterable[Trial]) -> None:
+        super()._take_over(trials)
+        self._order = {key: position for position, key in enumerate(self._known)}
+
+    def _forget(self, key: str) -> None:
+        super()._forget(key)
+        self._order.pop(key, None)
 
     def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
         """Answer what was heard of before, wait for what is outstanding, reject, or start a trial."""
@@ -125,7 +132,7 @@ class ConcurrentEngine(RecordingEngine):
 
     def idle_worker_available(self) -> bool:
         """Return whether another trial can start; where none can, wait for the end of one."""
-        if len(self._outstanding) >= self._concurrency:
+        while len(self._outstanding) >= self._concurrency:  # one that failed may be retried at once, and takes the place that it left
             self._hear_of_one()
         return True
 
@@ -135,7 +142,7 @@ class ConcurrentEngine(RecordingEngine):
             self._hear_of_one()
 
     def _count_trials(self) -> int:
-        return len(self._known) + sum(trial.known is None for trial in self._outstanding.values())
+        return super()._count_trials() + sum(trial.known is None for trial in self._outstanding.values())
 
     def shutdown(self) -> None:
         """End every trial that still runs; they are not recorded."""

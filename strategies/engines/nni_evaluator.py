@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from nni.common.serializer import is_traceable
+from nni.nas.evaluator.evaluator import Evaluator, FrozenEvaluator
 from nni.nas.space import ExecutableModelSpace
 
 from common.errors import EvaluatorError
@@ -18,7 +22,8 @@ from common.trial import Sample
 class EvaluatorRun:
     """Builds the network of a model, and scores it by the evaluator that the model brings.
 
-    What the evaluator returns is the score; where it returns nothing, what it reports by ``nni.report_final_result`` is.
+    What the evaluator reports by ``nni.report_final_result`` is the score; where it reports nothing, what it returns is. NNI hears reports
+    alone: its Lightning evaluators may return something else.
 
     Attributes
     ----------
@@ -47,5 +52,41 @@ class EvaluatorRun:
             network = self.model.executable_model()
             if self.describe is not None:
                 note(self.describe(network))
-            returned = evaluator.evaluate(network)
-        return finals[-1] if returned is None and finals else returned
+            returned = unused_evaluator(evaluator).evaluate(network)
+        return finals[-1] if finals else returned
+
+
+def unused_evaluator(evaluator: Evaluator) -> Evaluator:
+    """Return an evaluator that has evaluated nothing: one of Lightning's is built again, with its trainer and its module.
+
+    NNI gives the same one to every model where nothing in it is searched, and a trainer that has come to its last epoch trains no more.
+    Data are shared: they are not changed by a trial.
+    """
+    if "nni.nas.evaluator.pytorch.lightning" not in sys.modules:
+        return evaluator
+    from nni.nas.evaluator.pytorch.lightning import Lightning
+
+    traced = evaluator.frozen_obj if isinstance(evaluator, FrozenEvaluator) else evaluator
+    return FrozenEvaluator(_unused(traced)) if is_traceable(traced) and _builds(traced, Lightning) else evaluator
+
+
+def _unused(value: Any) -> Any:
+    """Return ``value`` with all in it that a training changes as it was: what is traced as its arguments alone, else a copy."""
+    from nni.nas.evaluator.pytorch.lightning import Lightning, pl
+
+    if is_traceable(value, must_be_instance=True) and _builds(value, Lightning, pl.Trainer, pl.LightningModule):
+        arguments = value.trace_copy()
+        # NNI builds what stands in keywords when it is needed, and takes positions as they are.
+        arguments.trace_kwargs.update({name: _unused(part) for name, part in arguments.trace_kwargs.items()})
+        arguments.trace_args[:] = [FrozenEvaluator.recursive_instantiate(_unused(part)) for part in arguments.trace_args]
+        return arguments
+    changes = isinstance(value, pl.LightningModule | pl.Callback) or (
+        isinstance(value, list) and any(isinstance(part, pl.Callback) for part in value)
+    )
+    return copy.deepcopy(value) if changes else value
+
+
+def _builds(traced: Any, *kinds: Any) -> bool:
+    """Return whether what was traced is an object of one of ``kinds``, which may be traced classes themselves."""
+    plain = tuple(getattr(kind, "__wrapped__", kind) for kind in kinds)
+    return isinstance(traced.trace_symbol, type) and issubclass(traced.trace_symbol, plain)

@@ -9,7 +9,6 @@ and the engine answers the trials that are already done.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -21,6 +20,8 @@ from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, M
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
 from common.trial import Sample, Trial
+from strategies.checkpoint import as_plain
+from strategies.domain import chosen_sample, plain_sample, sample_key
 
 if TYPE_CHECKING:
     from strategies.optuna.pruning import Pruning
@@ -53,16 +54,6 @@ class RejectedEvent(TrainingEndEvent):
     """The end of a model that was never trained: an ordinary end for NNI's strategies, and more for those that can learn from it."""
 
     excess: float
-
-
-def plain_sample(sample: Sample) -> dict[str, Any]:
-    """Return ``sample`` with the numbers that NNI draws by numpy turned into Python's."""
-    return {label: value.item() if hasattr(value, "item") else value for label, value in sample.items()}
-
-
-def sample_key(sample: Sample) -> str:
-    """Return one text for one sample, whatever the order of its labels."""
-    return json.dumps(sample, sort_keys=True)
 
 
 class RecordingEngine(ExecutionEngine):
@@ -113,12 +104,11 @@ class RecordingEngine(ExecutionEngine):
         self._max_trials, self._canonical, self._pruning, self._on_result = max_trials, canonical, pruning, on_result
         self._reject, self._architecture_labels = reject, frozenset(architecture_labels)
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
-        self._known = {sample_key(trial.sample): trial for trial in known}
-        self._number, self._taken = 0, {trial.number for trial in self._known.values()}
+        self._known: dict[str, Trial] = {}
+        self._retried: list[Trial] = []  # whose sample was tried again
+        self._number, self._taken = 0, set[int]()
         self._replays_at_once = replays_at_once
-        if pruning is not None and replays_at_once:
-            for trial in self._known.values():
-                pruning.replay(trial.curve, trial.state, trial.score, trial.sample.get("epochs"))
+        self._take_over(known)
         self._repeats = self._rejected_in_a_row = 0
         self._proposed: set[str] = set()
         self._rejections: dict[str, Rejection] = {}
@@ -132,7 +122,7 @@ class RecordingEngine(ExecutionEngine):
     @property
     def results(self) -> list[Trial]:
         """All trials that have ended so far, in the order of their numbers."""
-        return sorted(self._known.values(), key=lambda trial: trial.number)
+        return sorted([*self._known.values(), *self._retried], key=lambda trial: trial.number)
 
     @property
     def rejections(self) -> list[Rejection]:
@@ -167,14 +157,43 @@ class RecordingEngine(ExecutionEngine):
         """Return the trial of ``sample``, or of one that means the same; ``None`` where none has ended yet."""
         return self._known.get(sample_key(self._canonical(plain_sample(sample))))
 
+    def _take_over(self, trials: Iterable[Trial]) -> None:
+        """Count the trials of an earlier run as known."""
+        trials = list(trials)
+        self._known |= {sample_key(trial.sample): trial for trial in trials}
+        self._taken |= {trial.number for trial in trials}
+        if self._pruning is not None and self._replays_at_once:
+            for trial in self._known.values():
+                self._pruning.replay(trial.curve, trial.state, trial.score, trial.sample.get("epochs"))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the trials that have ended, as plain data: NNI's ``NasExperiment`` keeps it in its checkpoints."""
+        return {"trials": as_plain([vars(trial) for trial in self.results])}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Count the trials of a state as known. The pruner hears of all at once: a restored strategy does not propose them again."""
+        labels = "architecture_labels"
+        self._replays_at_once = True
+        self._take_over(Trial(**{**told, labels: frozenset(told[labels])}) for told in state_dict["trials"])
+
     def submit_models(self, *models: ExecutableModelSpace) -> None:
+        """Try frozen models, or those of status ``Retrying`` once more; what was measured before is answered."""
         for model in models:
-            if model.status != ModelStatus.Frozen or model.sample is None:
+            if model.status not in (ModelStatus.Frozen, ModelStatus.Retrying) or model.sample is None:
                 raise RuntimeError(f"only a frozen model with its sample can be submitted, not {model}")
-            model.sample = self._canonical(plain_sample(model.sample))
+            model.sample = self._canonical(chosen_sample(model))
+            if model.status == ModelStatus.Retrying:
+                self._forget(sample_key(model.sample))
             model.status = ModelStatus.Training
             self._models.append(model)
             self._try(model, model.sample)
+
+    def _forget(self, key: str) -> None:
+        """Let the sample of ``key`` be tried anew: what it came to so far stays in the record, and counts against the budget."""
+        trial = self._known.pop(key, None)
+        if trial is not None:
+            self._retried.append(trial)
+        self._proposed.discard(key)
 
     def _next_number(self) -> int:
         """Return the lowest that no trial has: a resumed search fills the gap of a trial that was lost, and never gives a number twice."""
@@ -229,7 +248,7 @@ class RecordingEngine(ExecutionEngine):
 
     def _count_trials(self) -> int:
         """Trials that count against ``max_trials``."""
-        return len(self._known)
+        return len(self._known) + len(self._retried)
 
     def budget_available(self) -> bool:
         return (

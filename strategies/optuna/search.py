@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,42 +18,17 @@ from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
 from common.trial import Trial as EndedTrial
-from strategies.engines.recording import RejectedEvent, sample_key
+from strategies.checkpoint import as_plain, generator_state, restore_generator
+from strategies.domain import Domain, sample_key
+from strategies.engines.recording import RejectedEvent
 from strategies.optuna.encoders import Encoder, draw_value, make_encoder
 from strategies.optuna.shared_study import MEMBER, SharedStudy
+from strategies.optuna.study_state import add_described, describe_study
 
 MAX_MOVES = 100  # away from a sample that is known
-
-
-def tpe(*, seed: int, trials: int, open_trials: int = 1, shared: SharedStudy | None = None) -> OptunaStrategy:
-    """Return a tree-structured Parzen estimator (Bergstra et al. 2011); a quarter of the trials, at most 20, are random at first.
-
-    Where several trials are open at once, those count as bad ones until they end (constant liar), so that the next is sought elsewhere.
-    """
-    seed = seed if shared is None else shared.seed(seed)
-    several = open_trials > 1 or shared is not None
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, min(20, trials // 4)), constant_liar=several)
-    return OptunaStrategy(sampler, explore=np.random.RandomState(seed), shared=shared)
-
-
-def gaussian_process(*, seed: int, trials: int, shared: SharedStudy | None = None) -> OptunaStrategy:
-    """Return a Gaussian process with expected improvement; a quarter of the trials, at most 20, are random at first.
-
-    It knows of open trials. Scores count as free of noise, as a repeat is answered from the record and brings the same one: with noise
-    assumed, the process takes the few percent between good networks for it (docs/results.md).
-    """
-    seed = seed if shared is None else shared.seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # the argument is; the sampler is not
-        sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=max(2, min(20, trials // 4)), deterministic_objective=True)
-    return OptunaStrategy(sampler, explore=np.random.RandomState(seed), shared=shared)
-
-
-def nsga2(*, seed: int, trials: int, shared: SharedStudy | None = None, costs: Sequence[str] = ()) -> OptunaStrategy:
-    """Return NSGA-II (Deb et al. 2002), a quarter of the trials a generation: the score, and ``costs``, names of facts to be small."""
-    seed = seed if shared is None else shared.seed(seed)
-    sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
-    return OptunaStrategy(sampler, explore=np.random.RandomState(seed), costs=costs, shared=shared)
+MAX_FORBIDDEN = 10  # proposals in a row that a constraint forbids, of which the sampler is told
+FORBIDDEN = 1.0  # how far outside such a one is: constraints do not say, and a network of e times the size is as far (SizeLimits)
+logger = logging.getLogger("retiarius.strategies")
 
 
 class OptunaStrategy(Strategy):
@@ -62,14 +37,15 @@ class OptunaStrategy(Strategy):
     What the engine already holds when the search starts (say, the default configuration) is told to the sampler first. A failed trial is
     told as failed: samplers leave it out. A pruned trial is told as pruned, with its curve, which TPE ranks behind the completed ones and
     before those that were pruned earlier. A sample that the engine rejects is told as pruned with a violated constraint: behind all others,
-    the least violating first, so that TPE learns to stay inside. None of these counts as a low score.
+    the least violating first, so that TPE learns to stay inside. So is one that the space's constraints forbid, which no engine gets to
+    see. None of these counts as a low score. The search ends where no sample is left that is allowed.
 
     Parameters
     ----------
     sampler
-        One of Optuna's.
-    explore
-        Draws a new sample near one that the sampler repeats, of which it would learn nothing.
+        Makes one of Optuna's of a seed.
+    seed
+        Of the sampler, and of what draws a new sample near one that the sampler repeats, of which it would learn nothing.
     costs
         Further objectives, lower is better: names of facts that the engine has of every trial (``InProcessEngine.facts_of``).
     shared
@@ -79,25 +55,28 @@ class OptunaStrategy(Strategy):
 
     def __init__(
         self,
-        sampler: optuna.samplers.BaseSampler,
+        sampler: Callable[[int], optuna.samplers.BaseSampler],
         *,
-        explore: np.random.RandomState,
+        seed: int,
         costs: Sequence[str] = (),
         shared: SharedStudy | None = None,
     ) -> None:
         super().__init__()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * len(costs)
-        self._shared = shared
-        self._study = optuna.create_study(directions=directions, sampler=sampler) if shared is None else shared.open(directions, sampler)
+        self._directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * len(costs)
+        self._make_sampler, self._shared = sampler, shared
+        self._study = self._new_study(seed) if shared is None else shared.open(self._directions, sampler(seed))
         self._costs = tuple(costs)
         self._encoders: dict[str, Encoder] = {}
         self._running: dict[int, Trial] = {}
         self._asked: set[str] = set()
         self._noticed: set[int] = set()  # numbers of trials of other processes whose samples are in `_asked`
         self._told: set[str] = set()  # samples that were not asked for, and that the study knows
-        self._explore = explore
+        self._explore = np.random.RandomState(seed)
         self._again: list[dict[str, Any]] = []  # what was running when this search was cut off
+
+    def _new_study(self, seed: int) -> optuna.Study:
+        return optuna.create_study(directions=self._directions, sampler=self._make_sampler(seed))
 
     @property
     def study(self) -> optuna.Study:
@@ -108,7 +87,8 @@ class OptunaStrategy(Strategy):
         return f"sampler={type(self._study.sampler).__name__}"
 
     def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
-        self._encoders = {label: make_encoder(label, mutable) for label, mutable in model_space.simplify().items()}
+        self._domain = Domain(model_space)
+        self._encoders = {label: make_encoder(label, mutable) for label, mutable in self._domain.mutables.items()}
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
         if self._shared is not None:
             with self._shared.reachable():
@@ -153,11 +133,11 @@ class OptunaStrategy(Strategy):
 
     def _learn(self, sample: Any, values: list[float] | None, curve: Sequence[float] = ()) -> None:
         """Tell the study of a trial that it has not asked for; one without ``values`` was pruned, after ``curve``."""
-        key = sample_key(sample)
+        key = sample_key(self._domain.chosen(sample))
         if key in self._told:
             return
         self._told.add(key)
-        parameters = {name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(sample[label]).items()}
+        parameters = self._encode(sample)
         if self._costs:  # one that is added, and was not begun, would belong to no generation
             self._study.tell(self._begin(parameters, self._distributions), values)
             return
@@ -185,25 +165,44 @@ class OptunaStrategy(Strategy):
         with nullcontext() if self._shared is None else self._shared.reachable():
             distributions = self._distributions
             while self.wait_for_resource():
-                trial, sample = self._ask(distributions)
-                model = self.model_space.freeze(sample)
+                trial = self._ask(distributions)
+                if trial is None:
+                    logger.info("the search ends: no sample is left that the space allows")
+                    break
+                model = self.model_space.freeze(self._decode(trial.params))
                 self._running[id(model)] = trial
                 self.engine.submit_models(model)
             self.engine.wait_models()
 
-    def _ask(self, distributions: dict[str, BaseDistribution]) -> tuple[Trial, dict[str, Any]]:
-        """Return the sampler's next sample; where it repeats itself, a new one beside what it proposed."""
+    def _ask(self, distributions: dict[str, BaseDistribution]) -> Trial | None:
+        """Return a trial of the sampler's next sample; where it repeats itself, of a new one beside that; ``None`` where there is none."""
         if self._shared is not None:
             self._notice_others(distributions)
-        trial = self._begin(self._again.pop(0), distributions) if self._again else self._propose(distributions)
+        trial = self._begin(self._again.pop(0), distributions) if self._again else self._propose_allowed(distributions)
         sample = self._decode(trial.params)
-        if sample_key(sample) in self._asked:
+        if sample_key(sample) in self._asked or not self._domain.allows(sample):
             moved = self._move_away(trial.params, distributions)
             self._study.tell(trial, state=TrialState.FAIL)
+            if moved is None:
+                return None
             trial = self._begin(moved, distributions)
-            sample = self._decode(trial.params)
-        self._asked.add(sample_key(sample))
-        return trial, sample
+        self._asked.add(sample_key(self._decode(trial.params)))
+        return trial
+
+    def _propose_allowed(self, distributions: Mapping[str, BaseDistribution]) -> Trial:
+        """Return the sampler's next proposal; before it, the sampler is told of some that are not allowed."""
+        for _ in range(MAX_FORBIDDEN):
+            trial = self._propose(distributions)
+            if self._domain.allows(self._decode(trial.params)):
+                break
+            self._tell_forbidden(trial, FORBIDDEN)
+        else:
+            trial = self._propose(distributions)
+        return trial
+
+    def _tell_forbidden(self, trial: Trial, excess: float) -> None:
+        trial.set_constraint("allowed", excess)
+        self._study.tell(trial, state=TrialState.PRUNED)
 
     def _propose(self, distributions: Mapping[str, BaseDistribution]) -> Trial:
         return self._study.ask(dict(distributions)) if self._shared is None else self._shared.ask(self._study, distributions)
@@ -229,15 +228,25 @@ class OptunaStrategy(Strategy):
     def _decode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return {label: encoder.decode(parameters) for label, encoder in self._encoders.items()}
 
-    def _move_away(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-        """Return ``parameters`` with one after another drawn anew until they are a new sample, or until patience ends."""
+    def _encode(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(sample[label]).items()}
+
+    def _move_away(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any] | None:
+        """Return ``parameters`` with one after another drawn anew until they are a new sample, or until patience ends.
+
+        They are a random one then where the space has constraints. ``None``: all were tried, or none is found that is allowed.
+        """
         moved, names = dict(parameters), list(distributions)
         for _ in range(MAX_MOVES if names else 0):
             name = names[self._explore.randint(len(names))]
             moved[name] = draw_value(distributions[name], self._explore)
-            if sample_key(self._decode(moved)) not in self._asked:
-                break
-        return moved
+            sample = self._decode(moved)
+            if sample_key(sample) not in self._asked and self._domain.allows(sample):
+                return moved
+        if self._domain.is_constrained:
+            drawn = self._domain.draw(self._explore, self._asked)
+            return None if drawn is None else self._encode(drawn)
+        return None if len(self._asked) >= self._domain.count else moved
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         trial = self._running.pop(id(event.model), None)
@@ -247,8 +256,7 @@ class OptunaStrategy(Strategy):
         if event.status == ModelStatus.Trained:
             self._study.tell(trial, self._values(event.model))
         elif isinstance(event, RejectedEvent):
-            trial.set_constraint("allowed", event.excess)
-            self._study.tell(trial, state=TrialState.PRUNED)
+            self._tell_forbidden(trial, event.excess)
         elif event.status == ModelStatus.Interrupted:
             for epoch, score in enumerate(event.model.metrics.intermediates, start=1):
                 trial.report(score, epoch)
@@ -258,3 +266,24 @@ class OptunaStrategy(Strategy):
 
     def _cleanup(self) -> None:
         self.engine.unregister_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a later search needs to go on, as plain data; of a shared study, which has the rest, where the generator is."""
+        state: dict[str, Any] = {"random": generator_state(self._explore)}
+        if self._shared is None:
+            running = [dict(trial.params) for trial in self._running.values()]
+            known = (self._asked | self._told) - {sample_key(self._decode(parameters)) for parameters in running}
+            state |= {"study": describe_study(self._study), "known": sorted(known), "again": running}
+        return dict(as_plain(state))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` was given: what was tried is known, and what was running is tried again."""
+        restore_generator(self._explore, state_dict["random"])
+        if self._shared is not None:
+            return
+        self._study = self._new_study(int(self._explore.randint(2**31)))  # a sampler that draws nothing that it has drawn before
+        add_described(self._study, state_dict["study"])
+        self._asked, self._told = set(state_dict["known"]), set(state_dict["known"])
+        self._again = [dict(parameters) for parameters in state_dict["again"]]
+        for model in self._engine.list_models() if self._engine is not None else ():  # if the search has begun without it
+            self._learn_of_end(model, model.status)

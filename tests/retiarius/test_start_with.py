@@ -32,7 +32,7 @@ from strategies import STRATEGIES, SearchContext
 from strategies.engines.concurrent import ConcurrentEngine
 from strategies.engines.in_process import InProcessEngine
 from strategies.nni_search import evolution
-from strategies.optuna.search import nsga2, tpe
+from strategies.optuna.samplers import nsga2, tpe
 
 EDGES = ("edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3")
 BEST, GOOD = dict.fromkeys(EDGES, "nor_conv_3x3"), {**dict.fromkeys(EDGES, "nor_conv_3x3"), "edge_0_1": "skip_connect"}

@@ -20,9 +20,10 @@ from spaces import make_space
 from spaces.darts.space import DartsSpace
 from spaces.nasbench201.space import NasBench201Space
 from spaces.nasbench201.vocabulary import EDGES, edge_label
-from strategies.bayesian import BayesianSearch, log_expected_improvement, warp
+from strategies.bayesian import BayesianSearch
 from strategies.engines.in_process import InProcessEngine
 from strategies.engines.table import TableEngine
+from strategies.expected_improvement import log_expected_improvement, warp
 
 
 def test_below_the_median_the_rank_alone_counts() -> None:
