@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from common.errors import SpaceError, describe_error
 from retiarius.context import RunContext
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
+
+if TYPE_CHECKING:
+    from evaluators.training.recipes import Recipe
 
 TRIED = 3  # networks
 DRAWS = 50  # of an architecture, of which constraints may refuse some
@@ -44,7 +48,27 @@ def fit_to_images(context: RunContext, settings: SearchSettings, plan: SearchPla
         raise SpaceError(refusals[0])
     if shares and max(shares) > start and not is_settled:
         context.recipe["start_size"] = max(shares)
-        context.reporter.warn(f"trainings begin with images of {max(shares):.0%} of their side, not {start:.0%}: smaller ones are refused")
+        _warn_of_start(context, max(shares), start)
+
+
+def fit_recipe(context: RunContext, architecture: Mapping[str, Any], recipe: Recipe) -> Recipe:
+    """Return the ``recipe`` of a retraining, which begins with no smaller images than the network of ``architecture`` takes.
+
+    A size that a person asks for stays as it is: the training says what is wrong with it. What takes no images at all is said elsewhere.
+    """
+    settings = context.settings
+    if context.space.is_registered or settings.recipe is not None or "start_size" in settings.fixed:
+        return recipe
+    share = _least_share(context, context.build(architecture), recipe.start_size, [])
+    if share is None or share <= recipe.start_size:
+        return recipe
+    _warn_of_start(context, share, recipe.start_size)
+    context.recipe["start_size"] = share
+    return replace(recipe, start_size=share)
+
+
+def _warn_of_start(context: RunContext, share: float, start: float) -> None:
+    context.reporter.warn(f"trainings begin with images of {share:.0%} of their side, not {start:.0%}: smaller ones are refused")
 
 
 def _drawn(mutables: Mapping[str, Any], seed: int) -> Iterator[dict[str, Any]]:

@@ -185,5 +185,5 @@ def _of_trial(best: Architecture, trial: Trial) -> Architecture:
     """Return the network of a trial, as ``best`` is the one of the best trial."""
     record = best.record
     score = None if record.score is None else {**record.score, "value": trial.score}
-    found = {"architecture": trial.architecture, "hyperparameters": trial.hyperparameters, "score": score}
-    return replace(best, record=replace(record, **found, parameters=trial.parameters, flops=trial.flops))
+    chosen = replace(record, architecture=trial.architecture, hyperparameters=trial.hyperparameters, score=score)
+    return replace(best, record=replace(chosen, parameters=trial.parameters, flops=trial.flops))

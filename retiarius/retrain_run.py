@@ -18,6 +18,7 @@ from records.training_keeper import TrainingKeeper
 from retiarius.architectures import Architecture, load_architecture, with_space
 from retiarius.checks import check_names
 from retiarius.context import RunContext, load_libraries
+from retiarius.image_check import fit_recipe
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 from retiarius.results import RetrainResult, SearchResult
 from retiarius.retrain_checks import arguments_of, check_architecture_of, check_before_imports, recipe_of
@@ -163,6 +164,7 @@ def run_retrain(chosen: Architecture, settings: RetrainSettings, reporter: Repor
     context = RunContext(settings, space, arguments, asdict(recipe), epochs, reporter)
     network = context.build(chosen.record.architecture)
     size = _measure(context, network, chosen, recipe)
+    recipe = fit_recipe(context, chosen.record.architecture, recipe)
     with (
         context.open_folder("retrain", architecture=chosen.record.architecture) as folder,
         open_scalars(folder.path, wanted=settings.tensorboard) as scalars,

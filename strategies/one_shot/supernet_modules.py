@@ -133,9 +133,9 @@ class MixedNorm(MixedLayerNorm):
         shares = normalized_shape if isinstance(normalized_shape, dict) else {normalized_shape: 1.0}
         total = torch.zeros_like(inputs)
         for shape, share in shares.items():
-            part = (..., *_leading(shape))
-            own = inputs[part]
-            normed = functional.layer_norm(own, own.shape[1 - len(part) :], eps=eps, **self.freeze_weight(shape))
+            part = _leading(shape)
+            own = inputs[(..., *part)]
+            normed = functional.layer_norm(own, own.shape[-len(part) :], eps=eps, **self.freeze_weight(shape))
             missing = [(0, whole - kept) for whole, kept in zip(inputs.shape, normed.shape, strict=True)]
             total = total + share * functional.pad(normed, [side for pair in reversed(missing) for side in pair])
         return total

@@ -114,7 +114,7 @@ def test_undecided_depths_are_a_mean_in_which_depth_0_has_its_share() -> None:
 
 
 def test_a_cell_of_settled_edges_computes_what_its_kept_operations_compute() -> None:
-    strategy, supernet = supernet_of(Cells)
+    _, supernet = supernet_of(Cells)
     cell = supernet.cells[0]
     kept = {"cell/1_0": 1, "cell/2_0": 2, "cell/2_1": 0}  # narrow; nothing; wide
     with torch.no_grad():
