@@ -19,9 +19,11 @@ import contextlib
 import io
 import json
 import math
+import multiprocessing
+import os
 import sys
 import tempfile
-import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import retiarius as rt
-from benchmarks.arguments import refuse
+from benchmarks.arguments import count, refuse
 from benchmarks.results_section import write_section
 from common.errors import describe_error
 
@@ -47,7 +49,11 @@ SPACES: dict[str, dict[str, Any]] = {
     f"{HUB}PNAS": CELLS,
     f"{HUB}DARTS": CELLS,
     f"{HUB}ProxylessNAS": {"width_mult": 0.25},
-    f"{HUB}MobileNetV3Space": {"base_widths": [8, 8, 8, 8, 16, 16, 24, 24, 32]},
+    f"{HUB}MobileNetV3Space": {
+        "base_widths": [8, 8, 8, 8, 16, 16, 24, 24, 32],
+        "expand_ratios": [1.0, 2.0],
+        "width_multipliers": [0.5, 1.0],
+    },
     f"{HUB}ShuffleNetSpace": {},
     f"{HUB}AutoFormer": {
         **{"search_embed_dim": [16, 32], "search_mlp_ratio": [1.0, 2.0], "search_num_heads": [1, 2], "search_depth": [1, 2]},
@@ -108,7 +114,7 @@ def count_parameters(network: Any) -> int:
 
 def search(name: str, arguments: Mapping[str, Any], strategy: Any, data: Any, size: Size, out: Path) -> Path:
     """Search the space with ``strategy``, check what was found, and return the path of its ``best.json``."""
-    fixed = {**arguments, "batch_size": 32}
+    fixed = {**arguments, "batch_size": 64}
     trials = None if strategy.one_shot else size.trials
     found = rt.search(name, strategy, data=data, trials=trials, epochs=1, fixed=fixed, precision="float32", out=out)
     for trial in found.trials:
@@ -170,6 +176,28 @@ def try_space(name: str, arguments: Mapping[str, Any], data: Any, folder: Path, 
     return outcome
 
 
+def keep_to_one_core() -> None:
+    """Let this process compute on one core, and not warn of what NNI thinks of newer libraries."""
+    import torch
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+
+
+def try_all(chosen: Mapping[str, Mapping[str, Any]], data: Any, size: Size, scratch: Path, processes: int) -> list[Outcome]:
+    """Return what became of each space, in order; several are tried side by side, on one core each, as their networks are small."""
+    with multiprocessing.get_context("spawn").Pool(processes, initializer=keep_to_one_core) as pool:
+        waiting = {
+            name: pool.apply_async(try_space, (name, told, data, scratch / "images", size, scratch)) for name, told in chosen.items()
+        }
+        outcomes = []
+        for name, result in waiting.items():
+            outcomes.append(result.get())
+            reasons = [f"{column}: {reason}" for column, reason in outcomes[-1].reasons.items() if reason is not None]
+            print(f"{name}: {'; '.join(reasons) or 'all'}", file=sys.stderr, flush=True)
+    return outcomes
+
+
 def write_images(data: Any, folder: Path) -> None:
     """Write the images as files, which a command can name: ``train/<class>/`` and ``test/<class>/``."""
     from PIL import Image
@@ -214,6 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="2 trials, 64 images, less than 50 s")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="try these spaces, such as ENAS, and write no documents")
+    parser.add_argument("--processes", type=count, default=min(2, os.cpu_count() or 1), help="spaces tried side by side (default: 2)")
     parser.add_argument("--data-dir", type=Path, default=ROOT / "data", help="where CIFAR-10 lies (default: data)")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where any_space.md lies")
     arguments = parser.parse_args()
@@ -222,17 +251,10 @@ def main() -> None:
     if not chosen:
         parser.error(f"--only: names are {', '.join(name.partition(':')[2] for name in SPACES)}")
     is_there = (arguments.data_dir / "cifar10").is_dir()
-    outcomes = []
     with refuse(rt.DataError), tempfile.TemporaryDirectory() as scratch:
         data = rt.load_data("cifar10" if is_there else "digits", data_dir=arguments.data_dir, limit=size.images)
         write_images(data, Path(scratch, "images"))
-        for name, told in chosen.items():
-            start = time.monotonic()
-            outcome = try_space(name, told, data, Path(scratch, "images"), size, Path(scratch))
-            seconds = time.monotonic() - start
-            reasons = [f"{column}: {reason}" for column, reason in outcome.reasons.items() if reason is not None]
-            print(f"{name}, {seconds:.1f} s: {'; '.join(reasons) or 'all'}", file=sys.stderr, flush=True)
-            outcomes.append(outcome)
+        outcomes = try_all(chosen, data, size, Path(scratch), arguments.processes)
     if not arguments.quick and arguments.only is None:
         write_section(arguments.docs / "any_space.md", format_table(outcomes, data, size), BEGIN, END)
     print(json.dumps(summarize(outcomes)))

@@ -134,14 +134,14 @@ class MixedNorm(MixedLayerNorm):
         total = torch.zeros_like(inputs)
         for shape, share in shares.items():
             part = _leading(shape)
-            own = inputs[(..., *part)]
+            own = inputs[(Ellipsis, *part)]
             normed = functional.layer_norm(own, own.shape[-len(part) :], eps=eps, **self.freeze_weight(shape))
             missing = [(0, whole - kept) for whole, kept in zip(inputs.shape, normed.shape, strict=True)]
             total = total + share * functional.pad(normed, [side for pair in reversed(missing) for side in pair])
         return total
 
 
-def _leading(shape: Any) -> tuple[slice, ...]:
+def _leading(shape: Any) -> tuple[slice[Any, Any, Any], ...]:
     """Return what takes the first features of each dimension of ``shape``, a size or several."""
     return tuple(slice(size) for size in ((shape,) if isinstance(shape, int) else shape))
 
