@@ -186,16 +186,19 @@ def keep_to_one_core() -> None:
 
 def try_all(chosen: Mapping[str, Mapping[str, Any]], data: Any, size: Size, scratch: Path, processes: int) -> list[Outcome]:
     """Return what became of each space, in order; several are tried side by side, on one core each, as their networks are small."""
+    tasks = [(name, told, data, scratch / "images", size, scratch) for name, told in chosen.items()]
+    if processes == 1:
+        keep_to_one_core()
+        return [said(try_space(*task)) for task in tasks]
     with multiprocessing.get_context("spawn").Pool(processes, initializer=keep_to_one_core) as pool:
-        waiting = {
-            name: pool.apply_async(try_space, (name, told, data, scratch / "images", size, scratch)) for name, told in chosen.items()
-        }
-        outcomes = []
-        for name, result in waiting.items():
-            outcomes.append(result.get())
-            reasons = [f"{column}: {reason}" for column, reason in outcomes[-1].reasons.items() if reason is not None]
-            print(f"{name}: {'; '.join(reasons) or 'all'}", file=sys.stderr, flush=True)
-    return outcomes
+        return [said(result.get()) for result in [pool.apply_async(try_space, task) for task in tasks]]
+
+
+def said(outcome: Outcome) -> Outcome:
+    """Return ``outcome``, told in one line on the screen."""
+    reasons = [f"{column}: {reason}" for column, reason in outcome.reasons.items() if reason is not None]
+    print(f"{outcome.name}: {'; '.join(reasons) or 'all'}", file=sys.stderr, flush=True)
+    return outcome
 
 
 def write_images(data: Any, folder: Path) -> None:

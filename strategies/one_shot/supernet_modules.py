@@ -133,15 +133,15 @@ class MixedNorm(MixedLayerNorm):
         shares = normalized_shape if isinstance(normalized_shape, dict) else {normalized_shape: 1.0}
         total = torch.zeros_like(inputs)
         for shape, share in shares.items():
-            part = _leading(shape)
-            own = inputs[(Ellipsis, *part)]
-            normed = functional.layer_norm(own, own.shape[-len(part) :], eps=eps, **self.freeze_weight(shape))
+            part: tuple[Any, ...] = (..., *_leading(shape))
+            own = inputs[part]
+            normed = functional.layer_norm(own, own.shape[1 - len(part) :], eps=eps, **self.freeze_weight(shape))
             missing = [(0, whole - kept) for whole, kept in zip(inputs.shape, normed.shape, strict=True)]
             total = total + share * functional.pad(normed, [side for pair in reversed(missing) for side in pair])
         return total
 
 
-def _leading(shape: Any) -> tuple[slice[Any, Any, Any], ...]:
+def _leading(shape: Any) -> tuple[slice, ...]:
     """Return what takes the first features of each dimension of ``shape``, a size or several."""
     return tuple(slice(size) for size in ((shape,) if isinstance(shape, int) else shape))
 
