@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,18 +151,13 @@ class BayesianSearch(Strategy):
             self.engine.submit_models(model)
         self.engine.wait_models()
 
-    def _list_all(self) -> Iterator[dict[str, Any]]:
-        """Yield all samples, where they are not too many."""
-        count = 1
-        for mutable in self._mutables.values():
-            if isinstance(mutable, CategoricalMultiple) and mutable.n_chosen is not None:
-                count *= math.comb(len(mutable.values), mutable.n_chosen)
-            elif isinstance(mutable, Categorical):
-                count *= len(mutable.values)
-            else:
-                return
-        if count <= MAX_LISTED:
-            yield from self._domain.list_all()
+    def _list_all(self) -> Iterable[dict[str, Any]]:
+        """Return all samples, where they are not too many."""
+        are_choices = all(
+            isinstance(mutable, Categorical | CategoricalMultiple) and getattr(mutable, "n_chosen", 1) is not None
+            for mutable in self._mutables.values()
+        )
+        return self._domain.list_all() if are_choices and self._domain.count <= MAX_LISTED else ()
 
     def _draw(self) -> dict[str, Any] | None:
         """Return a random sample that is new; ``None`` where none is found."""
@@ -202,7 +197,12 @@ class BayesianSearch(Strategy):
 
     def _draw_candidates(self) -> _Candidates:
         """Return random samples, and the best so far with one choice changed."""
-        samples = [sample for _ in range(DRAWN) if (sample := self._draw()) is not None]
+        samples: list[dict[str, Any]] = []
+        for _ in range(DRAWN):
+            if (sample := self._draw()) is not None:
+                samples.append(sample)
+            elif self._domain.is_constrained:
+                break  # what was sought so long, and in vain, is not sought again
         neighbours = [
             self._canonical({**parent.sample, label: value})
             for parent in sorted(self._observed, key=lambda observation: -observation.score)[:PARENTS]

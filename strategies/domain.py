@@ -92,7 +92,7 @@ class Domain:
             sample = self.chosen(drawn)
             if sample_key(sample) not in known:
                 return sample
-        return self._draw_of_few(random, known) if self.is_constrained and self.count <= MAX_LISTED else None
+        return self._draw_of_few(random, known) if self.count <= MAX_LISTED else None
 
     def _draw_of_few(self, random: np.random.RandomState, known: Container[str]) -> dict[str, Any] | None:
         """Return one of all samples that are allowed and new: by chance alone, those that few draws meet are not found."""

@@ -19,7 +19,7 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from common.trial import Trial as EndedTrial
 from strategies.checkpoint import as_plain, generator_state, restore_generator
-from strategies.domain import Domain, sample_key
+from strategies.domain import MAX_LISTED, Domain, sample_key
 from strategies.engines.recording import RejectedEvent
 from strategies.optuna.encoders import Encoder, draw_value, make_encoder
 from strategies.optuna.shared_study import MEMBER, SharedStudy
@@ -234,7 +234,7 @@ class OptunaStrategy(Strategy):
     def _move_away(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any] | None:
         """Return ``parameters`` with one after another drawn anew until they are a new sample, or until patience ends.
 
-        They are a random one then where the space has constraints. ``None``: all were tried, or none is found that is allowed.
+        They are a random one then where the space is small or has constraints. ``None``: all were tried, or none that is allowed is found.
         """
         moved, names = dict(parameters), list(distributions)
         for _ in range(MAX_MOVES if names else 0):
@@ -243,10 +243,10 @@ class OptunaStrategy(Strategy):
             sample = self._decode(moved)
             if sample_key(sample) not in self._asked and self._domain.allows(sample):
                 return moved
-        if self._domain.is_constrained:
-            drawn = self._domain.draw(self._explore, self._asked)
-            return None if drawn is None else self._encode(drawn)
-        return None if len(self._asked) >= self._domain.count else moved
+        if not self._domain.is_constrained and self._domain.count > MAX_LISTED:
+            return moved
+        drawn = self._domain.draw(self._explore, self._asked)
+        return None if drawn is None else self._encode(drawn)
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         trial = self._running.pop(id(event.model), None)

@@ -82,3 +82,19 @@ def test_a_cell_cannot_be_kept_where_there_is_no_folder() -> None:
     command = [sys.executable, "benchmarks/light_cells.py", "--keep", "1/6/0.8", "--to", "nowhere/cell.json"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: --to nowhere/cell.json: there is no folder nowhere\n")
+
+
+def test_of_nnis_tests_imports_alone_are_replaced() -> None:
+    from benchmarks.nni_tests import replace_imports
+
+    text = "from nni.nas.strategy import GridSearch, Random\nfrom nni.nas.execution import SequentialExecutionEngine\nRandom(dedup=True)\n"
+    engine = "from nni_stand_ins import SequentialExecutionEngine\n"
+    assert replace_imports(text, set()) == text
+    assert replace_imports(text, {"nni.nas.execution"}) == text.replace("Engine\n", f"Engine\n{engine}")
+    assert "GridSearch, Random\nfrom nni_stand_ins import Random\n" in replace_imports(text, {"nni.nas.strategy"})
+
+
+def test_nnis_tests_are_asked_for_where_they_are_not(tmp_path: Path) -> None:
+    done = call("nni_tests", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"{tmp_path} is no checkout of NNI v3.0: there is no test/ut/nas/strategy/test_sanity.py\n")
