@@ -1,7 +1,7 @@
 """Whether model spaces that nobody here wrote are searched, found and retrained as they are: the eleven of NNI's hub, and two of one's own.
 
     python benchmarks/any_space.py            # 4 trials, 256 images; writes docs/any_space.md
-    python benchmarks/any_space.py --quick    # 2 trials, 64 images, less than 50 s; the last line is one JSON object
+    python benchmarks/any_space.py --quick    # 2 trials, 40 images, less than 50 s; the last line is one JSON object
 
 Each space is named as a person names it (``package.module:Class``), with small sizes for its constructor and nothing else. Trials and
 supernets are trained on images of CIFAR-10 where it is on this machine, else on scikit-learn's digits. A search counts where none of its
@@ -77,7 +77,7 @@ class Size:
     retrains_all: bool
 
 
-QUICK, FULL = Size(2, 64, retrains_all=False), Size(4, 256, retrains_all=True)
+QUICK, FULL = Size(2, 40, retrains_all=False), Size(4, 256, retrains_all=True)
 
 
 @dataclass
@@ -243,7 +243,7 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="2 trials, 64 images, less than 50 s")
+    parser.add_argument("--quick", action="store_true", help="2 trials, 40 images, less than 50 s")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="try these spaces, such as ENAS, and write no documents")
     parser.add_argument("--processes", type=count, default=min(2, os.cpu_count() or 1), help="spaces tried side by side (default: 2)")
     parser.add_argument("--data-dir", type=Path, default=ROOT / "data", help="where CIFAR-10 lies (default: data)")
