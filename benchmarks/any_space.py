@@ -93,7 +93,8 @@ class Outcome:
         try:
             return step()
         except Exception as error:
-            self.reasons[column] = self.reasons[column] or describe_error(error)
+            why = str(error).removeprefix(f"{column}: ") if isinstance(error, rt.RetiariusError) else describe_error(error)
+            self.reasons[column] = self.reasons[column] or why
             return None
 
     def went_well(self, *columns: str) -> bool:
