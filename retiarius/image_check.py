@@ -66,6 +66,7 @@ def fit_recipe(context: RunContext, network: Any, recipe: Recipe) -> Recipe:
     if share == recipe.start_size:
         return recipe
     _warn(context, share, recipe.start_size)
+    context.recipe["start_size"] = share
     return replace(recipe, start_size=share)
 
 
