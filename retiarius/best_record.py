@@ -95,7 +95,9 @@ class BestRecord:
         def save_trial(trial: Trial) -> None:
             assert trial.score is not None
             hyperparameters = trial.hyperparameters
-            score = (self.metric.name, self.metric.result(trial.score), hyperparameters.pop("epochs", context.epochs))
+            # NNI's evaluators say themselves how long they train: as often as they report.
+            usual = context.epochs if self._settings.nni_evaluation is None else max(1, len(trial.curve))
+            score = (self.metric.name, self.metric.result(trial.score), hyperparameters.pop("epochs", usual))
             if context.table is not None:
                 hyperparameters |= {label: value for label, value in self._settings.fixed.items() if label in context.recipe}
             if hyperparameters:  # what a table leaves open is, in a retraining, as ever

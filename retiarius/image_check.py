@@ -27,11 +27,11 @@ def fit_to_images(context: RunContext, settings: SearchSettings, plan: SearchPla
     SpaceError
         None of the networks takes the images, or they tell fewer classes than there are.
     """
-    if context.space.is_registered or settings.evaluator != TRAIN or context.image_shape is None or settings.strategy.one_shot:
+    if context.space.is_registered or settings.evaluator != TRAIN or context.image_shape is None:
         return
-    if "start_size" in settings.fixed or "start_size" in plan.searched.hyperparameters:
-        return
-    start = float(context.recipe["start_size"])
+    # A supernet is trained on whole images.
+    is_settled = settings.strategy.one_shot or "start_size" in settings.fixed or "start_size" in plan.searched.hyperparameters
+    start = 1.0 if is_settled else float(context.recipe["start_size"])
     shares: list[float] = []
     refusals: list[SpaceError] = []
     for architecture in _drawn(plan.searched.architecture, settings.seed):

@@ -205,6 +205,10 @@ class Space:
 
         An instance that NNI cannot build again gives its own weights to all its networks.
         """
+        if not self.is_registered and any(isinstance(value, list) for value in architecture.values()):
+            if self._kinds is None:
+                self.make(arguments)
+            architecture = self._seen.as_chosen(architecture)
         return self._origin.network(arguments, architecture)
 
     @property

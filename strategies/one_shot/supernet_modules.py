@@ -7,7 +7,7 @@ from typing import Any
 
 import nni.nas.strategy  # noqa: F401 (before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken)
 import torch
-from nni.mutable import Categorical, CategoricalMultiple
+from nni.mutable import Categorical, CategoricalMultiple, Constraint
 from nni.nas.nn.pytorch import InputChoice, ModelSpace
 from nni.nas.oneshot.pytorch.strategy import no_default_hook
 from nni.nas.oneshot.pytorch.supermodule._expression_utils import traverse_all_options
@@ -176,7 +176,8 @@ def require_categorical(model: ModelSpace) -> None:
         raise StrategyError("one-shot: the space has no choices, so there is nothing to search")
     for label, mutable in choices.items():
         if not isinstance(mutable, Categorical | CategoricalMultiple):
-            what = f"the choice {label} is a {type(mutable).__name__}, and only choices among candidates can be mixed"
+            kind = "a constraint between choices" if isinstance(mutable, Constraint) else f"a range ({type(mutable).__name__})"
+            what = f"{label} is {kind}, and only choices among candidates can be mixed"
             raise StrategyError(f"one-shot: {what}; search it by trials, such as tpe")
 
 
