@@ -1,4 +1,4 @@
-"""What is known of a user's space and evaluator before the first trial, and what of it a run must have in common with one that it resumes."""
+"""What is known of a user's space and evaluator before the first trial, and what a run has in common with the one that it resumes."""
 
 from __future__ import annotations
 
