@@ -39,7 +39,12 @@ def test_what_went_wrong_is_a_no_with_its_reason() -> None:
     *_, reason = lines = format_table([good, bad], data, QUICK).splitlines()
     assert "| `ENAS` | yes | yes | yes | yes | yes |" in lines and "| `PNAS` | yes | no | yes | yes | yes |" in lines
     assert reason.startswith("- `PNAS`, tpe: ZeroDivisionError")
-    assert summarize([good, bad, Outcome(f"{OWN}ValuesOfLayers")]) == {"spaces": 2, "searched": 1, "retrained": 2, "one_shot": 2}
+    assert summarize([good, bad, Outcome(f"{OWN}ValuesOfLayers")], ["random", "tpe"]) == {
+        "spaces": 2,
+        "searched": 1,
+        "retrained": 2,
+        "one_shot": 2,
+    }
     assert not Outcome("untried").went_well("tpe")
 
 
