@@ -50,15 +50,21 @@ def best_of(run: str) -> dict[str, Any]:
 
 def test_what_readme_shows_can_be_typed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     section = (PROJECT / "README.md").read_text().partition("## Results that somebody has measured already\n")[2].partition("\n## ")[0]
-    printf, echo, command = [line.strip() for line in section.splitlines() if line.startswith("    ")][:3]
-    for line in (printf, echo):
+    *preparations, command = [line.strip() for line in section.splitlines() if line.startswith("    ")][:4]
+    for line in preparations:
         subprocess.run(["bash", "-c", line], check=True)
     assert command.startswith("python run_experiment.py ")
     assert main([*shlex.split(command)[2:], "--out", "run"]) == 0
-    assert best_of("run")["parameters"] == {"C": 10, "kernel": "rbf"}
-    printed = capsys.readouterr().out
-    assert "0.95" in printed and "test score by the table  0.93" in printed and "trials cost nothing" in printed
+    best = best_of("run")
+    assert (best["parameters"], best["result"]) == ({"C": 10, "kernel": "rbf"}, 0.5)
+    assert "trials cost nothing" in capsys.readouterr().out
     assert len(trials_of("run")) == 4
+
+
+def test_the_test_score_of_the_best_row_is_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("table.csv", [f"{row},{index / 100}" for index, row in enumerate(ROWS, start=1)], header="depth,lr,kind,score,test_score")
+    assert main([*SEARCH, "--set", "kind=b", "--trials", "9", "--out", "run"]) == 0
+    assert "test score by the table  0.18" in capsys.readouterr().out
 
 
 @pytest.mark.slow
