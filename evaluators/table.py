@@ -174,6 +174,10 @@ class Table:
         place = self._reader.names.index(label)
         return list(dict.fromkeys(row.values[place] for row in self._all))
 
+    def numbers_of(self, label: str) -> list[float]:
+        """Return the numbers in the column ``label`` of its rows; none of a key. Raise ``EvaluatorError`` where one is no number."""
+        return [] if self._pattern else self._reader.numbers_in(label, self.rows.values())
+
     def find(self, sample: Mapping[str, Any]) -> Row:
         """Return the row of ``sample``; labels that the table lacks are passed over. Raise ``EvaluatorError`` where there is none."""
         row = self.rows.get(self._key(sample))

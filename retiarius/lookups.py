@@ -10,7 +10,6 @@ from typing import Any
 
 from common.errors import EvaluatorError
 from common.reporter import Reporter
-from evaluators.table_values import number_in
 from records.pareto import DEFAULT_OBJECTIVES
 from retiarius.settings import SearchSettings
 
@@ -90,7 +89,7 @@ def fit_to_table(settings: SearchSettings, table: Any, mutables: Mapping[str, An
     Raises
     ------
     EvaluatorError, SpaceError
-        There is no column for a label, two rows are of one sample, or a range takes none of the table's numbers.
+        There is no column for a label, two rows are of one sample, a range has something else than numbers in its column, or takes none.
     """
     from spaces.choices import is_fixed
     from spaces.ordered_choices import as_looked_up
@@ -101,11 +100,7 @@ def fit_to_table(settings: SearchSettings, table: Any, mutables: Mapping[str, An
     narrowed = table.narrowed(labels, rows, names_score=names_score)
     # Searches of our own spaces give by the same seed what they gave before there was an order.
     has_order = settings.space is None or settings.search_space is not None or not settings.space.is_registered
-    return as_looked_up(mutables, lambda label: _numbers(table, label), has_order=has_order), narrowed
-
-
-def _numbers(table: Any, label: str) -> list[float]:
-    return [number for text in table.values_of(label) if (number := number_in(text)) is not None]
+    return as_looked_up(mutables, narrowed.numbers_of, has_order=has_order), narrowed
 
 
 def warn_of_missing_rows(lookups: Lookups, mutables: Mapping[str, Any], canonical: Callable[[Any], Any], reporter: Reporter) -> None:

@@ -108,15 +108,18 @@ def _recipe_of(settings: SearchSettings) -> dict[str, Any]:
 def _arguments_of(settings: SearchSettings, table: Any, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the space's constructor; refuse sizes and hyperparameters for which a table that answers has no column."""
     space, fixed = settings.space, settings.fixed
+    sized = dict(space.sized_arguments(settings.preset, "search", fixed))
     if table is None:
-        return dict(space.sized_arguments(settings.preset, "search", fixed))
-    sizes = [label for label in fixed if label in space.settable("search") and label not in table.labels]
-    if sizes and space.is_registered:
-        raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(sizes)}")
+        return sized
+    sizes = [label for label in fixed if label in space.settable("search")]
+    unknown = [label for label in sizes if label not in table.labels]
+    if unknown and space.is_registered:
+        raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(unknown)}")
     if idle := [label for label in fixed if label in recipe and label not in table.labels]:
         why = "nothing is trained where a table answers, and what it has a column of is searched"
         raise SpaceError(f"{why}: leave out --set {', '.join(idle)}")
-    return {label: fixed[label] for label in sizes}
+    # A column takes the rows of that value, and the network is of that value, too. All else is as the table's networks are.
+    return {label: sized[label] for label in sizes if label in sized and sized[label] == fixed[label]}
 
 
 def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) -> dict[str, Any]:
