@@ -65,6 +65,12 @@ class BestRecord:
             flops=size.get("flops"),
         )
 
+    def _epochs_of(self, trial: Trial) -> int | None:
+        """Return how long a trial was trained whose sample does not say it; None where nobody knows."""
+        if self._settings.nni_evaluation is not None:
+            return max(1, len(trial.curve))  # NNI's evaluators say themselves how long they train: as often as they report
+        return self._context.epochs if self._context.table is None or self._context.table.has_epochs else None
+
     def _recipe_of_trials(self) -> dict[str, Any]:
         """Return the hyperparameters that every trial has where its sample says nothing else: those that the evaluator takes."""
         if self._context.table is not None:
@@ -95,14 +101,7 @@ class BestRecord:
         def save_trial(trial: Trial) -> None:
             assert trial.score is not None
             hyperparameters = trial.hyperparameters
-<<<<<<< HEAD
-            # NNI's evaluators say themselves how long they train: as often as they report.
-            usual = context.epochs if self._settings.nni_evaluation is None else max(1, len(trial.curve))
-            score = (self.metric.name, self.metric.result(trial.score), hyperparameters.pop("epochs", usual))
-=======
-            known = context.epochs if context.table is None or context.table.has_epochs else None
-            score = (self.metric.name, self.metric.result(trial.score), hyperparameters.pop("epochs", known))
->>>>>>> tables2
+            score = (self.metric.name, self.metric.result(trial.score), hyperparameters.pop("epochs", self._epochs_of(trial)))
             if context.table is not None:
                 hyperparameters |= {label: value for label, value in self._settings.fixed.items() if label in context.recipe}
             if hyperparameters:  # what a table leaves open is, in a retraining, as ever
