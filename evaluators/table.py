@@ -183,7 +183,8 @@ class Table:
         row = self.rows.get(self._key(sample))
         if row is None:
             choices = ", ".join(f"{label}={_text(sample[label])}" for label in self.labels)
-            raise EvaluatorError(f"the table of {self.name} has no row for {choices[:1000]}{self._missing_value(sample)}")
+            of_name = "" if self.name == "table" else f" of {self.name}"
+            raise EvaluatorError(f"the table{of_name} has no row for {choices[:1000]}{self._missing_value(sample)}")
         return row
 
     def has(self, sample: Mapping[str, Any]) -> bool:

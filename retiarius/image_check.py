@@ -98,11 +98,11 @@ def _least_share(context: RunContext, network: Any, start: float) -> float:
 
     _, height, width = context.image_shape or (3, 1, 1)
     least: float | None = None
-    mode, state = network.training, copy.deepcopy(network.state_dict())
     try:
+        tried = copy.deepcopy(network).train()  # running statistics move
         for side in reversed(sides_of_training(height, start)):
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                answer = network.train()(torch.zeros(2, 3, *shrunk_size(side, height, width)))
+                answer = tried(torch.zeros(2, 3, *shrunk_size(side, height, width)))
             if least is None:
                 _require_classes(context, (answer[0] if isinstance(answer, tuple) else answer).shape[-1])
             least = side / height
@@ -111,12 +111,9 @@ def _least_share(context: RunContext, network: Any, start: float) -> float:
     except Exception as error:
         if least is None:
             why = describe_error(error)[:300]
-            told = f"{context.space.name} takes no images of {height}x{width} pixels: {why}"
-            raise SpaceError(f"{told}; --set may give it their size") from error
+            told = f"{context.space.name} takes no images of {height}x{width} pixels and 3 channels: {why}"
+            raise SpaceError(f"{told}; an argument of its constructor may say what they are") from error
         return least
-    finally:
-        network.load_state_dict(state)  # running statistics have moved
-        network.train(mode)
     return start
 
 

@@ -73,12 +73,18 @@ def plan_budget(settings: SearchSettings, table: Any, trials: int, *, epochs: in
     return epochs, trials
 
 
+ERRORS = ("mse", "rmse", "mae", "loss", "error")  # in the name of a score that is usually to be small
+
+
 def tell_table(settings: SearchSettings, table: Any, epochs: int, reporter: Reporter) -> None:
     """Say which table it is."""
     size = f"{len(table):,} rows of {settings.table}"
     size += f", {epochs} epochs a trial" if table.has_epochs else ""
     costs = "time is the table's, in seconds of training" if table.has_seconds else "trials cost nothing"
     reporter.say(f"{table.name}: {size}; {costs}")
+    # Of several seeds the name is a list of columns.
+    if settings.optimize_mode == "maximize" and any(word in str(table.score_name).lower() for word in ERRORS):
+        reporter.warn(f"the highest {table.score_name} is looked for: --optimize-mode minimize looks for the lowest")
 
 
 def fit_to_table(settings: SearchSettings, table: Any, mutables: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:

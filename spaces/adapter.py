@@ -12,13 +12,13 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from common.errors import SpaceError, unknown_name
+from common.errors import SpaceError, closest, unknown_name
 from spaces import SPACES, SpaceEntry
 from spaces.argument_choices import candidates_by_label
 from spaces.arguments import legal_argument, plain_arguments
 from spaces.capabilities import Acceleration, OneShot
 from spaces.class_facts import differentiable_form, told_by, told_function
-from spaces.foreign import CLASS_COUNTS, count_classes, full_name, import_space, state_side
+from spaces.foreign import CLASS_COUNTS, HUB, HUB_SPACES, count_classes, full_name, import_space, state_side
 from spaces.origins import Origin, origin_of
 
 if TYPE_CHECKING:
@@ -284,7 +284,9 @@ def find_space(what: Any) -> Space:
         if what in SPACES:
             return Space(what, entry=SPACES[what])
         if ":" not in what:
-            raise SpaceError(f"{unknown_name('space', what, SPACES)}; one of your own is package.module:Class")
+            near = closest(what.rpartition(".")[2], HUB_SPACES, 1)
+            hint = f"NNI's is {HUB}:{near[0]}" if near else "one of your own is package.module:Class"
+            raise SpaceError(f"{unknown_name('space', what, SPACES)}; {hint}")
         what = import_space(what)
     origin, name = origin_of(what), full_name(what)
     for registered, entry in SPACES.items():

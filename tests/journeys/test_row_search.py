@@ -122,7 +122,7 @@ def test_a_missing_row_is_a_failed_trial_and_is_told_before(here: Path, capsys: 
     assert main([*SEARCH, "--trials", "18", "--out", "run"]) == 0
     assert "17 of the 18 samples of the space have a row; a trial of another one fails" in capsys.readouterr().err
     (failed,) = [trial for trial in trials_of("run") if trial.state == "failed"]
-    assert failed.error == "the table of table has no row for depth=1, lr=0.1, kind=a"
+    assert failed.error == "the table has no row for depth=1, lr=0.1, kind=a"
 
 
 def test_the_simulated_clock_is_there_where_the_table_has_seconds(here: Path) -> None:
@@ -236,3 +236,16 @@ def test_the_order_of_numbers_helps(here: Path) -> None:
         found = [rt.search(None, "bo", search_space=document, table="table.csv", trials=20, seed=seed, out=None) for seed in range(3)]
         regrets.append(sum(-result.record.best_parameters["result"] for result in found))
     assert regrets[0] == 0 < regrets[1]
+
+
+def test_a_loss_that_is_maximised_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("loss.csv").write_text("C,mse\n1,0.5\n2,0.1\n")
+    Path("loss.json").write_text('{"C": {"_type": "choice", "_value": [1, 2]}}')
+    told = {"format": "retiarius-table-columns", "version": 1, "datasets": {"mine": {"score": {"column": "mse"}}}}
+    Path("told.json").write_text(json.dumps(told))
+    words = ["--search-space", "loss.json", "--strategy", "random", "--table", "loss.csv", "--table-columns", "told.json", "--trials", "2"]
+    line = "the highest mse is looked for: --optimize-mode minimize looks for the lowest"
+    assert main([*words, "--out", "high"]) == 0
+    assert line in capsys.readouterr().err
+    assert main([*words, "--optimize-mode", "minimize", "--out", "low"]) == 0
+    assert line not in capsys.readouterr().err

@@ -62,7 +62,7 @@ def test_tpe_of_nnis_looks_for_the_highest_score() -> None:
 def test_an_object_of_nnis_is_good_for_one_search() -> None:
     strategy = nnis.Random()
     rt.search(Widths, strategy, evaluator=open_rate(), trials=1, out="run")
-    with pytest.raises(rt.StrategyError, match="this Random of NNI's has searched already, and it can once: make a new one"):
+    with pytest.raises(rt.StrategyError, match="this Random of NNI's has searched already: make a new one for each search"):
         rt.search(Widths, strategy, evaluator=open_rate(), trials=1)
 
 

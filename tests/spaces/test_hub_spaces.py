@@ -11,6 +11,7 @@ import torch
 from nni.mutable import MutableDict
 from torch import Tensor, nn
 
+from common.errors import SpaceError
 from spaces.adapter import Space, find_space
 
 
@@ -80,3 +81,11 @@ def test_what_nni_computes_of_the_choices_is_no_choice() -> None:
         "cell/op1": "maxpool3x3",
         "cell/input1": [0],
     }
+
+
+def test_a_space_of_the_hub_that_is_asked_for_by_its_class_alone() -> None:
+    for name in ("ProxylessNAS", "nni.nas.hub.pytorch.ProxylessNAS"):
+        with pytest.raises(SpaceError, match=r"unknown space .*; NNI's is nni\.nas\.hub\.pytorch:ProxylessNAS"):
+            find_space(name)
+    with pytest.raises(SpaceError, match=r"nni\.nas\.hub\.pytorch has no ProxylesNAS \(did you mean ProxylessNAS\?\)"):
+        find_space("nni.nas.hub.pytorch:ProxylesNAS")
