@@ -48,7 +48,6 @@ import retiarius as rt
 from benchmarks.arguments import count
 from benchmarks.machine import processor
 from benchmarks.results_section import write_section
-from spaces import ordered_choices
 
 BEGIN, END = "<!-- any table: begin -->", "<!-- any table: end -->"
 OPTUNA, UNORDERED = "Optuna's TPE", "tpe without order"
@@ -182,16 +181,16 @@ def read(path: Path, labels: Sequence[str], scores: Sequence[str]) -> dict[tuple
 
 def search_ours(example: Example, strategy: str, seed: int, trials: int) -> float:
     """Return the best score that a search of ours has found."""
-    least = ordered_choices.LEAST
-    ordered_choices.LEAST = sys.maxsize if strategy == UNORDERED else least
-    name = "tpe" if strategy == UNORDERED else strategy
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            told: dict[str, Any] = {"search_space": example.space, "table": example.table, "table_columns": example.columns}
-            found = rt.search(None, name, **told, optimize_mode=example.mode, trials=trials, seed=seed, out=Path(folder) / "run")
-            return example.score(found.best_parameters)
-    finally:
-        ordered_choices.LEAST = least
+    space, name = (as_names(example.space), "tpe") if strategy == UNORDERED else (example.space, strategy)
+    with tempfile.TemporaryDirectory() as folder:
+        told: dict[str, Any] = {"search_space": space, "table": example.table, "table_columns": example.columns}
+        found = rt.search(None, name, **told, optimize_mode=example.mode, trials=trials, seed=seed, out=Path(folder) / "run")
+        return example.score(found.best_parameters)
+
+
+def as_names(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same choices as texts, which have no order."""
+    return {label: choice([str(value) for value in told["_value"]]) for label, told in space.items()}
 
 
 def search_by_optuna(example: Example, seed: int, trials: int) -> float:

@@ -1,7 +1,7 @@
 """NNI's own tests of strategies, engines, middleware and experiments, with parts of ours in the place of NNI's.
 
 git clone --branch v3.0 https://github.com/microsoft/nni
-python benchmarks/nni_tests.py nni                # some 5 minutes on two cores
+python benchmarks/nni_tests.py nni                # half an hour on two cores, for gp and bo
 python benchmarks/nni_tests.py nni --quick        # under 50 s: three combinations, and a part of the tests
 
 The tests are copied to a temporary folder. Imports and constructors are replaced (``benchmarks/nni_stand_ins.py``), nothing else. Tests

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from common.nni_evaluators import fresh, is_lightning
+from common.nni_evaluators import evaluate_by_nni, is_lightning, told_arguments
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,12 @@ class NniEvaluation:
         chosen: dict[str, Any] = self.evaluator.simplify() if hasattr(self.evaluator, "simplify") else {}
         return chosen
 
+    def describe(self) -> dict[str, Any]:
+        """Return its arguments, as far as a file can hold them."""
+        return told_arguments(self.evaluator)
+
     def __call__(self, network: Any, **hyperparameters: Any) -> Any:
         """Evaluate ``network`` with these ``hyperparameters``; what comes of it is returned, or reported to NNI."""
         evaluator = self.evaluator.freeze(hyperparameters) if self.hyperparameters else self.evaluator
-        try:
-            result = fresh(evaluator).evaluate(network)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from error
+        result = evaluate_by_nni(evaluator, network)
         return None if is_lightning(self.evaluator) else result  # Lightning's result is told by the module's reports

@@ -174,12 +174,17 @@ class Table:
         place = self._reader.names.index(label)
         return list(dict.fromkeys(row.values[place] for row in self._all))
 
+    def numbers_of(self, label: str) -> list[float]:
+        """Return the numbers in the column ``label`` of its rows; none of a key. Raise ``EvaluatorError`` where one is no number."""
+        return [] if self._pattern else self._reader.numbers_in(label, self.rows.values())
+
     def find(self, sample: Mapping[str, Any]) -> Row:
         """Return the row of ``sample``; labels that the table lacks are passed over. Raise ``EvaluatorError`` where there is none."""
         row = self.rows.get(self._key(sample))
         if row is None:
             choices = ", ".join(f"{label}={_text(sample[label])}" for label in self.labels)
-            raise EvaluatorError(f"the table of {self.name} has no row for {choices[:1000]}{self._missing_value(sample)}")
+            of_name = "" if self.name == "table" else f" of {self.name}"
+            raise EvaluatorError(f"the table{of_name} has no row for {choices[:1000]}{self._missing_value(sample)}")
         return row
 
     def has(self, sample: Mapping[str, Any]) -> bool:

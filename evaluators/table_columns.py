@@ -30,7 +30,7 @@ from __future__ import annotations
 import json
 import math
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -38,7 +38,7 @@ from typing import Any
 
 from common.errors import EvaluatorError
 from common.text import show
-from evaluators.table_values import key_of
+from evaluators.table_values import NOTHING, key_of, number_in
 
 KNOWN_COLUMNS = Path(__file__).parent / "tables"
 FORMAT, VERSION = "retiarius-table-columns", 1
@@ -164,6 +164,25 @@ class RowReader:
         facts = {name: self._number(fields, line, column) for name, column in self._facts.items()}
         values = (fields[place] if self.pattern is not None else key_of(fields[place]) for place in self._names)
         return Row(tuple(values), line, fidelities, facts)
+
+    def numbers_in(self, name: str, rows: Iterable[Row]) -> list[float]:
+        """Return the numbers that ``rows`` have in the column ``name``, each once; an empty field is passed over.
+
+        Raises
+        ------
+        EvaluatorError
+            Something else stands there; says where.
+        """
+        place, numbers = self.names.index(name), {}
+        for row in rows:
+            text = row.values[place]
+            number = number_in(text)
+            if number is not None:
+                numbers[number] = row
+            elif text != NOTHING:
+                wrong = f"{listed([name])} is {show(text)}, and a range of numbers is searched there: expected a number or nothing"
+                raise EvaluatorError(f"{self._path}, line {row.line}: {wrong}")
+        return list(numbers)
 
     def _number(self, fields: Sequence[str], line: int, column: Places) -> float:
         places, scale = column

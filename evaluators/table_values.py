@@ -9,7 +9,8 @@ from typing import Any
 
 # Not what Python reads beside: 007 and 1_000 are names of something, and so is nan.
 _NUMBER = re.compile(r"-?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
-_NOTHING = ("", "None", "null")
+NOTHING = "null"  # what stands for an empty field
+_NOTHING = ("", "None", NOTHING)
 _DIGITS = 12  # the steps of a range are not exact: three times 0.1 is 0.30000000000000004
 
 
@@ -23,7 +24,7 @@ def key_of(value: Any) -> str:
     if number is not None:
         return str(int(number)) if number.is_integer() else f"{number:.{_DIGITS}g}"
     if text in _NOTHING:
-        return "null"
+        return NOTHING
     if text in ("True", "False"):
         return text.lower()
     if text[:1] == "[":

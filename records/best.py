@@ -123,6 +123,8 @@ def _parse(document: Any, where: str) -> BestArchitecture:
     if not isinstance(document, dict):
         raise RecordError(f"{where}: a {_kind(document)} where an object with the key 'format' was expected")
     if document.get("format") != FORMAT:
+        if document.get("format") == "retiarius-parameters":
+            raise RecordError(f"{where}: the parameters of a program or of a table's row: there is no network to retrain")
         found = show(document["format"]) if "format" in document else "no 'format' at all"
         raise RecordError(f"{where}: not a best.json: found {found}, expected the format {FORMAT!r}")
     version = _get(document, "version", where)

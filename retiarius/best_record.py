@@ -32,7 +32,7 @@ class BestRecord:
         self,
         architecture: Mapping[str, Any],
         hyperparameters: Mapping[str, Any],
-        score: tuple[str, float, int] | None,
+        score: tuple[str, float, int | None] | None,
         size: Mapping[str, int | None],
         **told: Any,
     ) -> None:
@@ -43,7 +43,7 @@ class BestRecord:
         hyperparameters
             With which the network is to be retrained.
         score
-            (metric, value, epochs); None where nothing was measured.
+            (metric, value, epochs), of which the last is None where nobody knows it; None where nothing was measured.
         size
             ``parameters`` and ``flops``.
         told
@@ -57,13 +57,19 @@ class BestRecord:
             dataset=context.data.describe(),
             architecture=architecture,
             hyperparameters=hyperparameters,
-            score=None if score is None else dict(zip(("metric", "value", "epochs"), score, strict=True)),
+            score=None if score is None else _describe_score(*score),
             strategy={"name": self._settings.strategy.name, **told},
             seed=self._settings.seed,
             versions=collect_versions(),
             parameters=size["parameters"],
             flops=size.get("flops"),
         )
+
+    def _epochs_of(self, trial: Trial) -> int | None:
+        """Return how long a trial was trained whose sample does not say it; None where nobody knows."""
+        if self._settings.nni_evaluation is not None:
+            return max(1, len(trial.curve))  # NNI's evaluators say themselves how long they train: as often as they report
+        return self._context.epochs if self._context.table is None or self._context.table.has_epochs else None
 
     def _recipe_of_trials(self) -> dict[str, Any]:
         """Return the hyperparameters that every trial has where its sample says nothing else: those that the evaluator takes."""
@@ -95,7 +101,7 @@ class BestRecord:
         def save_trial(trial: Trial) -> None:
             assert trial.score is not None
             hyperparameters = trial.hyperparameters
-            score = (self.metric.name, self.metric.result(trial.score), hyperparameters.pop("epochs", context.epochs))
+            score = (self.metric.name, self.metric.result(trial.score), hyperparameters.pop("epochs", self._epochs_of(trial)))
             if context.table is not None:
                 hyperparameters |= {label: value for label, value in self._settings.fixed.items() if label in context.recipe}
             if hyperparameters:  # what a table leaves open is, in a retraining, as ever
@@ -115,3 +121,7 @@ class BestRecord:
             show_score=self.metric.show,
             scalars=open_scalars(self._folder.path, wanted=self._settings.tensorboard, metric=self.metric),
         )
+
+
+def _describe_score(metric: str, value: float, epochs: int | None) -> dict[str, Any]:
+    return {"metric": metric, "value": value, **({} if epochs is None else {"epochs": epochs})}

@@ -41,7 +41,7 @@ def check_before_imports(settings: SearchSettings) -> Any:
         check_names(settings)
     check_fixed_values(settings, "search", looked_up=() if table is None else table.labels)
     check_start_names(settings)
-    if isinstance(settings.strategy, Darts) and settings.strategy.order == 2:
+    if isinstance(settings.strategy, Darts) and settings.strategy.order == 2 and settings.lightning is None:
         _check_order(settings)
     return table
 

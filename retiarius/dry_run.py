@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from common.errors import RecordError, unknown_name
+from common.errors import RecordError, describe_error, unknown_name
 from common.reporter import Reporter
 from records.report.collect import Run, read_run
 from records.run_folder import require_usable_out
@@ -66,13 +66,14 @@ def preview(space: Any = None, strategy: Any = "tpe", *, reporter: Reporter | No
         raise RecordError(unknown_name("argument", unknown[0], [entry.name for entry in fields(SearchSettings)]))
     settings = SearchSettings(space=space, strategy=strategy, **arguments)
     require_usable_out(settings.out, resume=settings.resume)
+    heard = as_reporter(reporter)
     if settings.space is None:
-        return _preview_rows(settings, as_reporter(reporter))
-    plan = make_plan(settings, as_reporter(reporter))
+        return _preview_rows(settings, heard)
+    plan = make_plan(settings, heard)
     from spaces.choices import count_exactly
 
     count = count_exactly({**plan.searched.architecture, **plan.searched.hyperparameters})
-    measured, size = _measure(settings, plan)
+    measured, size = _measure(settings, plan, heard)
     return Preview(
         space=settings.space.name,
         strategy=settings.strategy.name,
@@ -94,19 +95,24 @@ def _preview_rows(settings: SearchSettings, reporter: Reporter) -> Preview:
     return Preview(str(settings.table), settings.strategy.name, count, trials, plan.epochs, "", None, None, None)
 
 
-def _measure(settings: SearchSettings, plan: SearchPlan) -> tuple[str, dict[str, Any]]:
+def _measure(settings: SearchSettings, plan: SearchPlan, reporter: Reporter) -> tuple[str, dict[str, Any]]:
     """Return the network that stands for all, in words, and its size on images of 32 pixels; nothing where it cannot be measured so."""
     from evaluators.complexity import build_without_data, measure_complexity
 
-    default = settings.space.default_architecture()
+    space, default = settings.space, settings.space.default_architecture()
     words = "the default" if default is not None else "the first configuration"
     first = {label: mutable.default() for label, mutable in plan.searched.architecture.items()}
-    architecture = settings.space.canonical(default if default is not None else first)
-    shape = getattr(getattr(settings.data, "train", None), "images", None)
+    architecture = space.canonical(default if default is not None else first)
+    images = getattr(getattr(settings.data, "train", None), "images", None)
+    shape = COLOUR_IMAGE if images is None else tuple(images.shape[1:])
+    said = {name: value for name, value in plan.arguments.items() if name in settings.fixed}
+    arguments = {**space.with_side(plan.arguments, shape[1]), **said} if shape[1] == shape[2] else plan.arguments
     try:
-        network = build_without_data(lambda: settings.space.network(plan.arguments, architecture))
-        return words, dict(measure_complexity(network, COLOUR_IMAGE if shape is None else tuple(shape.shape[1:])))
-    except (RuntimeError, TypeError, ValueError):
+        network = build_without_data(lambda: space.network(arguments, architecture))
+        return words, dict(measure_complexity(network, shape))
+    except (RuntimeError, TypeError, ValueError) as error:
+        if not space.is_registered:
+            reporter.warn(f"{words} of {space.name} takes no images of {shape[1]}x{shape[2]} pixels: {describe_error(error)[:300]}")
         return words, {}
 
 

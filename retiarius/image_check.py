@@ -27,11 +27,11 @@ def fit_to_images(context: RunContext, settings: SearchSettings, plan: SearchPla
     SpaceError
         None of the networks takes the images, or they tell fewer classes than there are.
     """
-    if context.space.is_registered or settings.evaluator != TRAIN or context.image_shape is None or settings.strategy.one_shot:
+    if context.space.is_registered or settings.evaluator != TRAIN or context.image_shape is None:
         return
-    if "start_size" in settings.fixed or "start_size" in plan.searched.hyperparameters:
-        return
-    start = float(context.recipe["start_size"])
+    # A supernet is trained on whole images.
+    is_settled = settings.strategy.one_shot or "start_size" in settings.fixed or "start_size" in plan.searched.hyperparameters
+    start = 1.0 if is_settled else float(context.recipe["start_size"])
     shares: list[float] = []
     refusals: list[SpaceError] = []
     for architecture in _drawn(plan.searched.architecture, settings.seed):
@@ -66,6 +66,7 @@ def fit_recipe(context: RunContext, network: Any, recipe: Recipe) -> Recipe:
     if share == recipe.start_size:
         return recipe
     _warn(context, share, recipe.start_size)
+    context.recipe["start_size"] = share
     return replace(recipe, start_size=share)
 
 
@@ -97,11 +98,11 @@ def _least_share(context: RunContext, network: Any, start: float) -> float:
 
     _, height, width = context.image_shape or (3, 1, 1)
     least: float | None = None
-    mode, state = network.training, copy.deepcopy(network.state_dict())
     try:
+        tried = copy.deepcopy(network).train()  # running statistics move
         for side in reversed(sides_of_training(height, start)):
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                answer = network.train()(torch.zeros(2, 3, *shrunk_size(side, height, width)))
+                answer = tried(torch.zeros(2, 3, *shrunk_size(side, height, width)))
             if least is None:
                 _require_classes(context, (answer[0] if isinstance(answer, tuple) else answer).shape[-1])
             least = side / height
@@ -110,12 +111,9 @@ def _least_share(context: RunContext, network: Any, start: float) -> float:
     except Exception as error:
         if least is None:
             why = describe_error(error)[:300]
-            told = f"{context.space.name} takes no images of {height}x{width} pixels: {why}"
-            raise SpaceError(f"{told}; --set may give it their size") from error
+            told = f"{context.space.name} takes no images of {height}x{width} pixels and 3 channels: {why}"
+            raise SpaceError(f"{told}; an argument of its constructor may say what they are") from error
         return least
-    finally:
-        network.load_state_dict(state)  # running statistics have moved
-        network.train(mode)
     return start
 
 

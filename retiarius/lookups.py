@@ -10,7 +10,6 @@ from typing import Any
 
 from common.errors import EvaluatorError
 from common.reporter import Reporter
-from evaluators.table_values import number_in
 from records.pareto import DEFAULT_OBJECTIVES
 from retiarius.settings import SearchSettings
 
@@ -74,12 +73,18 @@ def plan_budget(settings: SearchSettings, table: Any, trials: int, *, epochs: in
     return epochs, trials
 
 
+ERRORS = ("mse", "rmse", "mae", "loss", "error")  # in the name of a score that is usually to be small
+
+
 def tell_table(settings: SearchSettings, table: Any, epochs: int, reporter: Reporter) -> None:
     """Say which table it is."""
     size = f"{len(table):,} rows of {settings.table}"
     size += f", {epochs} epochs a trial" if table.has_epochs else ""
     costs = "time is the table's, in seconds of training" if table.has_seconds else "trials cost nothing"
     reporter.say(f"{table.name}: {size}; {costs}")
+    # Of several seeds the name is a list of columns.
+    if settings.optimize_mode == "maximize" and any(word in str(table.score_name).lower() for word in ERRORS):
+        reporter.warn(f"the highest {table.score_name} is looked for: --optimize-mode minimize looks for the lowest")
 
 
 def fit_to_table(settings: SearchSettings, table: Any, mutables: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -90,7 +95,7 @@ def fit_to_table(settings: SearchSettings, table: Any, mutables: Mapping[str, An
     Raises
     ------
     EvaluatorError, SpaceError
-        There is no column for a label, two rows are of one sample, or a range takes none of the table's numbers.
+        There is no column for a label, two rows are of one sample, a range has something else than numbers in its column, or takes none.
     """
     from spaces.choices import is_fixed
     from spaces.ordered_choices import as_looked_up
@@ -101,11 +106,7 @@ def fit_to_table(settings: SearchSettings, table: Any, mutables: Mapping[str, An
     narrowed = table.narrowed(labels, rows, names_score=names_score)
     # Searches of our own spaces give by the same seed what they gave before there was an order.
     has_order = settings.space is None or settings.search_space is not None or not settings.space.is_registered
-    return as_looked_up(mutables, lambda label: _numbers(table, label), has_order=has_order), narrowed
-
-
-def _numbers(table: Any, label: str) -> list[float]:
-    return [number for text in table.values_of(label) if (number := number_in(text)) is not None]
+    return as_looked_up(mutables, narrowed.numbers_of, has_order=has_order), narrowed
 
 
 def warn_of_missing_rows(lookups: Lookups, mutables: Mapping[str, Any], canonical: Callable[[Any], Any], reporter: Reporter) -> None:

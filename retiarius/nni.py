@@ -1,4 +1,6 @@
-"""``NasExperiment`` as NNI has it, run by this library: a program of NNI's changes one import, and needs no service and no port.
+"""``NasExperiment`` for programs written for NNI's tutorials: they change one import, and need no service and no port.
+
+There are ``config``, ``run``, ``start``, ``run_or_resume``, ``stop`` and ``export_top_models``. What NNI's service answers is not there.
 
 >>> from retiarius.nni import NasExperiment                                    # doctest: +SKIP
 >>> exp = NasExperiment(model_space, evaluator, search_strategy)               # doctest: +SKIP
@@ -128,6 +130,12 @@ class NasExperiment:
             Nothing came of it.
         """
         self._search(resume=False)
+
+    start = run
+
+    def __getattr__(self, name: str) -> Any:
+        """Say of what NNI's experiments have, and this one has not, where to look instead."""
+        raise AttributeError(f"NasExperiment has no {name}: there is no service of NNI's; exp.result has all trials after exp.run()")
 
     def run_or_resume(self, port: int | None = None, debug: bool = False, **ignored: Any) -> None:
         """Resume the run of this ``id`` where there is one, else begin; raise as :meth:`run` does."""

@@ -82,7 +82,7 @@ def _train_supernet(context: RunContext, settings: SearchSettings, evaluator: An
         torch.manual_seed(settings.seed)
         try:
             strategy(RawFormatModelSpace(supernet, evaluator), SequentialExecutionEngine())
-        except (RuntimeError, ValueError, TypeError, NotImplementedError, AssertionError) as error:
+        except Exception as error:
             if context.space.is_registered or isinstance(error, RetiariusError):
                 raise
             raise SearchFailed(_why_not(context, error)) from error

@@ -12,10 +12,10 @@ from common.errors import SpaceError, require_labels
 from common.nni_evaluators import reports_errors
 from common.reporter import Reporter
 from evaluators import find_evaluator
-from evaluators.nni_evaluator import NniEvaluation
 from records.best import check_architecture
 from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
+from retiarius.foreign_checks import check_evaluator_fits, check_storable
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
 from retiarius.presets import PRESETS
@@ -25,6 +25,7 @@ from retiarius.settings import TRAIN, SearchSettings
 from retiarius.starting_points import starting_points
 from retiarius.strategy_choice import setting_names
 from strategies import Darts, SearchContext, Strategy
+from strategies.nni_strategy import NniTrials
 
 if TYPE_CHECKING:
     from retiarius.nni_choice import ChosenSpace
@@ -53,6 +54,8 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     model = space.make(space.with_required_classes(arguments))
     mutables = model.simplify()
     choices = legal_choices(mutables)
+    check_storable(space.name, choices)
+    check_evaluator_fits(settings, choices, recipe)
     pins = space.pinned_choices(arguments, settings.fixed)
     own = _own_hyperparameters(settings, recipe)
     columns = [] if table is None else table.labels
@@ -105,15 +108,18 @@ def _recipe_of(settings: SearchSettings) -> dict[str, Any]:
 def _arguments_of(settings: SearchSettings, table: Any, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the space's constructor; refuse sizes and hyperparameters for which a table that answers has no column."""
     space, fixed = settings.space, settings.fixed
+    sized = dict(space.sized_arguments(settings.preset, "search", fixed))
     if table is None:
-        return dict(space.sized_arguments(settings.preset, "search", fixed))
-    sizes = [label for label in fixed if label in space.settable("search") and label not in table.labels]
-    if sizes and space.is_registered:
-        raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(sizes)}")
+        return sized
+    sizes = [label for label in fixed if label in space.settable("search")]
+    unknown = [label for label in sizes if label not in table.labels]
+    if unknown and space.is_registered:
+        raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(unknown)}")
     if idle := [label for label in fixed if label in recipe and label not in table.labels]:
         why = "nothing is trained where a table answers, and what it has a column of is searched"
         raise SpaceError(f"{why}: leave out --set {', '.join(idle)}")
-    return {label: fixed[label] for label in sizes}
+    # A column takes the rows of that value, and the network is of that value, too. All else is as the table's networks are.
+    return {label: sized[label] for label in sizes if label in sized and sized[label] == fixed[label]}
 
 
 def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,8 +137,8 @@ def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) ->
 
 def _offered(settings: SearchSettings) -> Mapping[str, Any]:
     """Return the hyperparameters that can be searched: what NNI's evaluator leaves open, or what the space brings."""
-    function = find_evaluator(settings.evaluator)[1].function
-    return function.hyperparameters if isinstance(function, NniEvaluation) else settings.space.hyperparameters()
+    evaluation = settings.nni_evaluation
+    return settings.space.hyperparameters() if evaluation is None else evaluation.hyperparameters
 
 
 def _check_fixed(settings: SearchSettings, pins: Mapping[str, Any], choices: Mapping[str, Any], others: Sequence[str]) -> None:
@@ -192,6 +198,10 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
     """Return what a resumed search must have in common with the first, beside what every run must."""
     same: dict[str, Any] = {"strategy": settings.strategy.name, "evaluator": settings.evaluator_name, "trials": plan.trials}
     same |= settings.trial_flags | settings.one_shot_flags
+    if isinstance(settings.strategy, NniTrials):
+        same |= settings.strategy.settings()
+    if settings.nni_evaluation is not None:
+        same["evaluator_arguments"] = settings.nni_evaluation.describe()
     if plan.chosen is not None:
         same |= {"search_space": settings.search_space, "start_step": settings.start_step}
     elif settings.start_step is not None:

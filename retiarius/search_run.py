@@ -69,12 +69,14 @@ def search(
         What can be chosen: the name of one of ours (``"darts"``, ``"zoo"``, ``"nasbench201"``), ``"package.module:Class"``, or an NNI
         ``ModelSpace``: its class, an instance, or a factory.
     strategy
-        How it is chosen: a name (``"darts"``, ``"tpe"``, ...), or an object with its settings, such as ``TPE(pruner=Median())``.
+        How it is chosen: a name (``"darts"``, ``"tpe"``, ...), an object with its settings, such as ``TPE(pruner=Median())``, or a strategy
+        object of NNI's, which searches once.
     data
         ``"auto"``, ``"cifar10"``, ``"digits"``, a folder of images, or what ``load_data`` returns.
     evaluator
         How a choice is scored: ``"train"``, ``"table"``, or any function ``(network, ...) -> float``, higher is better. A function is
-        given those of ``data``, ``epochs``, ``seed``, ``device``, ``precision``, ``report`` and of the hyperparameters that it takes.
+        given those of ``data``, ``epochs``, ``seed``, ``device``, ``precision``, ``report`` and of the hyperparameters that it takes. An
+        evaluator of NNI's trains by itself; what is left open in its arguments is searched.
     trials, epochs
         Number of trials, and epochs of each, or of the supernet; the preset says how many otherwise.
     preset
@@ -103,7 +105,7 @@ def search(
     storage, study
         A database in which several processes search together, and the name of their study.
     seed
-        Of every random draw.
+        Of every random draw but those of NNI's strategies and evaluators, which have seeds of their own.
     device, precision
         Where and how exactly to compute.
     data_dir

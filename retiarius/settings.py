@@ -261,8 +261,14 @@ class SearchSettings(RunSettings, PrunerSettings):
     @property
     def lightning(self) -> Any:
         """The evaluator, where it is one of NNI's that trains by Lightning; None elsewhere."""
+        evaluation = self.nni_evaluation
+        return evaluation.evaluator if evaluation is not None and is_lightning(evaluation.evaluator) else None
+
+    @property
+    def nni_evaluation(self) -> NniEvaluation | None:
+        """The evaluator, where it is one of NNI's; None elsewhere."""
         function = find_evaluator(self.evaluator)[1].function
-        return function.evaluator if isinstance(function, NniEvaluation) and is_lightning(function.evaluator) else None
+        return function if isinstance(function, NniEvaluation) else None
 
     def describe(self) -> dict[str, Any]:
         """Return what was asked for as plain data, for ``config.json``, without the password of a storage."""

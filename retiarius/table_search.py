@@ -71,7 +71,7 @@ def plan_row_search(settings: SearchSettings, reporter: Reporter) -> RowSearch:
     from nni_compat.search_space import NniSpace, parse_search_space
 
     space = parse_search_space(settings.search_space)
-    require_labels(settings.fixed, [*space.mutables, *table.labels])
+    require_labels(settings.fixed, list(dict.fromkeys([*space.mutables, *table.labels])))
     space = space.pin({label: value for label, value in settings.fixed.items() if label in space.mutables})
     mutables, table = fit_to_table(settings, table, space.mutables)
     space = NniSpace(mutables, space.tree)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from common.errors import RetiariusError, SearchFailed, describe_error
 from records.pareto import save_pareto
 from records.run_folder import RunFolder
 from records.study_note import note_study
@@ -17,6 +18,7 @@ from retiarius.engines import make_engine, reports_of
 from retiarius.ray_cluster import cluster_of
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
+from strategies.nni_strategy import NniTrials
 
 
 def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder, storage: Any) -> None:
@@ -67,11 +69,24 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     with keeper.shown(max_trials, settings.strategy.name), make_engine(context, settings, plan, **engine_options) as engine:
         for line in submit_first_trials(plan.starts, explored, engine):
             warn(line)
-        settings.strategy.build(_search_context(context, settings, plan, total, shared, engine.open_trials))(explored, engine)
+        told = _search_context(context, settings, plan, total, shared, engine.open_trials)
+        _explore(settings, told, explored, engine)
         engine.wait_models()
     _note_pareto(context, settings, folder, keeper)
     for line in summarize_search(engine, settings.pruner):
         context.reporter.say(line)
+
+
+def _explore(settings: SearchSettings, told: Any, explored: Any, engine: Any) -> None:
+    """Let the strategy search; what one of NNI's raises becomes one line."""
+    try:
+        settings.strategy.build(told)(explored, engine)
+    except RetiariusError:
+        raise
+    except Exception as error:
+        if not isinstance(settings.strategy, NniTrials):
+            raise
+        raise SearchFailed(f"NNI's {type(settings.strategy.nni).__name__} cannot search this space: {describe_error(error)}") from error
 
 
 def _never_called(network: Any, **hyperparameters: Any) -> float:

@@ -12,12 +12,13 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from common.errors import SpaceError, unknown_name
+from common.errors import SpaceError, closest, unknown_name
 from spaces import SPACES, SpaceEntry
+from spaces.argument_choices import candidates_by_label
 from spaces.arguments import legal_argument, plain_arguments
 from spaces.capabilities import Acceleration, OneShot
 from spaces.class_facts import differentiable_form, told_by, told_function
-from spaces.foreign import CLASS_COUNTS, count_classes, full_name, import_space, state_side
+from spaces.foreign import CLASS_COUNTS, HUB, HUB_SPACES, count_classes, full_name, import_space, state_side
 from spaces.origins import Origin, origin_of
 
 if TYPE_CHECKING:
@@ -105,19 +106,13 @@ class Space:
         """
         arguments, settable = self.preset_arguments(preset, phase), self.settable(phase)
         named = {name: legal for name, legal in settable.items() if name in pins}
-        choices = {} if self.is_registered or phase == "retrain" or not named else self._choices_of(arguments)
+        choices: dict[str, list[Any]] = {}
+        if not self.is_registered and phase != "retrain" and any(not isinstance(pins[name], list | tuple | dict) for name in named):
+            choices = candidates_by_label(self._origin, self.with_required_classes(arguments))
         for name, legal in named.items():
-            if name not in choices or pins[name] not in choices[name]["values"]:
+            if name not in choices or pins[name] not in choices[name]:
                 arguments[name] = pins[name] if legal is None else legal_argument(name, pins[name], legal)
         return arguments
-
-    def _choices_of(self, arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Return the choices among candidates of the space with these ``arguments``; none where it cannot be built of them alone."""
-        try:
-            choices = self.choices(self.with_required_classes(arguments))
-        except SpaceError:
-            return {}
-        return {label: choice for label, choice in choices.items() if choice["kind"] == "one"}
 
     def pinned_choices(self, arguments: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of ``pins`` that ``arguments``, of ``sized_arguments``, have not taken up."""
@@ -210,6 +205,10 @@ class Space:
 
         An instance that NNI cannot build again gives its own weights to all its networks.
         """
+        if not self.is_registered and any(isinstance(value, list) for value in architecture.values()):
+            if self._kinds is None:
+                self.make(arguments)
+            architecture = self._seen.as_chosen(architecture)
         return self._origin.network(arguments, architecture)
 
     @property
@@ -285,7 +284,9 @@ def find_space(what: Any) -> Space:
         if what in SPACES:
             return Space(what, entry=SPACES[what])
         if ":" not in what:
-            raise SpaceError(f"{unknown_name('space', what, SPACES)}; one of your own is package.module:Class")
+            near = closest(what.rpartition(".")[2], HUB_SPACES, 1)
+            hint = f"NNI's is {HUB}:{near[0]}" if near else "one of your own is package.module:Class"
+            raise SpaceError(f"{unknown_name('space', what, SPACES)}; {hint}")
         what = import_space(what)
     origin, name = origin_of(what), full_name(what)
     for registered, entry in SPACES.items():

@@ -41,7 +41,8 @@ def restrict(mutables: Mapping[str, Any], pinned: Mapping[str, Any], narrowed: M
         if label in pinned and isinstance(mutable, CategoricalMultiple):
             result[label] = CategoricalMultiple(sorted(pinned[label]), n_chosen=len(pinned[label]), label=mutable.label)
         elif label in pinned:
-            result[label] = Categorical([pinned[label]], label=mutable.label)
+            own = [value for value in getattr(mutable, "values", ()) if isinstance(value, tuple) and list(value) == pinned[label]]
+            result[label] = Categorical(own or [pinned[label]], label=mutable.label)  # a file has a list in the place of a tuple
         elif label in narrowed:
             result[label] = Categorical(narrowed[label], label=mutable.label)
     return result

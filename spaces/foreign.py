@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from common.errors import SpaceError, describe_error
+from common.errors import SpaceError, closest, describe_error
 from common.libraries import quiet_libraries
 from common.text import show
 
@@ -17,6 +17,11 @@ _FULL_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _LONGEST_NAME = 300
 _LONGEST_REASON = 300
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+HUB = "nni.nas.hub.pytorch"  # of NNI: its model spaces are known by their class alone where one is asked for
+HUB_SPACES = (
+    *("NasBench101", "NasBench201", "NASNet", "ENAS", "AmoebaNet", "PNAS", "DARTS", "ProxylessNAS", "MobileNetV3Space"),
+    *("ShuffleNetSpace", "AutoFormer"),
+)
 # What a constructor calls the number of classes: here, and in NNI's hub.
 CLASS_COUNTS = ("num_classes", "num_labels")
 # And the side of square images, where a network takes those of one size alone.
@@ -45,7 +50,9 @@ def import_space(name: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise SpaceError(f"space {show(name)}: {module} has no {path}") from None
+            near = closest(part, [other for other in dir(found) if not other.startswith("_")], 1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise SpaceError(f"space {show(name)}: {module} has no {path}{hint}") from None
     return found
 
 

@@ -14,6 +14,7 @@ from common.text import show_text
 from spaces.choices import takes
 
 LEAST = 3  # of two values one cannot tell an order
+MOST_SHOWN = 6  # numbers of a column in a message
 
 
 def as_looked_up(mutables: Mapping[str, Any], values_of: Callable[[str], Sequence[float]], *, has_order: bool = True) -> dict[str, Any]:
@@ -47,7 +48,9 @@ def _one_of(label: str, mutable: Any, values_of: Callable[[str], Sequence[float]
     numbers = [int(value) if getattr(mutable, "whole", False) and float(value).is_integer() else value for value in values_of(label)]
     values = sorted(value for value in numbers if takes(mutable, value))
     if not values:
-        raise SpaceError(f"{show_text(label)}: none of the numbers in its column is in the space's range, {mutable.extra_repr()}")
+        known = ", ".join(f"{number:g}" for number in sorted(numbers)[:MOST_SHOWN]) or "no number at all"
+        span = f"{mutable.low:g} to {mutable.high:g}"
+        raise SpaceError(f"{show_text(label)}: none of the numbers in its column is in the space's range, {span}; the column has {known}")
     choice = Categorical(values, label="choice")
     choice.label = label  # set here, as NNI's constructors refuse a slash
     return choice

@@ -30,33 +30,33 @@ class Origin:
     """
 
     def __init__(self, build: Callable[..., Any], given: Mapping[str, Any] | None = None) -> None:
-        self._build, self.given = build, given
+        self.build, self.given = build, given
 
     @cached_property
     def kind(self) -> type:
         """The class of the spaces; a function is called for that."""
-        build = self._build.func if isinstance(self._build, partial) else self._build
+        build = self.build.func if isinstance(self.build, partial) else self.build
         return build if inspect.isclass(build) else type(self.make({}))
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
         """The names of the arguments."""
-        return parameters_of(self._build)
+        return parameters_of(self.build)
 
     def make(self, arguments: Mapping[str, Any]) -> ModelSpace:
         """Return the unfrozen space; raises ``SpaceError`` where ``arguments`` are not those it takes, or it is none."""
         from nni.nas.nn.pytorch import ModelSpace
 
-        space = make_space(self._build, {**(self.given or {}), **arguments})
+        space = make_space(self.build, {**(self.given or {}), **arguments})
         if not isinstance(space, ModelSpace):
-            raise SpaceError(f"{full_name(self._build)} returns {show(space)}: no model space (nni.nas.nn.pytorch.ModelSpace)")
+            raise SpaceError(f"{full_name(self.build)} returns {show(space)}: no model space (nni.nas.nn.pytorch.ModelSpace)")
         return space
 
     def network(self, arguments: Mapping[str, Any], architecture: Mapping[str, Any]) -> nn.Module:
         """Return the network of ``architecture``, its first weights drawn from torch's generator as it stands."""
-        network = build_network(self._build, {**(self.given or {}), **arguments}, architecture)
-        if not inspect.isclass(self._build) and _has_choices(network):
-            raise SpaceError(f"{full_name(self._build)} returns a space that was there before; it has to build it each time it is called")
+        network = build_network(self.build, {**(self.given or {}), **arguments}, architecture)
+        if not inspect.isclass(self.build) and _has_choices(network):
+            raise SpaceError(f"{full_name(self.build)} returns a space that was there before; it has to build it each time it is called")
         return network
 
 
@@ -81,7 +81,7 @@ class Copied(Origin):
     def make(self, arguments: Mapping[str, Any]) -> ModelSpace:
         """Return a copy; raises ``SpaceError`` where there are ``arguments``."""
         if arguments:
-            raise SpaceError(f"{full_name(self._build)} is built already and takes no arguments: leave out {', '.join(arguments)}")
+            raise SpaceError(f"{full_name(self.build)} is built already and takes no arguments: leave out {', '.join(arguments)}")
         return copy.deepcopy(self._instance)
 
     def network(self, arguments: Mapping[str, Any], architecture: Mapping[str, Any]) -> nn.Module:
@@ -105,7 +105,7 @@ def origin_of(what: Any) -> Origin:
         return Copied(what) if noted is None else _called(type(what), *noted)
     if inspect.isclass(what) and not issubclass(what, ModelSpace):
         raise SpaceError(f"{full_name(what)} is no model space: a subclass of nni.nas.nn.pytorch.ModelSpace")
-    if isinstance(what, nn.Module) or not callable(what):
+    if isinstance(what, nn.Module) or not callable(what) or inspect.isbuiltin(what):
         raise SpaceError(f"a space is a name, or a class, an instance or a function of NNI model spaces, not {show(what)}")
     return _called(what.func, what.args, what.keywords) if isinstance(what, partial) else Origin(what)
 

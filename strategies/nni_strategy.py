@@ -23,10 +23,17 @@ def _name_of(nni: Any) -> str:
     return f"nni-{type(nni).__name__.lower()}"
 
 
+def _told(nni: Any) -> str:
+    """Return the class of an object of NNI's and those of its settings that are plain values, in words."""
+    settings = {name: value for name, value in vars(nni).items() if not name.startswith("_")}
+    plain = {name: value for name, value in settings.items() if isinstance(value, str | bool | int | float | tuple)}
+    return f"{type(nni).__name__}({', '.join(f'{name}={value!r}' for name, value in sorted(plain.items()))})"
+
+
 def _require_unused(nni: Any) -> None:
     """Raise ``StrategyError`` where an object of NNI's, which is good for one search, has had it."""
     if getattr(getattr(nni, "_status", None), "value", "empty") != "empty":
-        raise StrategyError(f"this {type(nni).__name__} of NNI's has searched already, and it can once: make a new one")
+        raise StrategyError(f"this {type(nni).__name__} of NNI's has searched already: make a new one for each search")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,7 @@ class NniTrials(TrialStrategy):
         _require_unused(self.nni)
 
     def settings(self) -> dict[str, Any]:
-        return {"--strategy": repr(self.nni), **({} if self.pruner is None else {"--pruner": self.pruner.name})}
+        return {"--strategy": _told(self.nni), **({} if self.pruner is None else {"--pruner": self.pruner.name})}
 
     def build(self, context: SearchContext) -> Any:
         tuner: Any = getattr(self.nni, "tuner", None)
@@ -76,7 +83,7 @@ class NniOneShot(Strategy):
         _require_unused(self.nni)
 
     def settings(self) -> dict[str, Any]:
-        return {"--strategy": repr(self.nni)}
+        return {"--strategy": _told(self.nni)}
 
     def build(self, context: SearchContext) -> Any:
         from strategies.one_shot.nni_one_shot import WatchedOneShot

@@ -73,6 +73,25 @@ def test_the_notebook(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("runs/notebook/retrained/weights.safetensors").exists()
 
 
+@pytest.mark.slow
+def test_the_notebook_with_a_space_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    path = EXAMPLES / "own_space.ipynb"
+    names: dict[str, object] = {"__name__": "__main__"}
+    first, *others = read_cells(path)
+    few = [
+        first.replace('load_data("digits")', 'load_data("digits", limit=300)'),
+        *(cell.replace('"epochs": 4', '"epochs": 1') for cell in others),
+    ]
+    assert few[0] != first and few[1:] != others
+    for cell in few:
+        exec(compile(cell, path.name, "exec"), names)
+    by_tpe, by_evolution, accuracy = capsys.readouterr().out.splitlines()
+    assert "'stem': '" in by_tpe and "'hidden': '" in by_evolution
+    assert accuracy.startswith("test accuracy: ")
+    assert Path("runs/own_space/retrained/weights.safetensors").exists()
+    assert all(not cell["outputs"] for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_an_example_is_short_and_the_readme_names_it(path: Path) -> None:
     assert len(code_of(path)) < 60

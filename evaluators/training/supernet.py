@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
-from common.nni_evaluators import fresh
+from common.nni_evaluators import fresh, loader_generators
 from evaluators.data.images import Split, stratified_cut
 from evaluators.data.splits import Dataset
 from evaluators.memory import keep_freed_memory
@@ -230,7 +230,7 @@ def adopt_evaluator(evaluator: Lightning, *, checkpoints: Path, time_budget: flo
     finished_epochs(checkpoints)
     adopted = fresh(evaluator)
     adopted.trainer.strategy.checkpoint_io = CheckpointFiles()
-    return _kept(adopted, checkpoints, [], time_budget)
+    return _kept(adopted, checkpoints, loader_generators(adopted), time_budget)
 
 
 def _kept(evaluator: Lightning, checkpoints: Path, generators: list[torch.Generator], time_budget: float | None) -> Lightning:

@@ -181,7 +181,18 @@ def check_action(settings: Settings) -> None:
     if settings.dry_run and (settings.retrain is not None or settings.trial_command is not None):
         raise RecordError("--dry-run goes with --space and --strategy")
     if settings.retrain is not None:
-        searching = ("strategy", "trials", "time_budget", "evaluator", "table", "table_columns", "objectives", *TRIALS, *ONE_SHOT)
+        searching = (
+            "strategy",
+            "trials",
+            "time_budget",
+            "evaluator",
+            "table",
+            "table_columns",
+            "objectives",
+            "optimize_mode",
+            *TRIALS,
+            *ONE_SHOT,
+        )
         for flag in settings.given_flags(*searching):
             raise RecordError(f"{flag} goes with a search, not with --retrain")
     elif settings.trial_command is not None:

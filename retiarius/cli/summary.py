@@ -24,8 +24,9 @@ def show_found(screen: Screen, result: SearchResult) -> None:
     score = best.record.score
     assert score is not None
     metric = str(score["metric"]) + (AVERAGED if run.averages_mirror_images else "")
-    is_accuracy = run.metric.percent
-    value = f"{format_accuracy(score['value'])}, epoch {score['epochs']}" if is_accuracy else run.metric.format(score["value"])
+    value = run.metric.format(score["value"])
+    if run.metric.percent and "epochs" in score:
+        value += f", epoch {score['epochs']}"
     rows: _Rows = [[metric, value]]
     rows += [list(item) for item in best.description.items()]
     rows += _test_by_table(result)

@@ -10,7 +10,7 @@ import torch
 from nni.nas.space import ExecutableModelSpace
 
 from common.errors import EvaluatorError
-from common.nni_evaluators import fresh
+from common.nni_evaluators import evaluate_by_nni
 from common.nni_reports import nni_reports_to
 from common.trial import Sample
 
@@ -49,5 +49,5 @@ class EvaluatorRun:
             network = self.model.executable_model()
             if self.describe is not None:
                 note(self.describe(network))
-            returned = fresh(evaluator).evaluate(network)
+            returned = evaluate_by_nni(evaluator, network)
         return finals[-1] if finals else returned

@@ -54,5 +54,5 @@ def run_trial(run: RunTrial, sample: Sample, report: Callable[[float], None], no
         return TrialEnd("complete", check_score(run(sample, lambda value: report(read_score(value, "reported")), note)))
     except TrialPruned:
         return TrialEnd("pruned")
-    except Exception as error:  # a failing trial must not end the search
+    except (Exception, SystemExit) as error:  # a failing trial must not end the search
         return TrialEnd("failed", error=describe_error(error), traceback=traceback.format_exc())

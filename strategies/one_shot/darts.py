@@ -83,6 +83,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._facts, self._seed, self._on_step, self._on_epoch = facts or OneShotFacts(), seed, on_step, on_epoch
         self._form = self._facts.form if supernet == "fused" else None
         self._n_chosen: dict[str, int] = {}
+        told = {"input_edges": self._facts.input_edges, "form": self._form, "mixed_op_sampling": MixedOpDifferentiablePolicy}
+        self._told = {"softmax": self.configure_softmax(), **told}
         if cost_weight > 0 and not (self._facts.operation_costs and self._facts.input_edges):
             raise StrategyError("darts: a weight of costs is for spaces that have input_edges() and operation_costs()")
 
@@ -101,9 +103,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         return mutation_hooks()
 
     def run_hook(self, hook: Any, name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
-        memo.update(self._arch_parameters)
-        told = {"input_edges": self._facts.input_edges, "form": self._form, "mixed_op_sampling": MixedOpDifferentiablePolicy}
-        return hook(module, name, memo, {"softmax": self.configure_softmax(), **told})
+        if not memo:  # this is called for each hook and each module, often a hundred thousand times
+            memo.update(self._arch_parameters)
+        return hook(module, name, memo, self._told)
 
     def configure_oneshot_module(self, training_module: Any) -> DartsModule:
         return DartsModule(

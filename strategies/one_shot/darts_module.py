@@ -12,7 +12,7 @@ import torch
 from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
 from torch import Tensor, nn
 
-from common.errors import SearchFailed
+from common.errors import SearchFailed, StrategyError
 from strategies.one_shot.search_epoch import (
     AlphaOptimizer,
     CollapseGuard,
@@ -50,6 +50,7 @@ class DartsModule(DartsLightningModule):
         self._alphas, self._costs, self._cost_weight = alphas, costs, cost_weight
         self._sums = torch.zeros(4)
         self._batches = 0
+        self._has_trained = False
         self.last_epoch: SearchEpoch | None = None
 
     def arch_parameters(self) -> list[nn.Parameter]:
@@ -142,13 +143,23 @@ class DartsModule(DartsLightningModule):
             raise SearchFailed("the supernet's loss is no longer finite: the search diverged (a smaller initial_lr may help)")
         self._sums += step
         self._batches += 1
+        self._has_trained = True
         if self._on_step is not None:
             self._on_step(self.current_epoch * int(self.trainer.num_training_batches) + self._batches)
 
     def on_train_start(self) -> None:
         super().on_train_start()
+        if self._order == 2 and not isinstance(self.trainer.optimizers[0], torch.optim.SGD):
+            used = type(self.trainer.optimizers[0]).__name__
+            raise StrategyError(
+                f"darts: order 2 looks one step of SGD ahead, and the evaluator trains by {used}: order=1, or optimizer=SGD"
+            )
         if self.guard.stops:  # a search that the guard had ended, resumed
             self.trainer.should_stop = True
+
+    def on_fit_end(self) -> None:
+        if self._has_trained:  # NNI's evaluators report what they have logged: nothing, where all epochs were done before
+            super().on_fit_end()
 
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()

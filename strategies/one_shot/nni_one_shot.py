@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
@@ -26,8 +27,18 @@ class _EpochWatch(pl.Callback):
         self._context = context
         self._seen: dict[str, list[float]] = defaultdict(list)
         self.last_epoch: SearchEpoch | None = None
+        self.has_trained = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: the last epoch."""
+        return {"last_epoch": None if self.last_epoch is None else asdict(self.last_epoch)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Be as the watch was whose state this is."""
+        self.last_epoch = None if state_dict["last_epoch"] is None else SearchEpoch(**state_dict["last_epoch"])
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.has_trained = True
         told = outputs if isinstance(outputs, Mapping) else {"loss": outputs}
         for name in ("loss", "accuracy"):
             if isinstance(told.get(name), torch.Tensor):
@@ -93,6 +104,10 @@ class WatchedOneShot:
         evaluator.trainer.callbacks.insert(0, self._watch)
         try:
             self._strategy(space, engine)
+        except KeyError:
+            # At the end NNI's evaluators report what they have logged: nothing, where all epochs were done before.
+            if self._watch.has_trained or self._watch.last_epoch is None:
+                raise
         except ImportError as error:
             raise StrategyError(f"NNI's {type(self._strategy).__name__}: {describe_error(error)}") from error
         except SystemExit as error:  # what Lightning makes of Ctrl-C

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import nni.nas.strategy  # noqa: F401 (before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken)
-from nni.mutable import Categorical, CategoricalMultiple
+import torch
+from nni.mutable import Categorical, CategoricalMultiple, Constraint
 from nni.nas.nn.pytorch import InputChoice, ModelSpace
 from nni.nas.oneshot.pytorch.strategy import no_default_hook
 from nni.nas.oneshot.pytorch.supermodule._expression_utils import traverse_all_options
@@ -17,8 +18,9 @@ from nni.nas.oneshot.pytorch.supermodule.differentiable import (
     DifferentiableMixedLayer,
     DifferentiableMixedRepeat,
 )
-from nni.nas.oneshot.pytorch.supermodule.operation import NATIVE_MIXED_OPERATIONS
+from nni.nas.oneshot.pytorch.supermodule.operation import NATIVE_MIXED_OPERATIONS, MixedLayerNorm
 from torch import Tensor, nn
+from torch.nn import functional
 
 from common.errors import StrategyError
 
@@ -118,10 +120,41 @@ class MixedRepeat(DifferentiableMixedRepeat):
         return self._reduction(outputs, weights, depths)
 
 
+class MixedNorm(MixedLayerNorm):
+    """NNI's mixture of layer norms, each over the features of its choice alone. NNI norms over all, those that a choice lacks included."""
+
+    def freeze_weight(self, normalized_shape: Any, **others: Any) -> dict[str, Any]:
+        part = _leading(normalized_shape)
+        return {name: None if whole is None else whole[part] for name, whole in (("weight", self.weight), ("bias", self.bias))}
+
+    def forward_with_args(self, normalized_shape: Any, eps: Any, inputs: Tensor) -> Tensor:
+        if isinstance(eps, dict):
+            raise ValueError("the eps of a layer norm is a choice, which cannot be mixed")
+        shares = normalized_shape if isinstance(normalized_shape, dict) else {normalized_shape: 1.0}
+        total = torch.zeros_like(inputs)
+        for shape, share in shares.items():
+            part: tuple[Any, ...] = (..., *_leading(shape))
+            own = inputs[part]
+            normed = functional.layer_norm(own, own.shape[1 - len(part) :], eps=eps, **self.freeze_weight(shape))
+            missing = [(0, whole - kept) for whole, kept in zip(inputs.shape, normed.shape, strict=True)]
+            total = total + share * functional.pad(normed, [side for pair in reversed(missing) for side in pair])
+        return total
+
+
+def _leading(shape: Any) -> tuple[slice, ...]:
+    """Return what takes the first features of each dimension of ``shape``, a size or several."""
+    return tuple(slice(size) for size in ((shape,) if isinstance(shape, int) else shape))
+
+
 def mutation_hooks() -> list[Any]:
     """Return what makes a supernet of a space, in the order in which NNI asks: ours, then NNI's, then the refusal of all else."""
     ours = [MixedForm.mutate, DifferentiableMixedLayer.mutate, SummedInput.mutate, ScaledMixedInput.mutate]
-    nnis = [DifferentiableMixedCell.mutate, MixedRepeat.mutate, *(operation.mutate for operation in NATIVE_MIXED_OPERATIONS)]
+    nnis = [
+        DifferentiableMixedCell.mutate,
+        MixedRepeat.mutate,
+        MixedNorm.mutate,
+        *(operation.mutate for operation in NATIVE_MIXED_OPERATIONS),
+    ]
     return [*ours, *nnis, _refuse]
 
 
@@ -143,7 +176,8 @@ def require_categorical(model: ModelSpace) -> None:
         raise StrategyError("one-shot: the space has no choices, so there is nothing to search")
     for label, mutable in choices.items():
         if not isinstance(mutable, Categorical | CategoricalMultiple):
-            what = f"the choice {label} is a {type(mutable).__name__}, and only choices among candidates can be mixed"
+            kind = "a constraint between choices" if isinstance(mutable, Constraint) else f"a range ({type(mutable).__name__})"
+            what = f"{label} is {kind}, and only choices among candidates can be mixed"
             raise StrategyError(f"one-shot: {what}; search it by trials, such as tpe")
 
 

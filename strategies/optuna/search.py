@@ -26,8 +26,7 @@ from strategies.optuna.shared_study import MEMBER, SharedStudy
 from strategies.optuna.study_state import add_described, describe_study
 
 MAX_MOVES = 100  # away from a sample that is known
-MAX_FORBIDDEN = 10  # proposals in a row that a constraint forbids, of which the sampler is told
-FORBIDDEN = 1.0  # how far outside such a one is: constraints do not say, and a network of e times the size is as far (SizeLimits)
+MAX_FORBIDDEN = 10  # proposals in a row that a constraint forbids, after which a sample that is allowed is looked for
 logger = logging.getLogger("retiarius.strategies")
 
 
@@ -37,8 +36,9 @@ class OptunaStrategy(Strategy):
     What the engine already holds when the search starts (say, the default configuration) is told to the sampler first. A failed trial is
     told as failed: samplers leave it out. A pruned trial is told as pruned, with its curve, which TPE ranks behind the completed ones and
     before those that were pruned earlier. A sample that the engine rejects is told as pruned with a violated constraint: behind all others,
-    the least violating first, so that TPE learns to stay inside. So is one that the space's constraints forbid, which no engine gets to
-    see. None of these counts as a low score. The search ends where no sample is left that is allowed.
+    the least violating first, so that TPE learns to stay inside. One that the space's constraints forbid, which no engine gets to see, is
+    told as failed: told as pruned, it would use up TPE's random start, and widen what TPE takes for good, by something that has no score.
+    None of these counts as a low score. The search ends where no sample is left that is allowed.
 
     Parameters
     ----------
@@ -190,19 +190,15 @@ class OptunaStrategy(Strategy):
         return trial
 
     def _propose_allowed(self, distributions: Mapping[str, BaseDistribution]) -> Trial:
-        """Return the sampler's next proposal; before it, the sampler is told of some that are not allowed."""
+        """Return the sampler's next proposal that is allowed; one that is not where too many in a row are not."""
         for _ in range(MAX_FORBIDDEN):
             trial = self._propose(distributions)
             if self._domain.allows(self._decode(trial.params)):
                 break
-            self._tell_forbidden(trial, FORBIDDEN)
+            self._study.tell(trial, state=TrialState.FAIL)
         else:
             trial = self._propose(distributions)
         return trial
-
-    def _tell_forbidden(self, trial: Trial, excess: float) -> None:
-        trial.set_constraint("allowed", excess)
-        self._study.tell(trial, state=TrialState.PRUNED)
 
     def _propose(self, distributions: Mapping[str, BaseDistribution]) -> Trial:
         return self._study.ask(dict(distributions)) if self._shared is None else self._shared.ask(self._study, distributions)
@@ -256,7 +252,8 @@ class OptunaStrategy(Strategy):
         if event.status == ModelStatus.Trained:
             self._study.tell(trial, self._values(event.model))
         elif isinstance(event, RejectedEvent):
-            self._tell_forbidden(trial, event.excess)
+            trial.set_constraint("allowed", event.excess)
+            self._study.tell(trial, state=TrialState.PRUNED)
         elif event.status == ModelStatus.Interrupted:
             for epoch, score in enumerate(event.model.metrics.intermediates, start=1):
                 trial.report(score, epoch)

@@ -128,7 +128,7 @@ def test_all_trials_fail(capsys: pytest.CaptureFixture[str]) -> None:
         ({"grad_clip": {"_type": "loguniform", "_value": [0.0, 5.0]}}, [], "grad_clip: loguniform [0.0, 5.0]: the logarithm of 0"),
         (STUDENT_SPACE, [], "needs lab/main.py, and there is no such file"),
         (STUDENT_SPACE, ["--strategy", "darts"], "darts is for networks of ours"),
-        (STUDENT_SPACE, ["--space", "darts", "--strategy", "darts", "--pruner", "none"], "goes with trials that are trained"),
+        (STUDENT_SPACE, ["--space", "darts", "--strategy", "darts", "--pruner", "none"], "goes with a strategy of trials"),
         ({"model": {"_type": "choice", "_value": ["resnet19"]}}, ["--space", "zoo"], "model: 'resnet19' is not one of resnet18"),
         ({"batch_size": {"_type": "uniform", "_value": [32, 256]}}, ["--space", "zoo"], "is not a whole number"),
         ({"initial_lr": {"_type": "uniform", "_value": [0, 1]}}, ["--space", "zoo"], "initial_lr: 0 is out of range"),

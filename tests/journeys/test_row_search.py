@@ -50,15 +50,21 @@ def best_of(run: str) -> dict[str, Any]:
 
 def test_what_readme_shows_can_be_typed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     section = (PROJECT / "README.md").read_text().partition("## Results that somebody has measured already\n")[2].partition("\n## ")[0]
-    printf, echo, command = [line.strip() for line in section.splitlines() if line.startswith("    ")][:3]
-    for line in (printf, echo):
+    *preparations, command = [line.strip() for line in section.splitlines() if line.startswith("    ")][:4]
+    for line in preparations:
         subprocess.run(["bash", "-c", line], check=True)
     assert command.startswith("python run_experiment.py ")
     assert main([*shlex.split(command)[2:], "--out", "run"]) == 0
-    assert best_of("run")["parameters"] == {"C": 10, "kernel": "rbf"}
-    printed = capsys.readouterr().out
-    assert "0.95" in printed and "test score by the table  0.93" in printed and "trials cost nothing" in printed
+    best = best_of("run")
+    assert (best["parameters"], best["result"]) == ({"C": 10, "kernel": "rbf"}, 0.5)
+    assert "trials cost nothing" in capsys.readouterr().out
     assert len(trials_of("run")) == 4
+
+
+def test_the_test_score_of_the_best_row_is_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("table.csv", [f"{row},{index / 100}" for index, row in enumerate(ROWS, start=1)], header="depth,lr,kind,score,test_score")
+    assert main([*SEARCH, "--set", "kind=b", "--trials", "9", "--out", "run"]) == 0
+    assert "test score by the table  0.18" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -96,6 +102,12 @@ def test_rows_are_chosen_and_parameters_fixed(here: Path) -> None:
     assert len(trials_of("run")) == 9, "all there are"
 
 
+def test_a_range_is_the_numbers_of_the_rows_that_are_taken(here: Path) -> None:
+    write("table.csv", ["1,0.1,a,0.5,x", "1,0.2,a,0.6,x", "1,none yet,a,0.7,y", "1,0.3,a,0.8,y"], header="depth,lr,kind,score,run")
+    assert main([*SEARCH, "--set", "run=x", "--set", "depth=1", "--set", "kind=a", "--out", "run"]) == 0
+    assert sorted(trial.sample["lr"] for trial in trials_of("run")) == [0.1, 0.2]
+
+
 def test_parameters_of_candidates_that_are_not_chosen_are_empty_fields(here: Path) -> None:
     write("table.csv", ["knn,5,,0.5", "knn,9,,0.6", "svm,,0.1,0.7", "svm,,1,0.8"], header="model,model/knn/k,model/svm/C,score")
     knn = {"_name": "knn", "k": {"_type": "randint", "_value": [1, 20]}}
@@ -110,7 +122,7 @@ def test_a_missing_row_is_a_failed_trial_and_is_told_before(here: Path, capsys: 
     assert main([*SEARCH, "--trials", "18", "--out", "run"]) == 0
     assert "17 of the 18 samples of the space have a row; a trial of another one fails" in capsys.readouterr().err
     (failed,) = [trial for trial in trials_of("run") if trial.state == "failed"]
-    assert failed.error == "the table of table has no row for depth=1, lr=0.1, kind=a"
+    assert failed.error == "the table has no row for depth=1, lr=0.1, kind=a"
 
 
 def test_the_simulated_clock_is_there_where_the_table_has_seconds(here: Path) -> None:
@@ -143,7 +155,16 @@ def test_a_dry_run_says_what_would_be_searched(here: Path, capsys: pytest.Captur
         (["1,0.1,a,good"], None, [], "table.csv, line 2: score is 'good', expected a number"),
         (["1,0.1,a,5", "1,1e-1,a,6"], None, [], "table.csv, line 3: the sample 1, 0.1, a stands in the table twice, before in line 2"),
         (["7,0.1,c,5"], None, [], "none of the 6 samples of the space has a row"),
-        (["1,7,a,5"], None, [], "lr: none of the numbers in its column is in the space's range"),
+        (["1,7,a,5"], None, [], "lr: none of the numbers in its column is in the space's range, 0.01 to 1; the column has 7"),
+        (["1,,a,5"], None, [], "lr: none of the numbers in its column is in the space's range, 0.01 to 1; the column has no number at all"),
+        (
+            ["1,0.1,a,5", "1,foo,a,9"],
+            None,
+            [],
+            "table.csv, line 3: lr is 'foo', and a range of numbers is searched there",
+        ),
+        (["1,foo,a,5"], None, [], "table.csv, line 2: lr is 'foo', and a range of numbers is searched there: expected a number or nothing"),
+        (ROWS, None, ["--set", "knd=a"], "closest known: kind"),
         (ROWS, "depth,lr,kind,mse", [], "no column score, and no score_<epochs>; it has depth, lr, kind, mse"),
         (ROWS, None, ["--time-budget", "60"], "the table does not say what trainings took (no column seconds): give --trials N"),
         (ROWS, None, ["--epochs", "3"], "--epochs 3: the table has one score a row"),
@@ -215,3 +236,16 @@ def test_the_order_of_numbers_helps(here: Path) -> None:
         found = [rt.search(None, "bo", search_space=document, table="table.csv", trials=20, seed=seed, out=None) for seed in range(3)]
         regrets.append(sum(-result.record.best_parameters["result"] for result in found))
     assert regrets[0] == 0 < regrets[1]
+
+
+def test_a_loss_that_is_maximised_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("loss.csv").write_text("C,mse\n1,0.5\n2,0.1\n")
+    Path("loss.json").write_text('{"C": {"_type": "choice", "_value": [1, 2]}}')
+    told = {"format": "retiarius-table-columns", "version": 1, "datasets": {"mine": {"score": {"column": "mse"}}}}
+    Path("told.json").write_text(json.dumps(told))
+    words = ["--search-space", "loss.json", "--strategy", "random", "--table", "loss.csv", "--table-columns", "told.json", "--trials", "2"]
+    line = "the highest mse is looked for: --optimize-mode minimize looks for the lowest"
+    assert main([*words, "--out", "high"]) == 0
+    assert line in capsys.readouterr().err
+    assert main([*words, "--optimize-mode", "minimize", "--out", "low"]) == 0
+    assert line not in capsys.readouterr().err

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from nasbench201_table import MIXED, make_rows, remember_tables, write_made_up, write_table
+from torch import nn
+from two_layers import TwoLayers
 
+import retiarius as rt
 from evaluators.training.recipes import recipe_values
 from records.trial_keeper import TrialKeeper
 from records.trials import TrialLog
@@ -189,7 +192,7 @@ def test_a_file_of_nni_narrows_a_space_whose_table_answers(in_a_folder_of_its_ow
     search = [*ZOO, "--set", "width=16", "--set", "depth=2", "--search-space", "space.json", "--trials", "6"]
     assert main([*search, "--out", "run"]) == 0
     best = json.loads(Path("run/best.json").read_text())
-    assert best["score"] == {"metric": "score", "value": 4.5, "epochs": 1}
+    assert best["score"] == {"metric": "score", "value": 4.5}, "the table knows no number of epochs"
     assert (best["hyperparameters"]["optimizer"], best["hyperparameters"]["batch_size"]) == ("adam", 32)
     assert len(TrialLog(Path("run/trials.jsonl")).read()) == 2
     assert "score" in capsys.readouterr().out
@@ -212,3 +215,37 @@ def test_hyperparameters_that_are_columns_can_be_fixed_and_losses_minimised(in_a
     assert found.report().exists()
     assert main([*ZOO, *fixed, "--optimize-mode", "minimize", "--trials", "9", "--out", "run", "--resume"]) == 0
     assert main([*ZOO, *fixed, "--trials", "9", "--out", "run", "--resume"]) == 2, "another search"
+
+
+TWO = ["--space", "two_layers:TwoLayers", "--strategy", "grid", "--table", "table.csv", "--trials", "4"]
+
+
+def write_two(score: dict[int, float]) -> None:
+    layers = [(convolution, activation) for convolution in ("small", "large") for activation in ("relu", "silu")]
+    rows = [
+        f"{first},{second},{width},{value + 0.01 * place}" for width, value in score.items() for place, (first, second) in enumerate(layers)
+    ]
+    Path("table.csv").write_text("\n".join(["convolution,activation,width,score", *rows]) + "\n")
+
+
+def test_an_argument_that_is_a_column_takes_its_rows_and_is_that_of_the_network(
+    in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_two({8: 0.9, 16: 0.5})
+    assert main([*TWO, "--set", "width=16", "--out", "run"]) == 0
+    best = json.loads(Path("run/best.json").read_text())
+    assert best["score"] == {"metric": "validation accuracy", "value": 0.53}, "no row of the width 8, and no number of epochs"
+    assert best["space"]["arguments"]["width"] == 16
+    printed = capsys.readouterr().out
+    assert "53.00%" in printed and "epoch" not in printed
+    network = rt.load_architecture("run/best.json", space=TwoLayers).network()
+    assert next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d)).out_channels == 16
+
+
+def test_the_argument_of_a_space_of_ours_is_a_column_too(made_up: Path, in_a_folder_of_its_own: Path) -> None:
+    rows = [",".join([*MIXED.values(), str(width), "0.5"]) for width in (8, 16)]
+    Path("table.csv").write_text("\n".join([",".join([*MIXED, "width", "score"]), *rows]) + "\n")
+    pins = [word for label, operation in MIXED.items() for word in ("--set", f"{label}={operation}")]
+    search = ["--space", "nasbench201", "--strategy", "grid", "--table", "table.csv", *pins, "--set", "width=8", "--out", "run"]
+    assert main(search) == 0
+    assert json.loads(Path("run/best.json").read_text())["space"]["arguments"]["width"] == 8

@@ -32,7 +32,7 @@ def create(out: Path, *, resume: bool = False) -> RunFolder:
 
 def run_trials(folder: RunFolder, numbers: range) -> list[Trial]:
     draw = random.Random(0)
-    record = ParameterRecord(folder.path / "best_parameters.json", "python main.py", "maximize", dict)
+    record = ParameterRecord(folder.path / "best_parameters.json", {"trial_command": "python main.py"}, "maximize", dict)
     keeper = record.keep_trials(folder, Reporter())
     with keeper.shown(3, "tpe"):
         for number in numbers:

@@ -56,7 +56,10 @@ def test_the_size_of_the_images_is_told_and_trainings_begin_with_no_smaller_ones
 
 
 def test_a_size_that_none_takes_ends_the_search_before_it_begins(digits: Any) -> None:
-    with pytest.raises(rt.SpaceError, match=r"Fixed takes no images of 32x32 pixels: .*; --set may give it their size"):
+    with pytest.raises(
+        rt.SpaceError,
+        match=r"Fixed takes no images of 32x32 pixels and 3 channels: .*; an argument of its constructor may say what they are",
+    ):
         rt.search(Fixed, "random", data=digits, trials=2, epochs=1, fixed={"img_size": 16}, out="run")
     assert not Path("run").exists()
 
@@ -88,3 +91,23 @@ def test_the_check_moves_nothing(digits: Any) -> None:
 def test_evaluators_of_ones_own_take_what_they_like() -> None:
     found = rt.search(Widths, "random", evaluator=lambda network: 0.5, trials=2, out="run")
     assert len(found.trials) == 2
+
+
+@pytest.mark.slow
+def test_a_retraining_begins_with_no_smaller_images_than_the_network_takes(tmp_path: Path) -> None:
+    data, heard = rt.load_data("digits", limit=60), Heard()
+    found = rt.search(Fixed, rt.Random(), evaluator=lambda network: 1.0, data=data, trials=1, out=tmp_path / "run")
+    told: dict[str, Any] = {"data": data, "epochs": 2, "precision": "float32"}
+    final = rt.retrain(found.best, **told, out=tmp_path / "again", reporter=heard)
+    assert final.document["hyperparameters"]["start_size"] == 1.0
+    assert [warning for warning in heard.warnings if "smaller ones are refused" in warning]
+    with pytest.raises(rt.EvaluatorError, match=r"start_size: 0\.5 is too small for this network"):
+        rt.retrain(found.best, **told, fixed={"start_size": 0.5}, out=tmp_path / "small")
+
+
+def test_a_preview_tells_a_constructor_the_side_of_the_images_and_says_what_a_network_does_not_take() -> None:
+    heard = Heard()
+    assert rt.preview(Fixed, rt.Random(), reporter=heard).parameters == 4 * 32 * 32 * 10 + 10 + (3 * 4 + 4) + 8
+    assert heard.warnings == []
+    assert rt.preview(Fixed, rt.Random(), fixed={"img_size": 16}, reporter=heard).parameters is None
+    assert len(heard.warnings) == 1 and "takes no images of 32x32 pixels" in heard.warnings[0]

@@ -80,6 +80,8 @@ def test_what_cannot_be_done_is_said_in_one_line() -> None:
         exp.export_top_models(formatter="code")
     with pytest.raises(rt.RecordError, match=r"unknown setting of an experiment 'max_trials' \(did you mean max_trial_number\?\)"):
         exp.config.max_trials = 3
+    with pytest.raises(AttributeError, match=r"NasExperiment has no list_trial_jobs: there is no service of NNI's; exp\.result has all"):
+        exp.list_trial_jobs()
     exp.config.max_experiment_duration = "soon"
     with pytest.raises(rt.RecordError, match="max_experiment_duration is 'soon'; a time such as 30m"):
         exp.run()

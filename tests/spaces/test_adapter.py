@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -239,6 +240,7 @@ def test_a_space_that_is_registered_without_a_vocabulary(monkeypatch: pytest.Mon
         ("json:JSONDecoder", r"^json.decoder:JSONDecoder is no model space: a subclass of nni.nas.nn.pytorch.ModelSpace$"),
         ("long_" * 100_000 + ":X", r"^space .{,90}: write package.module:Class$"),
         ("mine:find.<locals>.Class", r"what a function defines cannot be imported by name; hand it over from Python$"),
+        ("os:system", r"^a space is a name, or a class, an instance or a function of NNI model spaces, not <built-in function system>$"),
         (nn.Linear(2, 2), r"^a space is a name, or a class, an instance or a function of NNI model spaces, not .*Linear"),
         (3, r"not 3$"),
         (None, r"not None$"),
@@ -262,6 +264,7 @@ BAD: list[tuple[Callable[..., Any], str]] = [
     (lambda: nn.Linear(2, 2), r"<lambda> returns Linear\(.*\): no model space"),
     (lambda: None, r"returns None: no model space"),
     (lambda: 1 / 0, r"^<lambda> cannot be built with \{\}: division by zero$"),
+    (lambda: sys.exit(3), r"^<lambda> cannot be built with \{\}: it ends the program: SystemExit: 3$"),
 ]
 
 

@@ -11,6 +11,7 @@ import torch
 from nni.mutable import MutableDict
 from torch import Tensor, nn
 
+from common.errors import SpaceError
 from spaces.adapter import Space, find_space
 
 
@@ -29,10 +30,13 @@ HUB: list[tuple[str, dict[str, Any]]] = [
     ("MobileNetV3Space", {"num_labels": 5}),
     ("DARTS", {"width": 4, "num_cells": 3}),
     ("NasBench101", {"stem_out_channels": 4, "num_stacks": 1, "num_modules_per_stack": 1, "num_labels": 5}),
+    *((name, {"width": 4, "num_cells": 3}) for name in ("NASNet", "ENAS", "AmoebaNet", "PNAS")),
+    ("ProxylessNAS", {"width_mult": 0.25, "num_labels": 5}),
+    ("AutoFormer", {"search_embed_dim": (16, 32), "search_num_heads": (1, 2), "search_depth": (1, 2), "img_size": 32, "num_labels": 5}),
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments"), HUB)
+@pytest.mark.parametrize(("name", "arguments"), [HUB[0], *(pytest.param(*space, marks=pytest.mark.slow) for space in HUB[1:])])
 def test_spaces_of_nnis_hub(name: str, arguments: dict[str, Any]) -> None:
     space = find_space(f"nni.nas.hub.pytorch:{name}")
     assert space.name.endswith(f":{name}") and space.name == find_space(space.name).name
@@ -47,7 +51,7 @@ def test_spaces_of_nnis_hub(name: str, arguments: dict[str, Any]) -> None:
     assert all(isinstance(text, str) and text for text in space.describe(canonical).values())
     networks = [seeded(space, arguments, architecture) for architecture in (sample, canonical)]
     assert torch.equal(weights(networks[0]), weights(networks[1]))
-    classes = 10 if name == "DARTS" else 5  # it has no argument for them
+    classes = 5 if "num_labels" in arguments else 10  # it has no argument for them
     assert networks[0].eval()(torch.zeros(2, 3, 32, 32)).shape == (2, classes)
 
 
@@ -77,3 +81,11 @@ def test_what_nni_computes_of_the_choices_is_no_choice() -> None:
         "cell/op1": "maxpool3x3",
         "cell/input1": [0],
     }
+
+
+def test_a_space_of_the_hub_that_is_asked_for_by_its_class_alone() -> None:
+    for name in ("ProxylessNAS", "nni.nas.hub.pytorch.ProxylessNAS"):
+        with pytest.raises(SpaceError, match=r"unknown space .*; NNI's is nni\.nas\.hub\.pytorch:ProxylessNAS"):
+            find_space(name)
+    with pytest.raises(SpaceError, match=r"nni\.nas\.hub\.pytorch has no ProxylesNAS \(did you mean ProxylessNAS\?\)"):
+        find_space("nni.nas.hub.pytorch:ProxylesNAS")

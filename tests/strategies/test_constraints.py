@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import fmean
 
 import pytest
 from nni.mutable import Categorical, Numerical
@@ -52,6 +53,31 @@ def test_where_nothing_is_allowed_the_search_ends_with_a_line(name: str) -> None
     engine = search(name, pairs(3, sums=lambda total: total == 99), 5)
     with pytest.raises(SearchFailed, match="tried nothing: no choice was found that the constraints of the space allow"):
         list(summarize_search(engine, None))
+
+
+SIXTEENTH = {"size": 16, "sums": lambda total: total % 16 == 5}
+
+
+def test_the_random_start_of_tpe_is_of_what_is_allowed() -> None:
+    engine, strategy = InProcessEngine(max_trials=16), built("tpe", seed=0, trials=40)
+    strategy(pairs(**SIXTEENTH), engine)
+    counted = [trial for trial in strategy.study.trials if trial.state.name in ("COMPLETE", "PRUNED")]  # by TPE, towards its start of 10
+    assert len(counted) == 16 and not any(trial.constraints for trial in counted)
+
+
+@pytest.mark.slow
+def test_tpe_learns_where_a_sixteenth_is_allowed() -> None:
+    def near(sample: dict[str, int]) -> float:
+        return -float(sum((sample[label] - best) ** 2 for label, best in zip("abcd", (3, 5, 2, 5), strict=True)))
+
+    means = {}
+    for name in ("tpe", "random"):  # 3,876 of 65,536 sums are allowed
+        engines = []
+        for seed in range(10):
+            engines.append(InProcessEngine(lambda sample, report, note: near(sample), max_trials=40))
+            built(name, seed=seed, trials=40)(pairs(16, labels="abcd", sums=lambda total: total <= 15), engines[-1])
+        means[name] = fmean(max(trial.score or 0 for trial in engine.results) for engine in engines)
+    assert means["tpe"] > means["random"] + 2
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import Any
 
 import nni
@@ -15,10 +17,11 @@ class Nothing(BaseModelSpace):
     """What is built of a sample."""
 
 
-def pairs(size: int = 6, *, sums: Any = lambda total: total % 2 == 1) -> SimplifiedModelSpace:
-    """Two numbers of ``size``, of which half the pairs are allowed."""
-    a, b = (Categorical(list(range(size)), label=label) for label in "ab")
-    mutables = MutableDict({"a": a, "b": b, "sums": ExpressionConstraint(sums(a + b), label="sums")})
+def pairs(size: int = 6, *, labels: str = "ab", sums: Any = lambda total: total % 2 == 1) -> SimplifiedModelSpace:
+    """Two numbers of ``size``, or one for each letter of ``labels``, of which half the pairs are allowed."""
+    numbers = {label: Categorical(list(range(size)), label=label) for label in labels}
+    total = reduce(operator.add, numbers.values())
+    mutables = MutableDict({**numbers, "sums": ExpressionConstraint(sums(total), label="sums")})
     return SimplifiedModelSpace(Nothing(), mutables, FunctionalEvaluator(add))
 
 

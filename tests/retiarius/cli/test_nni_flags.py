@@ -53,7 +53,6 @@ def test_a_search_space_alone_is_of_the_zoo(tmp_path: Path) -> None:
         (["--list", "--config", "f"], "--config goes with a search"),
         (["--config", "missing.yml"], "missing.yml: no such file"),
         (["--space", "zoo", "--strategy", "tpe", "--concurrency", "2"], "--concurrency goes with --trial-command"),
-        (["--space", "zoo", "--strategy", "tpe", "--optimize-mode", "minimize"], "--optimize-mode goes with --trial-command"),
     ],
 )
 def test_flags_that_contradict_one_another(arguments: list[str], message: str) -> None:

@@ -113,7 +113,7 @@ def test_names_of_habit() -> None:
         (["--retrain", "best.json", "--strategy", "tpe"], "--strategy goes with a search, not with --retrain"),
         (["--retrain", "best.json", "--dry-run"], "--dry-run goes with --space and --strategy"),
         (["--retrain", "best.json", "--concurrency", "3"], "--concurrency goes with --trial-command"),
-        (["--retrain", "best.json", "--optimize-mode", "minimize"], "--optimize-mode goes with --trial-command"),
+        (["--retrain", "best.json", "--optimize-mode", "minimize"], "--optimize-mode goes with a search, not with --retrain"),
         (["--retrain", "best.json", "--resume"], "--resume needs the run's folder: --out DIR"),
     ],
 )

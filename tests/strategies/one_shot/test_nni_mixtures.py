@@ -1,0 +1,194 @@
+"""Supernets of NNI's kinds of choices (values, depths, cells): what they compute, what is trained, what is read off them."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import nni
+import nni.nas.hub.pytorch as hub
+import pytest
+import torch
+from nni.mutable import Categorical
+from nni.nas.evaluator.pytorch import ClassificationModule
+from nni.nas.nn.pytorch import (
+    Cell,
+    LayerChoice,
+    ModelSpace,
+    MutableBatchNorm2d,
+    MutableConv2d,
+    MutableLayerNorm,
+    MutableLinear,
+    Repeat,
+)
+from small_supernets import search, seeded
+from torch import Tensor, nn
+
+from common.errors import StrategyError
+from spaces.adapter import find_space
+from strategies.one_shot.darts import DartsStrategy
+
+IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+class ValuesAndDepths(ModelSpace):
+    """Values of channels (of a depthwise convolution, too), kernels and features, a layer choice, and a depth that may be 0."""
+
+    def __init__(self, depths: tuple[int, ...] = (0, 1, 3)) -> None:
+        super().__init__()
+        width, kernel, hidden = nni.choice("width", [4, 8]), nni.choice("kernel", [1, 3, 5]), nni.choice("hidden", [6, 12])
+        self.stem = nn.Sequential(MutableConv2d(3, width, 3, padding=1), MutableBatchNorm2d(width), nn.ReLU())
+        self.depthwise = MutableConv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.mix = MutableConv2d(width, 8, 1)
+        self.layer = LayerChoice({"wide": nn.Conv2d(8, 8, 3, padding=1), "none": nn.Identity()}, label="layer")
+        self.body = Repeat(lambda index: nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()), nni.choice("depth", list(depths)))
+        self.head = nn.Sequential(MutableLinear(8, hidden), nn.ReLU(), MutableLayerNorm(hidden), MutableLinear(hidden, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.body(self.layer(self.mix(self.depthwise(self.stem(images)))))
+        return self.head(x.mean(dim=(2, 3)))
+
+
+class Cells(ModelSpace):
+    """Two cells of NNI's of one label, which share their architecture parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        kinds = OrderedDict(wide=lambda *told: nn.Conv2d(4, 4, 3, padding=1), narrow=lambda *told: nn.Conv2d(4, 4, 1))
+        self.cells = nn.ModuleList(Cell(kinds, num_nodes=2, num_ops_per_node=1, num_predecessors=1, label="cell") for _ in range(2))
+        self.between = nn.Conv2d(8, 4, 1)
+        self.classifier = nn.Linear(8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        first, second = self.cells
+        return self.classifier(second([self.between(first([self.stem(images)]))]).mean(dim=(2, 3)))
+
+
+def supernet_of(space: type[ModelSpace], **arguments: Any) -> tuple[DartsStrategy, Any]:
+    strategy: Any = DartsStrategy()
+    strategy._arch_parameters = {}
+    return strategy, strategy.mutate_model(seeded(space, arguments)).eval()
+
+
+def all_samples(space: ModelSpace) -> list[dict[str, Any]]:
+    choices: dict[str, list[Any]] = {label: list(mutable.values) for label, mutable in space.simplify().items()}  # type: ignore[attr-defined]
+    return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+
+
+@torch.no_grad()
+def choose(strategy: Any, space: ModelSpace, sample: dict[str, Any]) -> None:
+    """Make the architecture parameters say ``sample`` and nothing else."""
+    for label, mutable in space.simplify().items():
+        assert isinstance(mutable, Categorical)
+        strategy._arch_parameters[label].fill_(-1e4)
+        strategy._arch_parameters[label][mutable.values.index(sample[label])] = 1e4
+
+
+@pytest.mark.slow
+def test_a_supernet_of_settled_choices_computes_what_the_frozen_network_computes() -> None:
+    strategy, supernet = supernet_of(ValuesAndDepths)
+    space = ValuesAndDepths()
+    seen = set()
+    for sample in all_samples(space):
+        choose(strategy, space, sample)
+        network = supernet.freeze(sample).eval()  # with the weights of the supernet
+        with torch.no_grad():
+            mixed, expected = supernet(IMAGES), network(IMAGES)
+        assert torch.allclose(mixed, expected, atol=1e-5), sample
+        sizes = [sum(parameter.numel() for parameter in each.parameters()) for each in (network, space.freeze(sample))]
+        assert sizes[0] == sizes[1], "no weights of other choices are left"
+        seen.add(tuple(round(value, 5) for value in expected.flatten().tolist()))
+    assert len(seen) == len(all_samples(space)) == 72, "each architecture is another network"
+
+
+def test_undecided_depths_are_a_mean_in_which_depth_0_has_its_share() -> None:
+    strategy, supernet = supernet_of(ValuesAndDepths, depths=(0, 1))
+    alpha = strategy._arch_parameters["depth"]
+    with torch.no_grad():
+        alpha.zero_()
+        x = torch.randn(1, 8, 4, 4)
+        assert torch.allclose(supernet.body(x), (x + supernet.body.blocks[0](x)) / 2, atol=1e-6)
+
+
+def test_a_cell_of_settled_edges_computes_what_its_kept_operations_compute() -> None:
+    _, supernet = supernet_of(Cells)
+    cell = supernet.cells[0]
+    kept = {"cell/1_0": 1, "cell/2_0": 2, "cell/2_1": 0}  # narrow; nothing; wide
+    with torch.no_grad():
+        for edge, choice in kept.items():
+            cell._arch_alpha[edge].fill_(-1e4)
+            cell._arch_alpha[edge][choice] = 1e4
+        x = torch.randn(1, 4, 6, 6)
+        first = cell.ops[0][0]["narrow"](x)
+        second = cell.ops[1][1]["wide"](first)
+        assert torch.allclose(cell([x]), torch.cat([first, second], 1), atol=1e-5)
+    exported = cell.export({})
+    assert exported == {"cell/op_1_0": "narrow", "cell/input_1_0": [0], "cell/op_2_0": "wide", "cell/input_2_0": [1]}
+    assert supernet.cells[1]._arch_alpha["cell/1_0"] is cell._arch_alpha["cell/1_0"], "cells of one label are one cell"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_edges_of_cells_are_trained_and_no_weights(order: int, tmp_path: Path) -> None:
+    space = seeded(Cells, {})
+    before: dict[str, Tensor] = {}
+
+    def remember(step: int) -> None:
+        if not before:
+            before.update({label: alpha.detach().clone() for label, alpha in alphas().items()})
+
+    def alphas() -> dict[str, nn.Parameter]:
+        return dict(space.cells[0]._arch_alpha.items())  # type: ignore[union-attr, operator, index]
+
+    strategy, (epoch,) = search(space, tmp_path, on_step=remember, order=order)
+    weights, architecture = (
+        {id(each) for group in optimizer.param_groups for each in group["params"]}
+        for optimizer in strategy.oneshot_module.trainer.optimizers
+    )
+    edges = {id(alpha) for alpha in alphas().values()}
+    assert len(edges) == 3 and edges == architecture and not edges & weights
+    assert all(not torch.equal(alpha, before[label]) for label, alpha in alphas().items())
+    assert Cells().check_contains(epoch.sample) is None
+
+
+SMALL_CELLS = {"width": 4, "num_cells": 3}  # their number of classes follows from the data set that they are for
+HUB: dict[str, dict[str, Any]] = {
+    "NasBench101": {"stem_out_channels": 4, "num_stacks": 1, "num_modules_per_stack": 1, "num_labels": 3},
+    "NasBench201": {"stem_out_channels": 4, "num_modules_per_stack": 1, "num_labels": 3},
+    **dict.fromkeys(("NASNet", "ENAS", "AmoebaNet", "PNAS", "DARTS"), SMALL_CELLS),
+    "ProxylessNAS": {"width_mult": 0.25, "num_labels": 3},
+    "MobileNetV3Space": {"base_widths": (8,) * 9, "num_labels": 3},
+    "ShuffleNetSpace": {"num_labels": 3},
+    "AutoFormer": {
+        **{"search_embed_dim": (8, 16), "search_mlp_ratio": (1.0, 2.0), "search_num_heads": (1, 2), "search_depth": (1, 2)},
+        **{"img_size": 16, "patch_size": 8, "num_labels": 3},
+    },
+}
+CANNOT = {"NasBench101": "cell/final is a constraint between choices"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HUB)
+def test_what_is_read_off_a_supernet_of_the_hub_is_a_legal_sample(name: str) -> None:
+    kind, arguments = getattr(hub, name), HUB[name]
+    if name in CANNOT:
+        with pytest.raises(StrategyError, match=CANNOT[name]):
+            supernet_of(kind, **arguments)
+        return
+    strategy, supernet = supernet_of(kind, **arguments)
+    module = strategy.configure_oneshot_module(ClassificationModule(num_classes=3))
+    module.set_model(supernet)
+    generator = torch.Generator().manual_seed(0)
+    whole, found = seeded(kind, arguments), []
+    for _ in range(3):
+        with torch.no_grad():
+            for alpha in module.arch_parameters():
+                alpha.copy_(torch.randn(alpha.shape, generator=generator))
+        found.append(module.export())
+        assert whole.check_contains(found[-1]) is None
+    assert not found[0] == found[1] == found[2], "other parameters say another architecture"
+    network = find_space(kind).network(arguments, found[0])
+    assert not any(isinstance(part, LayerChoice | Repeat) and part.simplify() for part in network.modules())
