@@ -272,13 +272,9 @@ class SearchSettings(RunSettings, PrunerSettings):
 
     def describe(self) -> dict[str, Any]:
         """Return what was asked for as plain data, for ``config.json``, without the password of a storage."""
-        words = super().describe() | {
-            "workers": asdict(self.workers) if isinstance(self.workers, Ray) else self.workers,
-            "space": getattr(self.space, "name", None),
-            "strategy": self.strategy.name,
-            "evaluator": self.evaluator_name,
-        }
-        words |= {"pruner": self.pruner_name, "start_step": self.start_step}
+        workers = asdict(self.workers) if isinstance(self.workers, Ray) else self.workers
+        words = super().describe() | {"workers": workers, "space": getattr(self.space, "name", None), "strategy": self.strategy.name}
+        words |= {"evaluator": self.evaluator_name, "pruner": self.pruner_name, "start_step": self.start_step}
         words |= {flag.removeprefix("--").replace("-", "_"): value for flag, value in self.one_shot_flags.items()}
         return words | {"storage": None if self.storage is None else hide_passwords(self.storage)}
 

@@ -159,7 +159,7 @@ def wait_until_idle(pid: int) -> bool:
 def test_what_is_running_ends_with_the_pool() -> None:
     with pool_of(pool_functions.endless) as pool:
         pids = [wait_for_pid(pool.start(number, {})) for number in range(2)]
-    assert wait_until_gone(pids)
+    assert all(wait_until_idle(pid) for pid in pids), "Ray keeps its processes, for other trials"
 
 
 def test_a_trial_that_fails_says_why_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -323,3 +323,30 @@ def test_nothing_of_ray_outlives_the_search(how: str) -> None:
         _, error = process.communicate(timeout=60)
     assert wait_until_gone(pids)
     assert error.count("Traceback") == (1 if how == "Ctrl-C" else 0), "the parent's alone"
+
+
+CLOSES = """
+import time
+from strategies.engines.ray_connection import own_ray
+from strategies.engines.ray_pool import RayPool
+
+def brief(sample, report, note):
+    time.sleep(0.01)
+    return 1.0
+
+with own_ray(2):
+    for _ in range(6):
+        pool = RayPool(brief)
+        trials = [pool.start(number, {}) for number in range(2)]
+        while all(trial._node is None for trial in trials):
+            pool.wait()
+        pool.close()
+print("closed")
+"""
+
+
+@pytest.mark.slow
+def test_a_pool_is_closed_while_its_trials_end() -> None:
+    # Ray aborts a process that ends a task by force in the moment in which that ends.
+    done = run_program(code=CLOSES)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "closed", done.stderr[-2000:]
