@@ -88,11 +88,7 @@ class RunContext:
         if self.data.num_classes is not None:
             self.arguments = space.with_classes(self.arguments, self.data.num_classes)
         if table is None and self.image_shape is not None and len(set(self.image_shape[1:])) == 1:
-            self.arguments = {**space.with_side(self.arguments, self.image_shape[1]), **self._said(self.arguments)}
-
-    def _said(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of ``arguments`` that a person has set for this run."""
-        return {name: value for name, value in arguments.items() if name in self.settings.fixed}
+            self.arguments = space.with_side(self.arguments, self.image_shape[1], said=settings.fixed)
 
     @property
     def _needs_images(self) -> bool:

@@ -105,8 +105,7 @@ def _measure(settings: SearchSettings, plan: SearchPlan, reporter: Reporter) -> 
     architecture = space.canonical(default if default is not None else first)
     images = getattr(getattr(settings.data, "train", None), "images", None)
     shape = COLOUR_IMAGE if images is None else tuple(images.shape[1:])
-    said = {name: value for name, value in plan.arguments.items() if name in settings.fixed}
-    arguments = {**space.with_side(plan.arguments, shape[1]), **said} if shape[1] == shape[2] else plan.arguments
+    arguments = space.with_side(plan.arguments, shape[1], said=settings.fixed) if shape[1] == shape[2] else plan.arguments
     try:
         network = build_without_data(lambda: space.network(arguments, architecture))
         return words, dict(measure_complexity(network, shape))

@@ -7,7 +7,7 @@ a vocabulary tells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -134,9 +134,10 @@ class Space:
         """Return ``arguments`` with the number of classes, where the constructor takes it."""
         return count_classes(self._origin.parameters, arguments, number)
 
-    def with_side(self, arguments: Mapping[str, Any], side: int) -> dict[str, Any]:
-        """Return ``arguments`` with the side of square images in pixels, where a constructor of anyone's takes it."""
-        return dict(arguments) if self.is_registered else state_side(self._origin.parameters, arguments, side)
+    def with_side(self, arguments: Mapping[str, Any], side: int, said: Collection[str] = ()) -> dict[str, Any]:
+        """Return ``arguments`` with the side of square images in pixels, where the constructor takes it and none is ``said``."""
+        told = dict(arguments) if self.is_registered else state_side(self._origin.parameters, arguments, side)
+        return told | {name: arguments[name] for name in said if name in arguments}
 
     def with_required_classes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``arguments`` with a number of classes for a constructor that may need one, before the images are known."""

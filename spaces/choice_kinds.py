@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nni.mutable import Categorical, CategoricalMultiple, Constraint
+from nni.mutable import Categorical, CategoricalMultiple
 from nni.nas.nn.pytorch import ModelSpace
+
+from common.mutables import is_chosen
 
 
 @dataclass(frozen=True)
@@ -54,4 +56,4 @@ def choice_kinds(space: ModelSpace) -> ChoiceKinds:
     several = {label: list(mutable.values) for label, mutable in mutables.items() if isinstance(mutable, CategoricalMultiple)}
     candidates = {label: list(mutable.values) for label, mutable in mutables.items() if type(mutable) is Categorical}
     pairs = {label: values for label, values in candidates.items() if any(isinstance(value, tuple) for value in values)}
-    return ChoiceKinds(several, pairs, frozenset(label for label, mutable in mutables.items() if isinstance(mutable, Constraint)))
+    return ChoiceKinds(several, pairs, frozenset(label for label, mutable in mutables.items() if not is_chosen(mutable)))

@@ -6,9 +6,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
-from nni.mutable import Constraint
-
 from common.errors import SpaceError
+from common.mutables import is_chosen
 from spaces.adapter import Space
 from spaces.choices import brought_within, canonical_within, effective_labels, first_sample, is_fixed, legal_choices, restrict, takes
 
@@ -38,7 +37,7 @@ class SearchedPart:
 
     def __init__(self, space: Space, architecture: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> None:
         self._space = space
-        self.constraints = {label: mutable for label, mutable in architecture.items() if isinstance(mutable, Constraint)}
+        self.constraints = {label: mutable for label, mutable in architecture.items() if not is_chosen(mutable)}
         self.architecture = {label: mutable for label, mutable in architecture.items() if label not in self.constraints}
         self.hyperparameters = dict(hyperparameters)
         self._canonical = canonical_within(self.architecture, space.canonical)
