@@ -17,6 +17,7 @@ from retiarius.checks import check_takes_commands
 from retiarius.command_engines import make_command_engine
 from retiarius.command_settings import CommandSettings
 from retiarius.context import load_libraries
+from retiarius.extension import sizing_trials, trials_of
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 from retiarius.ray_cluster import AUTO, Ray, check_cluster, workers_flag
 from retiarius.results import SearchResult
@@ -137,11 +138,11 @@ def search_command(
 
 @contextmanager
 def _open_search(
-    settings: CommandSettings, trials: int, parameters: Callable[..., Any], reporter: Reporter
+    settings: CommandSettings, sized_by: int, parameters: Callable[..., Any], reporter: Reporter
 ) -> Iterator[tuple[RunFolder, ParameterRecord, TrialKeeper]]:
-    """Open the folder of a search of ``trials``, what writes its best ``parameters``, and what keeps its trials."""
+    """Open the folder of a search that is ``sized_by`` so many trials, what writes its best ``parameters``, and what keeps its trials."""
     where: dict[str, Any] = {"space": "command", "strategy": settings.strategy.name, "resume": settings.resume}
-    folder = RunFolder.create(settings.out, **where, identity=settings.identity(trials))
+    folder = RunFolder.create(settings.out, **where, identity=settings.identity(sized_by))
     record = ParameterRecord(
         folder.path / "best_parameters.json", {"trial_command": settings.trial_command}, settings.optimize_mode, parameters
     )
@@ -163,13 +164,15 @@ def _search_by_command(settings: CommandSettings, reporter: Reporter) -> SearchR
         from strategies.search_summary import summarize_search
 
         space = parse_search_space(settings.search_space).pin(settings.fixed)
-        total = min(settings.trials or PRESETS[settings.preset].trials, count_configurations(space.mutables))
+        most = count_configurations(space.mutables)
+        total = min(trials_of(settings), most)
+        sized_by = min(sizing_trials(settings, total, reporter), most)
         pruning = make_pruning(settings.pruner, epochs=settings.epochs)
         check_command(settings.trial_command, settings.code_dir)
         require_usable_out(settings.out, resume=settings.resume)
         if idle := why_idle(settings.pruner, scores=settings.epochs, trials=total):
             reporter.warn(idle)
-        with _open_search(settings, total, space.parameters, reporter) as (folder, record, keeper):
+        with _open_search(settings, sized_by, space.parameters, reporter) as (folder, record, keeper):
             program = TrialCommand(
                 settings.trial_command, settings.code_dir, folder.path / "trials", record.metric.sign, settings.trial_time
             )
@@ -177,14 +180,17 @@ def _search_by_command(settings: CommandSettings, reporter: Reporter) -> SearchR
             many = "as many at a time as the cluster has room for" if at_a_time == AUTO else f"{at_a_time} at a time"
             reporter.say(f"each trial runs {program.command!r} in {program.directory.absolute()}, {many}")
             shared = join_study(storage, settings, folder)
-            engine = _explore(settings, space, program, keeper, shared, {"max_trials": total, "pruning": pruning})
+            options = {"max_trials": total, "pruning": pruning}
+            engine = _explore(settings, space, program, keeper, shared, sized_by, **options)
             for line in summarize_search(engine, settings.pruner):
                 reporter.say(line)
     return SearchResult(folder.path)
 
 
-def _explore(settings: CommandSettings, space: NniSpace, program: Any, keeper: TrialKeeper, shared: Any, options: dict[str, Any]) -> Any:
-    """Let the strategy search on an engine that runs ``program``; return the engine."""
+def _explore(
+    settings: CommandSettings, space: NniSpace, program: Any, keeper: TrialKeeper, shared: Any, sized_by: int, **options: Any
+) -> Any:
+    """Let the strategy, ``sized_by`` so many trials, search on an engine that runs ``program``; return the engine."""
     from nni.nas.space import SimplifiedModelSpace
 
     from nni_compat.trial_program import TrialProgram
@@ -203,7 +209,7 @@ def _explore(settings: CommandSettings, space: NniSpace, program: Any, keeper: T
             **options,
         ) as engine,
     ):
-        told = {"seed": settings.seed, "trials": options["max_trials"], "open_trials": engine.open_trials}
+        told: dict[str, Any] = {"seed": settings.seed, "trials": sized_by, "open_trials": engine.open_trials}
         context = SearchContext(**told, canonical=space.canonical, shared=shared)
         settings.strategy.build(context)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
         engine.wait_models()

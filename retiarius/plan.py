@@ -15,6 +15,7 @@ from evaluators import find_evaluator
 from records.best import check_architecture
 from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
+from retiarius.extension import sizing_trials, trials_of
 from retiarius.foreign_checks import check_evaluator_fits, check_storable
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
@@ -67,8 +68,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     epochs = settings.epochs if chosen is None else chosen.epochs
     if strategy.one_shot and settings.lightning is not None:
         epochs = settings.lightning.trainer.max_epochs
-    # Strategies size their first, random part by the number of trials: another number would be another search.
-    trials = 1 if strategy.one_shot else settings.trials or preset.trials
+    trials = 1 if strategy.one_shot else trials_of(settings)
     if table is None:
         choose_device(settings.device)
     else:
@@ -85,7 +85,8 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
         reporter.warn(
             "NNI's Regression reports a squared error, and the highest is looked for: optimize_mode='minimize' looks for the lowest"
         )
-    plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table)
+    sized_by = 1 if strategy.one_shot else sizing_trials(settings, trials, reporter)
+    plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by)
     return plan if strategy.one_shot else replace(plan, starts=starting_points(settings, plan, choices, reporter))
 
 
@@ -196,7 +197,7 @@ def _look_up(settings: SearchSettings, table: Any, searched: SearchedPart, epoch
 
 def search_identity(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> dict[str, Any]:
     """Return what a resumed search must have in common with the first, beside what every run must."""
-    same: dict[str, Any] = {"strategy": settings.strategy.name, "evaluator": settings.evaluator_name, "trials": plan.trials}
+    same: dict[str, Any] = {"strategy": settings.strategy.name, "evaluator": settings.evaluator_name, "trials": plan.sized_by}
     same |= settings.trial_flags | settings.one_shot_flags
     if isinstance(settings.strategy, NniTrials):
         same |= settings.strategy.settings()

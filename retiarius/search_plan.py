@@ -29,6 +29,8 @@ class SearchPlan:
         Of a trial, and how many; those of the supernet, and 1.
     table
         Where scores are looked up; None where networks are trained.
+    sized_by
+        The number of trials by which the strategy sizes its parts; another than ``trials`` where a search is extended.
     starts
         With what the search begins, samples by name.
     """
@@ -40,4 +42,5 @@ class SearchPlan:
     epochs: int
     trials: int
     table: Any
+    sized_by: int
     starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)

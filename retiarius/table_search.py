@@ -14,8 +14,8 @@ from records.run_folder import RunFolder, require_usable_out
 from retiarius.checks import check_flags, check_takes_parameters
 from retiarius.context import load_libraries
 from retiarius.engines import fidelities_of, make_table_engine
+from retiarius.extension import sizing_trials, trials_of
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
-from retiarius.presets import PRESETS
 from retiarius.results import SearchResult
 from retiarius.run_record import keep
 from retiarius.settings import SearchSettings
@@ -37,12 +37,15 @@ class RowSearch:
         The table.
     epochs, trials
         Of a trial, and how many.
+    sized_by
+        The number of trials by which the strategy sizes its parts.
     """
 
     space: NniSpace
     lookups: Lookups
     epochs: int
     trials: int
+    sized_by: int
 
     @property
     def configurations(self) -> int | None:
@@ -65,8 +68,7 @@ def plan_row_search(settings: SearchSettings, reporter: Reporter) -> RowSearch:
     if settings.start_with:
         raise StrategyError("--start-with names networks, and here the parameters of a file are searched: leave it out")
     table = open_table(settings.evaluator_name, settings.table, settings.table_columns, settings.dataset)
-    trials = settings.trials or PRESETS[settings.preset].trials
-    epochs, trials = plan_budget(settings, table, trials, epochs=settings.epochs)
+    epochs, trials = plan_budget(settings, table, trials_of(settings), epochs=settings.epochs)
     load_libraries(reporter)
     from nni_compat.search_space import NniSpace, parse_search_space
 
@@ -79,7 +81,7 @@ def plan_row_search(settings: SearchSettings, reporter: Reporter) -> RowSearch:
     lookups = Lookups(table, fidelities_of(table, settings, epochs), sign, space.active)
     tell_table(settings, table, epochs, reporter)
     warn_of_missing_rows(lookups, space.mutables, space.canonical, reporter)
-    return RowSearch(space, lookups, epochs, trials)
+    return RowSearch(space, lookups, epochs, trials, sizing_trials(settings, trials, reporter))
 
 
 def search_table(settings: SearchSettings, reporter: Reporter) -> SearchResult:
@@ -103,7 +105,7 @@ def search_table(settings: SearchSettings, reporter: Reporter) -> SearchResult:
 
 def _identity(settings: SearchSettings, plan: RowSearch) -> dict[str, Any]:
     """Return what a resumed search must have in common with the first."""
-    same: dict[str, Any] = {"strategy": settings.strategy.name, "evaluator": settings.evaluator_name, "trials": plan.trials}
+    same: dict[str, Any] = {"strategy": settings.strategy.name, "evaluator": settings.evaluator_name, "trials": plan.sized_by}
     same |= {"search_space": settings.search_space, "dataset": plan.lookups.table.describe(), "epochs": plan.epochs}
     same |= {"preset": settings.preset, "pins": settings.pins, "seed": settings.seed, "optimize_mode": settings.optimize_mode}
     return same | settings.trial_flags | ({} if settings.start_step is None else {"start_step": settings.start_step})
@@ -120,7 +122,8 @@ def _explore(settings: SearchSettings, plan: RowSearch, keeper: Any, shared: Any
     from strategies.search_summary import summarize_search
 
     space, reports = plan.space, len(plan.lookups.fidelities)
-    total = min(plan.trials, count_configurations(space.mutables))
+    most = count_configurations(space.mutables)
+    total = min(plan.trials, most)
     max_trials = None if settings.trials is None and settings.time_budget else total
     if idle := why_idle(settings.pruner, scores=reports, trials=total):
         reporter.warn(idle)
@@ -135,7 +138,7 @@ def _explore(settings: SearchSettings, plan: RowSearch, keeper: Any, shared: Any
     }
     labels = list(space.mutables)
     with keeper.shown(max_trials, settings.strategy.name), make_table_engine(settings, plan.lookups, labels, **options) as engine:
-        context = SearchContext(seed=settings.seed, trials=total, canonical=space.canonical, shared=shared)
+        context = SearchContext(seed=settings.seed, trials=min(plan.sized_by, most), canonical=space.canonical, shared=shared)
         settings.strategy.build(context)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
         engine.wait_models()
     return list(summarize_search(engine, settings.pruner))

@@ -48,7 +48,8 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     # What each trial does is the engine's affair; NNI's strategies read here which hyperparameters are searched.
     evaluator = FunctionalEvaluator(_never_called, **searched.hyperparameters)
     explored = SimplifiedModelSpace(context.space.make(context.arguments), searched.architecture | searched.constraints, evaluator)
-    total = min(plan.trials, count_configurations(explored.simplify()))  # a small space may hold fewer
+    most = count_configurations(explored.simplify())  # a small space may hold fewer
+    total = min(plan.trials, most)
     # With a table the budget alone may end a search; the number of trials is then an estimate.
     max_trials = None if context.table is not None and settings.trials is None and settings.time_budget else total
     reports = len(reports_of(context, settings))
@@ -69,7 +70,7 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     with keeper.shown(max_trials, settings.strategy.name), make_engine(context, settings, plan, **engine_options) as engine:
         for line in submit_first_trials(plan.starts, explored, engine):
             warn(line)
-        told = _search_context(context, settings, plan, total, shared, engine.open_trials)
+        told = _search_context(context, settings, plan, min(plan.sized_by, most), shared, engine.open_trials)
         _explore(settings, told, explored, engine)
         engine.wait_models()
     _note_pareto(context, settings, folder, keeper)
