@@ -88,6 +88,42 @@ def test_a_worker_is_killed_a_node_goes_and_another_comes(cluster: RayCluster, t
     assert {node for _, _, node in lines_of(started)} - before, "the node that came has trials"
 
 
+KILLED = """
+import os, signal, sys
+from strategies.engines.ray_connection import cluster_ray
+from strategies.engines.ray_pool import RayPool
+
+def run(sample, report, note):
+    import os, ray, time
+    from pathlib import Path
+    mark = Path(sample["mark"])
+    is_first = not mark.exists()
+    mark.touch()
+    note({ray.get_runtime_context().get_node_id(): os.getpid()})
+    time.sleep(60 if is_first else 0)
+    return 1.0
+
+with cluster_ray(sys.argv[1]):
+    pool = RayPool(run)
+    for number in range(3):
+        trial = pool.start(number, {"mark": sys.argv[2] + str(number)})
+        while not trial.facts:
+            pool.wait()
+        os.kill(*trial.facts.values(), signal.SIGKILL)
+        while trial.outcome() is None:
+            pool.wait()
+        print(*trial.outcome(), len(trial.facts))
+    pool.close()
+"""
+
+
+def test_the_second_attempt_is_on_another_node(cluster: RayCluster, tmp_path: Path) -> None:
+    environment = {**os.environ, **QUIET, "PYTHONPATH": SEARCH_PATH}
+    command = [sys.executable, "-c", KILLED, cluster.address, str(tmp_path / "mark")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.stdout.splitlines() == ["1.0 None 2"] * 3, done.stderr
+
+
 def test_the_search_is_killed_and_resumed(cluster: RayCluster, tmp_path: Path) -> None:
     started, ended = tmp_path / "started", tmp_path / "trials"
     search = start_search(cluster, tmp_path)
