@@ -31,6 +31,7 @@ PROCESSES = {"search": "", "mailbox": "ray::Mailbox", "gcs_server": "gcs_server"
 
 
 def talk(sample: Mapping[str, Any], report: Any, note: Any) -> float:
+    note({"began": True})
     for step in range(sample["reports"]):
         report(float(step))
     time.sleep(sample["seconds"])
@@ -76,7 +77,7 @@ def main() -> None:
         sizes = []
         for workers in (FEW, MANY):
             trials = begin(pool, workers, reports=1, seconds=15)
-            while not all(trial.read_reports() for trial in trials):
+            while not all(trial.facts for trial in trials):
                 pool.wait()
             time.sleep(2)
             sizes.append(memory())
