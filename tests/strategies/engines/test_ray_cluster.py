@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ from project import SEARCH_PATH
 from ray_cluster import QUIET, RayCluster
 from trial_scripts import wait_until_gone
 
+from common.errors import StrategyError
+from strategies.engines.ray_connection import cluster_ray
 from strategies.engines.ray_head import RayHead
 from strategies.engines.ray_room import Room
 
@@ -173,6 +176,29 @@ def test_nobody_else_reaches_its_sockets() -> None:
     finally:
         head.close()
     assert not folder.exists()
+
+
+@pytest.fixture
+def without_grpc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As ``pip install ray`` leaves it: grpcio comes with other packages."""
+    (tmp_path / "grpc.py").write_text("raise ModuleNotFoundError('not installed here')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "grpc" else find(name, *rest))
+
+
+def test_ray_starts_where_its_client_is_not_installed(without_grpc: None) -> None:
+    head = RayHead(1)
+    try:
+        assert head.wait().startswith("127.0.0.1:")
+    finally:
+        head.close()
+
+
+def test_an_address_that_needs_rays_client_says_so(without_grpc: None) -> None:
+    expected = r"^ray://127\.0\.0\.1:9 is reached by Ray's client, .*pip install 'ray\[client\]'$"
+    with pytest.raises(StrategyError, match=expected), cluster_ray("ray://127.0.0.1:9"):
+        raise AssertionError("it is not connected")
 
 
 @pytest.mark.parametrize(
