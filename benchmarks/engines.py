@@ -93,19 +93,24 @@ def hold_images(sample: Mapping[str, Any], report: Any, note: Any, *, data: Any)
 
 
 def measure_images() -> dict[str, Any]:
-    """MiB of the images, and what each of four workers has for itself and shares."""
+    """MiB of the images, and what each of four workers has for itself and shares: with one image, then the same workers with all."""
     images = torch.randint(0, 256, (IMAGES, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(IMAGES, dtype=torch.int64)
-    few = Split(images[:1], labels[:1])
-    data = Dataset("made", ("a",), Split(images, labels), few, few, (0.5,) * 3, (0.5,) * 3, "0" * 32)
-    shared = SharedDataset(data)
-    with own_ray(WORKERS, 2 * shared.num_bytes):
-        pool = RayPool(partial(hold_images, data=shared), threads=1, prepare=quiet_libraries)
-        trials = [pool.start(number, {}) for number in range(WORKERS)]
-        _wait_for(pool, trials)
-        pool.close()
-    told = [{name: round(value) for name, value in trial.facts.items()} for trial in trials]
-    return {"images_mib": round(shared.num_bytes / 2**20), "workers_mib": told}
+    few, all_of_them = Split(images[:1].clone(), labels[:1]), Split(images, labels)
+    shared = {name: SharedDataset(_dataset(split, few)) for name, split in (("without", few), ("with", all_of_them))}
+    told: dict[str, Any] = {"images_mib": round(shared["with"].num_bytes / 2**20)}
+    with own_ray(WORKERS, 2 * shared["with"].num_bytes):
+        for name, data in shared.items():
+            pool = RayPool(partial(hold_images, data=data), threads=1, prepare=quiet_libraries)
+            trials = [pool.start(number, {}) for number in range(WORKERS)]
+            _wait_for(pool, trials)
+            pool.close()
+            told |= {f"{kind}_{name}": sorted(round(trial.facts[kind]) for trial in trials) for kind in ("private", "shared")}
+    return told
+
+
+def _dataset(train: Split, other: Split) -> Dataset:
+    return Dataset("made", ("a",), train, other, other, (0.5,) * 3, (0.5,) * 3, "0" * 32)
 
 
 def _wait_for(pool: RayPool, trials: list[RayTrial]) -> None:

@@ -75,11 +75,13 @@ def cluster_ray(address: str, runtime_environment: Mapping[str, Any] | None = No
     Raises
     ------
     StrategyError
-        There is no Ray at that address.
+        There is no Ray at that address, or no client of Ray here for ``ray://``.
     """
     if is_connected():
         yield
         return
+    if address.startswith("ray://") and importlib.util.find_spec("grpc") is None:
+        raise StrategyError(f"{address} is reached by Ray's client, which needs grpcio: pip install 'ray[client]'")
     import_ray()
     with contextlib.ExitStack() as stack:
         try:

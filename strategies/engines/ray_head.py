@@ -6,6 +6,7 @@ parent that is killed. All of them listen on 127.0.0.1, and a token that only th
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import secrets
 import shlex
@@ -55,7 +56,9 @@ class RayHead:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--node-ip-address=127.0.0.1"]
         command += [f"--num-cpus={slots}", f"--object-store-memory={max(LEAST_STORE, store_bytes)}", f"--temp-dir={self._ray_folder}"]
         command += ["--include-dashboard=false", "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0"]
-        command += [f"--ray-client-server-port={_free_port()}"]  # else 10001, and a second search on this machine would fail
+        command += ["--no-monitor", "--include-log-monitor=false"]  # nothing grows here, and what trials print comes with their reports
+        if importlib.util.find_spec("grpc") is not None:  # else Ray starts no server of its client, and refuses a port for one
+            command += [f"--ray-client-server-port={_free_port()}"]  # else 10001, and a second search on this machine would fail
         self._out = self._folder / "out.txt"
         with self._out.open("wb") as out:
             self._process: subprocess.Popen[bytes] = start_guarded(

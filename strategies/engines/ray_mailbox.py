@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-News = tuple[int, str, Any]  # of which attempt, what it is, and its value
+News = tuple[int, int, str, Any]  # of which attempt, its number there, what it is, and its value
 
 
 class Mailbox:
@@ -16,11 +16,11 @@ class Mailbox:
         self._stopped: set[int] = set()
         self._arrived = asyncio.Event()
 
-    async def tell(self, ticket: int, kind: str, value: Any) -> bool:
+    async def tell(self, ticket: int, number: int, kind: str, value: Any) -> bool:
         """Keep news of the attempt ``ticket``; return whether it is to end."""
         if ticket in self._stopped:
             return True
-        self._news.append((ticket, kind, value))
+        self._news.append((ticket, number, kind, value))
         self._arrived.set()
         return False
 

@@ -139,10 +139,10 @@ class RayPool:
             trial.fail(_describe_loss(error))
 
     def _tell(self, message: News) -> None:
-        ticket, kind, value = message
+        ticket, *news = message
         trial = self._trials.get(ticket)
         if trial is not None:
-            trial.hear(kind, value)
+            trial.hear(*news)
 
 
 class RayTrial:
@@ -153,7 +153,7 @@ class RayTrial:
         self.start = time.monotonic()  # until the worker, which may still be importing, says that it begins
         self._pool, self._number, self._sample = pool, number, dict(sample)
         self._reports: list[float] = []
-        self._told = self._attempts = 0
+        self._reported = self._attempts = 0
         self._node: str | None = None
         self._outcome: tuple[float | None, str | None] | None = None
         self._begin()
@@ -161,6 +161,7 @@ class RayTrial:
     def _begin(self) -> None:
         self._attempts += 1
         self._seen = 0
+        self._heard: set[int] = set()  # numbers of this attempt's news
         self._ticket = self._pool.begin(self, self._sample, self._node)
 
     def read_reports(self) -> list[float]:
@@ -178,23 +179,25 @@ class RayTrial:
         """Let the trial end at its next report; there is room for another then."""
         self._pool.stop(self._ticket)
 
-    def hear(self, kind: str, value: Any) -> None:
+    def hear(self, number: int, kind: str, value: Any) -> None:
         """Take news of the attempt that runs."""
+        self._heard.add(number)
         if kind == "begin":
             self.start, self._node = time.monotonic(), value
         elif kind == "facts":
             self.facts |= value
+        elif kind == "line":
+            logger.info("trial %d: %s", self._number, value)
         else:
             self._seen += 1
-            if self._seen > self._told:
+            if self._seen > self._reported:
                 self._reports.append(value)
-                self._told = self._seen
+                self._reported = self._seen
 
     def end(self, told: AttemptEnd) -> None:
         """Take the end of the attempt, and what of its news has not arrived yet."""
-        for value in told.reports[self._seen :]:
-            self.hear("report", value)
-        self.facts |= told.facts
+        for number in sorted(told.news.keys() - self._heard):
+            self.hear(number, *told.news[number])
         self.start = time.monotonic() - told.seconds
         if told.end.traceback is not None:
             logger.warning("trial %d failed\n%s", self._number, told.end.traceback)

@@ -1,11 +1,12 @@
 """What a worker of Ray does for one trial. Nothing heavy is imported here: what a trial needs comes with the function that runs it.
 
-Told to the mailbox of attempt ``ticket``: ``begin`` with the node's id, ``facts``, ``report`` with a score. All of it comes back with the
-end as well, so that nothing is lost where an end is faster than the news before it.
+Told to the mailbox of attempt ``ticket``: ``begin`` with the node's id, ``facts``, ``report`` with a score, ``line`` that was printed. All
+of it comes back with the end as well, so that nothing is lost where an end is faster than the news before it.
 """
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from common.trial import RunTrial, Sample
+from strategies.engines.ray_prints import prints_taken
 from strategies.engines.trial_runner import TrialEnd, TrialPruned, run_trial
 
 
@@ -42,11 +44,10 @@ class Parcel:
 
 @dataclass
 class AttemptEnd:
-    """How an attempt at a trial ended, and all that it has told; ``seconds`` is its duration."""
+    """How an attempt at a trial ended, and all that it has told, by its number; ``seconds`` is its duration."""
 
     end: TrialEnd
-    reports: list[float] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+    news: dict[int, tuple[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -75,28 +76,29 @@ def run_attempt(parcel: list[Any], name: str, ticket: int, sample: Sample) -> At
     mailbox, run = _opened[name]
     told = AttemptEnd(TrialEnd("failed"))
 
-    def tell(kind: str, value: Any) -> None:
+    numbers = itertools.count()
+
+    def tell(kind: str, value: Any) -> Any:
+        number = next(numbers)  # lines of several threads are on their way at once
+        told.news[number] = kind, value
+        return mailbox.tell.remote(ticket, number, kind, value)
+
+    def ask(kind: str, value: Any) -> None:
+        """Tell it, and end the trial where the search says so."""
         try:
-            stops = ray.get(mailbox.tell.remote(ticket, kind, value))
+            stops = ray.get(tell(kind, value))
         except ray.exceptions.RayActorError:  # all is told again at the end
             return
         if stops:
             raise TrialPruned
 
-    def report(score: float) -> None:
-        told.reports.append(score)
-        tell("report", score)
-
-    def note(facts: dict[str, Any]) -> None:
-        told.facts |= facts
-        tell("facts", facts)
-
     start = time.monotonic()
     try:
-        tell("begin", ray.get_runtime_context().get_node_id())
+        ask("begin", ray.get_runtime_context().get_node_id())
     except TrialPruned:
         return told
-    told.end = run_trial(run, sample, report, note)
+    with prints_taken(partial(tell, "line")):
+        told.end = run_trial(run, sample, partial(ask, "report"), partial(ask, "facts"))
     told.seconds = time.monotonic() - start
     return told
 

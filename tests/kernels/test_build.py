@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,6 +53,12 @@ def program(path: Path, text: str) -> str:
     return str(path)
 
 
+def counting_compiler(path: Path, count: Path) -> str:
+    """One that adds a line to ``count`` whenever it makes a library."""
+    here = next(filter(compiles, [os.environ.get("CC", ""), *COMPILERS]))
+    return program(path, f'case "$*" in *-shared*-o*) echo x >> {count};; esac\nexec {here} "$@"')
+
+
 # --- when there are kernels ------------------------------------------------------------------------------------------------------------
 
 
@@ -60,8 +67,7 @@ def program(path: Path, text: str) -> str:
 @pytest.mark.parametrize("umask", [0o022, 0o002])  # the second is usual where every user has a group
 def test_they_are_compiled_once_and_kept(umask: int, tmp_path: Path) -> None:
     count = tmp_path / "count"
-    here = next(filter(compiles, [os.environ.get("CC", ""), *COMPILERS]))
-    compiler = program(tmp_path / "compiler", f'case "$*" in *-shared*-o*) echo x >> {count};; esac\nexec {here} "$@"')
+    compiler = counting_compiler(tmp_path / "compiler", count)
     variables = {"PYTHONPYCACHEPREFIX": str(tmp_path / "cache"), "CC": compiler}
     if umask == 0o022:  # once as the program does, optimised and tried beside torch
         command = [sys.executable, "-c", ASK + ANSWER]
@@ -75,6 +81,35 @@ def test_they_are_compiled_once_and_kept(umask: int, tmp_path: Path) -> None:
     assert count.read_text() == "x\n"
     (kept,) = (tmp_path / "cache").rglob("*.so")
     assert kept.parent == in_cache(tmp_path / "cache") and kept.parent.stat().st_mode & 0o022 == 0, "nobody else may write what is run"
+
+
+AT_ONCE = """
+import sys, time
+from pathlib import Path
+from kernels.convolutions import Convolution, convolve
+Path(sys.argv[1], sys.argv[3]).touch()
+while len(list(Path(sys.argv[1]).iterdir())) < int(sys.argv[2]):
+    time.sleep(0.001)
+assert build.kernels_for(torch.float32) is not None, build.why_not()
+y, _ = convolve(torch.ones(1, 5, 5, 2, 8), Convolution(torch.ones(2, 8, 3, 3), torch.ones(2, 8, 8), 1, 1))
+print(y[0, 0, 0].unique().tolist(), y[0, 2, 2].unique().tolist())
+"""
+
+
+@HERE
+@pytest.mark.slow
+def test_processes_that_begin_at_once_compile_them_once(tmp_path: Path) -> None:
+    count, ready, processes = tmp_path / "count", tmp_path / "ready", 4
+    ready.mkdir()
+    compiler = counting_compiler(tmp_path / "compiler", count)
+    variables = {"PYTHONPYCACHEPREFIX": str(tmp_path / "cache"), "CC": compiler, "OMP_NUM_THREADS": "1", VARIABLE: ""}
+    command = [sys.executable, "-c", ASK + AS_FAST_AS_CAN_BE + AT_ONCE, str(ready), str(processes)]
+    surroundings: dict[str, Any] = {"cwd": ROOT, "env": {**os.environ, **variables}, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    started = [subprocess.Popen([*command, str(number)], text=True, **surroundings) for number in range(processes)]
+    # A corner has four taps in the image, the middle nine, each over eight channels.
+    assert [process.communicate(timeout=120) for process in started] == [("[32.0] [72.0]\n", "")] * processes
+    assert count.read_text() == "x\n"
+    assert len(list((tmp_path / "cache").rglob("*.so"))) == 1
 
 
 def in_cache(prefix: Path) -> Path:

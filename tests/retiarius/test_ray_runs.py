@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project import PROJECT
+from ports import free_port
+from project import PROJECT, SEARCH_PATH
 from ray_cluster import QUIET, RayCluster
 
 import retiarius as rt
@@ -34,6 +36,7 @@ class Space(ModelSpace):
         return self.layer(x)
 
 def score(network):
+    print("weighs")
     return helper_of_mine.weigh(network)
 """
 HELPER = "def weigh(network):\n    return float(sum(each.numel() for each in network.parameters()))\n"
@@ -55,6 +58,12 @@ def run(folder: Path, *flags: str, **environment: str) -> subprocess.CompletedPr
     return subprocess.run(command, cwd=folder, env=told, capture_output=True, text=True, timeout=200, check=False)
 
 
+def write_own_code(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "code_of_mine.py").write_text(OWN)
+    (folder / "helper_of_mine.py").write_text(HELPER)
+
+
 @pytest.mark.slow
 def test_one_worker_of_a_cluster_brings_what_one_process_brings(cluster: RayCluster, tmp_path: Path) -> None:
     assert run(tmp_path, *SEARCH, "--out", "here").returncode == 0
@@ -67,9 +76,7 @@ def test_one_worker_of_a_cluster_brings_what_one_process_brings(cluster: RayClus
 @pytest.mark.slow
 def test_code_beside_the_run_reaches_the_nodes(cluster: RayCluster, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "code_of_mine.py").write_text(OWN)
-    (mine / "helper_of_mine.py").write_text(HELPER)
+    write_own_code(mine)
     flags = ["--space", "code_of_mine:Space", "--evaluator", "code_of_mine:score", "--strategy", "random", "--trials", "2"]
     done = run(mine, *flags, "--out", str(tmp_path / "run"), "--ray", cluster.address, PYTHONPATH=str(mine))
     assert done.returncode == 0, done.stderr
@@ -103,6 +110,30 @@ def test_a_fraction_of_a_gpu(cluster: RayCluster) -> None:
     environment = {**os.environ, **QUIET, "PYTHONPATH": str(PROJECT)}
     done = subprocess.run([sys.executable, "-c", GPUS, cluster.address], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "0"], "both have a half of the only one"
+
+
+CLIENT = """
+import sys
+import code_of_mine
+import retiarius as rt
+
+cluster = rt.Ray(sys.argv[1], workers=1)
+found = rt.search(code_of_mine.Space, "random", evaluator=code_of_mine.score, trials=2, workers=cluster, out=sys.argv[2])
+print(sorted((trial.sample["layer"], trial.score, trial.error) for trial in found.trials))
+"""
+
+
+@pytest.mark.slow
+def test_a_machine_outside_of_the_cluster_searches_by_rays_client(tmp_path: Path) -> None:
+    write_own_code(tmp_path)
+    environment = {**os.environ, **QUIET, "PYTHONPATH": os.pathsep.join([str(tmp_path), SEARCH_PATH])}
+    port = free_port()
+    with RayCluster(json.dumps({"num_cpus": 1, "ray_client_server_port": port})):
+        command = [sys.executable, "-W", "ignore", "-c", CLIENT, f"ray://127.0.0.1:{port}", "run"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.stdout == "[('narrow', 8.0, None), ('wide', 32.0, None)]\n", done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "trial 0: weighs" in (tmp_path / "run" / "log.txt").read_text(), "what it prints arrives, too"
 
 
 def test_what_is_said_of_workers() -> None:

@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,19 @@ def failing(sample: Mapping[str, Any], report: Report, note: Note) -> float:
     if sample["n"] == 1:
         raise RuntimeError("does not fit\nsecond line")
     return float("nan")
+
+
+def talkative(sample: Mapping[str, Any], report: Report, note: Note) -> float:
+    """Prints, warns, and dies once if it is told to."""
+    print("begins with", sample["x"])
+    warnings.warn("slow here", stacklevel=1)
+    count = Path(sample["folder"]) / str(sample["x"])
+    if sample["dies"] and not count.exists():
+        count.touch()
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("ends", end="")
+    return float(sample["x"])
 
 
 def echo(sample: Mapping[str, Any], report: Report, note: Note) -> Any:

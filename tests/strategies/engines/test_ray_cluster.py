@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ from project import SEARCH_PATH
 from ray_cluster import QUIET, RayCluster
 from trial_scripts import wait_until_gone
 
+from common.errors import StrategyError
+from strategies.engines.ray_connection import cluster_ray
 from strategies.engines.ray_head import RayHead
 from strategies.engines.ray_room import Room
 
@@ -88,6 +91,42 @@ def test_a_worker_is_killed_a_node_goes_and_another_comes(cluster: RayCluster, t
     assert {node for _, _, node in lines_of(started)} - before, "the node that came has trials"
 
 
+KILLED = """
+import os, signal, sys
+from strategies.engines.ray_connection import cluster_ray
+from strategies.engines.ray_pool import RayPool
+
+def run(sample, report, note):
+    import os, ray, time
+    from pathlib import Path
+    mark = Path(sample["mark"])
+    is_first = not mark.exists()
+    mark.touch()
+    note({ray.get_runtime_context().get_node_id(): os.getpid()})
+    time.sleep(60 if is_first else 0)
+    return 1.0
+
+with cluster_ray(sys.argv[1]):
+    pool = RayPool(run)
+    for number in range(3):
+        trial = pool.start(number, {"mark": sys.argv[2] + str(number)})
+        while not trial.facts:
+            pool.wait()
+        os.kill(*trial.facts.values(), signal.SIGKILL)
+        while trial.outcome() is None:
+            pool.wait()
+        print(*trial.outcome(), len(trial.facts))
+    pool.close()
+"""
+
+
+def test_the_second_attempt_is_on_another_node(cluster: RayCluster, tmp_path: Path) -> None:
+    environment = {**os.environ, **QUIET, "PYTHONPATH": SEARCH_PATH}
+    command = [sys.executable, "-c", KILLED, cluster.address, str(tmp_path / "mark")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.stdout.splitlines() == ["1.0 None 2"] * 3, done.stderr
+
+
 def test_the_search_is_killed_and_resumed(cluster: RayCluster, tmp_path: Path) -> None:
     started, ended = tmp_path / "started", tmp_path / "trials"
     search = start_search(cluster, tmp_path)
@@ -137,6 +176,29 @@ def test_nobody_else_reaches_its_sockets() -> None:
     finally:
         head.close()
     assert not folder.exists()
+
+
+@pytest.fixture
+def without_grpc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As ``pip install ray`` leaves it: grpcio comes with other packages."""
+    (tmp_path / "grpc.py").write_text("raise ModuleNotFoundError('not installed here')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "grpc" else find(name, *rest))
+
+
+def test_ray_starts_where_its_client_is_not_installed(without_grpc: None) -> None:
+    head = RayHead(1)
+    try:
+        assert head.wait().startswith("127.0.0.1:")
+    finally:
+        head.close()
+
+
+def test_an_address_that_needs_rays_client_says_so(without_grpc: None) -> None:
+    expected = r"^ray://127\.0\.0\.1:9 is reached by Ray's client, .*pip install 'ray\[client\]'$"
+    with pytest.raises(StrategyError, match=expected), cluster_ray("ray://127.0.0.1:9"):
+        raise AssertionError("it is not connected")
 
 
 @pytest.mark.parametrize(

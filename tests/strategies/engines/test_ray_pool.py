@@ -169,6 +169,22 @@ def test_a_trial_that_fails_says_why_and_ends_nothing(caplog: pytest.LogCaptureF
     assert 'raise RuntimeError("does not fit\\nsecond line")' in caplog.text
 
 
+def test_what_trials_print_is_logged_with_their_numbers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("INFO", logger="retiarius")
+    with pool_of(pool_functions.talkative) as pool:
+        trials = [pool.start(number, {"x": 10 + number, "dies": number == 1, "folder": str(tmp_path)}) for number in range(2)]
+        assert [wait_for(trial) for trial in trials] == [(10.0, None), (11.0, None)]
+    said = [record.getMessage() for record in caplog.records]
+    for number, attempts in ((0, 1), (1, 2)):
+        own = [line for line in said if line.startswith(f"trial {number}: ")]
+        assert own.count(f"trial {number}: begins with {10 + number}") == attempts, "also what a worker said before it died"
+        assert any(line.endswith("UserWarning: slow here") for line in own)
+        assert own[-1] == f"trial {number}: ends"
+    assert capfd.readouterr() == ("", ""), "nothing breaks the progress display"
+
+
 def test_a_trial_out_of_memory_fails_at_once_and_says_so() -> None:
     import ray
 
