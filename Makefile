@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: help demo test test-quick lint docs clean
+.PHONY: help demo test test-quick lint clean
 .DEFAULT_GOAL := help
 # Two installations at a time would spoil one another.
 .NOTPARALLEL:
@@ -34,6 +34,7 @@ lint: .venv/installed-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
+.PHONY: docs
 docs: .venv/installed-docs
 	rm -rf site
 	$(BIN)/python -m zensical build --clean --strict
