@@ -10,6 +10,7 @@ failed. Chinese pages have the same commands, which a test compares; docs/measur
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -61,8 +62,10 @@ def run(command: str, folder: Path) -> tuple[int, str]:
     try:
         output, _ = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
         return 124, f"not done after {LIMIT} s"
+    finally:  # also where this script is interrupted
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     return process.returncode, (output.strip().splitlines() or [""])[-1]
 
 
@@ -108,4 +111,5 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))
