@@ -81,7 +81,7 @@ def test_commands_that_are_shown_are_understood(name: str) -> None:
     commands = [
         line.removeprefix("$ ") for line in code_lines(read(name)) if line.removeprefix("$ ").startswith("python run_experiment.py")
     ]
-    assert len(commands) > 8
+    assert len(commands) > 2
     for command in commands:
         make_parser("", "").parse_args(shlex.split(command)[2:])
 
@@ -101,9 +101,7 @@ def test_the_rooms_are_those_of_the_import_rule() -> None:
     everything = {"nothing of ours": set(), "all of these": set(arrows) - {"retiarius"}}
     told = {room: everything.get(others, set(re.findall(r"`(\w+)`", others))) for room, others in rows}
     assert told == {room: set(allowed) for room, allowed in arrows.items()}
-    for name in ("README.md", "README.zh-CN.md"):
-        picture = re.findall(r"^    (\w+)/   ", read(name), re.MULTILINE)
-        assert set(picture) == set(arrows)
+    assert set(re.findall(r"^    (\w+)/   ", read("CONTRIBUTING.md"), re.MULTILINE)) == set(arrows)
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md"])
