@@ -1,4 +1,4 @@
-"""Searches in anyone's table, by the command line and from Python: the example in docs, losses, spaces of networks, what is wrong with one."""
+"""Searches in anyone's table, by the command line and from Python: the guide's example, losses, networks, what is wrong with one."""
 
 from __future__ import annotations
 
