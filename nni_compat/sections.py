@@ -11,7 +11,7 @@ from common.errors import RecordError, unknown_label
 from common.text import show, show_text
 from nni_compat.algorithms import fold
 
-_GPU = "no GPU is assigned to trials here; --device names the one to train on, and a trial command sees all of them"
+_GPU = "no GPU is assigned to trials here; --gpus-per-trial does with --ray; else --device names that of trainings, and commands see all"
 _SERVICE = "the search runs on this machine alone, and its results are in --out DIR"
 _PRUNED = "pruned trials are told with their results"
 _LOG = "log.txt in the run's folder has it all"

@@ -144,7 +144,7 @@ def test_what_asks_for_nothing_is_not_worth_a_line(tmp_path: Path) -> None:
         ("trainingService: {platform: kubeflow}", "the platform 'kubeflow' is not here; trials run on this machine: local"),
         (
             "trainingService: {platform: remote}",
-            "the platform 'remote' is not here; 'ray start' on each machine and --space NAME --ray auto",
+            "the platform 'remote' is not here; start Ray on each machine of the machineList",
         ),
         ("trainingServicePlatform: pai", "the platform 'pai' is not here"),
         ("tuner: {name: PBTTuner}", "'PBTTuner' is not here; there are TPE, Random, GridSearch"),
