@@ -101,6 +101,7 @@ def test_the_rooms_are_those_of_the_import_rule() -> None:
     everything = {"nothing of ours": set(), "all of these": set(arrows) - {"retiarius"}}
     told = {room: everything.get(others, set(re.findall(r"`(\w+)`", others))) for room, others in rows}
     assert told == {room: set(allowed) for room, allowed in arrows.items()}
+    assert set(re.findall(r"^    (\w+)/   ", read("CONTRIBUTING.md"), re.MULTILINE)) == set(arrows)
 
 
 @pytest.mark.slow
