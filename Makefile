@@ -38,6 +38,7 @@ lint: .venv/installed-dev
 docs: .venv/installed-docs
 	rm -rf site
 	$(BIN)/python -m zensical build --clean --strict
+	rm -rf site/scripts
 
 clean:
 	rm -rf .venv site .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

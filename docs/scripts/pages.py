@@ -67,7 +67,7 @@ def read_blocks(text: str) -> list[Block]:
             if last.kind == "code" and blocks:
                 last.lines.append("")
             continue
-        elif line.startswith("    ") and not in_list and (follows_blank or last.kind == "code"):
+        elif line.startswith("    ") and not in_list and (follows_blank or last.kind in ("code", "heading")):
             _append(blocks, "code", number, line[4:], joins=last.kind == "code")
         else:
             kind, content = _kind_of(line)
