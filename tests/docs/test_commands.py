@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import runpy
 import shlex
@@ -9,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.scripts.pages import ROOT, code_lines, list_pages, name_of
+from docs.scripts.pages import ROOT, code_lines, list_pages, name_of, read_blocks
+from docs.scripts.shrink import is_command
 
 TWINS = [("README.md", "README.zh-CN.md"), ("docs/lab8.md", "docs/lab8.zh-CN.md")]
 PAGES = [name_of(page) for page in list_pages() if page.name != "CHANGELOG.md"]
@@ -93,6 +96,19 @@ def test_names_of_the_library_are_exported(name: str) -> None:
     import retiarius
 
     assert set(re.findall(r"\brt\.([a-zA-Z]\w*)", read(name))) <= set(retiarius.__all__)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_calls_of_the_library_have_arguments_that_are_there(name: str) -> None:
+    import retiarius
+
+    for block in read_blocks(read(name)):
+        if block.kind != "code" or not any(re.search(r"\brt\.", line) for line in block.lines):
+            continue
+        for call in ast.walk(ast.parse("\n".join(line for line in block.lines if not is_command(line)))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") == "rt":
+                parameters = inspect.signature(getattr(retiarius, call.func.attr)).parameters
+                assert {keyword.arg for keyword in call.keywords} <= set(parameters), ast.unparse(call)
 
 
 def test_the_rooms_are_those_of_the_import_rule() -> None:
