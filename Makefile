@@ -16,6 +16,7 @@ help:
 	@echo 'make test        the tests'
 	@echo 'make test-quick  the tests, without those that take long'
 	@echo 'make lint        ruff and mypy'
+	@echo 'make docs        the documentation as a site, in site/; a broken link fails'
 	@echo 'make clean       remove the environment and what tools have cached; runs/ and data/ stay'
 	@echo 'Another Python than python3: make clean, then make demo PYTHON=python3.12'
 
@@ -33,12 +34,18 @@ lint: .venv/installed-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
+.PHONY: docs
+docs: .venv/installed-docs
+	rm -rf site
+	$(BIN)/python -m zensical build --clean --strict
+	rm -rf site/scripts
+
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv site .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A pyproject.toml that is newer than the stamp but says the same, as after a checkout, installs nothing.
-.venv/installed-run .venv/installed-test .venv/installed-dev: .venv/installed-%: pyproject.toml | $(BIN)/pip
+.venv/installed-run .venv/installed-test .venv/installed-dev .venv/installed-docs: .venv/installed-%: pyproject.toml | $(BIN)/pip
 	@if cmp -s pyproject.toml $@; then touch $@; else \
 		echo 'Installing into .venv; torch is large, so the first time takes minutes.'; \
 		$(BIN)/python -m pip install --quiet --editable '.$(addprefix [,$(addsuffix ],$(subst run,,$*)))' \

@@ -1,6 +1,6 @@
 """Whether model spaces that nobody here wrote are searched, found and retrained as they are: the eleven of NNI's hub, and two of one's own.
 
-    python benchmarks/any_space.py            # 4 trials, 256 images; writes docs/any_space.md
+    python benchmarks/any_space.py            # 4 trials, 256 images; writes docs/guides/any_space.md
     python benchmarks/any_space.py --quick    # 2 trials by random alone, 40 images, less than 50 s; the last line is one JSON object
 
 Each space is named as a person names it (``package.module:Class``), with small sizes for its constructor and nothing else. Trials and
@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="try these spaces, such as ENAS, and write no documents")
     parser.add_argument("--processes", type=count, default=min(2, os.cpu_count() or 1), help="spaces tried side by side (default: 2)")
     parser.add_argument("--data-dir", type=Path, default=ROOT / "data", help="where CIFAR-10 lies (default: data)")
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where any_space.md lies")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs/guides", help="where any_space.md lies")
     arguments = parser.parse_args()
     size = QUICK if arguments.quick else FULL
     chosen = {name: told for name, told in SPACES.items() if arguments.only is None or name.partition(":")[2] in arguments.only}

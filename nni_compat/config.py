@@ -209,7 +209,7 @@ def _read_service(top: Section, config: NniConfig) -> None:
     if platform not in (None, "local"):
         where = "trials run on this machine: local"
         if platform == "remote":
-            where = "start Ray on each machine of the machineList (docs/clusters.md), say 'platform: local' here, and give --ray auto"
+            where = "start Ray on each machine of the machineList (docs/guides/clusters.md), say 'platform: local' here, give --ray auto"
         raise RecordError(f"{top.where}: the platform {show(platform)} is not here; {where}")
     if service is not None:
         service.finish(config.notes)

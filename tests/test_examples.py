@@ -93,10 +93,10 @@ def test_the_notebook_with_a_space_of_ones_own(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_an_example_is_short_and_the_readme_names_it(path: Path) -> None:
+def test_an_example_is_short_and_a_guide_names_it(path: Path) -> None:
     assert len(code_of(path)) < 60
     if path.suffix in (".py", ".ipynb"):
-        assert str(path.relative_to(PROJECT)) in (PROJECT / "README.md").read_text(encoding="utf-8")
+        assert str(path.relative_to(PROJECT)) in (PROJECT / "docs/guides/own_parts.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

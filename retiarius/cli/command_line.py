@@ -185,7 +185,7 @@ def _parallel_options() -> list[_Option]:
     return [
         _option("--jobs", "-j", type=positive_count, metavar="N", help="run N trials side by side (default: 1)"),
         _option("--workers", type=workers, metavar="N", help="the same, of trainings alone; auto: as many as there is room for"),
-        _option("--ray", metavar="ADDRESS", help="run trials on a cluster of Ray: auto, HOST:PORT, ray://HOST:PORT (docs/clusters.md)"),
+        _option("--ray", metavar="ADDRESS", help="run trials on Ray's cluster: auto, HOST:PORT, ray://HOST:PORT (docs/guides/clusters.md)"),
         _option("--cpus-per-trial", type=share, metavar="X", help="CPUs that a trial takes of Ray's (default: 1)"),
         _option("--gpus-per-trial", type=share, metavar="X", help="GPUs, or a fraction of one, that it takes of Ray's (default: 0)"),
         _option("--concurrency", type=positive_count, metavar="N", help="the same, of trial commands alone"),

@@ -1,4 +1,4 @@
-"""Searches in anyone's table, by the command line and from Python: README's example, losses, spaces of networks, what is wrong with one."""
+"""Searches in anyone's table, by the command line and from Python: the guide's example, losses, networks, what is wrong with one."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def best_of(run: str) -> dict[str, Any]:
     return document
 
 
-def test_what_readme_shows_can_be_typed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    section = (PROJECT / "README.md").read_text().partition("## Results that somebody has measured already\n")[2].partition("\n## ")[0]
+def test_what_the_guide_shows_can_be_typed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    section = (PROJECT / "docs/guides/tables.md").read_text().partition("## One that you can type\n")[2].partition("\n## ")[0]
     *preparations, command = [line.strip() for line in section.splitlines() if line.startswith("    ")][:4]
     for line in preparations:
         subprocess.run(["bash", "-c", line], check=True)
