@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -24,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.arguments import refuse
 from benchmarks.machine import describe
-from common.files import write_json_atomically
+from common.files import write_text_atomically
 
 RECORDS = ROOT / "benchmarks" / "records"
 FIELDS = {"title": str, "units": dict, "runs": list}
@@ -102,7 +103,14 @@ def append_run(name: str, run: dict[str, Any], title: str = "", units: Mapping[s
         raise RecordFault(f"{name}: a new record needs a title")
     check(name, record)
     RECORDS.mkdir(exist_ok=True)
-    write_json_atomically(path, record)
+    write_record(path, record)
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record, its lists of plain values on one line each."""
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    text = re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda found: "[" + re.sub(r",\n\s+", ", ", found[1]) + "]", text)
+    write_text_atomically(path, text + "\n")
 
 
 def last_line(command: Sequence[str]) -> dict[str, Any]:
