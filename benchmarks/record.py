@@ -88,10 +88,11 @@ def commit() -> str:
     return (told[0] or "unknown") + ("+" if told[1] else "")
 
 
-def make_run(command: str, values: dict[str, Any], seeds: Sequence[int], note: str = "") -> dict[str, Any]:
-    """A run that was just measured here."""
+def make_run(command: str, values: dict[str, Any], seeds: Sequence[int], note: str = "", *, shared: bool = False) -> dict[str, Any]:
+    """A run that was just measured here; ``shared``: other work kept the machine busy, so that its times say little."""
     told = {"command": command, "machine": describe(), "commit": commit(), "date": datetime.date.today().isoformat()}
-    return {**told, "seeds": list(seeds), "source": MEASURED, **({"note": note} if note else {}), "values": values}
+    extra = {**({"note": note} if note else {}), **({"shared": True} if shared else {})}
+    return {**told, "seeds": list(seeds), "source": MEASURED, **extra, "values": values}
 
 
 def append_run(name: str, run: dict[str, Any], title: str = "", units: Mapping[str, str] | None = None) -> None:
@@ -146,12 +147,13 @@ def main() -> None:
     parser.add_argument("--title", default="", help="what is measured, for a new record")
     parser.add_argument("--unit", dest="units", action="append", type=pair, default=[], metavar="NAME=UNIT", help="of values of this name")
     parser.add_argument("--seeds", type=int, nargs="*", default=[], help="seeds of the run")
+    parser.add_argument("--shared", action="store_true", help="other work keeps the machine busy: times are kept, and not shown")
     parser.add_argument("--note", default="", help="what else has to be known, such as other work beside it")
     parser.add_argument("command", nargs="+", help="after --: the benchmark")
     arguments = parser.parse_args()
     command = [sys.executable if word in ("python", "python3") else word for word in arguments.command]
     with refuse(RecordFault):
-        run = make_run(shlex.join(arguments.command), last_line(command), arguments.seeds, arguments.note)
+        run = make_run(shlex.join(arguments.command), last_line(command), arguments.seeds, arguments.note, shared=arguments.shared)
         append_run(arguments.name, run, arguments.title, dict(arguments.units))
 
 
