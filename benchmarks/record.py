@@ -99,7 +99,7 @@ def append_run(name: str, run: dict[str, Any], title: str = "", units: Mapping[s
     """Add a run to a record, which is made where it is new."""
     path = RECORDS / f"{name}.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"title": "", "units": {}, "runs": []}
-    record = {"title": title or record["title"], "units": {**record["units"], **(units or {})}, "runs": [*record["runs"], run]}
+    record |= {"title": title or record["title"], "units": {**record["units"], **(units or {})}, "runs": [*record["runs"], run]}
     if not record["title"]:
         raise RecordFault(f"{name}: a new record needs a title")
     check(name, record)

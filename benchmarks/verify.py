@@ -68,6 +68,8 @@ def recorded(name: str, *path: str) -> list[float]:
 
 def check_network(data_dir: Path) -> Finding:
     """Train the small network with one seed."""
+    if find_cifar10(data_dir) is None:
+        raise Skipped(f"no CIFAR-10 in {data_dir}")
     accuracies = [
         one
         for run in read_record("small-network")["runs"]
@@ -75,8 +77,6 @@ def check_network(data_dir: Path) -> Finding:
         for one in run["values"].get("test_accuracy", [])
     ]
     least = min(accuracies) - POINT
-    if find_cifar10(data_dir) is None:
-        raise Skipped(f"no CIFAR-10 in {data_dir}")
     words = f"convnet32 --set width={WIDTH} --epochs {EPOCHS} --preset lab --dataset cifar10 --data-dir {data_dir.resolve()}"
     with tempfile.TemporaryDirectory() as folder:
         accuracy = train(words.split(), 0, Path(folder) / "run")["plain_test_accuracy"]
