@@ -26,8 +26,10 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.arguments import refuse
 from benchmarks.record import RECORDS, RecordFault, append_run, make_run, read_record
 from common.files import write_text_atomically
+from records.report.cells import draw_alone, read_cells
 
 RECORD, RUNS, SOURCES = "lab-page", Path("runs") / "lab8", ROOT / "benchmarks" / "lab8"
+PICTURE = ROOT / "docs" / "pictures" / "lab8-cell.svg"
 PAGES = {"lab8.md.in": ROOT / "docs" / "lab8.md", "lab8.zh-CN.md.in": ROOT / "docs" / "lab8.zh-CN.md"}
 EPOCHS = 3
 DATA = "--preset lab --dataset cifar10"
@@ -44,6 +46,7 @@ STEPS = {
     "small": f"--retrain convnet32 --set width=32 --epochs {EPOCHS} {DATA}",
     "report": "--report runs/lab8/given runs/lab8/hand runs/lab8/hpo runs/lab8/hpo-best runs/lab8/darts runs/lab8/nas",
 }
+SEARCHED = "darts"  # whose cell is drawn
 REFUSED = "course"  # its file has a mistake, and the program says which
 # The rows of the table in both languages, and the step whose network they are about.
 ROWS = {
@@ -89,6 +92,8 @@ def run_step(step: str) -> None:
         done.touch()
     lines = [line.rstrip().replace(str(ROOT), "/home/me/retiarius") for line in log.read_text(encoding="utf-8").splitlines()]
     run = {"step": step, **make_run(command_of(step), values_of(out), [0], shared=True), "output": lines}
+    if step == SEARCHED:
+        run["architecture"] = json.loads((out / "best.json").read_text(encoding="utf-8"))["architecture"]
     append_run(RECORD, run, "The steps of the lab's page, as short runs", UNITS)
 
 
@@ -139,6 +144,12 @@ def write_page(source: str, runs: dict[str, Any]) -> str:
     return text.replace("{{table}}", "\n".join(row(names, runs[step], step, chinese=chinese) for step, names in ROWS.items()))
 
 
+def pages(runs: dict[str, Any]) -> dict[Path, str]:
+    """What the pages and the picture of the found cell should be."""
+    picture = draw_alone("normal", read_cells(runs[SEARCHED]["architecture"])["normal"])
+    return {PICTURE: picture, **{page: write_page(source, runs) for source, page in PAGES.items()}}
+
+
 def read_runs() -> dict[str, Any]:
     """The run of each step that is in the record, by its step."""
     runs = read_record(RECORD)["runs"] if (RECORDS / f"{RECORD}.json").exists() else []
@@ -161,12 +172,11 @@ def main() -> None:
         missing = [step for step in STEPS if step not in runs]
         if missing:
             raise RecordFault(f"not run yet: {', '.join(missing)}; python benchmarks/lab_page.py --run")
-    for source, page in PAGES.items():
-        text = write_page(source, runs)
-        if arguments.check and text != page.read_text(encoding="utf-8"):
-            sys.exit(f"error: {page.name} is not as the record says; python benchmarks/lab_page.py")
+    for path, text in pages(runs).items():
+        if arguments.check and not (path.exists() and text == path.read_text(encoding="utf-8")):
+            sys.exit(f"error: {path.name} is not as the record says; python benchmarks/lab_page.py")
         if not arguments.check:
-            write_text_atomically(page, text)
+            write_text_atomically(path, text)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 
 from benchmarks import lab_page, record
-from benchmarks.lab_page import PAGES, STEPS, command_of, read_runs, shorten, show, write_page
+from benchmarks.lab_page import STEPS, command_of, read_runs, shorten, show
 
 
 def test_the_pages_say_what_the_record_says() -> None:
     runs = read_runs()
     assert set(runs) == set(STEPS), "python benchmarks/lab_page.py --run"
-    for source, page in PAGES.items():
-        text = write_page(source, runs)
+    for path, text in lab_page.pages(runs).items():
         assert not re.findall(r"\{\{.*?\}\}", text)
-        assert page.read_text(encoding="utf-8") == text, "write it anew: python benchmarks/lab_page.py"
+        assert path.read_text(encoding="utf-8") == text, "write it anew: python benchmarks/lab_page.py"
 
 
 def test_a_step_shows_what_one_types_and_a_long_progress_is_cut() -> None:
