@@ -1,0 +1,73 @@
+"""A chart as a figure of matplotlib on white paper: for a notebook, a slide or a printed page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from records.report.palette import LIGHT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from records.report.figure import Chart, Mark
+
+
+@dataclass(frozen=True)
+class _Pen:
+    colour: str
+    width: float = 1.4
+    alpha: float = 1.0
+    dash: str = "-"
+
+
+# By the first of these words that a mark's class holds, as page.css has it.
+_PENS = {
+    "best": _Pen("best", 2.0),
+    "front": _Pen("best"),
+    "top": _Pen("best", 2.4),
+    "faint": _Pen("soft", 0.8, 0.3),
+    "pruned": _Pen("pruned", 1.2, 0.6, "--"),
+    "failed": _Pen("failed", 1.2, 0.8),
+    "complete": _Pen("accent", 1.2, 0.55),
+}
+_SHAPES = {"round": "o", "cross": "x", "diamond": "D"}
+
+
+def draw_on_paper(chart: Chart, figure: Figure) -> None:
+    """Draw what ``chart`` holds into its axes, which ``figure`` has, in colours for white paper."""
+    from matplotlib.text import Text
+
+    axes = chart.axes
+    figure.set_facecolor("white")
+    axes.tick_params(which="both", color=LIGHT["ink"], labelcolor=LIGHT["ink"], grid_color=LIGHT["grid"])
+    for spine in axes.spines.values():
+        spine.set_edgecolor(LIGHT["ink"])
+    for text in figure.findobj(Text):
+        text.set_color(LIGHT["ink"])
+    names = {css: label for label, css in reversed(chart.legend.items())}
+    for mark in chart.marks:
+        css = f"{mark.css} {mark.shape}" if mark.kind == "point" else mark.css
+        _draw(axes, mark, names.pop(css, None) if mark.kind != "band" else None)
+    if chart.legend:
+        axes.legend(frameon=False, fontsize=9.5, loc="best")
+
+
+def _draw(axes: Axes, mark: Mark, label: str | None) -> None:
+    words = mark.css.split()
+    pen = next((pen for word, pen in _PENS.items() if word in words), None)
+    pen = pen or _Pen(next((word for word in words if word in LIGHT), "accent"), 2.0)
+    colour = LIGHT[pen.colour]
+    if mark.kind == "text":
+        axes.annotate(mark.title, (mark.xs[0], mark.ys[0]), (4, 0), textcoords="offset points", fontsize=7, va="center", color=LIGHT["ink"])
+    elif mark.kind == "band":
+        axes.fill_between(mark.xs, mark.lows, mark.ys, color=colour, alpha=0.16, linewidth=0)
+    elif mark.kind == "point":
+        hollow = mark.shape != "round"
+        face, edge = ("none", colour) if mark.shape == "diamond" else (colour, colour if hollow else "white")
+        marker = _SHAPES[mark.shape]
+        axes.plot(mark.xs, mark.ys, marker, ms=4.5, mfc=face, mec=edge, mew=1.3 if hollow else 0.5, label=label, zorder=3)
+    else:
+        marker = "o" if len(mark.xs) == 1 else ""
+        axes.plot(mark.xs, mark.ys, pen.dash, color=colour, lw=pen.width, alpha=pen.alpha, marker=marker, ms=4, label=label)
