@@ -57,7 +57,9 @@ def _run(environment: Path, folder: Path, program: str, *arguments: str) -> subp
 
 
 def test_wheel_has_every_file_that_the_packages_have(wheel: Path) -> None:
-    ours = {path.relative_to(PROJECT).as_posix() for name in PACKAGES for path in (PROJECT / name).rglob("*") if path.suffix in (".py", *DATA)}
+    ours = {
+        path.relative_to(PROJECT).as_posix() for name in PACKAGES for path in (PROJECT / name).rglob("*") if path.suffix in (".py", *DATA)
+    }
     packed = set(zipfile.ZipFile(wheel).namelist())
 
     assert ours <= packed
