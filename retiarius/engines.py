@@ -172,6 +172,6 @@ def _limits(settings: SearchSettings, measures: tuple[Callable[[Any], int], Call
     from strategies.limits import Limit
 
     return [
-        Limit("--max-params", settings.max_parameters, "parameters", measures[0]),
-        Limit("--max-flops", settings.max_multiply_adds, "multiply-adds", measures[1]),
+        Limit("max_parameters", settings.max_parameters, "parameters", measures[0]),
+        Limit("max_multiply_adds", settings.max_multiply_adds, "multiply-adds", measures[1]),
     ]

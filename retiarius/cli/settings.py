@@ -170,7 +170,7 @@ def check_action(settings: Settings) -> None:
     if settings.portal and settings.trial_command is None:
         raise RecordError("--portal needs a program to search: --config FILE, or --search-space FILE --trial-command COMMAND")
     if settings.tensorboard:
-        require_package("tensorboard", "tensorboard", "--tensorboard")
+        require_package("tensorboard", "tensorboard", "tensorboard")
     if settings.study is not None and settings.storage is None:
         raise RecordError("--study names a study in a storage: add --storage URL")
     if settings.resume and settings.out is None:
