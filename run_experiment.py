@@ -1,4 +1,4 @@
-"""Find a better network for small images than the one you were given, and train what was found.
+"""Search for better networks for small images, and train what was found.
 
 python run_experiment.py --space darts --strategy darts        # search one-shot, write best.json
 python run_experiment.py --space zoo --strategy tpe            # search by trials

@@ -151,9 +151,9 @@ def read_text(path: Path, *, kind: str = "JSON", max_bytes: int = LARGEST_FILE) 
     try:
         text = _read_bytes(path, kind, max_bytes).decode("utf-8-sig")  # editors on Windows write a byte order mark
     except UnicodeDecodeError as error:
-        raise RecordError(f"{path}: byte {error.start} is not UTF-8 text; a {kind} file was expected") from None
+        raise RecordError(f"{path}: byte {error.start} is not UTF-8 text; expected a {kind} file") from None
     if not text.strip():
-        raise RecordError(f"{path}: the file is empty; a {kind} file was expected")
+        raise RecordError(f"{path}: the file is empty; expected a {kind} file")
     return text
 
 
@@ -171,11 +171,11 @@ def parse_json(text: str) -> Any:
         cut = "; the file may be cut off" if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg else ""
         raise RecordError(f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}{cut}") from None
     except RecursionError:
-        raise RecordError("not JSON that can be read: lists or objects are nested too deeply") from None
+        raise RecordError("not readable as JSON: lists or objects are nested too deeply") from None
     except RecordError:
         raise
     except ValueError as error:  # an integer of more digits than Python converts
-        raise RecordError(f"not JSON that can be read: {error}") from None
+        raise RecordError(f"not readable as JSON: {error}") from None
 
 
 def _read_bytes(path: Path, kind: str, max_bytes: int) -> bytes:
@@ -189,14 +189,14 @@ def _read_bytes(path: Path, kind: str, max_bytes: int) -> bytes:
         raise RecordError(f"{show(str(path))}: not a path: {error}") from None
     if not stat.S_ISREG(mode):
         what = "this is a folder" if stat.S_ISDIR(mode) else "not a regular file"
-        raise RecordError(f"{path}: {what}; a {kind} file was expected")
+        raise RecordError(f"{path}: {what}; expected a {kind} file")
     try:
         with open(path, "rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     if len(data) > max_bytes:
-        raise RecordError(f"{path}: larger than {max_bytes:,} bytes; this is not a file that retiarius wrote")
+        raise RecordError(f"{path}: larger than {max_bytes:,} bytes, so not a file that retiarius wrote")
     return data
 
 
@@ -215,6 +215,6 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise RecordError(f"the key {show(key)} stands twice in one object")
+            raise RecordError(f"the key {show(key)} appears twice in one object")
         result[key] = value
     return result

@@ -57,5 +57,5 @@ def check_is_real(label: str, sample: Sample, expected: str) -> SampleValidation
         return SampleMissingError(label, list(sample))
     value = sample[label]
     if not is_real(value):
-        return SampleValidationError(f"{label} is {value!r}; it is {expected}")
+        return SampleValidationError(f"{label} is {value!r}; expected {expected}")
     return None

@@ -11,10 +11,10 @@ DEFAULT_PORT = 8080
 LOOPBACK = "127.0.0.1"
 
 
-def require_package(module: str, package: str, flag: str) -> None:
-    """Raise ``RecordError`` where ``module`` is not installed; ``package`` is what pip calls it."""
+def require_package(module: str, package: str, argument: str) -> None:
+    """Raise ``RecordError`` where ``module``, which ``argument`` needs, is not installed; ``package`` is what pip calls it."""
     if importlib.util.find_spec(module) is None:
-        raise RecordError(f"{flag} needs {package}, which is not installed: pip install {package}, or pip install -e '.[view]'")
+        raise RecordError(f"`{argument}` needs {package}, which is not installed: pip install {package}")
 
 
 def check_port(port: int, address: str) -> None:
@@ -24,4 +24,4 @@ def check_port(port: int, address: str) -> None:
         try:
             probe.bind((address, port))
         except OSError as error:
-            raise RecordError(f"port {port} cannot be had: {error.strerror}; name another with --port N") from None
+            raise RecordError(f"port {port} cannot be used: {error.strerror}; set `port` to another") from None

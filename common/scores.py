@@ -39,7 +39,7 @@ def read_score(value: Any, how: str = "returned") -> float:
         except OverflowError:
             return math.inf
     if value is None:
-        raise EvaluatorError(f"the evaluator {how} nothing; {EXPECTED}, to be returned or told by nni.report_final_result")
+        raise EvaluatorError(f"the evaluator {how} nothing; {EXPECTED}, returned or given to nni.report_final_result")
     kind = type(value).__name__
     what = f"a {kind} of shape {tuple(shape)}" if isinstance(shape, tuple) else f"{' '.join(show(value).split())}, of type {kind}"
     raise EvaluatorError(f"the evaluator {how} {what}; {EXPECTED}")

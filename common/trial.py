@@ -74,7 +74,7 @@ class Trial:
             for name, value in (("score", None), ("state", "failed"), ("error", error)):
                 object.__setattr__(self, name, value)
         if self.state == "complete" and self.score is None:
-            raise RecordError(f"trial {self.number}: complete, but without a score")
+            raise RecordError(f"trial {self.number}: complete, but has no score")
 
     @property
     def architecture(self) -> dict[str, Any]:

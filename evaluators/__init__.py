@@ -53,8 +53,8 @@ class EvaluatorEntry:
 
 
 EVALUATORS: dict[str, EvaluatorEntry] = {
-    "train": EvaluatorEntry("evaluators.training.loop:train_and_validate", "trains the network, scores it on the validation split"),
-    "table": EvaluatorEntry("evaluators.table:load_table", "looks up what a training gave, in the file --table", looks_up=True),
+    "train": EvaluatorEntry("evaluators.training.loop:train_and_validate", "trains the network and scores it on the validation split"),
+    "table": EvaluatorEntry("evaluators.table:load_table", "looks the result of a training up in a table (--table FILE)", looks_up=True),
 }
 
 
@@ -93,7 +93,7 @@ def find_evaluator(what: str | Callable[..., Any]) -> tuple[str, EvaluatorEntry]
         name = evaluator_name(getattr(what, "function", what))
         return name, EvaluatorEntry(name, f"NNI's {type(what).__name__}", function=NniEvaluation(what))
     if not callable(what):
-        raise EvaluatorError(f"an evaluator is a function or the name of one ({', '.join(EVALUATORS)}), not {show(what)}")
+        raise EvaluatorError(f"the evaluator is {show(what)}; expected a function, or one of {', '.join(EVALUATORS)}")
     summary = (getattr(what, "__doc__", None) or "").strip().partition("\n")[0]
     return evaluator_name(what), EvaluatorEntry(evaluator_name(what), summary, function=what)
 
@@ -116,7 +116,7 @@ def _import_function(target: str) -> Any:
         reason = describe_error(error)
         raise EvaluatorError(f"evaluator {show(target)} cannot be imported: {reason[:200]}; expected package.module:function") from error
     if not callable(function) and not is_nni_evaluator(function):
-        raise EvaluatorError(f"evaluator {show(target)} is {show(function)}, which is no function")
+        raise EvaluatorError(f"evaluator {show(target)} is {show(function)}, which is not a function")
     return function
 
 
@@ -137,7 +137,7 @@ def open_table(evaluator: str, path: Path | None, columns: Path | None, dataset:
     """
     entry = evaluator_entry(evaluator)
     if entry.looks_up and path is None:
-        raise EvaluatorError(f"--evaluator {evaluator} needs --table FILE")
+        raise EvaluatorError(f"`evaluator='{evaluator}'` needs a table: set `table`")
     if not entry.looks_up and (path is not None or columns is not None):
-        raise EvaluatorError("--table and --table-columns go with --evaluator table")
+        raise EvaluatorError("`table` and `table_columns` need `evaluator='table'`")
     return entry.load()(path, columns, dataset) if entry.looks_up else None

@@ -142,11 +142,11 @@ def check_takes(function: Callable[..., Any], names: Collection[str], *, given: 
     for name in names:
         if not signature.takes(name):
             own = ", ".join(other for other in signature.names if other not in OFFERED) or "none"
-            raise EvaluatorError(f"{who} takes no hyperparameter {show(name)}, which is searched; it takes {own[:200]}")
+            raise EvaluatorError(f"{who} has no parameter {show(name)}, which is searched; it has {own[:200]}")
     if given is not None:
         for name in signature.needed:
             if name not in (*names, *given, *OFFERED):
-                raise EvaluatorError(f"{who} needs {show(name)}, which is neither searched nor fixed: let it be, or give it a default")
+                raise EvaluatorError(f"{who} needs {show(name)}, which is neither searched nor fixed: fix it, or give it a default")
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -157,14 +157,14 @@ def _read_signature(function: Callable[..., Any]) -> _Signature:
     if isinstance(function, NniEvaluation):
         return _Signature(tuple(function.hyperparameters), False, ())
     if not callable(function):
-        raise EvaluatorError(f"an evaluator is a function, not {show(function)}")
+        raise EvaluatorError(f"the evaluator is {show(function)}; expected a function")
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # some that are written in C do not tell
         return _Signature((), False, ())
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if not parameters or parameters[0].kind not in (*positional, inspect.Parameter.VAR_POSITIONAL):
-        raise EvaluatorError(f"{_name(function)} takes no network as its first argument")
+        raise EvaluatorError(f"{_name(function)} must take the network as its first argument")
     others = parameters[1:] if parameters[0].kind in positional else parameters
     by_name = [p for p in others if p.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)]
     required = [p for p in others if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]

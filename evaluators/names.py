@@ -10,9 +10,9 @@ from common.errors import DataError, EvaluatorError, unknown_name
 from common.text import show
 
 DATASETS: dict[str, str] = {
-    "auto": "CIFAR-10 where it is on disk or can be downloaded, else digits (the default)",
+    "auto": "CIFAR-10 if it is on disk or can be downloaded, else digits (default)",
     "cifar10": "CIFAR-10: 50,000 + 10,000 images, 10 classes",
-    "digits": "scikit-learn's handwritten digits, which come with the installation",
+    "digits": "scikit-learn's handwritten digits, part of the installation",
 }
 FOLDER_LAYOUT = "train/<class>/ and test/<class>/"
 # Those that torch knows and that compute; each may have a number, such as cuda:1.
@@ -39,7 +39,7 @@ def existing_folder(name: str) -> Path:
     if not name or "\0" in name or not _is_there(path, folder=True):
         what = "is a file" if name and "\0" not in name and _is_there(path) else "does not exist"
         legal = f"{', '.join(DATASETS)}, or the path of a folder with images in {FOLDER_LAYOUT}"
-        raise DataError(f"data set {show(name, LONGEST_PATH)} {what}; it must be {legal}")
+        raise DataError(f"data set {show(name, LONGEST_PATH)} {what}; expected {legal}")
     return path
 
 

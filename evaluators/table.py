@@ -102,9 +102,9 @@ class Table:
 
     def _why_twice(self, row: Row, other: Row, places: Iterable[int]) -> str:
         sample = ", ".join(row.values[place] for place in places)
-        twice = f"the sample {show(sample)[1:-1]} stands in the table twice, before in line {other.line}"
+        twice = f"the sample {show(sample)[1:-1]} appears twice, first in line {other.line}"
         differ = [name for name, one, two in zip(self._reader.names, row.values, other.values, strict=True) if one != two]
-        return f"{twice}; --set {differ[0]}=VALUE takes the rows of one {differ[0]}" if differ else twice
+        return f"{twice}; to use the rows of one {differ[0]}, set `fixed['{differ[0]}']`" if differ else twice
 
     def narrowed(self, labels: Sequence[str], fixed: Mapping[str, Any], *, names_score: bool = False) -> Table:
         """Return the table in which a row is found by ``labels`` alone, of the rows that have the values of ``fixed``, by column.
@@ -152,10 +152,10 @@ class Table:
         if epochs is None:
             return self.fidelities[0]
         if not self._reader.has_epochs:
-            raise EvaluatorError(f"--epochs {epochs}: the table has one score a row, and no score_<epochs>: leave it out")
+            raise EvaluatorError("`epochs` has no use, as the table has one score per row and no score_<epochs>: leave it out")
         if epochs not in self.fidelities:
             known = ", ".join(map(str, self.fidelities))
-            raise EvaluatorError(f"--epochs {epochs}: the table has scores after {known} epochs of training")
+            raise EvaluatorError(f"`epochs={epochs}` is not in the table, which has scores after {known} epochs")
         return epochs
 
     def check_labels(self, labels: Collection[str]) -> None:
@@ -165,7 +165,7 @@ class Table:
                 raise EvaluatorError(f"the table has no column for the choice {show(label)}; it has {listed(self.labels)}")
         for label in self.labels if self._pattern else ():
             if label not in labels:
-                raise EvaluatorError(f"the table is of a choice {show(label)} that the space does not have; it has {listed(list(labels))}")
+                raise EvaluatorError(f"the table has a choice {show(label)} that the space lacks; the space has {listed(list(labels))}")
 
     def values_of(self, label: str) -> list[str]:
         """Return what stands in the column ``label``, each once, in the order of the file, as ``key_of`` has it; none of a key."""
@@ -200,7 +200,7 @@ class Table:
     def _missing_value(self, sample: Mapping[str, Any]) -> str:
         """Return which choice of ``sample`` stands in no row at all, in words; nothing where the combination alone is missing."""
         missing = [label for label in self.labels if not self._pattern and key_of(sample[label]) not in self.values_of(label)]
-        return f": no row at all has {missing[0]}={_text(sample[missing[0]])}" if missing else ""
+        return f": no row has {missing[0]}={_text(sample[missing[0]])}" if missing else ""
 
     def steps(self, sample: Mapping[str, Any], fidelities: Sequence[int]) -> list[tuple[float, float]]:
         """Return (score, seconds) of a training of ``sample`` from the start for each number of epochs in ``fidelities``."""
@@ -220,7 +220,7 @@ class Table:
         """Raise ``EvaluatorError`` unless the table has these sizes."""
         missing = [name for name in names if name not in next(iter(self.rows.values())).facts]
         if missing:
-            raise EvaluatorError(f"the table of {self.name} has no {missing[0]} of its samples")
+            raise EvaluatorError(f"the table of {self.name} has no column {missing[0]}")
 
     def test_accuracy(self, sample: Mapping[str, Any]) -> float | None:
         """Return the test accuracy (a fraction) after the longest training, if the table has it: for the end of a search, not before."""
@@ -241,7 +241,7 @@ class Table:
         """
         total = sum(row.fidelities[epochs][1] for row in self.rows.values())
         if total < 1e-9 * len(self):
-            raise EvaluatorError("--time-budget: the trainings of this table take no time; give --trials N")
+            raise EvaluatorError("`time_budget` needs training times, which are 0 in this table: set `trials` instead")
         return max(1, int(min(seconds * len(self) / total, sys.maxsize)))
 
 
@@ -274,7 +274,7 @@ def load_table(path: Path, columns: Path | None = None, dataset: str = "auto") -
         datasets = dict(meaning["datasets"])
         name = next(iter(datasets)) if dataset == "auto" else dataset
         if name not in datasets:
-            raise EvaluatorError(f"--dataset {show(dataset)[1:-1]}: {path} has scores for {listed(list(datasets))}")
+            raise EvaluatorError(f"`data='{show(dataset)[1:-1]}'` is not in {path}, which has scores for {listed(list(datasets))}")
         reader = RowReader(path, header, meaning, name)
         if reader.pattern is not None:
             parts_of(reader.pattern)
@@ -283,14 +283,14 @@ def load_table(path: Path, columns: Path | None = None, dataset: str = "auto") -
         if isinstance(error, EvaluatorError):
             raise
         raise EvaluatorError(
-            f"{columns or path}: not a description of columns as evaluators/table_columns.py has it: {show(error)}"
+            f"{columns or path}: not a valid description of columns (see evaluators/table_columns.py): {show(error)}"
         ) from None
     try:
         rows = [row for fields in lines if (row := reader.read(fields, lines.line_num)) is not None]
     except csv.Error as error:
         raise EvaluatorError(f"{path}, line {lines.line_num}: not CSV: {error}") from None
     if not rows:
-        raise EvaluatorError(f"{path}: no rows; expected a header and one row a sample")
+        raise EvaluatorError(f"{path}: no rows; expected a header and one row per sample")
     origin = {"table": path.name, "sha256": hashlib.sha256(data).hexdigest()}
     return Table(name, classes, path, reader, rows, origin)
 

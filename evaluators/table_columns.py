@@ -111,7 +111,7 @@ class RowReader:
             trainings = {ONLY: entry}
         if not trainings:
             told = "no column score, and no score_<epochs>"
-            raise EvaluatorError(f"{path}: {told}; it has {listed(header)}; --table-columns FILE says which column is the score")
+            raise EvaluatorError(f"{path}: {told}; it has {listed(header)}; to say which column is the score, set `table_columns`")
         self._fidelities = {int(epochs): (self._column(told["score"]), self._cost(told)) for epochs, told in trainings.items()}
         self._facts = {name: self._column(column) for name, column in entry.get("facts", {}).items() if name in FACTS}
         self.has_seconds = any(seconds is not None for _, seconds in self._fidelities.values())
@@ -152,15 +152,13 @@ class RowReader:
         if not fields:
             return None
         if len(fields) != len(self._header):
-            raise EvaluatorError(
-                f"{self._path}, line {line}: {len(fields)} columns where {len(self._header)} belong; the file may be cut off"
-            )
+            raise EvaluatorError(f"{self._path}, line {line}: {len(fields)} columns, expected {len(self._header)}; the file may be cut off")
         fidelities = {
             epochs: (self._number(fields, line, score), 0.0 if seconds is None else self._number(fields, line, seconds))
             for epochs, (score, seconds) in self._fidelities.items()
         }
         if any(seconds < 0 for _, seconds in fidelities.values()):
-            raise EvaluatorError(f"{self._path}, line {line}: seconds of training below 0")
+            raise EvaluatorError(f"{self._path}, line {line}: seconds of training are below 0")
         facts = {name: self._number(fields, line, column) for name, column in self._facts.items()}
         values = (fields[place] if self.pattern is not None else key_of(fields[place]) for place in self._names)
         return Row(tuple(values), line, fidelities, facts)
@@ -180,7 +178,7 @@ class RowReader:
             if number is not None:
                 numbers[number] = row
             elif text != NOTHING:
-                wrong = f"{listed([name])} is {show(text)}, and a range of numbers is searched there: expected a number or nothing"
+                wrong = f"{listed([name])} is {show(text)}; expected a number or nothing, as a range of numbers is searched"
                 raise EvaluatorError(f"{self._path}, line {row.line}: {wrong}")
         return list(numbers)
 
@@ -202,7 +200,7 @@ def _names_of(column: Any) -> list[str]:
     """Return the columns of a description's ``COLUMN``; raise ``ValueError`` where it is none."""
     names = [column] if isinstance(column, str) else column["columns"] if "columns" in column else [column["column"]]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ValueError('columns are a list of names, such as {"columns": ["seed0", "seed1"]}')
+        raise ValueError('columns must be a list of names, such as {"columns": ["seed0", "seed1"]}')
     return names
 
 
@@ -227,7 +225,7 @@ def parts_of(pattern: str) -> list[tuple[str, str | None]]:
     """Return each text in ``pattern`` and the label after it. Raise ``ValueError`` where a brace is left open or asks for more."""
     parts = list(string.Formatter().parse(pattern))
     if any(form or conversion for _, _, form, conversion in parts):
-        raise ValueError("a label in a pattern stands alone in its braces")
+        raise ValueError("a label in a pattern must stand alone in its braces")
     return [(text, label) for text, label, _, _ in parts]
 
 
@@ -236,7 +234,7 @@ def read_columns(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise EvaluatorError(f"--table-columns {path}: {error.strerror}; expected a JSON file") from None
+        raise EvaluatorError(f"{path}: {error.strerror}; expected a JSON file") from None
     except (ValueError, RecursionError) as error:
         raise EvaluatorError(f"{path}: not JSON: {str(error)[:200]}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT or document.get("version") != VERSION:
@@ -252,7 +250,7 @@ def find_columns(path: Path, header: Sequence[str]) -> dict[str, Any]:
             return known
     names = [name.strip() for name in header]
     if "" in names:
-        raise EvaluatorError(f"{path}: column {names.index('') + 1} has no name; by pandas it is written with to_csv(index=False)")
+        raise EvaluatorError(f"{path}: column {names.index('') + 1} has no name; from pandas, write the file with to_csv(index=False)")
     lengths = [name.removeprefix("score_") for name in names if name.startswith("score_") and name[6:].isdecimal()]
     entry: dict[str, Any] = {"facts": {name: name for name in names if name in FACTS}}
     if lengths or "score" not in names:

@@ -14,7 +14,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise EvaluatorError(f"--table {path}: {error.strerror}; expected a CSV file, as it is or compressed by gzip") from None
+        raise EvaluatorError(f"{path}: {error.strerror}; expected a CSV file, plain or gzipped") from None
 
 
 def decode(path: Path, data: bytes) -> str:
@@ -24,4 +24,4 @@ def decode(path: Path, data: bytes) -> str:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise EvaluatorError(f"{path}: broken or cut off: {error}") from None
     except UnicodeDecodeError as error:
-        raise EvaluatorError(f"{path}: byte {error.start} is not UTF-8 text; expected a CSV file, as it is or compressed by gzip") from None
+        raise EvaluatorError(f"{path}: byte {error.start} is not UTF-8 text; expected a CSV file, plain or gzipped") from None

@@ -57,9 +57,9 @@ def why_not(dtype: torch.dtype = torch.float32) -> str | None:
     """
     choice = os.environ.get(VARIABLE) or CHOICES[0]
     if choice not in CHOICES:
-        raise SpaceError(f"{VARIABLE}={choice!r} is not known; known: {', '.join(CHOICES)}")
+        raise SpaceError(f"unknown {VARIABLE}={choice!r}; known: {', '.join(CHOICES)}")
     if dtype not in STORED:
-        return f"none are made for {str(dtype).removeprefix('torch.')}"
+        return f"not available for {str(dtype).removeprefix('torch.')}"
     if choice == "torch":
         return f"switched off by {VARIABLE}=torch"
     try:
@@ -177,7 +177,7 @@ def _sources(pattern: str) -> list[Path]:
 def _run(command: list[str], name: str | None = None) -> bytes:
     done = subprocess.run(command, capture_output=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        complaint = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}, and no word of why"]
+        complaint = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}, without a message"]
         raise NotCompiled(f"{name or command[0]} failed: {next((line for line in complaint if 'error' in line.lower()), complaint[0])}")
     return done.stdout
 

@@ -83,19 +83,19 @@ def load_config(path: Path) -> NniConfig:
     """
     document = read_yaml(path)
     if isinstance(document, dict) and document and all(is_parameter(value) for value in document.values()):
-        raise RecordError(f"{path}: this is a search space, and no experiment's configuration: it goes with --search-space")
+        raise RecordError(f"{path} is a search space, not a configuration: use it with --search-space")
     top = Section(str(path), "", document)
     config = NniConfig(experiment=top.take_text("experimentName"))
     top.take("authorName"), top.take("description")
     if top.take("experimentType") not in (None, "hpo"):
-        raise RecordError(f"{path}: only experiments of the type hpo are described by a file; NNI's NAS is --space darts --strategy darts")
+        raise RecordError(f"{path}: only experiments of type hpo are supported; for NAS, use --space and --strategy")
     config.concurrency = top.take_whole("trialConcurrency")
     config.trials = top.take_whole("maxTrialNum", "maxTrialNumber")
     config.time_budget = top.take_seconds("maxExecDuration", "maxExperimentDuration")
     config.trial_time = top.take_seconds("maxTrialDuration")
     config.port = top.take_whole("webPort", "port", least=0, most=65535) or None
     if config.trials is None:
-        config.notes.append(Note("there is no maxTrialNumber: --trials N, or the preset, says how many trials there are", "trials"))
+        config.notes.append(Note("maxTrialNumber is missing: the number of trials comes from --trials or --preset", "trials"))
     _read_space(top, path, config)
     _read_trial(top, path, config)
     _read_algorithms(top, config)
@@ -106,12 +106,12 @@ def load_config(path: Path) -> NniConfig:
 
 def _read_space(top: Section, path: Path, config: NniConfig) -> None:
     if top.take("useAnnotation"):
-        raise RecordError(f"{path}: useAnnotation is not here; write the annotations into a search_space.json and name it")
+        raise RecordError(f"{path}: useAnnotation is not supported; write a search_space.json and set searchSpaceFile")
     if top.take("multiPhase"):
-        raise RecordError(f"{path}: multiPhase is not here, and no longer in NNI; leave it out")
+        raise RecordError(f"{path}: multiPhase is not supported, here or in NNI 3.0; leave it out")
     name, inline = top.take_text("searchSpacePath", "searchSpaceFile"), top.take("searchSpace")
     if name is not None and inline is not None:
-        raise RecordError(f"{path}: searchSpace and searchSpaceFile are both there; leave one out")
+        raise RecordError(f"{path}: searchSpace and searchSpaceFile cannot be combined; leave one out")
     config.search_space = inline if name is None else read_search_space(_beside(path, name))
 
 
@@ -121,7 +121,9 @@ def _read_trial(top: Section, path: Path, config: NniConfig) -> None:
     trial = top.take_section("trial")
     if trial is not None:
         if config.trial_command is not None or directory is not None:
-            raise RecordError(f"{trial.where}: is of version 1, trialCommand and trialCodeDirectory are of version 2; use one")
+            raise RecordError(
+                f"{trial.where}: this section is of version 1, and trialCommand and trialCodeDirectory are of version 2; use one"
+            )
         config.trial_command, directory = trial.take_text("command"), trial.take_text("codeDir")
         trial.finish(config.notes)
     config.code_dir = _beside(path, directory or ".")
@@ -139,14 +141,14 @@ def _beside(path: Path, name: str) -> Path:
 def _read_algorithms(top: Section, config: NniConfig) -> None:
     tuner, advisor, assessor = (top.take_section(name) for name in ("tuner", "advisor", "assessor"))
     if tuner is not None and advisor is not None:
-        raise RecordError(f"{advisor.where}: there is a tuner, too; leave one out")
+        raise RecordError(f"{advisor.where}: tuner and advisor cannot be combined; leave one out")
     tuner = tuner or advisor
     if tuner is not None:
         _read_tuner(tuner, config)
     if assessor is not None:
         _read_assessor(assessor, config)
     if tuner is not None and config.optimize_mode is None:
-        text = "the tuner's classArgs have no optimize_mode: results are maximised (some of NNI's tuners would minimise)"
+        text = "results are maximised, as the tuner's classArgs have no optimize_mode (some of NNI's tuners would minimise)"
         config.notes.append(Note(text, "optimize_mode"))
 
 
@@ -155,10 +157,10 @@ def _read_tuner(section: Section, config: NniConfig) -> None:
     config.tuner = tuner = find_tuner(name)
     if tuner is None:
         offered = ", ".join(tuner.name for tuner in TUNERS if tuner.is_offered)
-        raise RecordError(f"{section.where}: {show(name)} is not here; there are {offered}")
+        raise RecordError(f"{section.where}: {show(name)} is not supported; supported: {offered}")
     config.strategy, config.pruner = tuner.strategy, tuner.pruner
     if not tuner.is_same:
-        config.notes.append(Note(f"tuner {name} is not here; the nearest, --strategy {tuner.strategy}, takes its place", "strategy"))
+        config.notes.append(Note(f"tuner {name} is not supported; the closest, --strategy {tuner.strategy}, is used instead", "strategy"))
     _check_mode(arguments, config)
     config.seed = arguments.take_whole("seed", "random_seed", least=0, most=LARGEST_SEED)
     config.tuner_arguments = arguments.take_rest()
@@ -170,12 +172,13 @@ def _read_assessor(section: Section, config: NniConfig) -> None:
     config.assessor = assessor = find_assessor(name)
     if assessor is None:
         known = ", ".join(assessor.name for assessor in ASSESSORS)
-        raise RecordError(f"{section.where}: {show(name)} is not here; known are {known}; or leave it out")
+        raise RecordError(f"{section.where}: {show(name)} is not supported; supported: {known}; or leave it out")
     if config.pruner is not None:
-        raise RecordError(f"{section.where}: the tuner ends trials by itself ({config.pruner}); leave the assessor out")
+        raise RecordError(f"{section.where}: the tuner stops trials itself ({config.pruner}); leave the assessor out")
     config.pruner = assessor.pruner
-    how = "here ends trials" if assessor.is_same else f"is not here; the nearest, --pruner {assessor.pruner}, ends trials"
-    config.notes.append(Note(f"assessor {name} {how} from the fifth on whose best result is below the median of the others", "pruner"))
+    instead = "" if assessor.is_same else f"is not supported; the closest, --pruner {assessor.pruner}, is used instead: it "
+    rule = f"{instead}stops trials, from the fifth on, whose best result is below the median of the others"
+    config.notes.append(Note(f"assessor {name} {rule}", "pruner"))
     config.start_step = arguments.take_whole("start_step", least=0)
     _check_mode(arguments, config)
     config.assessor_arguments = arguments.take_rest()
@@ -187,7 +190,9 @@ def _name_and_arguments(section: Section, *v1_names: str) -> tuple[str, Section]
     if name is None:
         for key in ("className", "classFileName", "codeDir", "codeDirectory"):
             if section.take(key) is not None:
-                raise RecordError(f"{section.where}: {key}: one of your own is a strategy here; CONTRIBUTING.md has the three steps")
+                raise RecordError(
+                    f"{section.where}: {key}: own tuners and assessors are not supported; write a strategy instead (CONTRIBUTING.md)"
+                )
         raise RecordError(f"{section.where}: the name is missing, such as 'name: TPE'")
     return name, section.take_section("classArgs") or Section(section.where, "classArgs", {})
 
@@ -195,7 +200,7 @@ def _name_and_arguments(section: Section, *v1_names: str) -> tuple[str, Section]
 def _check_mode(arguments: Section, config: NniConfig) -> None:
     mode = arguments.take_text("optimize_mode")
     if mode not in (None, "maximize", "minimize"):
-        raise RecordError(f"{arguments.where}: optimize_mode is {show(mode)}; it is maximize or minimize")
+        raise RecordError(f"{arguments.where}: optimize_mode is {show(mode)}; expected maximize or minimize")
     if mode is not None and config.optimize_mode not in (None, mode):
         raise RecordError(f"{arguments.where}: optimize_mode is {mode}, and the tuner's is {config.optimize_mode}; they must be the same")
     config.optimize_mode = mode or config.optimize_mode
@@ -207,9 +212,9 @@ def _read_service(top: Section, config: NniConfig) -> None:
     if service is not None:
         platform = service.take_text("platform") or platform
     if platform not in (None, "local"):
-        where = "trials run on this machine: local"
+        where = "expected local"
         if platform == "remote":
-            where = "start Ray on each machine of the machineList (docs/guides/clusters.md), say 'platform: local' here, give --ray auto"
-        raise RecordError(f"{top.where}: the platform {show(platform)} is not here; {where}")
+            where = "expected local; start Ray on each machine of the machineList (docs/guides/clusters.md), and use --ray auto"
+        raise RecordError(f"{top.where}: the platform {show(platform)} is not supported; {where}")
     if service is not None:
         service.finish(config.notes)

@@ -69,17 +69,17 @@ def make_experiment(
     tuner = SERVED_TUNERS.get(strategy)
     if tuner is None or tuner.served_with is None:
         served = ", ".join(SERVED_TUNERS)
-        raise RecordError(f"--portal runs NNI's own tuners, and {strategy} is none of those that work; take {served}")
+        raise RecordError(f"`portal` runs NNI's own tuners, and {strategy} is not one of them; use {served}")
     if pruner not in (NO_PRUNER, *SERVED_ASSESSORS):
         served = ", ".join(SERVED_ASSESSORS)
-        raise RecordError(f"--portal runs NNI's own assessors, and {pruner} is none of those that work; take --pruner {served}, or none")
+        raise RecordError(f"`portal` runs NNI's own assessors, and {pruner} is not one of them; use the pruner {served}, or none")
     if resume:
-        raise RecordError("--resume: NNI's service begins anew after an interruption; name another folder with --out")
+        raise RecordError("`portal` cannot `resume`, as NNI's service begins again after an interruption; set `out` to another folder")
     if shares_study:
-        raise RecordError("--storage: NNI's service keeps its trials to itself, and joins no study; leave it out, or leave out --portal")
-    _check_paths({"--out": out or Path("runs"), "trialCodeDirectory": code_dir, "Python": Path(sys.executable)})
+        raise RecordError("`storage` does not work with `portal`, as NNI's service shares no trials: leave one out")
+    _check_paths({"`out`": out or Path("runs"), "trialCodeDirectory": code_dir, "Python": Path(sys.executable)})
     if pins:
-        raise RecordError(f"--set {next(iter(pins))}: NNI's service takes the search space as it is; change the file")
+        raise RecordError(f"`fixed['{next(iter(pins))}']` does not work with `portal`: change the search space instead")
     own = {"optimize_mode": optimize_mode, "seed": seed}
     arguments = {**(tuner_arguments or {}), **{name: own[name] for name in tuner.served_with}}
     content: dict[str, Any] = {
@@ -102,4 +102,6 @@ def _check_paths(places: Mapping[str, Path]) -> None:
     """Raise ``RecordError`` on a path that NNI's shells and scripts do not quote: a blank would send a trial's output elsewhere."""
     for name, path in places.items():
         if unsafe := re.search(r"[^\w@%+=:,./~-]", str(path.absolute())):
-            raise RecordError(f"--portal: {name} is {path.absolute()}: NNI's service cannot work with {unsafe[0]!r} in a path")
+            raise RecordError(
+                f"`portal`: {name} is {path.absolute()}, and NNI's service does not support {unsafe[0]!r} in a path; use another folder"
+            )

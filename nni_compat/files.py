@@ -28,7 +28,7 @@ class _Loader(yaml.SafeLoader):
         root = super().get_single_node()
         sizes: dict[int, int] = {}
         if root is not None and _count_values(root, sizes) > len(sizes) + MOST_VALUES:
-            raise RecordError(f"its aliases stand for more than {MOST_VALUES:,} values; write out what is meant")
+            raise RecordError(f"its aliases expand to more than {MOST_VALUES:,} values; write the values out")
         return root
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -42,7 +42,7 @@ class _Loader(yaml.SafeLoader):
             except TypeError:  # a list as a key, which YAML's own construction refuses below
                 continue
             if not is_new:
-                raise RecordError(f"line {entry.start_mark.line + 1}: the key {show(key)} stands twice in one object")
+                raise RecordError(f"line {entry.start_mark.line + 1}: the key {show(key)} appears twice in one object")
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
 
@@ -53,7 +53,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(
 def _count_values(node: yaml.Node, sizes: dict[int, int]) -> int:
     """Return how many values ``node`` stands for, aliases followed; ``sizes`` keeps the answers by node, 0 while one is looked for."""
     if sizes.get(id(node)) == 0:
-        raise RecordError(f"line {node.start_mark.line + 1}: an alias stands inside what it names")
+        raise RecordError(f"line {node.start_mark.line + 1}: an alias refers to an object that contains it")
     if id(node) not in sizes:
         sizes[id(node)] = 0
         members = node.value if isinstance(node, yaml.SequenceNode) else []
@@ -73,10 +73,10 @@ def read_search_space(path: Path) -> Any:
     """
     document = read_yaml(path) if path.suffix in (".yml", ".yaml") else read_json(path)
     if document is None:
-        raise RecordError(f'{path}: there is nothing in it; a search space is such as {{"lr": {{"_type": "uniform", "_value": [0, 1]}}}}')
+        raise RecordError(f'{path}: the file is empty; expected a search space such as {{"lr": {{"_type": "uniform", "_value": [0, 1]}}}}')
     said = {fold(key) for key, value in document.items() if not is_parameter(value)} if isinstance(document, dict) else set()
     if len(said & _KEYS_OF_EXPERIMENTS) > 1:
-        raise RecordError(f"{path}: this describes an experiment, and no search space: it goes with --config")
+        raise RecordError(f"{path} is a configuration, not a search space: use it with --config")
     return document
 
 
@@ -104,6 +104,6 @@ def read_yaml(path: Path) -> Any:
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from None
     except RecursionError:
-        raise RecordError(f"{path}: not YAML that can be read: nested too deeply") from None
+        raise RecordError(f"{path}: not readable as YAML: nested too deeply") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:  # a control character, a date that is none, a list as a key
-        raise RecordError(f"{path}: not YAML that can be read: {' '.join(str(error).split())[:200]}") from None
+        raise RecordError(f"{path}: not readable as YAML: {' '.join(str(error).split())[:200]}") from None

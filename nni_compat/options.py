@@ -34,12 +34,12 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
     if options["retrain"] is not None or options["list"] or options["report"] or options["dashboard"]:
         for name in ("config", "search_space", "trial_command"):
             if options[name] is not None:
-                raise RecordError(f"--{name.replace('_', '-')} goes with a search")
+                raise RecordError(f"--{name.replace('_', '-')} is for searches: leave it out")
         return []
     if options["trial_command"] is not None and options["space"] is not None:
-        raise RecordError("--space and --trial-command: a search has one or the other; leave one out")
+        raise RecordError("--space and --trial-command cannot be combined: leave one out")
     if options["portal"] and options["space"] is not None:
-        raise RecordError("--portal shows the search of a program, and --space trains networks of ours; leave one out")
+        raise RecordError("--portal needs a trial command, and cannot be combined with --space: leave one out")
     config = NniConfig() if options["config"] is None else load_config(options["config"])
     if options["search_space"] is not None:
         config.search_space = read_search_space(options["search_space"])
@@ -57,9 +57,9 @@ def adopt_nni_files(options: dict[str, Any]) -> list[str]:
     notes = [note.text for note in config.notes if note.about not in given and not (served_as_it_is and note.about == "pruner")]
     if options["portal"]:
         return notes + _serve_by_nni(options, config)
-    notes += [f"{argument} has no effect here: ours has no such argument" for argument in _arguments_of(config)]
+    notes += [f"{argument} has no effect: it is not supported" for argument in _arguments_of(config)]
     if config.port is not None:
-        notes.append("port has no effect here: it is of NNI's portal, which --portal opens")
+        notes.append("port has no effect without --portal, which opens NNI's portal")
     if options.get("table") is not None and "trial_command" not in given:
         return notes + _train_here(options, config, given.get("concurrency"))
     return (
@@ -85,9 +85,9 @@ def _serve_by_nni(options: dict[str, Any], config: NniConfig) -> list[str]:
         options["tuner_arguments"], config.tuner_arguments = config.tuner_arguments, {}
     if _is_served(config.assessor, SERVED_ASSESSORS.get(options["pruner"])):
         options["assessor_arguments"], config.assessor_arguments = config.assessor_arguments, {}
-    notes += [f"{argument} has no effect here: another takes the place of the file's" for argument in _arguments_of(config)]
+    notes += [f"{argument} has no effect: a flag replaces the algorithm it belongs to" for argument in _arguments_of(config)]
     if (options["concurrency"] or 1) > 1:
-        notes.append(f"NNI's service mixes up the results of parallel trials: one runs at a time, not {options['concurrency']}")
+        notes.append(f"trials run one at a time, not {options['concurrency']}: NNI's service mixes up the results of parallel trials")
         options["concurrency"] = 1
     return notes
 
@@ -99,15 +99,15 @@ def _train_here(options: dict[str, Any], config: NniConfig, concurrency: int | N
     if not looks_up:
         options["space"] = options["space"] or "zoo"
     if options["trial_command"] is not None:
-        others = f"--space {options['space']} trains its own networks; leave out --space to run it"
-        notes.append(f"the trial command is not run: {'--table has the results' if looks_up else others}")
+        others = f"the networks of --space {options['space']} are trained instead; to run it, leave out --space"
+        notes.append(f"the trial command is not run: {'the results are looked up in --table' if looks_up else others}")
     if options["workers"] is None and (config.concurrency or 1) > 1 and not looks_up:
         options["workers"] = config.concurrency
-        notes.append(f"trialConcurrency {config.concurrency}: as many trainings run side by side; --workers 1 runs one at a time")
+        notes.append(f"trialConcurrency {config.concurrency}: so many trainings run in parallel; for one at a time, use --workers 1")
     if options["optimize_mode"] == "minimize" and not looks_up:
-        notes.append("optimize_mode minimize has no effect here: trainings report their accuracy, which is maximised")
+        notes.append("optimize_mode minimize has no effect: the accuracy of trainings is maximised")
     if options["trial_time"] is not None:
-        notes.append("maxTrialDuration has no effect here: --epochs bounds a training")
+        notes.append("maxTrialDuration has no effect on trainings: use --epochs to limit them")
     options |= {"trial_command": None, "code_dir": None, "concurrency": concurrency, "trial_time": None}
     options["optimize_mode"] = options["optimize_mode"] if looks_up else None
     return notes

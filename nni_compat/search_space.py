@@ -120,7 +120,7 @@ def _parse_level(document: Mapping[Any, Any], prefix: str, mutables: dict[str, L
     tree: Tree = {}
     for name, spec in document.items():
         if not isinstance(name, str) or not name:
-            raise SpaceError(f"search space: {show(name)} is not the name of a parameter; a text was expected")
+            raise SpaceError(f"search space: the name of a parameter is {show(name)}; expected a string")
         _check_length(name)
         label = f"{prefix}{name}"
         if depth > MAX_DEPTH:
@@ -150,7 +150,7 @@ def _type_and_values(label: str, spec: Any) -> tuple[str, list[Any]]:
     if extra := sorted(str(key) for key in spec if key not in ("_type", "_value")):
         raise SpaceError(f"{show_text(label)}: unknown key {show_text(extra[0])}; a parameter has _type and _value")
     if not isinstance(values, list):
-        raise SpaceError(f"{show_text(label)}: _value is {show_text(values)}; a list was expected")
+        raise SpaceError(f"{show_text(label)}: _value is {show_text(values)}; expected a list")
     return kind, values
 
 
@@ -160,7 +160,7 @@ def _candidate_names(label: str, values: list[Any]) -> list[str] | None:
     if not any(named):
         return None
     if not all(named) or not all(isinstance(value["_name"], str) for value in values):
-        raise SpaceError(f"{show_text(label)}: in a nested choice every candidate is an object with a _name, which is a text")
+        raise SpaceError(f"{show_text(label)}: in a nested choice, every candidate must be an object with a string _name")
     names = [value["_name"] for value in values]
     for name in names:
         _check_length(name)
@@ -192,7 +192,7 @@ def _make_number(label: str, kind: str, values: Sequence[Any]) -> NniNumber:
         raise SpaceError(f"{where}: {kind} takes {len(names)} numbers, [{', '.join(names)}], not {len(values)}")
     for name, value in zip(names, values, strict=True):
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e300:
-            raise SpaceError(f"{where}: {name} is {show_text(value)}; a number was expected")
+            raise SpaceError(f"{where}: {name} is {show_text(value)}; expected a number")
     if kind == "randint":
         return _make_whole(where, *values)
     first, second = float(values[0]), float(values[1])
@@ -200,7 +200,7 @@ def _make_number(label: str, kind: str, values: Sequence[Any]) -> NniNumber:
     is_log, is_normal = "log" in kind, "normal" in kind
     largest = _check_normal(where, first, second, is_log) if is_normal else _check_range(where, kind, first, second, is_log)
     if q is not None and (q <= 0 or largest / q > MAX_STEPS):
-        raise SpaceError(f"{where}: q is {q:g}; the values are its multiples, so it must be above 0, and not tiny beside them")
+        raise SpaceError(f"{where}: q is {q:g}; expected a number above 0, and not tiny in comparison with the range")
     if is_normal:
         return NniNumber(mu=first, sigma=second, log_distributed=is_log, quantize=q, label="number")
     return NniNumber(first, second, log_distributed=is_log, quantize=q, label="number")
@@ -208,13 +208,13 @@ def _make_number(label: str, kind: str, values: Sequence[Any]) -> NniNumber:
 
 def _make_choice(label: str, values: Sequence[Any]) -> Categorical:
     if not values:
-        raise SpaceError(f"{show_text(label)}: a choice needs one candidate or more")
+        raise SpaceError(f"{show_text(label)}: a choice needs at least one candidate")
     if len(values) > MAX_CANDIDATES:
         more = f"{len(values):,} candidates, more than {MAX_CANDIDATES:,}"
         raise SpaceError(f"{show_text(label)}: {more}; use randint or quniform for numbers")
     for position, value in enumerate(values):
         if value in values[:position]:
-            raise SpaceError(f"{show_text(label)}: the candidate {show_text(value)} stands there twice (true equals 1, and false 0)")
+            raise SpaceError(f"{show_text(label)}: the candidate {show_text(value)} appears twice (true equals 1, and false equals 0)")
         if not _is_plain(value):
             wrong = f"the candidate {show_text(value)} is not a finite number, a text, or a list or object of those"
             raise SpaceError(f"{show_text(label)}: {wrong}")
@@ -234,7 +234,7 @@ def _make_whole(where: str, lower: Any, upper: Any) -> NniNumber:
     if not isinstance(lower, int) or not isinstance(upper, int) or max(abs(lower), abs(upper)) > MAX_STEPS:
         raise SpaceError(f"{where}: randint takes whole numbers, up to {int(MAX_STEPS):,}; use quniform for others")
     if lower >= upper:
-        raise SpaceError(f"{where}: there is no whole number from {lower} up to, not including, {upper}; upper must be above lower")
+        raise SpaceError(f"{where}: upper must be above lower, as the range includes lower and not upper")
     # Half a step more on both sides, so that rounding gives every whole number the same share.
     spread = uniform(loc=lower - 0.5, scale=upper - lower)
     return NniNumber(lower, upper - 1, distribution=spread, quantize=1, whole=True, label="number")
@@ -243,7 +243,7 @@ def _make_whole(where: str, lower: Any, upper: Any) -> NniNumber:
 def _check_range(where: str, kind: str, low: float, high: float, is_log: bool) -> float:
     """Return the largest magnitude in the range."""
     if low > high:
-        raise SpaceError(f"{where}: low is {low:g}, above high, which is {high:g}; exchange them")
+        raise SpaceError(f"{where}: low is {low:g}, above high, {high:g}; swap them")
     if low == high:
         raise SpaceError(f"{where}: low and high are the same; for one value write choice [{low:g}]")
     if is_log and low <= 0:
@@ -256,10 +256,10 @@ def _check_range(where: str, kind: str, low: float, high: float, is_log: bool) -
 def _check_normal(where: str, mu: float, sigma: float, is_log: bool) -> float:
     """Return a magnitude that is as good as never exceeded."""
     if sigma <= 0:
-        raise SpaceError(f"{where}: sigma is {sigma:g}; a standard deviation is above 0")
+        raise SpaceError(f"{where}: sigma is {sigma:g}; expected a number above 0")
     far = abs(mu) + 10 * sigma
     if is_log and far > LARGEST_EXPONENT:
-        raise SpaceError(f"{where}: mu and sigma are those of the logarithm; e to the power of {far:g} is too large a number")
+        raise SpaceError(f"{where}: mu and sigma are of the logarithm, and e to the power of {far:g} is too large; use smaller ones")
     return math.exp(far) if is_log else far
 
 

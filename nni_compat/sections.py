@@ -11,10 +11,10 @@ from common.errors import RecordError, unknown_label
 from common.text import show, show_text
 from nni_compat.algorithms import fold
 
-_GPU = "no GPU is assigned to trials here; --gpus-per-trial does with --ray; else --device names that of trainings, and commands see all"
-_SERVICE = "the search runs on this machine alone, and its results are in --out DIR"
-_PRUNED = "pruned trials are told with their results"
-_LOG = "log.txt in the run's folder has it all"
+_GPU = "trials are assigned no GPU, except by --ray and --gpus-per-trial; --device sets that of trainings, and a trial command sees all"
+_SERVICE = "the search runs on this machine only, and writes its results to --out DIR"
+_PRUNED = "pruned trials are listed with their results"
+_LOG = "log.txt in the run's folder has everything"
 # Keys that are understood and have nothing to do here, by section: key -> why.
 _IDLE = {
     "": {
@@ -62,7 +62,7 @@ class Section:
     def __init__(self, where: str, name: str, document: Any) -> None:
         self.where = where if not name else f"{where}: {name}"
         if not isinstance(document, Mapping):
-            raise RecordError(f"{self.where}: {show(document)} where keys and values were expected, such as 'trialConcurrency: 2'")
+            raise RecordError(f"{self.where}: {show(document)}; expected keys and values, such as 'trialConcurrency: 2'")
         self._name, self._known = name, list[str]()
         self._left: dict[str, tuple[str, Any]] = {}
         for key, value in document.items():
@@ -75,7 +75,7 @@ class Section:
         self._known += names
         there = [self._left.pop(fold(name)) for name in names if fold(name) in self._left]
         if len(there) > 1:
-            raise RecordError(f"{self.where}: {there[0][0]} and {there[1][0]} say the same; leave one out")
+            raise RecordError(f"{self.where}: {there[0][0]} and {there[1][0]} mean the same; leave one out")
         return there[0][1] if there else None
 
     def take_whole(self, *names: str, least: int = 1, most: float = math.inf) -> int | None:
@@ -83,14 +83,14 @@ class Section:
         value = self.take(*names)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
             bounds = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-            raise RecordError(f"{self.where}: {names[-1]} is {show(value)}; a whole number {bounds} was expected")
+            raise RecordError(f"{self.where}: {names[-1]} is {show(value)}; expected a whole number {bounds}")
         return value
 
     def take_text(self, *names: str) -> str | None:
         """Return a text that is not blank, or None; raise ``RecordError`` where it is none."""
         value = self.take(*names)
         if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise RecordError(f"{self.where}: {names[-1]} is {show(value)}; a text was expected")
+            raise RecordError(f"{self.where}: {names[-1]} is {show(value)}; expected a string")
         return value
 
     def take_seconds(self, *names: str) -> float | None:
@@ -104,7 +104,7 @@ class Section:
         except (ValueError, TypeError, KeyError, OverflowError):
             seconds = math.nan
         if not 0 < seconds < math.inf:
-            raise RecordError(f"{self.where}: {names[-1]} is {show(value)}; a time such as 30m, 2h, 1d or a number of seconds was expected")
+            raise RecordError(f"{self.where}: {names[-1]} is {show(value)}; expected a time such as 30m, 2h or 1d, or a number of seconds")
         return seconds
 
     def take_section(self, *names: str) -> Section | None:
@@ -127,4 +127,4 @@ class Section:
             quiet = (*_SILENT, 1) if folded.startswith("maxtrialnum") else _SILENT
             if value not in quiet:
                 prefix = f"{self._name}." if self._name else ""
-                notes.append(Note(f"{prefix}{key} has no effect here: {idle[folded]}"))
+                notes.append(Note(f"{prefix}{key} has no effect: {idle[folded]}"))

@@ -94,7 +94,7 @@ class NniService:
                 self._ask("check-status")
                 return
             time.sleep(0.1)
-        raise RunError(f"NNI's service does not start; {self.folder} has its files: service.txt, {EXPERIMENT}/log/")
+        raise RunError(f"NNI's service does not start; for the reason, see service.txt and {EXPERIMENT}/log/ in {self.folder}")
 
     def begin(self, experiment: dict[str, Any], command: str, directory: Path) -> None:
         """Let it run ``experiment`` (keys of NNI's config.yml, version 2), whose trials run ``command`` in ``directory``."""
@@ -121,12 +121,12 @@ class NniService:
         assert self._process is not None
         while True:
             if self._process.poll() is not None:
-                raise RunError(f"NNI's service has ended by itself; {self.folder}/{EXPERIMENT}/log/ has why")
+                raise RunError(f"NNI's service ended unexpectedly; for the reason, see {self.folder}/{EXPERIMENT}/log/")
             answer = self._ask("check-status")  # before the trials: at the end of the experiment all of them are then there
             yield from self._ended_trials()
             if answer["status"] == "ERROR":
                 reasons = "; ".join(map(str, answer.get("errors") or ["unknown"]))
-                raise RunError(f"NNI's service gives up: {reasons}; {self.folder}/{EXPERIMENT}/log/ has more")
+                raise RunError(f"NNI's service failed: {reasons}; for more, see {self.folder}/{EXPERIMENT}/log/")
             if answer["status"] in ("DONE", "STOPPED") and not self._outstanding:
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -173,7 +173,7 @@ class NniService:
         except (OSError, ValueError, HTTPException) as error:
             if isinstance(error, HTTPError):
                 error.close()  # it is an open answer, too
-            raise RunError(f"NNI's service gives no answer to {path}: {error}; {self.folder}/{EXPERIMENT}/log/ has more") from error
+            raise RunError(f"NNI's service does not answer to {path}: {error}; for more, see {self.folder}/{EXPERIMENT}/log/") from error
 
     def stop(self) -> None:
         """End the service, and all that it has started."""
@@ -188,7 +188,7 @@ def _find_node() -> Path:
     node = Path(places[0]) / "node" if places else Path("node")
     if not node.is_file():
         raise EvaluatorError(
-            "--portal needs NNI's web service, which this installation of nni lacks: pip install --force-reinstall nni==3.0"
+            "`portal` needs NNI's web service, which this installation of nni lacks: pip install --force-reinstall nni==3.0"
         )
     return node
 

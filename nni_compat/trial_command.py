@@ -34,18 +34,20 @@ def check_command(command: str, directory: Path) -> None:
     if not command.strip():
         raise EvaluatorError("the trial command is empty; give one such as 'python main.py'")
     if "\0" in command or not _is_encodable(command):
-        raise EvaluatorError(f"the trial command {show(command)} has a character that no program can be given: NUL, or half of a pair")
+        raise EvaluatorError(
+            f"the trial command {show(command)} has a character that cannot be passed to a program: NUL, or an unpaired surrogate"
+        )
     if not directory.is_dir():
-        raise EvaluatorError(f"{directory}: no such folder; the trial command runs in it (trialCodeDirectory)")
+        raise EvaluatorError(f"{directory}: no such folder, in which the trial command is to run (trialCodeDirectory)")
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise EvaluatorError(f"the trial command {show(command)} is no line for a shell: {error}") from None
+        raise EvaluatorError(f"the trial command {show(command)} is not valid in a shell: {error}") from None
     first = next((word for word in words[1:] if not word.startswith("-")), "")
     if Path(words[0]).name.startswith("python") and first.endswith(".py") and not set(first) & _FOR_THE_SHELL:
         script = directory / first
         if not script.is_file():
-            raise EvaluatorError(f"the trial command {show(command)} needs {script}, and there is no such file")
+            raise EvaluatorError(f"the trial command {show(command)} needs {script}, which does not exist")
 
 
 def _is_encodable(text: str) -> bool:
@@ -145,7 +147,7 @@ class CommandTrial:
             if limit is None or time.monotonic() - self.start < limit:
                 return None
             self.stop()
-            return None, f"ended after {limit:g} seconds, the most that a trial may take"
+            return None, f"stopped after {limit:g} seconds, the limit for a trial"
         self.stop()  # what the program has started may still run
         self._read()
         if self._metrics.problem is not None:
@@ -157,7 +159,7 @@ class CommandTrial:
         result = to_number(self._final[-1])
         if result is None:
             shown = _one_line(json.dumps(self._final[-1]))
-            return None, f"the final result is {shown}; NNI takes a number, or an object whose 'default' is one"
+            return None, f"the final result is {shown}; expected a number, or an object whose 'default' is one"
         if not math.isfinite(result):
             return None, f"the final result is {result}"
         return self._command.sign * result, None
@@ -192,7 +194,7 @@ class _MetricsFile:
                 file.seek(self._offset)
                 data = file.read()
         except FileNotFoundError:
-            self.problem = "it took away its file of results (NNI_OUTPUT_DIR is the trial's own folder)"
+            self.problem = "it removed its file of results (in NNI_OUTPUT_DIR, the trial's own folder)"
             return
         position = 0
         while len(data) - position >= _HEADER:
@@ -218,7 +220,7 @@ class _MetricsFile:
                 return None
             return str(kind), value
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.problem = f"it reported what is no result: {_one_line(line.decode('utf-8', 'replace'))}"
+            self.problem = f"it reported something other than a result: {_one_line(line.decode('utf-8', 'replace'))}"
             return None
 
 

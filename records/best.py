@@ -121,10 +121,10 @@ def load_best(path: Path) -> BestArchitecture:
 
 def _parse(document: Any, where: str) -> BestArchitecture:
     if not isinstance(document, dict):
-        raise RecordError(f"{where}: a {_kind(document)} where an object with the key 'format' was expected")
+        raise RecordError(f"{where}: found a {_kind(document)}, expected an object with the key 'format'")
     if document.get("format") != FORMAT:
         if document.get("format") == "retiarius-parameters":
-            raise RecordError(f"{where}: the parameters of a program or of a table's row: there is no network to retrain")
+            raise RecordError(f"{where}: holds the parameters of a program or of a table's row, and no network to retrain")
         found = show(document["format"]) if "format" in document else "no 'format' at all"
         raise RecordError(f"{where}: not a best.json: found {found}, expected the format {FORMAT!r}")
     version = _get(document, "version", where)
@@ -246,7 +246,7 @@ def _find_problem(value: Any, choice: Mapping[str, Any]) -> str | None:
     if choice["kind"] != "several":
         raise ValueError(f"the kind of a choice is 'one', 'several' or 'number', not {choice['kind']!r}")
     if not isinstance(value, (list, tuple)):
-        return f"found the {_kind(value)} {show(value)} where a list belongs"
+        return f"found the {_kind(value)} {show(value)} instead of a list"
     for member in value:
         if not _is_among(member, choice["values"]):
             return f"found {show(member)} in {show(value)}"

@@ -36,10 +36,10 @@ def open_dashboard(folder: Path, port: int, say: Callable[[str], None]) -> None:
     RecordError
         optuna-dashboard is not installed, ``folder`` holds no search by trials, or ``port`` is taken.
     """
-    require_package("optuna_dashboard", "optuna-dashboard", "--dashboard")
+    require_package("optuna_dashboard", "optuna-dashboard", "dashboard")
     run = read_run(folder)
     if run.is_retraining or run.epochs:
-        raise RecordError(f"{folder}: --dashboard shows the trials of a search, and this run has none; --report {folder} shows it")
+        raise RecordError(f"{folder}: this run has no trials for a dashboard; write a report instead: `report={folder}`")
     check_port(port, LOOPBACK)
     import optuna
 
@@ -49,11 +49,11 @@ def open_dashboard(folder: Path, port: int, say: Callable[[str], None]) -> None:
         stop = threading.Event()
         follower = threading.Thread(target=_follow, args=(folder, server, port, stop), daemon=True)
         follower.start()
-        say(f"Optuna's dashboard on {folder}: http://{LOOPBACK}:{port}/dashboard/ (this machine alone; it follows the run; Ctrl-C ends it)")
+        say(f"Optuna's dashboard on {folder}: http://{LOOPBACK}:{port}/dashboard/ (this machine only; follows the run; Ctrl-C ends it)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            say("the dashboard has ended; the run is as it was")
+            say("the dashboard has ended; the run is unchanged")
         finally:
             stop.set()
             follower.join()

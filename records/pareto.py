@@ -38,7 +38,7 @@ def parse_objectives(text: str) -> tuple[str, ...]:
         if name not in OBJECTIVES:
             raise RecordError(f"{show(name)} is not one of {', '.join(OBJECTIVES)}")
     if len(set(names)) != len(names) or len(names) < 2 or names[0] != ACCURACY:
-        raise RecordError(f"{show(text)}: expected {ACCURACY} first, and then one or more of {', '.join(list(OBJECTIVES)[1:])}, each once")
+        raise RecordError(f"{show(text)}: expected {ACCURACY} first, then one or more of {', '.join(list(OBJECTIVES)[1:])}, each once")
     return names
 
 

@@ -62,7 +62,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / NAME
     config = read_json(path, max_bytes=LARGEST_OWN_FILE)
     if not isinstance(config, dict) or config.get("format") != FORMAT or config.get("version") != VERSION:
-        raise RecordError(f"{path}: not the config.json, version {VERSION}, of a retiarius run")
+        raise RecordError(f"{path}: not the config.json of a retiarius run, version {VERSION}")
     if not isinstance(config.get("identity"), dict) or not isinstance(config.get("resumed", []), list):
         raise RecordError(f"{path}: 'identity' must be an object and 'resumed' a list")
     return config
@@ -81,7 +81,7 @@ def check_identity(folder: Path, identity: Mapping[str, Any]) -> None:
     stored = read_config(folder)["identity"]
     difference = _find_difference(_without_defaults(stored, identity), _without_defaults(identity, stored))
     if difference:
-        raise RecordError(f"{folder}: cannot resume this run: {difference}; use the same settings, or another --out")
+        raise RecordError(f"{folder}: cannot resume this run: {difference}; use the same settings, or set `out` to another folder")
 
 
 def _without_defaults(identity: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

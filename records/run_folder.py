@@ -159,7 +159,7 @@ def require_usable_out(out: Path | None, *, resume: bool) -> None:
         One line: what is wrong with the folder, and what would be right.
     """
     if resume and out is None:
-        raise RecordError("--resume needs --out DIR, the folder of the run to resume")
+        raise RecordError("`resume` needs the run's folder: set `out`")
     if out is not None:
         with _told_of(out):
             _check_content(out, resume=resume)
@@ -174,7 +174,7 @@ def _told_of(path: Path) -> Iterator[None]:
         if error.errno in DISK_FULL:
             raise
         place = error.filename or path
-        raise RecordError(f"cannot write to {place}: {error.strerror}; name a folder that you may write to with --out DIR") from None
+        raise RecordError(f"cannot write to {place}: {error.strerror}; set `out` to a folder that you may write to") from None
     except ValueError as error:
         if isinstance(error, RecordError):
             raise
@@ -191,22 +191,22 @@ def _make_named_folder(root: Path, space: str, strategy: str) -> Path:
         except FileExistsError:
             continue
         return path
-    raise RecordError(f"{root / name}: a thousand runs began in this second; name a folder with --out DIR")
+    raise RecordError(f"{root / name}: a thousand runs began in this second; set `out` to a folder")
 
 
 def _check_content(path: Path, *, resume: bool) -> None:
     """Refuse a folder that is not free for a new run or, with ``resume``, that holds no run."""
     if path.exists() and not path.is_dir():
-        raise RecordError(f"{path}: this is a file; --out takes a folder")
+        raise RecordError(f"{path} is a file; `out` takes a folder")
     holds_run = (path / NAME).exists()
     if resume:
         if not holds_run:
-            raise RecordError(f"{path}: no run to resume (no config.json); leave out --resume to begin one")
+            raise RecordError(f"{path}: no run to resume (no config.json); to begin one, leave out `resume`")
         return
     if holds_run:
-        raise RecordError(f"{path}: holds a run already; name another folder with --out, or resume it with --resume")
+        raise RecordError(f"{path} already holds a run; set `out` to another folder, or continue the run with `resume`")
     if path.exists() and any(not _is_leftover(entry) for entry in path.iterdir()):
-        raise RecordError(f"{path}: the folder is not empty; name a new or an empty one with --out")
+        raise RecordError(f"{path} is not empty; set `out` to a new or an empty folder")
 
 
 def _is_leftover(entry: Path) -> bool:

@@ -49,7 +49,7 @@ class RunLock:
                 holder = os.pread(self._descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
                 self.release()
                 raise RecordError(
-                    f"{folder}: another process (pid {holder}) is writing this run; wait until it ends, or name another --out"
+                    f"{folder}: another process (pid {holder}) is writing this run; wait until it ends, or set `out` to another folder"
                 ) from None
             except BaseException:
                 self.release()
@@ -87,7 +87,7 @@ def _flock(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        _logger.warning("this file system has no locks: see to it that no second process writes this run")
+        _logger.warning("this file system has no locks: make sure that no second process writes to this run")
 
 
 def is_locked(folder: Path) -> bool:

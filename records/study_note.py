@@ -30,7 +30,7 @@ def note_study(path: Path, storage: str, study: str | None, usual: str) -> tuple
         fields = document if isinstance(document, dict) else {}
         member, stored = fields.get("member"), fields.get("study")
         if not isinstance(member, str) or not re.fullmatch("[0-9a-f]{32}", member):
-            raise RecordError(f"{path}: not the study.json of a run; take it away, and the run takes part as a new one")
+            raise RecordError(f"{path}: not the study.json of a run; remove it to take part in the study as a new member")
         return study or (stored if isinstance(stored, str) and stored else usual), member
     name, member = study or usual, uuid.uuid4().hex
     write_json_atomically(path, {"format": FORMAT, "version": VERSION, "storage": hide_passwords(storage), "study": name, "member": member})

@@ -86,13 +86,13 @@ class TrialLog:
                 except RecordError as error:
                     problem = f"{self.path}, line {number}: {error}"
                     if not leave_out_damaged:
-                        raise RecordError(f"{problem}; take the line out, and --resume runs its trial again") from None
-                    notes.append(f"{problem}; the line is left out")
+                        raise RecordError(f"{problem}; remove the line, so that `resume` runs its trial again") from None
+                    notes.append(f"{problem}; the line is ignored")
         if tail:
             try:
                 trials.append(_parse(tail))  # whole but for its line end, as after some editors
             except RecordError:
-                notes.append(f"{self.path}: the last line was cut off after {len(tail)} bytes and is left out")
+                notes.append(f"{self.path}: the last line was cut off after {len(tail)} bytes and is ignored")
         self.note = printable("; ".join(notes)) or None
         return trials
 
@@ -109,7 +109,7 @@ class TrialLog:
         self.note = None
         lost = append_line(self.path, _format(trial), is_whole=_is_trial, durable=self._durable)
         if lost:
-            self.note = printable(f"{self.path}: the last line was cut off after {lost} bytes and was taken away")
+            self.note = printable(f"{self.path}: the last line was cut off after {lost} bytes and was removed")
 
 
 def _format(trial: Trial) -> bytes:
@@ -127,7 +127,7 @@ def _parse(line: bytes) -> Trial:
     try:
         document = parse_json(line.decode("utf-8"))
     except UnicodeDecodeError:
-        raise RecordError("not UTF-8 text; a trial was expected") from None
+        raise RecordError("not UTF-8 text; expected a trial") from None
     if not isinstance(document, dict):
         raise RecordError(f"found {show(document)}, expected a trial")
     for name, kinds in _FIELDS.items():

@@ -143,7 +143,7 @@ def load_architecture(name: str | Path, *, space: Any = None, fixed: Mapping[str
         There is no such file, or it is damaged.
     """
     if not isinstance(name, str | Path):
-        raise RecordError(f"{show(name)} is no architecture: give found.best, the path of a best.json, or a name such as 'DARTS_V2'")
+        raise RecordError(f"{show(name)} is not an architecture; give found.best, the path of a best.json, or a name such as 'DARTS_V2'")
     record = read_architecture(str(name), fixed)
     return with_space(_with_origin(record, str(name)), space)
 
@@ -180,16 +180,16 @@ def registered_space(name: str, where: str) -> Space:
         return find_space(name)
     if ":" not in name:
         raise SpaceError(f"{where}: {unknown_name('space', name, SPACES)}")
-    raise SpaceError(f"{where}: its space {show(name)} is imported only where you name it: --space MODULE:CLASS, or space=CLASS")
+    raise SpaceError(f"{where}: its space {show(name)} is imported only if you name it: set `space` to its class, or to MODULE:CLASS")
 
 
-def read_architecture(name: str, fixed: Mapping[str, Any] | None = None, flag: str = "--retrain") -> BestArchitecture:
+def read_architecture(name: str, fixed: Mapping[str, Any] | None = None, argument: str = "") -> BestArchitecture:
     """Return what ``name`` says: a best.json, a published genotype, or a backbone whose other choices ``fixed`` may make.
 
     Raises
     ------
     RecordError
-        There is no such file, or it is damaged; the message names ``flag``.
+        There is no such file, or it is damaged; the message begins with ``argument``.
     """
     if name in NAMES:
         from spaces.named import named_architecture
@@ -204,10 +204,10 @@ def read_architecture(name: str, fixed: Mapping[str, Any] | None = None, flag: s
     if not is_there:
         shown = name if name.isprintable() and len(name) < 200 else show(name)
         near = closest(name, NAMES, 3)
-        hint = f"did you mean {', '.join(near)}?" if near else "names are such as DARTS_V2 or resnet18"
-        raise RecordError(f"{flag} {shown}: no such file, and no network of that name ({hint})")
+        hint = f"did you mean {', '.join(near)}?" if near else "known names are, for example, DARTS_V2 and resnet18"
+        raise RecordError(f"{argument}{shown}: no such file, and no network of that name ({hint})")
     if is_folder:
-        raise RecordError(f"{flag} {name}: this is a folder; name the file in it: {Path(name) / 'best.json'}")
+        raise RecordError(f"{argument}{name} is a folder; name the file in it: {Path(name) / 'best.json'}")
     return load_best(Path(name))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from common.arguments import mention
 from common.errors import EvaluatorError, StrategyError, require_labels
 from evaluators import EVALUATORS, open_table
 from evaluators.names import check_dataset_name, check_device_name, check_precision_name
@@ -35,7 +36,7 @@ def check_before_imports(settings: SearchSettings) -> Any:
     if isinstance(settings.evaluator, str) and settings.evaluator in EVALUATORS:
         table = open_table(settings.evaluator, settings.table, settings.table_columns, settings.dataset)
     elif settings.table is not None or settings.table_columns is not None:
-        raise EvaluatorError("--table and --table-columns go with --evaluator table")
+        raise EvaluatorError("`table` and `table_columns` need `evaluator='table'`")
     check_flags(settings, looks_up=table is not None)
     if table is None:
         check_names(settings)
@@ -85,23 +86,23 @@ def check_fixed_values(settings: Any, phase: str, looked_up: Collection[str] = (
 def check_for_supernet(strategy: str, pinned: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
     """Refuse choices that are fixed, and hyperparameters that a supernet has no use for."""
     if pinned:
-        raise StrategyError(f"{strategy} trains all choices at once, so none can be fixed: leave out --set {', '.join(pinned)}")
+        raise StrategyError(f"{strategy} trains all choices at once, so none can be fixed: take {', '.join(pinned)} out of `fixed`")
     check_supernet_values(fixed)
 
 
 def check_start_names(settings: SearchSettings) -> None:
-    """Refuse what ``--start-with`` names and is not there."""
+    """Refuse what ``start_with`` names and is not there."""
     for word in settings.start_with:
         path = re.sub(r":\d+$", "", word)
         if word not in NAMES and not Path(word).exists() and not Path(path).exists():
-            read_architecture(word, settings.fixed, "--start-with")
+            read_architecture(word, settings.fixed, "`start_with`: ")
 
 
 def _check_order(settings: SearchSettings) -> None:
     """Refuse an architecture step of second order where the weights are moved by another optimizer than SGD."""
     optimizer = settings.fixed.get("optimizer", recipe_values_of(settings.recipe, "darts_search")["optimizer"])
     if optimizer != "sgd":
-        raise StrategyError(f"--order 2 looks one step of SGD ahead, and not one of {optimizer}: --set optimizer=sgd, or leave out --order")
+        raise StrategyError(f"`order=2` works with SGD only, not with {optimizer}: use `fixed['optimizer']='sgd'`, or leave out `order`")
 
 
 def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
@@ -112,34 +113,33 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     strategy, name = settings.strategy, settings.strategy.name
     trial_flags, training_flags = settings.trial_flags, settings.training_flags
     if settings.search_space is not None and strategy.one_shot:
-        raise StrategyError("a search space of NNI's goes with a strategy of trials, such as tpe or evolution")
+        raise StrategyError("an NNI search space needs a multi-trial strategy, such as tpe or evolution")
     if settings.optimize_mode == "minimize" and not looks_up and (strategy.one_shot or ":" not in settings.evaluator_name):
         others = "a table, a trial command, or an evaluator of your own"
-        raise StrategyError(f"--optimize-mode: trainings are maximised; minimize goes with {others}: leave it out")
+        raise StrategyError(f"`optimize_mode='minimize'` needs {others}: the accuracy of trainings is maximised")
     cluster = cluster_of(settings.workers)
     if looks_up and cluster is not None:
-        raise StrategyError("--workers is for trainings; a table answers at once: leave it out")
+        raise StrategyError("`workers` has no use with a table, which needs no training: leave it out")
     if looks_up and training_flags:
-        raise StrategyError(f"nothing is trained where a table answers: leave out {', '.join(training_flags)}")
+        raise StrategyError(f"a table needs no training: leave out {mention(training_flags)}")
     if settings.evaluator != TRAIN and strategy.one_shot and settings.lightning is None:
-        raise StrategyError(f"{name} trains a supernet, in a way of its own: leave out --evaluator {settings.evaluator_name}")
+        raise StrategyError(f"{name} trains a supernet and takes no evaluator: leave out `evaluator={settings.evaluator_name}`")
     if strategy.one_shot and settings.lightning is not None and settings.lightning.is_mutable():
         left_open = ", ".join(settings.lightning.simplify())
-        raise StrategyError(f"{name} trains one supernet, by one evaluator: give its {left_open} a value, or search by trials")
+        raise StrategyError(f"{name} trains one supernet with one evaluator: give its {left_open} a value, or use a multi-trial strategy")
     if settings.objectives and not strategy.several_objectives:
         fitting = ", ".join(other for other, entry in STRATEGIES.items() if entry.several_objectives)
-        raise StrategyError(f"{name} has one objective, the accuracy: leave out --objectives, or take {fitting}")
+        raise StrategyError(f"{name} has one objective, the accuracy: leave out `objectives`, or use {fitting}")
     if settings.measures_latency and cluster is not None:
-        raise StrategyError("trials side by side slow each other down, so that no latency can be measured: --workers 1")
+        raise StrategyError("latency cannot be measured while trials run in parallel: use `workers=1`")
     if cluster is not None and not strategy.one_shot:
         check_cluster(cluster, settings.storage)
     if settings.measures_latency and settings.storage is not None:
-        raise StrategyError("latencies of different machines cannot be compared: leave out --storage")
+        raise StrategyError("latencies of different machines cannot be compared: leave out `storage`")
     if strategy.one_shot and (trial_flags or cluster is not None):
-        flags = ", ".join(trial_flags) or "--ray"
-        raise StrategyError(f"{name} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
+        raise StrategyError(f"{name} trains one supernet and runs no trials: leave out {mention(trial_flags or ['workers'])}")
     if strategy.one_shot and (settings.trials or 1) > 1:
-        raise StrategyError(f"{name} trains one supernet, and tries no networks: leave out --trials")
+        raise StrategyError(f"{name} trains one supernet and runs no trials: leave out `trials`")
 
 
 def check_takes_commands(strategy: Any) -> None:
@@ -152,4 +152,4 @@ def check_takes_parameters(strategy: Any, what: str) -> None:
     fitting = [name for name, entry in STRATEGIES.items() if not (entry.one_shot or entry.several_objectives)]
     kind = STRATEGIES.get(strategy) if isinstance(strategy, str) else strategy
     if kind is not None and (kind.one_shot or kind.several_objectives):
-        raise StrategyError(f"{kind.name} is for networks of ours; {what} goes with {', '.join(fitting)}")
+        raise StrategyError(f"{kind.name} needs a model space; with {what}, use one of {', '.join(fitting)}")

@@ -178,7 +178,7 @@ def _search_by_command(settings: CommandSettings, reporter: Reporter) -> SearchR
             )
             at_a_time = workers_flag(settings.concurrency) or 1
             many = "as many at a time as the cluster has room for" if at_a_time == AUTO else f"{at_a_time} at a time"
-            reporter.say(f"each trial runs {program.command!r} in {program.directory.absolute()}, {many}")
+            reporter.say(f"running {program.command!r} in {program.directory.absolute()} for each trial, {many}")
             shared = join_study(storage, settings, folder)
             options = {"max_trials": total, "pruning": pruning}
             engine = _explore(settings, space, program, keeper, shared, sized_by, **options)
@@ -255,13 +255,13 @@ def _search_under_portal(settings: CommandSettings, reporter: Reporter) -> Searc
         _open_search(settings, trials, dict, reporter) as (folder, record, keeper),
         NniService(folder.path / "nni", port, record.metric.sign) as service,
     ):
-        reporter.warn(f"NNI's portal listens on every address of this machine, without a login: http://127.0.0.1:{port}")
+        reporter.warn(f"NNI's portal is open on every address of this machine, without a login: http://127.0.0.1:{port}")
         service.begin(experiment, settings.trial_command, settings.code_dir)
         with keeper.shown(trials, settings.strategy.name):
             for trial in service.run():
                 keeper.note(trial)
         if keeper.best is None:
-            raise SearchFailed("no trial was completed; trials.jsonl in the run's folder has why")
-        reporter.say(f"best result: {record.metric.show(keeper.best.score)}, of trial {keeper.best.number}")
-        reporter.pause("the portal stays open for you to look at; Enter ends it")
+            raise SearchFailed("no trial was completed; trials.jsonl in the run's folder has the reasons")
+        reporter.say(f"best result: {record.metric.show(keeper.best.score)}, in trial {keeper.best.number}")
+        reporter.pause("the portal stays open; press Enter to close it")
     return SearchResult(folder.path)

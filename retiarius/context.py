@@ -120,7 +120,7 @@ class RunContext:
         self.precision = choose_precision(self._asked_precision(), self.device, self.space.acceleration.speed_up)
         if not self._needs_images:
             self.data = NoImages()
-            say(f"no images: the evaluator takes none; {self.device}, {self.precision_name}")
+            say(f"no images are loaded, as the evaluator takes none; {self.device}, {self.precision_name}")
             return
         limit = PRESETS[settings.preset].images
         self.data = load_dataset(settings.data, data_dir=settings.data_dir, seed=settings.seed, limit=limit, announce=say, warn=warn)
@@ -158,10 +158,10 @@ class RunContext:
         told = (self.stored.get("strategy"), (self.stored.get("space") or {}).get("name"))
         strategy = getattr(getattr(self.settings, "strategy", None), "name", None)
         if before != only and told == (strategy, self.space.name):
-            raise SpaceError(f"this run began in {before}, without compiled kernels: RETIARIUS_KERNELS=torch resumes it")
+            raise SpaceError(f"this run began in {before}, without compiled kernels: set RETIARIUS_KERNELS=torch to resume it")
         if asked not in ("auto", only):
-            way = f"RETIARIUS_KERNELS=torch computes without them, more slowly, in {asked}"
-            self.reporter.warn(f"--precision {asked} has no effect: the compiled kernels train these networks in {only}; {way}")
+            way = f"for {asked}, set RETIARIUS_KERNELS=torch, which is slower"
+            self.reporter.warn(f"`precision={asked}` has no effect: the compiled kernels train these networks in {only}; {way}")
         return only
 
     @property

@@ -100,7 +100,7 @@ def _measure(settings: SearchSettings, plan: SearchPlan, reporter: Reporter) -> 
     from evaluators.complexity import build_without_data, measure_complexity
 
     space, default = settings.space, settings.space.default_architecture()
-    words = "the default" if default is not None else "the first configuration"
+    words = "the default network" if default is not None else "the first network"
     first = {label: mutable.default() for label, mutable in plan.searched.architecture.items()}
     architecture = space.canonical(default if default is not None else first)
     images = getattr(getattr(settings.data, "train", None), "images", None)
@@ -111,7 +111,7 @@ def _measure(settings: SearchSettings, plan: SearchPlan, reporter: Reporter) -> 
         return words, dict(measure_complexity(network, shape))
     except (RuntimeError, TypeError, ValueError) as error:
         if not space.is_registered:
-            reporter.warn(f"{words} of {space.name} takes no images of {shape[1]}x{shape[2]} pixels: {describe_error(error)[:300]}")
+            reporter.warn(f"{words} of {space.name} does not accept images of {shape[1]}x{shape[2]} pixels: {describe_error(error)[:300]}")
         return words, {}
 
 

@@ -79,7 +79,7 @@ def _make_training_engine(context: RunContext, settings: SearchSettings, plan: S
     from strategies.limits import SizeLimits
 
     if context.image_shape is None and settings.max_multiply_adds is not None:
-        raise EvaluatorError("--max-flops: the evaluator takes no images, so that multiply-adds cannot be counted; name a data set")
+        raise EvaluatorError("`max_multiply_adds` needs images to count multiply-adds, and the evaluator takes none; set `data`")
     measures = (count_parameters, partial(count_multiply_adds, image_shape=context.image_shape or ()))
     labels = list(plan.searched.architecture)
     reject = SizeLimits(_limits(settings, measures), labels, lambda sample: build_without_data(lambda: context.build(sample)))
@@ -172,6 +172,6 @@ def _limits(settings: SearchSettings, measures: tuple[Callable[[Any], int], Call
     from strategies.limits import Limit
 
     return [
-        Limit("--max-params", settings.max_parameters, "parameters", measures[0]),
-        Limit("--max-flops", settings.max_multiply_adds, "multiply-adds", measures[1]),
+        Limit("max_parameters", settings.max_parameters, "parameters", measures[0]),
+        Limit("max_multiply_adds", settings.max_multiply_adds, "multiply-adds", measures[1]),
     ]

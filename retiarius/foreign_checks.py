@@ -20,8 +20,8 @@ def check_storable(space: str, choices: Mapping[str, Mapping[str, Any]]) -> None
             try:
                 to_json(value)
             except RecordError:
-                right = "give the candidates names, or numbers, and look them up in the constructor"
-                raise SpaceError(f"{space}: a candidate of {show(label)} is {show(value)}, which no file can hold; {right}") from None
+                right = "use strings or numbers as candidates, and look them up in the constructor"
+                raise SpaceError(f"{space}: a candidate of {show(label)} is {show(value)}, which cannot be stored; {right}") from None
 
 
 def check_evaluator_fits(settings: SearchSettings, choices: Collection[str], recipe: Collection[str]) -> None:
@@ -44,12 +44,12 @@ def check_evaluator_fits(settings: SearchSettings, choices: Collection[str], rec
     evaluation = settings.nni_evaluation
     if evaluation is not None:
         if twice := [label for label in evaluation.hyperparameters if label in choices]:
-            raise SpaceError(f"the evaluator and {settings.space.name} both have a choice {show(twice[0])}: give one of them another label")
+            raise SpaceError(f"the evaluator and {settings.space.name} both have a choice {show(twice[0])}: rename one of them")
         if settings.epochs is not None:
-            raise StrategyError(f"--epochs: {settings.evaluator_name} is NNI's, and says itself how long it trains: leave it out")
+            raise StrategyError(f"`epochs` has no effect on NNI's {settings.evaluator_name}, which sets its own: leave it out")
         if settings.recipe is not None:
-            raise StrategyError(f"--recipe: {settings.evaluator_name} is NNI's, and says itself how it trains: leave it out")
+            raise StrategyError(f"`recipe` has no effect on NNI's {settings.evaluator_name}, which sets its own: leave it out")
     function = find_evaluator(settings.evaluator)[1].load()
     idle = [label for label in settings.fixed if label in recipe and label not in choices and not takes(function, label)]
     if idle:
-        raise StrategyError(f"--set {idle[0]}: the evaluator {settings.evaluator_name} takes no {idle[0]}: leave it out")
+        raise StrategyError(f"`fixed['{idle[0]}']`: the evaluator {settings.evaluator_name} has no parameter {idle[0]}; leave it out")

@@ -71,7 +71,7 @@ def fit_recipe(context: RunContext, network: Any, recipe: Recipe) -> Recipe:
 
 
 def _warn(context: RunContext, share: float, start: float) -> None:
-    context.reporter.warn(f"trainings begin with images of {share:.0%} of their side, not {start:.0%}: smaller ones are refused")
+    context.reporter.warn(f"trainings start with images at {share:.0%} of their size, not {start:.0%}: the networks reject smaller ones")
 
 
 def _drawn(mutables: Mapping[str, Any], seed: int) -> Iterator[dict[str, Any]]:
@@ -111,12 +111,12 @@ def _least_share(context: RunContext, network: Any, start: float) -> float:
     except Exception as error:
         if least is None:
             why = describe_error(error)[:300]
-            told = f"{context.space.name} takes no images of {height}x{width} pixels and 3 channels: {why}"
-            raise SpaceError(f"{told}; an argument of its constructor may say what they are") from error
+            told = f"{context.space.name} does not accept images of {height}x{width} pixels and 3 channels: {why}"
+            raise SpaceError(f"{told}; check the arguments of its constructor") from error
         return least
     return start
 
 
 def _require_classes(context: RunContext, classes: int) -> None:
     if context.data.num_classes is not None and classes < context.data.num_classes:
-        raise SpaceError(f"{context.space.name} tells {classes} classes apart, and the images have {context.data.num_classes}")
+        raise SpaceError(f"{context.space.name} has {classes} outputs, and the images have {context.data.num_classes} classes")

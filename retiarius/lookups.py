@@ -67,7 +67,7 @@ def plan_budget(settings: SearchSettings, table: Any, trials: int, *, epochs: in
     table.check_sizes([*costs, *(name for name, limit in limits.items() if limit is not None)])
     epochs = table.check_epochs(epochs)
     if settings.time_budget is not None and not table.has_seconds:
-        raise EvaluatorError("--time-budget: the table does not say what trainings took (no column seconds): give --trials N")
+        raise EvaluatorError("`time_budget` needs training times, and the table has no column seconds: set `trials` instead")
     if settings.trials is None and settings.time_budget is not None:
         trials = table.trials_within(settings.time_budget, epochs)
     return epochs, trials
@@ -79,12 +79,12 @@ ERRORS = ("mse", "rmse", "mae", "loss", "error")  # in the name of a score that 
 def tell_table(settings: SearchSettings, table: Any, epochs: int, reporter: Reporter) -> None:
     """Say which table it is."""
     size = f"{len(table):,} rows of {settings.table}"
-    size += f", {epochs} epochs a trial" if table.has_epochs else ""
-    costs = "time is the table's, in seconds of training" if table.has_seconds else "trials cost nothing"
+    size += f", {epochs} epochs per trial" if table.has_epochs else ""
+    costs = "times are the table's training times" if table.has_seconds else "no training times"
     reporter.say(f"{table.name}: {size}; {costs}")
     # Of several seeds the name is a list of columns.
     if settings.optimize_mode == "maximize" and any(word in str(table.score_name).lower() for word in ERRORS):
-        reporter.warn(f"the highest {table.score_name} is looked for: --optimize-mode minimize looks for the lowest")
+        reporter.warn(f"{table.score_name} is maximised; to minimise it, use `optimize_mode='minimize'`")
 
 
 def fit_to_table(settings: SearchSettings, table: Any, mutables: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -127,6 +127,8 @@ def warn_of_missing_rows(lookups: Lookups, mutables: Mapping[str, Any], canonica
     found = sum(keys.values())
     if found == 0:
         first = next(iter(mutables))
-        raise EvaluatorError(f"none of the {len(keys):,} samples of the space has a row: compare the values of {first!r} with its column")
+        raise EvaluatorError(
+            f"none of the {len(keys):,} samples of the space has a row in the table: compare the values of {first!r} with its column"
+        )
     if found < len(keys):
-        reporter.warn(f"{found:,} of the {len(keys):,} samples of the space have a row; a trial of another one fails")
+        reporter.warn(f"only {found:,} of the {len(keys):,} samples of the space have a row in the table; trials of the others fail")

@@ -135,7 +135,7 @@ class NasExperiment:
 
     def __getattr__(self, name: str) -> Any:
         """Say of what NNI's experiments have, and this one has not, where to look instead."""
-        raise AttributeError(f"NasExperiment has no {name}: there is no service of NNI's; exp.result has all trials after exp.run()")
+        raise AttributeError(f"NasExperiment has no {name}: NNI's service is not used; exp.result has all trials after exp.run()")
 
     def run_or_resume(self, port: int | None = None, debug: bool = False, **ignored: Any) -> None:
         """Resume the run of this ``id`` where there is one, else begin; raise as :meth:`run` does."""

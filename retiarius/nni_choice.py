@@ -62,10 +62,10 @@ def choose_from(
     searched: dict[str, LabeledMutable] = {}
     for name, (label, candidates) in nni_space.tree.items():
         if candidates is not None:
-            raise SpaceError(f"{name}: a nested choice is for programs of your own (--trial-command); write a parameter for each")
+            raise SpaceError(f"{name}: nested choices work with a trial command only; write one parameter for each")
         mutable, ours = nni_space.mutables[label], rename.get(name, name)
         if ours in narrowed or ours in searched:
-            raise SpaceError(f"{name}: {ours} is there twice, by two names")
+            raise SpaceError(f"{name}: {ours} appears twice, under two names; remove one")
         if ours in choices:
             narrowed[ours] = _candidates(name, mutable, choices[ours])
         else:
@@ -86,13 +86,13 @@ def _require_known(name: str, known: Collection[str]) -> None:
     try:
         require_labels([name], known)
     except SpaceError as error:
-        raise SpaceError(f"search space: {error}; a program of your own takes any (--trial-command)") from None
+        raise SpaceError(f"search space: {error} (any name works with a trial command)") from None
 
 
 def _candidates(name: str, mutable: LabeledMutable, choice: Mapping[str, Any]) -> list[Any]:
     legal = choice["values"]
     if not isinstance(mutable, Categorical) or choice["kind"] != "one":
-        raise SpaceError(f"{name}: this is one of {', '.join(map(str, legal))}; write it as a choice of these")
+        raise SpaceError(f"{name}: expected a choice among {', '.join(map(str, legal))}")
     for value in mutable.values:
         if value not in legal:
             raise SpaceError(f"{name}: {value!r} is not one of {', '.join(map(str, legal))}")
@@ -110,4 +110,4 @@ def _probes(mutable: LabeledMutable) -> list[Any]:
 
 def _check_epochs(value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SpaceError(f"epochs: {value!r} is not a whole number of at least 1; write a choice of such, or randint")
+        raise SpaceError(f"epochs: {value!r} is not a whole number of at least 1; use choice or randint")

@@ -96,7 +96,7 @@ def _why_not(context: RunContext, error: Exception) -> str:
     told, label = f"the supernet of {context.space.name} cannot be trained: {describe_error(error)}", blamed_choice(error)
     if label is None:
         return told
-    return f"{told}, at the choice {label}; the candidates of a choice have to take the same input and to return tensors of one shape"
+    return f"{told}, at the choice {label}; all candidates of a choice must take the same input and return tensors of the same shape"
 
 
 def _score_of(epoch: Any) -> tuple[str, float, int] | None:

@@ -50,7 +50,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     space, strategy, preset = settings.space, settings.strategy, PRESETS[settings.preset]
     recipe = _recipe_of(settings)
     if isinstance(strategy, Darts) and strategy.cost_weight > 0 and not space.tells_costs:
-        raise SpaceError(f"--cost-weight: {space.name} does not say what its operations cost (operation_costs() and input_edges())")
+        raise SpaceError(f"`cost_weight` needs the costs of operations: {space.name} lacks operation_costs() and input_edges()")
     arguments = _arguments_of(settings, table, recipe)
     model = space.make(space.with_required_classes(arguments))
     mutables = model.simplify()
@@ -82,9 +82,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
         searched, table = _look_up(settings, table, searched, epochs, reporter)
     _check_hyperparameters(settings, searched, recipe)
     if reports_errors(settings.lightning) and settings.optimize_mode == "maximize" and not strategy.one_shot:
-        reporter.warn(
-            "NNI's Regression reports a squared error, and the highest is looked for: optimize_mode='minimize' looks for the lowest"
-        )
+        reporter.warn("NNI's Regression reports a squared error, which is maximised; to minimise it, use `optimize_mode='minimize'`")
     sized_by = 1 if strategy.one_shot else sizing_trials(settings, trials, reporter)
     plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by)
     return plan if strategy.one_shot else replace(plan, starts=starting_points(settings, plan, choices, reporter))
@@ -115,10 +113,9 @@ def _arguments_of(settings: SearchSettings, table: Any, recipe: Mapping[str, Any
     sizes = [label for label in fixed if label in space.settable("search")]
     unknown = [label for label in sizes if label not in table.labels]
     if unknown and space.is_registered:
-        raise SpaceError(f"a table is of networks as they were published: leave out --set {', '.join(unknown)}")
+        raise SpaceError(f"the networks of a table have a given size: take {', '.join(unknown)} out of `fixed`")
     if idle := [label for label in fixed if label in recipe and label not in table.labels]:
-        why = "nothing is trained where a table answers, and what it has a column of is searched"
-        raise SpaceError(f"{why}: leave out --set {', '.join(idle)}")
+        raise SpaceError(f"a table needs no training: take {', '.join(idle)} out of `fixed`, or use a table with such columns")
     # A column takes the rows of that value, and the network is of that value, too. All else is as the table's networks are.
     return {label: sized[label] for label in sizes if label in sized and sized[label] == fixed[label]}
 
@@ -132,7 +129,7 @@ def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) ->
     own = {label: mutable for label, mutable in _offered(settings).items() if label not in (*recipe, "epochs")}
     for label, mutable in own.items():
         if label in settings.fixed and not takes(mutable, settings.fixed[label]):
-            raise SpaceError(f"--set {label}: {settings.fixed[label]!r} is none of what {settings.space.name} has for it: {mutable}")
+            raise SpaceError(f"`fixed['{label}']`: {settings.fixed[label]!r} is not a value that {settings.space.name} allows: {mutable}")
     return own
 
 
@@ -177,7 +174,7 @@ def _check_hyperparameters(settings: SearchSettings, searched: SearchedPart, rec
     if settings.evaluator == TRAIN:
         unknown = [label for label in searched.hyperparameters if label not in (*recipe, "epochs")]
         if unknown:
-            raise SpaceError(f"{settings.space.name}: no training has a hyperparameter {unknown[0]!r}; known: {', '.join(recipe)}")
+            raise SpaceError(f"{settings.space.name}: trainings have no hyperparameter {unknown[0]!r}; known: {', '.join(recipe)}")
     elif settings.table is None:
         from evaluators.adapter import check_takes
 

@@ -104,8 +104,7 @@ def check_cluster(cluster: Ray, storage: str | None) -> None:
     from strategies.engines.ray_connection import require_ray
 
     if cluster.address is not None and storage is not None:
-        one, other = "--ray runs the trials of one search on many machines", "--storage joins searches on machines without Ray"
-        raise StrategyError(f"{one}, {other}: leave one of them out")
+        raise StrategyError("a Ray cluster and `storage` are two ways to share a search among machines: leave one out")
     require_ray("--workers" if cluster.address is None else "--ray")
 
 

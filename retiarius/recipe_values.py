@@ -29,5 +29,5 @@ def recipe_values_of(recipe: Any, usual: str) -> dict[str, Any]:
     if isinstance(recipe, Recipe):
         return asdict(make_recipe(asdict(recipe)))
     if not isinstance(recipe, Mapping):
-        raise EvaluatorError(f"recipe: {show(recipe)} is no name, no Recipe and no mapping of hyperparameters")
+        raise EvaluatorError(f"recipe: {show(recipe)} is not a name, a Recipe or a mapping of hyperparameters")
     return asdict(make_recipe({**recipe_values(usual), **recipe}))

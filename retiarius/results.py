@@ -172,7 +172,7 @@ class RetrainResult(RunResult):
         """
         if not self.record.retrained:
             damage = next((note for note in self.record.notes if "retrained.json" in note), None)
-            raise RecordError(damage or f"{self.path}: no retrained.json: the retraining has not come to its end; resume it")
+            raise RecordError(damage or f"{self.path}: no retrained.json, as the retraining has not ended; resume it")
         return self.record.retrained
 
     @property
@@ -209,7 +209,7 @@ class RetrainResult(RunResult):
 
         told, weights = self.document, self.path / "weights.safetensors"
         if "normalization" not in told:
-            raise RecordError(f"{self.path}: an older version made this run and kept no normalisation; retrain it, or build it by hand")
+            raise RecordError(f"{self.path}: this run is of an older version, which kept no normalisation; retrain the architecture")
         where = str(self.path / "retrained.json")
         try:
             space = self._space or registered_space(str(told["space"]["name"]), where)
@@ -238,7 +238,7 @@ def open_run(path: str | Path, *, space: Any = None) -> SearchResult | RetrainRe
         The folder holds no run.
     """
     if not isinstance(path, str | Path):
-        raise RecordError(f"{show(path)} is no path; give the folder of a run, such as 'runs/NAME'")
+        raise RecordError(f"{show(path)} is not a path; give the folder of a run, such as 'runs/NAME'")
     run, given = read_run(Path(path)), None if space is None else find_space(space)
     result = RetrainResult(path, given) if run.is_retraining else SearchResult(path, given)
     result.__dict__["record"] = run

@@ -83,7 +83,7 @@ def recipe_of(chosen: Architecture, space: Space, settings: RetrainSettings, rep
     known = chosen.record.hyperparameters if chosen.metric == SCORE.name else space.hyperparameters()
     own = [label for label in chosen.record.hyperparameters if label in known and label not in HYPERPARAMETERS]
     if own:
-        reporter.warn(f"a retraining has no {', '.join(own)}, which {chosen.name} has for an evaluator of its own: left out")
+        reporter.warn(f"ignored, as retraining has no such hyperparameter: {', '.join(own)}, which {chosen.name} has for its own evaluator")
     stored = {label: value for label, value in chosen.record.hyperparameters.items() if label not in own}
     _recipe_in_file(chosen, stored)
     usual = space.recipe_for(settings.preset)
@@ -112,9 +112,9 @@ def _check_fixed(chosen: Architecture, space: Space, settings: RetrainSettings) 
     can_be_set, left = (*space.settable("retrain"), *HYPERPARAMETERS), choices_left(name)
     for label, value in settings.fixed.items():
         if label not in can_be_set and (label not in architecture or architecture[label] != value):
-            raise RecordError(f"--set {label}: retraining keeps the architecture; what can be set: {', '.join([*left, *can_be_set])}")
+            raise RecordError(f"`fixed['{label}']`: retraining keeps the architecture; what can be set: {', '.join([*left, *can_be_set])}")
     of_architecture = [label for label in settings.fixed if label in architecture]
     read = space.canonical(architecture) if of_architecture else {}
     for label in of_architecture:
         if read[label] != architecture[label]:
-            raise RecordError(f"--set {label}: {name} has nothing that this would change: leave it out")
+            raise RecordError(f"`fixed['{label}']` has no effect on {name}: leave it out")

@@ -139,14 +139,14 @@ def _as_it_began(chosen: Architecture, out: Path) -> Architecture:
 
 
 def _taken_from_search(chosen: Architecture, settings: RetrainSettings, preset: str | None, data: Any) -> list[str]:
-    """Return what the search says and nobody else did, as flags."""
+    """Return what the search says and nobody else did, as arguments."""
     taken = []
     if preset is None and chosen.preset not in (None, DEFAULT_PRESET):
-        taken.append(f"--preset {settings.preset}")
+        taken.append(f"`preset='{settings.preset}'`")
     if data is None and chosen.data is not None:
-        taken.append(f"--dataset {settings.dataset}")
+        taken.append(f"`data='{settings.dataset}'`")
         if settings.data_dir != DEFAULT_DATA_DIR:
-            taken.append(f"--data-dir {settings.data_dir}")
+            taken.append(f"`data_dir='{settings.data_dir}'`")
     return taken
 
 
@@ -190,11 +190,12 @@ def _measure(context: RunContext, network: Any, chosen: Architecture, recipe: Re
     except RuntimeError as error:
         height, width = (context.image_shape or (0, 0, 0))[1:]
         reason = str(error).splitlines()[0]
-        raise SpaceError(f"{chosen.name} takes no images of {height}x{width} pixels: {reason}") from error
+        raise SpaceError(f"{chosen.name} does not accept images of {height}x{width} pixels: {reason}") from error
     words = ", ".join(f"{name} {value}" for name, value in context.arguments.items())
     counts = f"{format_count(size['parameters'])} parameters, {format_count(size['flops'])} multiply-adds"
-    said_by = f"--preset {context.settings.preset}{' and --set' if context.settings.fixed.keys() & context.arguments.keys() else ''}"
-    context.reporter.say(f"{context.space.name} at the size of {said_by} ({words}): {counts}")
+    is_set = bool(context.settings.fixed.keys() & context.arguments.keys())
+    said_by = f"`preset='{context.settings.preset}'`{' and `fixed`' if is_set else ''}"
+    context.reporter.say(f"{context.space.name} at the size set by {said_by} ({words}): {counts}")
     return size
 
 

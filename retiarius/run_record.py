@@ -36,5 +36,6 @@ def keep(folder: RunFolder, settings: Mapping[str, Any], command: str | None, *,
             folder.note_end()
     except KeyboardInterrupt as error:
         where = shlex.quote(str(folder.path))
-        again = f"the same command with --out {where} --resume resumes it" if command else f"the same call with out={where!r}, resume=True"
-        raise KeyboardInterrupt(again if can_resume else f"{where} has it; NNI's service begins anew") from error
+        again = f"the same command with --out {where} --resume" if command else f"the same call with out={where!r}, resume=True"
+        told = f"to resume, use {again}" if can_resume else f"it is in {where}; NNI's service cannot resume it"
+        raise KeyboardInterrupt(told) from error

@@ -86,7 +86,7 @@ class RunSettings:
         if isinstance(self.data, Path):
             self._settle(data=str(self.data))
         if self.resume and self.out is None:
-            raise RecordError("--resume needs the run's folder: --out DIR")
+            raise RecordError("`resume` needs the run's folder: set `out`")
 
     def _settle(self, **values: Any) -> None:
         """Put checked values in the place of what was handed over."""
@@ -220,8 +220,8 @@ class SearchSettings(RunSettings, PrunerSettings):
     def _searches_rows(self) -> bool:
         """Return whether there is no space: the rows of a table are searched by the parameters of NNI's file."""
         if self.space is None and (self.table is None or self.search_space is None):
-            missing = "give search_space, too" if self.table is not None else "name one, or give a table and search_space"
-            raise SpaceError(f"the space is missing: {missing}")
+            missing = "set `search_space`, too" if self.table is not None else "set `space`, or `table` and `search_space`"
+            raise SpaceError(f"there is nothing to search: {missing}")
         return self.space is None
 
     _told_otherwise: ClassVar[tuple[str, ...]] = (*RunSettings._told_otherwise, "space", "strategy", "evaluator")
@@ -295,4 +295,4 @@ class RetrainSettings(RunSettings):
 def check_study(storage: str | None, study: str | None) -> None:
     """Raise ``RecordError`` where a study is named, and no storage."""
     if study is not None and storage is None:
-        raise RecordError("--study names a study in a storage; name that with --storage URL")
+        raise RecordError("`study` names a study in a storage: set `storage`, too")

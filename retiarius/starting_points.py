@@ -16,7 +16,7 @@ from retiarius.settings import SearchSettings
 from retiarius.warm_start import load_starts, stored_starts
 from spaces.named import NAMES
 
-STARTS = "starts.json"  # in the folder of a run that began with --start-with
+STARTS = "starts.json"  # in the folder of a run that began with what start_with names
 
 
 def starting_points(
@@ -43,16 +43,16 @@ def starting_points(
     searched = plan.searched
     points = _default_point(settings, plan, reporter)
     sample_of = partial(_sample_of, plan)
-    load = partial(read_architecture, fixed=settings.fixed, flag="--start-with")
+    load = partial(read_architecture, fixed=settings.fixed, argument="`start_with`: ")
     fit = partial(_fit, settings, plan, choices)
     for name, best in load_starts(settings.start_with, NAMES, load, fit, lambda best: searched.meaning(sample_of(best))):
         if outside := searched.outside(best.hyperparameters):
-            reporter.warn(f"--start-with {name}: not among what is searched, so that the recipe's is taken: {', '.join(outside)}")
+            reporter.warn(f"`start_with`: {name}: not searched here, so the recipe's value is used: {', '.join(outside)}")
         points[name] = sample_of(best)
     points = searched.without_repeats(points)
     is_an_estimate = plan.table is not None and settings.trials is None
     if len(points) > plan.trials and not is_an_estimate:
-        raise StrategyError(f"the search begins with {len(points)} trials, {', '.join(points)}: more --trials than {plan.trials}")
+        raise StrategyError(f"`trials={plan.trials}` is too few: the search begins with {len(points)}, {', '.join(points)}")
     return points
 
 
@@ -67,7 +67,7 @@ def _default_point(settings: SearchSettings, plan: SearchPlan, reporter: Reporte
     if default is None or plan.chosen is not None:
         return {}
     if outside := plan.searched.outside(default):
-        reporter.warn(f"the search begins without the default configuration: not among what is searched: {', '.join(outside)}")
+        reporter.warn(f"the default configuration is not tried first, as it is outside of what is searched: {', '.join(outside)}")
         return {}
     return {"the default configuration": plan.searched.sample(default, {**plan.recipe, "epochs": plan.epochs}, {})}
 
@@ -77,12 +77,12 @@ def _fit(settings: SearchSettings, plan: SearchPlan, choices: Mapping[str, Any],
     from spaces.choices import legal_choices
 
     if best.space_name != settings.space.name:
-        raise RecordError(f"--start-with {name}: this is a network of {best.space_name}, and {settings.space.name} is searched")
+        raise RecordError(f"`start_with`: {name} is a network of {best.space_name}, and the search is in {settings.space.name}")
     try:
         check_architecture(best.architecture, choices)
         fitted = plan.searched.fit(best.architecture)
         check_architecture(fitted, legal_choices(plan.searched.architecture))
     except RecordError as error:
-        cut = f"not among what --preset {settings.preset}, --set and {settings.strategy.name} leave to be searched"
-        raise RecordError(f"--start-with {name}: {cut}: {error}") from None
+        cut = f"outside of what is searched with `preset='{settings.preset}'`, `fixed` and {settings.strategy.name}"
+        raise RecordError(f"`start_with`: {name} is {cut}: {error}") from None
     return replace(best, architecture=fitted)

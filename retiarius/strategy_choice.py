@@ -26,7 +26,9 @@ def find_strategy(what: Any) -> Strategy:
     if nni is not None:
         return nni
     if not isinstance(what, Strategy):
-        raise StrategyError(f"the strategy is {show(what)}; give a name such as 'tpe', an object such as retiarius.TPE(), or one of NNI's")
+        raise StrategyError(
+            f"the strategy is {show(what)}; expected a name such as 'tpe', an object such as retiarius.TPE(), or one of NNI's"
+        )
     return what
 
 

@@ -63,10 +63,10 @@ def plan_row_search(settings: SearchSettings, reporter: Reporter) -> RowSearch:
     InputError
         What was asked for does not fit together, one line.
     """
-    check_takes_parameters(settings.strategy, "a table without a space")
+    check_takes_parameters(settings.strategy, "a table and no space")
     check_flags(settings, looks_up=True)
     if settings.start_with:
-        raise StrategyError("--start-with names networks, and here the parameters of a file are searched: leave it out")
+        raise StrategyError("`start_with` names networks, and this search has none: leave it out")
     table = open_table(settings.evaluator_name, settings.table, settings.table_columns, settings.dataset)
     epochs, trials = plan_budget(settings, table, trials_of(settings), epochs=settings.epochs)
     load_libraries(reporter)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from common.errors import RetiariusError, SearchFailed, describe_error
+from records.formats import count_of
 from records.pareto import save_pareto
 from records.run_folder import RunFolder
 from records.study_note import note_study
@@ -123,8 +124,8 @@ def _note_pareto(context: RunContext, settings: SearchSettings, folder: RunFolde
         return
     origin = {"name": context.space.name, "arguments": context.arguments}
     count = save_pareto(folder.path / "pareto.json", keeper.trials, context.objectives, space=origin)
-    are = "trial is" if count == 1 else "trials are"
-    context.reporter.say(f"{count} {are} best in {' against '.join(context.objectives)}: {folder.path / 'pareto.json'}")
+    front = f"{count_of(count, 'trial')} on the Pareto front of {', '.join(context.objectives)}"
+    context.reporter.say(f"{front}: {folder.path / 'pareto.json'}")
 
 
 @contextmanager

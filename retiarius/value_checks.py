@@ -57,7 +57,7 @@ def as_reporter(reporter: object) -> Reporter:
     if reporter is None:
         return Reporter()
     if not isinstance(reporter, Reporter):
-        raise RecordError(f"reporter: {show(reporter)} is no Reporter; give retiarius.Screen(), or a subclass of retiarius.Reporter")
+        raise RecordError(f"reporter: {show(reporter)} is not a Reporter; expected retiarius.Screen() or the like")
     return reporter
 
 
@@ -65,7 +65,7 @@ def check_texts(**texts: object) -> None:
     """Raise ``RecordError`` where one of ``texts``, by name, is neither None nor a text."""
     for name, value in texts.items():
         if value is not None and not isinstance(value, str):
-            raise RecordError(f"{name}: {show(value)} is no text")
+            raise RecordError(f"{name}: {show(value)} is not a string")
 
 
 def as_path(name: str, value: object) -> Path | None:
@@ -79,7 +79,7 @@ def as_path(name: str, value: object) -> Path | None:
     if value is None:
         return None
     if not isinstance(value, str | Path):
-        raise RecordError(f"{name}: {show(value)} is no path")
+        raise RecordError(f"{name}: {show(value)} is not a path")
     return Path(value)
 
 
@@ -94,7 +94,7 @@ def as_mapping(name: str, value: object) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise RecordError(f"{name}: {show(value)} is no mapping of labels to values, such as {{'initial_lr': 0.05}}")
+        raise RecordError(f"{name}: {show(value)} is not a mapping of labels to values, such as {{'initial_lr': 0.05}}")
     return dict(value)
 
 
@@ -113,5 +113,5 @@ def as_texts(name: str, value: object) -> tuple[str, ...]:
     """
     values = [] if value is None else [value] if isinstance(value, str | Path) else value
     if not isinstance(values, list | tuple) or not all(isinstance(member, str | Path) for member in values):
-        raise RecordError(f"{name}: {show(value)} is no list of texts")
+        raise RecordError(f"{name}: {show(value)} is not a list of strings")
     return tuple(map(str, values))

@@ -1,4 +1,4 @@
-"""What ``--start-with`` names: architectures in files, in the folders of runs, or known by name."""
+"""What ``start_with`` names: architectures in files, in the folders of runs, or known by name."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def load_run(folder: Path) -> list[Named]:
     """
     path = folder / "best.json"
     if not path.is_file():
-        raise RecordError(f"--start-with {folder}: no best.json in this folder, so no run that has found something")
+        raise RecordError(f"`start_with`: {folder} has no best.json; name a run that has found something")
     best = load_best(path)
     trials = [trial for trial in TrialLog(folder / "trials.jsonl").read() if trial.state == "complete"]
     trials.sort(key=lambda trial: -(trial.score or 0.0))
@@ -94,7 +94,7 @@ def stored_starts(path: Path, words: Sequence[str]) -> dict[str, dict[str, Any]]
         return None
     document = read_json(path, max_bytes=LARGEST_OWN_FILE)
     if not isinstance(document, dict) or document.get("format") != FORMAT or not isinstance(document.get("samples"), dict):
-        raise RecordError(f"{path}: not with what a search began; take it away, and --start-with is read again")
+        raise RecordError(f"{path}: damaged; remove it, so that `start_with` is read again")
     return document["samples"] if document.get("start_with") == list(words) else None
 
 
@@ -112,4 +112,4 @@ def _best_that_fit(word: str, found: list[Named], count: int, fit: Fit, meaning:
             return list(fitting.values())
     if refusals and not fitting:
         raise refusals[0]
-    raise RecordError(f"--start-with {word}: {len(fitting)} networks are there that this search holds, and not {count}")
+    raise RecordError(f"`start_with`: {word} asks for {count} networks, and only {len(fitting)} of this search are there")

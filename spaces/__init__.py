@@ -60,7 +60,7 @@ class SpaceEntry:
     recipe
         The training recipe that suits its networks.
     paper_recipe
-        The one for ``--preset paper`` where that is another.
+        The one for the preset ``paper`` where that is another.
     vocabulary
         A module that imports nothing heavy and tells what a person may type: the function ``vocabulary(arguments)``, which returns the
         legal choices as ``spaces.choices.legal_choices`` does, and ``SIZES``, ``SETTABLE``, ``OF_CHOICES``, ``NARROWED`` where the space
@@ -92,7 +92,7 @@ class SpaceEntry:
 SPACES: dict[str, SpaceEntry] = {
     "darts": SpaceEntry(
         "spaces.darts.space:DartsSpace",
-        "normal and reduction cell of DARTS (Liu et al. 2019)",
+        "normal and reduction cells of DARTS (Liu et al. 2019)",
         frozenset({"one_shot"}),
         "cells",
         "darts",

@@ -286,7 +286,7 @@ def find_space(what: Any) -> Space:
             return Space(what, entry=SPACES[what])
         if ":" not in what:
             near = closest(what.rpartition(".")[2], HUB_SPACES, 1)
-            hint = f"NNI's is {HUB}:{near[0]}" if near else "one of your own is package.module:Class"
+            hint = f"NNI's is {HUB}:{near[0]}" if near else "your own is package.module:Class"
             raise SpaceError(f"{unknown_name('space', what, SPACES)}; {hint}")
         what = import_space(what)
     origin, name = origin_of(what), full_name(what)

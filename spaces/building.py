@@ -33,7 +33,7 @@ def make_space(build: Callable[..., ModelSpace], arguments: Mapping[str, Any]) -
     except (Exception, SystemExit) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if isinstance(error, SystemExit):
-            reason = f"it ends the program: SystemExit: {reason}"
+            reason = f"it exits: SystemExit: {reason}"
         raise SpaceError(f"{full_name(build).partition(':')[2]} cannot be built with {show(dict(arguments), 400)}: {reason}") from error
 
 

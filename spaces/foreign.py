@@ -37,9 +37,9 @@ def import_space(name: str) -> Any:
         The name is no such name, the module cannot be imported, or has nothing of that name.
     """
     if "<locals>" in name or "<lambda>" in name:
-        raise SpaceError(f"space {show(name)}: what a function defines cannot be imported by name; hand it over from Python")
+        raise SpaceError(f"space {show(name)}: a class defined in a function cannot be imported by name; pass it from Python")
     if len(name) > _LONGEST_NAME or not _FULL_NAME.fullmatch(name):
-        raise SpaceError(f"space {show(name)}: write package.module:Class")
+        raise SpaceError(f"space {show(name)}: expected package.module:Class")
     module, _, path = name.partition(":")
     try:
         quiet_libraries()

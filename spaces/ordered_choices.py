@@ -50,7 +50,7 @@ def _one_of(label: str, mutable: Any, values_of: Callable[[str], Sequence[float]
     if not values:
         known = ", ".join(f"{number:g}" for number in sorted(numbers)[:MOST_SHOWN]) or "no number at all"
         span = f"{mutable.low:g} to {mutable.high:g}"
-        raise SpaceError(f"{show_text(label)}: none of the numbers in its column is in the space's range, {span}; the column has {known}")
+        raise SpaceError(f"{show_text(label)}: no number of its column is in the range of the space, {span}; the column has {known}")
     choice = Categorical(values, label="choice")
     choice.label = label  # set here, as NNI's constructors refuse a slash
     return choice

@@ -49,14 +49,14 @@ class Origin:
 
         space = make_space(self.build, {**(self.given or {}), **arguments})
         if not isinstance(space, ModelSpace):
-            raise SpaceError(f"{full_name(self.build)} returns {show(space)}: no model space (nni.nas.nn.pytorch.ModelSpace)")
+            raise SpaceError(f"{full_name(self.build)} returns {show(space)}, which is not a model space (nni.nas.nn.pytorch.ModelSpace)")
         return space
 
     def network(self, arguments: Mapping[str, Any], architecture: Mapping[str, Any]) -> nn.Module:
         """Return the network of ``architecture``, its first weights drawn from torch's generator as it stands."""
         network = build_network(self.build, {**(self.given or {}), **arguments}, architecture)
         if not inspect.isclass(self.build) and _has_choices(network):
-            raise SpaceError(f"{full_name(self.build)} returns a space that was there before; it has to build it each time it is called")
+            raise SpaceError(f"{full_name(self.build)} returns a space that existed before; it must build a new one at each call")
         return network
 
 
@@ -81,7 +81,7 @@ class Copied(Origin):
     def make(self, arguments: Mapping[str, Any]) -> ModelSpace:
         """Return a copy; raises ``SpaceError`` where there are ``arguments``."""
         if arguments:
-            raise SpaceError(f"{full_name(self.build)} is built already and takes no arguments: leave out {', '.join(arguments)}")
+            raise SpaceError(f"{full_name(self.build)} is already built and takes no arguments: leave out {', '.join(arguments)}")
         return copy.deepcopy(self._instance)
 
     def network(self, arguments: Mapping[str, Any], architecture: Mapping[str, Any]) -> nn.Module:
@@ -104,9 +104,11 @@ def origin_of(what: Any) -> Origin:
         noted = arguments_of(what)
         return Copied(what) if noted is None else _called(type(what), *noted)
     if inspect.isclass(what) and not issubclass(what, ModelSpace):
-        raise SpaceError(f"{full_name(what)} is no model space: a subclass of nni.nas.nn.pytorch.ModelSpace")
+        raise SpaceError(f"{full_name(what)} is not a model space, a subclass of nni.nas.nn.pytorch.ModelSpace")
     if isinstance(what, nn.Module) or not callable(what) or inspect.isbuiltin(what):
-        raise SpaceError(f"a space is a name, or a class, an instance or a function of NNI model spaces, not {show(what)}")
+        raise SpaceError(
+            f"the space is {show(what)}; expected a name, or a model space of NNI: its class, an instance, or a function that returns one"
+        )
     return _called(what.func, what.args, what.keywords) if isinstance(what, partial) else Origin(what)
 
 

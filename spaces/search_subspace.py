@@ -134,7 +134,7 @@ def searched_part(
         left_open = [label for label in choices if not (is_fixed(mutables[label]) or label in pinned or label in named)]
         if default is None and left_open:
             labels = f"{left_open[0]} and {len(left_open) - 1} more" if len(left_open) > 1 else left_open[0]
-            raise SpaceError(f"{space.name} has no default for what is not searched: --set a choice for {labels}")
+            raise SpaceError(f"{space.name} has no default for {labels}, which this search does not choose: set it by `fixed`")
         kept = {label: value for label, value in (default or {}).items() if label not in named}
     own = space.hyperparameters() if hyperparameters is None else hyperparameters
     offered = own if chosen is None else chosen.searched

@@ -163,7 +163,7 @@ class Bayesian(TrialStrategy):
     """Bayesian optimisation over what networks compute, where the space says it; else over labels."""
 
     name: ClassVar[str] = "bo"
-    summary: ClassVar[str] = "Bayesian optimisation over what networks compute, where the space says it"
+    summary: ClassVar[str] = "Bayesian optimisation over architectures (Gaussian process)"
 
     def build(self, context: SearchContext) -> Any:
         from strategies.bayesian import bayesian
@@ -228,7 +228,7 @@ def check_storage(strategy: Strategy) -> None:
     """Raise ``StrategyError`` unless ``strategy`` can share its study with other processes."""
     if not strategy.shares_study:
         fitting = ", ".join(name for name, kind in STRATEGIES.items() if kind.shares_study)
-        raise StrategyError(f"--storage is for strategies of Optuna's, which learn from the trials of all: {fitting}; not {strategy.name}")
+        raise StrategyError(f"`storage` works with Optuna's strategies only: use {fitting}, not {strategy.name}")
 
 
 def check_pair(strategy: Strategy, space: str, offers: Mapping[str, frozenset[str]]) -> None:
@@ -237,6 +237,6 @@ def check_pair(strategy: Strategy, space: str, offers: Mapping[str, frozenset[st
         spaces = [name for name, offered in offers.items() if strategy.needs <= offered]
         others = [name for name, kind in STRATEGIES.items() if kind.needs <= offers[space]]
         raise StrategyError(
-            f"strategy {strategy.name!r} does not fit space {space!r}: it fits {', '.join(spaces) or 'none that is known'}; "
+            f"strategy {strategy.name!r} does not fit space {space!r}: it fits {', '.join(spaces) or 'no known space'}; "
             f"{space!r} can be searched by {', '.join(others)}"
         )

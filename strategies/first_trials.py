@@ -25,9 +25,9 @@ def submit_first_trials(samples: Mapping[str, Mapping[str, Any]], space: Executa
     for name, sample in samples.items():
         engine.idle_worker_available()  # waits for one; the budget may be spent then
         if not engine.budget_available() and engine.result_of(sample) is None:
-            yield f"the search begins without {name}: the budget is spent"
+            yield f"{name} is not tried first: the budget is spent"
             continue
         rejected = len(engine.rejections)
         engine.submit_models(space.freeze(dict(sample)))
         for rejection in engine.rejections[rejected:]:
-            yield f"the search begins without {name}: {rejection.reason}"
+            yield f"{name} is not tried first: {rejection.reason}"

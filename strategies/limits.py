@@ -16,15 +16,15 @@ class Limit:
 
     Attributes
     ----------
-    flag, unit
-        What the limit and its unit are called, such as ``--max-params`` and ``parameters``.
+    argument, unit
+        What the limit and its unit are called, such as ``max_parameters`` and ``parameters``.
     value
         The most that is allowed; ``None``: anything is.
     measure
         Measures what ``SizeLimits`` builds.
     """
 
-    flag: str
+    argument: str
     value: int | None
     unit: str
     measure: Callable[[Any], int]
@@ -65,5 +65,5 @@ class SizeLimits:
             size = limit.measure(network)
             if size > most:
                 # The logarithm, so that a network of twice the size is as far outside whatever the limit.
-                return Rejection(math.log(size / most), f"{size:,} {limit.unit}, more than {limit.flag} {most:,}")
+                return Rejection(math.log(size / most), f"{size:,} {limit.unit}, more than `{limit.argument}={most:,}`")
         return None

@@ -69,7 +69,7 @@ class LocalSearch(Strategy):
     def __init__(self, *, seed: int = 0, starts: int = 10) -> None:
         super().__init__()
         if starts < 1:
-            raise StrategyError(f"local search needs at least 1 start, not {starts}")
+            raise StrategyError(f"local search: starts is {starts}; expected at least 1")
         self._random, self._starts = np.random.RandomState(seed), starts
         self._scores: dict[str, float] = {}
         self._restored: list[dict[str, Any]] = []  # samples of an earlier search, by the best of which this one begins

@@ -33,7 +33,7 @@ def _told(nni: Any) -> str:
 def _require_unused(nni: Any) -> None:
     """Raise ``StrategyError`` where an object of NNI's, which is good for one search, has had it."""
     if getattr(getattr(nni, "_status", None), "value", "empty") != "empty":
-        raise StrategyError(f"this {type(nni).__name__} of NNI's has searched already: make a new one for each search")
+        raise StrategyError(f"this {type(nni).__name__} of NNI has been used already: make a new one for each search")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,14 +61,14 @@ class Median(Pruner):
     """
 
     name: ClassVar[str] = "median"
-    summary: ClassVar[str] = "ends a trial that is below the median of the completed ones"
+    summary: ClassVar[str] = "stops a trial that is below the median of the completed ones"
     after: ClassVar[int] = 4
     start_step: int | None = None
 
     def __post_init__(self) -> None:
         step = self.start_step
         if step is not None and (isinstance(step, bool) or not isinstance(step, int) or step < 0):
-            raise StrategyError(f"median: the start step is a whole number of at least 0, not {show(step)}")
+            raise StrategyError(f"median: the start step is {show(step)}; expected a whole number of at least 0")
 
     @property
     def first_step(self) -> int:
@@ -86,7 +86,7 @@ class Halving(Pruner):
     """Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934): after 1, 3, 9, ... epochs the best third goes on."""
 
     name: ClassVar[str] = "halving"
-    summary: ClassVar[str] = "successive halving: after 1, 3, 9, ... epochs the best third goes on"
+    summary: ClassVar[str] = "successive halving: after 1, 3, 9, ... epochs the best third continues"
 
     def build(self, epochs: int | None) -> BasePruner:
         from optuna.pruners import SuccessiveHalvingPruner
@@ -99,7 +99,7 @@ class Hyperband(Pruner):
     """Hyperband (Li et al. 2018, arXiv 1603.06560): successive halving in brackets, of which some judge later than others."""
 
     name: ClassVar[str] = "hyperband"
-    summary: ClassVar[str] = "Hyperband: successive halving that gives some trials longer"
+    summary: ClassVar[str] = "Hyperband: successive halving in brackets, some of which judge later"
 
     def build(self, epochs: int | None) -> BasePruner:
         """Return Optuna's pruner.
@@ -112,7 +112,7 @@ class Hyperband(Pruner):
         from optuna.pruners import HyperbandPruner
 
         if epochs is None:
-            raise StrategyError("--pruner hyperband needs to know how many results a trial reports: --epochs N; or take median or halving")
+            raise StrategyError("hyperband needs the number of results per trial: set `epochs`, or use median or halving")
         return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from common.errors import SearchFailed, StrategyError
 from common.trial import STATES
 from strategies.engines.recording import MAX_REPEATS, RecordingEngine
-from strategies.pruners import NO_PRUNER, Pruner
+from strategies.pruners import Pruner
 
 
 def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator[str]:
@@ -32,23 +32,25 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
     if results and pruner is not None:
         yield f"{len(ended['pruned'])} of {len(results)} trials were pruned by {pruner.name}"
     if rejections:
-        count = "1 configuration was" if len(rejections) == 1 else f"{len(rejections):,} configurations were"
-        yield f"{count} too large and not trained; log.txt lists all that were"
+        count = "1 network was" if len(rejections) == 1 else f"{len(rejections):,} networks were"
+        yield f"{count} skipped as too large; log.txt lists them"
         nearest = min(rejections, key=lambda rejection: rejection.excess).reason
         if not results and (engine.found_nothing_allowed or not engine.out_of_time):
-            raise StrategyError(f"nothing proposed is small enough; the nearest of {len(rejections):,} has {nearest}: raise the limit")
+            raise StrategyError(
+                f"all {len(rejections):,} proposed networks are too large; the closest to the limit has {nearest}: raise the limit"
+            )
         if engine.found_nothing_allowed:
-            yield f"the search ended early, after many in a row that were too large; the nearest of all has {nearest}"
+            yield f"the search ended early, after many networks in a row that were too large; the closest to the limit has {nearest}"
     if engine.found_nothing_new:
-        yield f"the search ended early, after {MAX_REPEATS} proposals in a row of what had been tried"
+        yield f"the search ended early: the last {MAX_REPEATS} proposals had all been tried before"
     elif results and engine.left_over:  # all that mean the same are one, so that there may be fewer than it seems
-        yield f"the search ended after {len(results)} of {len(results) + engine.left_over} trials: it found nothing else to try"
+        yield f"the search ended after {len(results)} of {len(results) + engine.left_over} trials: nothing else was left to try"
     if not results and not engine.out_of_time:
-        raise SearchFailed("the search tried nothing: no choice was found that the constraints of the space allow")
+        raise SearchFailed("no trial was run: no sample meets the constraints of the space")
     if not results:
-        raise SearchFailed("the time budget ended before the first trial: give it more")
+        raise SearchFailed("the time budget ended before the first trial: raise `time_budget`")
     if not ended["complete"]:
         first = next((trial.error for trial in ended["failed"]), None)
         counts = f"{len(ended['failed'])} failed, {len(ended['pruned'])} pruned"
-        cause = f"the first failure: {first} (log.txt in the run's folder says more)" if first else f"--pruner {NO_PRUNER} lets them end"
+        cause = f"the first failure: {first} (details: log.txt in the run's folder)" if first else "leave out `pruner` to let trials end"
         raise SearchFailed(f"no trial was completed: {counts}; {cause}")

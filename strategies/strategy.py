@@ -10,7 +10,7 @@ from common.errors import StrategyError
 from common.text import show
 from strategies.context import SearchContext
 from strategies.named import Named
-from strategies.pruners import NO_PRUNER, Median, Pruner
+from strategies.pruners import Median, Pruner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +65,9 @@ class TrialStrategy(Strategy):
 
     def __post_init__(self) -> None:
         if self.pruner is not None and not isinstance(self.pruner, Pruner):
-            raise StrategyError(f"{self.name}: the pruner is an object, such as Median(), or None, not {show(self.pruner)}")
+            raise StrategyError(f"{self.name}: the pruner is {show(self.pruner)}; expected an object such as Median(), or None")
         if self.several_objectives and self.pruner is not None:
-            raise StrategyError(f"a trial that ends early can be best in its size: --pruner {NO_PRUNER} for {self.name}")
+            raise StrategyError(f"{self.name} has several objectives, which pruners do not support: leave out `pruner`")
 
     @property
     def start_step(self) -> int | None:

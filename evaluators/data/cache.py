@@ -48,7 +48,7 @@ def read_cached(source: Source, directories: Sequence[Path], say: Callable[[str]
         if images is not None:
             return images
     if source.count > _SLOW:
-        say(f"Reading the {source.count:,} images in {source.path}, this first time only")
+        say(f"reading the {source.count:,} images in {source.path} (this time only)")
     images = source.read()
     reasons = []
     for directory in directories:
@@ -57,7 +57,7 @@ def read_cached(source: Source, directories: Sequence[Path], say: Callable[[str]
             return images
         except (OSError, SafetensorError) as error:
             reasons.append(f"{directory}: {error}")
-    say(f"The decoded images could not be cached, so each start reads them anew ({'; '.join(reasons)})")
+    say(f"the decoded images cannot be cached and are read again at each start ({'; '.join(reasons)})")
     return images
 
 

@@ -59,7 +59,7 @@ def _source(path: Path, files: list[Path], read: Callable[[], LabelledImages]) -
     try:
         key = hashlib.sha256(b"".join(file_identity(file.name, file.stat()) for file in files)).hexdigest()
     except OSError as error:
-        raise DataError(f"CIFAR-10 in {path} is incomplete ({error}); delete it to download it anew") from error
+        raise DataError(f"CIFAR-10 in {path} is incomplete ({error}); delete it to download it again") from error
     return Source(path, key, sum(_IMAGES_PER_CLASS) * len(CLASSES), read)
 
 
@@ -67,8 +67,8 @@ def require_cifar10(images: LabelledImages, path: Path) -> None:
     """Raise ``DataError`` unless the images read from ``path`` are CIFAR-10's."""
     if not is_cifar10(images):
         raise DataError(
-            f"{path} has the classes of CIFAR-10 but not its 50,000 + 10,000 images of 32x32 (it holds "
-            f"{len(images.train):,} + {len(images.test):,}); give its path as the data set to use it as it is"
+            f"{path} has the classes of CIFAR-10, but {len(images.train):,} + {len(images.test):,} images instead of "
+            "50,000 + 10,000 of 32x32; to use it as it is, give its path as the data set"
         )
 
 
@@ -98,7 +98,7 @@ def _read_batches(root: Path) -> LabelledImages:
     batches = root / _BATCHES
     for name, md5 in [*CIFAR10.train_list, *CIFAR10.test_list, [CIFAR10.meta["filename"], CIFAR10.meta["md5"]]]:
         if not check_integrity(batches / name, md5):
-            raise DataError(f"{batches / name} is damaged (its MD5 is not {md5}); delete {batches} to download it anew")
+            raise DataError(f"{batches / name} is damaged (its MD5 is not {md5}); delete {batches} to download it again")
     with _quiet():
         parts = [CIFAR10(root, train=train) for train in (True, False)]
     train, test = (Split(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)) for part in parts)
@@ -111,8 +111,8 @@ def _read_archive(archive: Path) -> LabelledImages:
 
     if not check_integrity(archive, CIFAR10.tgz_md5):
         raise DataError(
-            f"{archive} is not the whole CIFAR-10 archive ({archive.stat().st_size:,} bytes whose MD5 is not "
-            f"{CIFAR10.tgz_md5}); delete it to download it anew"
+            f"{archive} is not the whole CIFAR-10 archive ({archive.stat().st_size:,} bytes, and its MD5 is not "
+            f"{CIFAR10.tgz_md5}); delete it to download it again"
         )
     try:
         with tempfile.TemporaryDirectory(prefix="retiarius-") as folder:
@@ -146,7 +146,7 @@ def download_cifar10(data_dir: Path, say: Callable[[str], None]) -> Source:
     obstacle = why_unreachable(CIFAR10.url)
     if obstacle is not None:
         raise DataError(f"{CIFAR10.url} cannot be reached: {obstacle}")
-    say(f"Downloading CIFAR-10 into {data_dir}")
+    say(f"downloading CIFAR-10 into {data_dir}")
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=data_dir) as folder, _quiet(), _stall_limit():

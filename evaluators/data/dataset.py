@@ -68,7 +68,7 @@ def load_dataset(
         return own_dataset(dataset, test, classes=classes, **cut)
     if test is not None or classes is not None:
         told = show(dataset, LONGEST_PATH) if isinstance(dataset, str | Path) else "this data set"
-        raise DataError(f"a test set and names of classes go with images of your own; {told} has both already")
+        raise DataError(f"a test set and names of classes are for your own images; {told} has both already")
     if isinstance(dataset, Dataset):
         return dataset if limit is None else _cut_again(dataset, **cut)
     try:
@@ -109,7 +109,7 @@ def _read(dataset: str, data_dir: Path, say: Callable[[str], None], warn: Callab
             remedy = HOW_TO_GET.format(data_dir)
             if dataset == "cifar10":
                 raise DataError(f"CIFAR-10 is not in {data_dir} and {error}; {remedy}") from error
-            warn(f"CIFAR-10 is not in {data_dir} and {error}: using scikit-learn's digits INSTEAD; to get it, {remedy}")
+            warn(f"using scikit-learn's digits INSTEAD: CIFAR-10 is not in {data_dir}, and {error}; to get it, {remedy}")
             return "digits", read_digits()
     images = read_cached(source, directories, say)
     require_cifar10(images, source.path)

@@ -54,7 +54,7 @@ def folder_source(path: Path) -> Source:
     def read() -> LabelledImages:
         images = read_folder(folder)
         if scan_folder(path).key != folder.key:
-            raise DataError(f"data folder {path} was changed while it was read; start again when that is done")
+            raise DataError(f"data folder {path} changed while it was read; start again when it no longer changes")
         return images
 
     return Source(path, folder.key, len(folder.train) + len(folder.test), read)

@@ -149,7 +149,7 @@ def _whole_number(label: Any, index: int, part: str) -> int:
     if not isinstance(value, int | float) or (isinstance(value, float) and not value.is_integer()):
         raise DataError(f"label {show(label)} of {part} image {index} is not a whole number")
     if abs(value) > LARGEST_LABEL:
-        raise DataError(f"label {show(label)} of {part} image {index} is out of range; it must be 0 to {LARGEST_LABEL:,} at most")
+        raise DataError(f"label {show(label)} of {part} image {index} is out of range; expected 0 to {LARGEST_LABEL:,}")
     return int(value)
 
 
@@ -159,13 +159,13 @@ def _class_names(classes: Sequence[str] | None, train: Any, test: Any, labels: T
         most = max(1, int(labels.max()) + 1)
         if most > len(labels):
             raise DataError(
-                f"labels up to {most - 1} are {most:,} classes, of which each needs a training image, and there are {len(labels):,}"
+                f"labels up to {most - 1} make {most:,} classes; {len(labels):,} training images are fewer than one for each"
             )
         told = [str(number) for number in range(most)]
     names = tuple(str(name) for name in told)
     others = _own_names(test)
     if classes is None and others is not None and tuple(map(str, others)) != names:
-        raise DataError(f"classes {show(names)} of the training set are not those of the test set, {show(tuple(others))}")
+        raise DataError(f"the training set has classes {show(names)}, and the test set {show(tuple(others))}; they must be the same")
     if len(set(names)) < len(names):
         raise DataError(f"names of classes must differ: {show(names)}")
     if len(names) < 2:

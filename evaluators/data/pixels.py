@@ -22,8 +22,8 @@ def check_memory(what: str, count: int, height: int, width: int) -> None:
     present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
     if needed > present:
         raise DataError(
-            f"{what}: its images of {height}x{width} need {needed / 2**30:.1f} GiB in memory and "
-            f"this machine has {present / 2**30:.1f}; make them smaller or fewer"
+            f"{what}: images of {height}x{width} need {needed / 2**30:.1f} GiB of memory, and "
+            f"this machine has {present / 2**30:.1f}; use smaller or fewer images"
         )
 
 
@@ -36,7 +36,7 @@ def rgb_pixels(image: Image.Image, what: str) -> np.ndarray:
         Its pixels have more than 8 bits a channel; ``what`` names the picture.
     """
     if image.mode not in _EIGHT_BIT_MODES:
-        raise DataError(f"{what} has pixels of mode {image.mode}; 8 bits a channel are needed")
+        raise DataError(f"{what} has pixels of mode {image.mode}; expected 8 bits per channel")
     if "A" in image.getbands() or "transparency" in image.info:
         # What lies under transparent pixels is often black, as a drawing on them is: on white it is seen.
         pixels = Image.new("RGBA", image.size, "white")
@@ -89,7 +89,7 @@ def as_tensor(values: Any, what: str) -> Tensor:
     try:
         tensor = values.detach().cpu() if isinstance(values, Tensor) else torch.from_numpy(_array(values))
     except (TypeError, ValueError) as error:
-        raise DataError(f"{what}: {show(values)} is no tensor or array of numbers") from error
+        raise DataError(f"{what}: {show(values)} is not a tensor or an array of numbers") from error
     return tensor.long() if tensor.dtype in (torch.uint16, torch.uint32, torch.uint64) else tensor  # which torch cannot compare
 
 

@@ -80,7 +80,7 @@ def check_sizes(validation_fraction: float, limit: int | None) -> None:
     if not is_real(validation_fraction) or not 0 < validation_fraction < 1:
         raise DataError(f"validation fraction {show(validation_fraction)} must be more than 0 and less than 1")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise DataError(f"limit of {show(limit)} images must be a whole number of at least 1")
+        raise DataError(f"limit {show(limit)} must be a whole number of at least 1")
 
 
 def cut_dataset(name: str, images: LabelledImages, seed: int, validation_fraction: float, limit: int | None) -> Dataset:
@@ -113,7 +113,7 @@ def cut_dataset(name: str, images: LabelledImages, seed: int, validation_fractio
     classes_left = len(torch.unique(train.labels[train_indices]))
     if classes_left < len(images.classes):
         raise DataError(
-            f"data set {show(name)[1:-1]}: {len(train)} training images with a validation fraction of {validation_fraction} leave "
+            f"data set {show(name)[1:-1]}: {len(train)} training images and a validation fraction of {validation_fraction} leave "
             f"{classes_left} of {len(images.classes)} classes to train on; use more images or a smaller fraction"
         )
     splits = train.take(train_indices), train.take(validation_indices), test
@@ -133,7 +133,7 @@ def iterate_batches(
     if batch_size < 1:
         raise DataError(f"batch size {batch_size} must be at least 1")
     if drop_last and len(split) < batch_size:
-        raise DataError(f"batch size {batch_size} is more than the {len(split)} images there are; use a smaller one")
+        raise DataError(f"batch size {batch_size} is larger than the {len(split)} images; use a smaller one")
     return _batches(split, batch_size, generator, drop_last)
 
 

@@ -151,7 +151,7 @@ def normalization(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, 
         They are of two lengths, or some std is not more than 0.
     """
     if len(mean) != len(std) or min(std) <= 0:
-        raise ValueError(f"mean {tuple(mean)} and std {tuple(std)} must be of one length, every std more than 0")
+        raise ValueError(f"mean {tuple(mean)} and std {tuple(std)} must have one length, and every std must be above 0")
     deviation = torch.tensor(std, dtype=torch.float64)
     # x / 255 / std - mean / std: one multiplication and one addition a pixel
     scale = (1 / (255 * deviation)).float().reshape(-1, 1, 1)

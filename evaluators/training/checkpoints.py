@@ -89,7 +89,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def broken(path: Path) -> EvaluatorError:
     """Return the error for a file that is no checkpoint of this training."""
-    return EvaluatorError(f"{path}: not a checkpoint of this training; remove it to start over")
+    return EvaluatorError(f"{path}: not a checkpoint of this training; remove it to start again")
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful], generator: torch.Generator) -> list[dict[str, Any]]:

@@ -196,7 +196,7 @@ def train(
 def idle_settings(network: nn.Module, recipe: Recipe) -> Iterator[str]:
     """Yield a line for each hyperparameter of ``recipe`` that is on and changes nothing in a training of ``network``: which and why."""
     if recipe.drop_path and not any(isinstance(module, StochasticDepth) for module in network.modules()):
-        yield f"drop_path {recipe.drop_path:g} has no effect: this network has no paths that could be dropped"
+        yield f"drop_path {recipe.drop_path:g} has no effect: this network has no paths to drop"
     if recipe.warmup_epochs and recipe.schedule == "cosine_per_batch":
         yield f"warmup_epochs {recipe.warmup_epochs:g} has no effect: the schedule {recipe.schedule} has no warm-up"
 
@@ -227,7 +227,7 @@ def _step(
     if auxiliary is not None:
         total = loss + recipe.auxiliary_weight * functional.cross_entropy(auxiliary.float(), labels, label_smoothing=recipe.label_smoothing)
     if not math.isfinite(total.item()):
-        raise TrainingDiverged(f"the loss is {total.item()}: the training diverged (a smaller initial_lr or a grad_clip may help)")
+        raise TrainingDiverged(f"the training diverged: the loss is {total.item()} (a smaller initial_lr or a grad_clip may help)")
     optimizer.zero_grad(set_to_none=True)
     total.backward()
     if recipe.grad_clip > 0:

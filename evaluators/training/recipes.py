@@ -178,7 +178,7 @@ def complete_recipe(values: Mapping[str, Any], *, where: str) -> dict[str, Any]:
         raise EvaluatorError(f"{told}: {error}") from None
     if "optimizer" not in values:
         have = ", ".join(values)
-        raise EvaluatorError(f"{told}: the hyperparameters lack 'optimizer', for which {have} were chosen; add it, or take all of them out")
+        raise EvaluatorError(f"{told}: the hyperparameters {have} need an 'optimizer'; add it, or remove them all")
     return asdict(recipe)
 
 
@@ -191,7 +191,7 @@ def supernet_values(values: Mapping[str, Any]) -> dict[str, Any]:
 def check_supernet_values(values: Mapping[str, Any]) -> None:
     """Raise ``EvaluatorError`` where ``values`` name a hyperparameter that a supernet does not use."""
     if unused := [name for name in values if name in NOT_OF_SUPERNETS]:
-        raise EvaluatorError(f"a supernet is trained with the paper's images and without extras: leave out --set {', '.join(unused)}")
+        raise EvaluatorError(f"supernet training does not use {', '.join(unused)}: leave it out of `fixed`")
 
 
 def override(values: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,9 +32,9 @@ def refuse_small_images(network: nn.Module, images: Tensor, full_size: tuple[int
         return  # it is not their size
     least = next(side for side in sides_of_training(height, start_size) if _takes(network, *shrunk_size(side, height, width)))
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-    legal = f"from {least / height:.2g} to 1" if least < height else "1 alone"
+    legal = f"from {least / height:.2g} to 1" if least < height else "only 1"
     raise EvaluatorError(
-        f"start_size: {start_size:g} is too small for this network, which takes {legal} of {height}x{width} pixels: {reason}"
+        f"start_size: {start_size:g} is too small for this network, which accepts {legal} of {height}x{width} pixels: {reason}"
     )
 
 

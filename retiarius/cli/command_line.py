@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from common.errors import RecordError
@@ -60,6 +61,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=27)
 
 
+@lru_cache(maxsize=1)
+def known_flags() -> frozenset[str]:
+    """Return all flags of the program."""
+    return frozenset(name for options in _options().values() for names, _ in options for name in names)
+
+
 def make_parser(program: str, description: str, *, everything: bool = True) -> argparse.ArgumentParser:
     """Return the parser of all options; with ``everything`` false, its help shows the most used ones alone."""
     parser = _Parser(
@@ -94,7 +101,7 @@ def _options() -> dict[str, list[_Option]]:
         "budget": _budget_options(),
         "data": [
             _option("--dataset", metavar="NAME", help="cifar10, digits or a folder (default: auto)"),
-            _option("--data-dir", type=path, metavar="DIR", help="where data sets lie (default: data)"),
+            _option("--data-dir", type=path, metavar="DIR", help="folder of the data sets (default: data)"),
         ],
         "search": _search_options(),
         "one-shot": _one_shot_options(),
@@ -104,10 +111,10 @@ def _options() -> dict[str, list[_Option]]:
             _option(
                 "--evaluator",
                 metavar="NAME",
-                help="how a choice is scored: train (default), MODULE:FUNCTION; table, the default with --table",
+                help="how a trial is scored: train (default), table (default with --table), MODULE:FUNCTION",
             ),
-            _option("--table", type=path, metavar="FILE", help="a CSV file of results, as it is or compressed by gzip"),
-            _option("--table-columns", type=path, metavar="FILE", help="a JSON file that says what its columns mean"),
+            _option("--table", type=path, metavar="FILE", help="CSV file of results, plain or gzipped"),
+            _option("--table-columns", type=path, metavar="FILE", help="JSON file that describes its columns"),
         ],
         "NNI": _nni_options(),
         "output": _output_options(),
@@ -118,25 +125,29 @@ def _run_options() -> list[_Option]:
     return [
         _option("--space", metavar="NAME", help="darts, zoo, nasbench201 or MODULE:CLASS"),
         _option("--strategy", metavar="NAME", help="darts, tpe, random, evolution, ...; see --list"),
-        _option("--retrain", metavar="FILE", help="a best.json, a genotype or a backbone"),
-        _option("--report", nargs="+", action="extend", type=path, default=[], metavar="RUN", help="write one HTML file about runs"),
+        _option("--retrain", metavar="FILE", help="retrain a best.json, a genotype or a backbone"),
+        _option(
+            "--report", nargs="+", action="extend", type=path, default=[], metavar="RUN", help="write an HTML report of one or more runs"
+        ),
         _option("--lab-table", action="store_true", help="with --report: add the lab's table, in English and Chinese"),
-        _option("--dashboard", type=path, metavar="RUN", help="show the trials of a run in Optuna's dashboard, also while it runs"),
-        _option("--list", action="store_true", help="show what there is, and what fits"),
-        _option("--dry-run", action="store_true", help="say what would run, and run nothing"),
-        _option("--help", "-h", action="store_true", help="show the most used flags"),
+        _option("--dashboard", type=path, metavar="RUN", help="show a run's trials in Optuna's dashboard, even while it runs"),
+        _option("--list", action="store_true", help="list spaces, strategies, data sets, and what fits"),
+        _option("--dry-run", action="store_true", help="show what would run, without running it"),
+        _option("--help", "-h", action="store_true", help="show the most common flags"),
         _option("--help-all", action="store_true", help="show every flag"),
         _option("--version", action="store_true", help="show the version"),
     ]
 
 
 def _budget_options() -> list[_Option]:
-    limit = "train no network of more {}: 300k, 1.5M, 2e6"
+    limit = "skip networks with more {}: 300k, 2e6"
     return [
-        _option("--preset", choices=list(PRESETS), metavar="NAME", help=f"how large: {', '.join(PRESETS)} (default: {DEFAULT_PRESET})"),
+        _option(
+            "--preset", choices=list(PRESETS), metavar="NAME", help=f"size of the run: {', '.join(PRESETS)} (default: {DEFAULT_PRESET})"
+        ),
         _option("--trials", type=positive_count, metavar="N", help="number of trials"),
-        _option("--epochs", type=positive_count, metavar="N", help="epochs of a supernet, a trial or a retraining"),
-        _option("--time-budget", type=positive_seconds, metavar="TIME", help="start no trial after 90, 10m or 1.5h"),
+        _option("--epochs", type=positive_count, metavar="N", help="epochs per supernet, trial or retraining"),
+        _option("--time-budget", type=positive_seconds, metavar="TIME", help="start no trial after 90 (seconds), 10m or 1.5h"),
         _option("--max-params", type=positive_size, metavar="N", help=limit.format("parameters")),
         _option("--max-flops", "--max-macs", type=positive_size, metavar="N", help=limit.format("multiply-adds")),
     ]
@@ -151,19 +162,21 @@ def _search_options() -> list[_Option]:
             action="extend",
             default=[],
             metavar="WHAT",
-            help="try these networks first: a file, a name, or RUN:4 (the best four of a run)",
+            help="networks to try first: a file, a name, or RUN:4 (the four best of a run)",
         ),
-        _option("--pruner", metavar="NAME", help="end hopeless trials early: none (default), median, halving, hyperband"),
-        _option("--objectives", type=read_objectives, metavar="NAMES", help="of nsga2: accuracy,parameters (default), flops, latency"),
+        _option("--pruner", metavar="NAME", help="stop unpromising trials early: none (default), median, halving, hyperband"),
+        _option(
+            "--objectives", type=read_objectives, metavar="NAMES", help="for nsga2: accuracy,parameters (default); also flops, latency"
+        ),
     ]
 
 
 def _one_shot_options() -> list[_Option]:
     return [
-        _option("--supernet", choices=["fused", "stock"], help="the fast form of the cells, or NNI's (default: fused)"),
-        _option("--order", type=int, choices=[1, 2], help="first- or second-order gradient of the alphas (default: 1)"),
-        _option("--cost-weight", type=weight, metavar="W", help="take W times the cost of an operation off its alpha (default: 0)"),
-        _option("--collapse-guard", choices=["off", "warn", "stop"], help="when skip connections take over (default: warn)"),
+        _option("--supernet", choices=["fused", "stock"], help="fast cells, or NNI's own (default: fused)"),
+        _option("--order", type=int, choices=[1, 2], help="first- or second-order gradients for the alphas (default: 1)"),
+        _option("--cost-weight", type=weight, metavar="W", help="subtract W times an operation's cost from its alpha (default: 0)"),
+        _option("--collapse-guard", choices=["off", "warn", "stop"], help="what to do when skip connections take over (default: warn)"),
     ]
 
 
@@ -176,32 +189,32 @@ def _training_options() -> list[_Option]:
         _option("--recipe", metavar="NAME", help="training recipe: fast, cells, lab, darts (default: the space's own)"),
         _option("--seed", type=read_seed, metavar="N", help="seed of every random draw (default: 0)"),
         _option("--device", metavar="NAME", help="cpu, cuda, ... (default: auto)"),
-        _option("--precision", metavar="NAME", help="float32, bfloat16 or auto, the faster one here (default: auto)"),
+        _option("--precision", metavar="NAME", help="float32, bfloat16, or the faster of them (default: auto)"),
         *lab,
-        *(_option(f"--{option}", metavar="N", help="taken, but without effect") for option in WITHOUT_EFFECT),
+        *(_option(f"--{option}", metavar="N", help="accepted, without effect") for option in WITHOUT_EFFECT),
     ]
 
 
 def _parallel_options() -> list[_Option]:
     return [
-        _option("--jobs", "-j", type=positive_count, metavar="N", help="run N trials side by side (default: 1)"),
-        _option("--workers", type=workers, metavar="N", help="the same, of trainings alone; auto: as many as there is room for"),
-        _option("--ray", metavar="ADDRESS", help="run trials on Ray's cluster: auto, HOST:PORT, ray://HOST:PORT (docs/guides/clusters.md)"),
-        _option("--cpus-per-trial", type=share, metavar="X", help="CPUs that a trial takes of Ray's (default: 1)"),
-        _option("--gpus-per-trial", type=share, metavar="X", help="GPUs, or a fraction of one, that it takes of Ray's (default: 0)"),
-        _option("--concurrency", type=positive_count, metavar="N", help="the same, of trial commands alone"),
-        _option("--storage", metavar="URL", help="search together with other processes: sqlite:///FILE, postgresql://..., journal:///FILE"),
-        _option("--study", metavar="NAME", help="the study in the storage (default: named by the settings)"),
+        _option("--jobs", "-j", type=positive_count, metavar="N", help="run N trials in parallel (default: 1)"),
+        _option("--workers", type=workers, metavar="N", help="--jobs for trainings only; auto: as many as fit"),
+        _option("--ray", metavar="ADDRESS", help="run trials on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT"),
+        _option("--cpus-per-trial", type=share, metavar="X", help="CPUs per trial on Ray (default: 1)"),
+        _option("--gpus-per-trial", type=share, metavar="X", help="GPUs, or a fraction of one, per trial on Ray (default: 0)"),
+        _option("--concurrency", type=positive_count, metavar="N", help="--jobs for trial commands only"),
+        _option("--storage", metavar="URL", help="share a search among processes: sqlite:///FILE, postgresql://..., journal:///FILE"),
+        _option("--study", metavar="NAME", help="name of the study in the storage (default: from the settings)"),
     ]
 
 
 def _nni_options() -> list[_Option]:
     return [
-        _option("--config", type=path, metavar="FILE", help="NNI's config.yml, version 1 or 2; flags have the last word"),
-        _option("--search-space", type=path, metavar="FILE", help="NNI's search_space.json, in place of a space or its ranges"),
-        _option("--trial-command", metavar="COMMAND", help="a program that asks NNI for parameters, such as 'python main.py'"),
+        _option("--config", type=path, metavar="FILE", help="NNI's config.yml, version 1 or 2; flags take precedence"),
+        _option("--search-space", type=path, metavar="FILE", help="NNI's search_space.json, instead of a space or its ranges"),
+        _option("--trial-command", metavar="COMMAND", help="program that gets its parameters from NNI, such as 'python main.py'"),
         _option(
-            "--optimize-mode", choices=("maximize", "minimize"), help="of what a trial command reports, or a table has (default: maximize)"
+            "--optimize-mode", choices=("maximize", "minimize"), help="for the results of a trial command or a table (default: maximize)"
         ),
         _option("--portal", action="store_true", help="run the program under NNI's own service and web portal"),
     ]
@@ -209,8 +222,8 @@ def _nni_options() -> list[_Option]:
 
 def _output_options() -> list[_Option]:
     return [
-        _option("--out", type=path, metavar="DIR", help="folder of the run"),
+        _option("--out", type=path, metavar="DIR", help="folder of the run (default: a new one in runs/)"),
         _option("--resume", action="store_true", help="resume the run in --out"),
         _option("--tensorboard", action="store_true", help="write scalars for TensorBoard into the run's folder"),
-        _option("--port", type=port, metavar="N", help=f"where --dashboard or --portal listens (default: {DEFAULT_PORT})"),
+        _option("--port", type=port, metavar="N", help=f"port of --dashboard or --portal (default: {DEFAULT_PORT})"),
     ]

@@ -44,14 +44,14 @@ def explain(error: Exception | KeyboardInterrupt, bad_input: Kinds, failed: Kind
         return BAD_INPUT, f"{show(str(error.filename))} is too long to be a path: name a file or a folder"
     if isinstance(error, OSError):
         where = "" if error.filename is None else f"{error.filename}: "
-        hint = "; free some space, then resume it with --resume" if error.errno == errno.ENOSPC else ""
+        hint = "; free some space, then continue with --resume" if error.errno == errno.ENOSPC else ""
         return FAILED, f"{where}{error.strerror or error}{hint}"
     if isinstance(error, failed):
         return FAILED, str(error)
     if isinstance(error, KeyboardInterrupt):
-        if not error.args:  # what a run's folder is held by tells how it goes on
-            return INTERRUPTED, "interrupted before a run had begun: type the same command again"
-        return INTERRUPTED, f"interrupted; what was finished is kept: {error.args[0]}"
+        if not error.args:  # whoever holds a run's folder tells how to resume the run
+            return INTERRUPTED, "interrupted before the run began: repeat the same command"
+        return INTERRUPTED, f"interrupted; finished work is kept: {error.args[0]}"
     # A fault of ours or of a library, such as memory that runs out.
     message = str(error).strip().splitlines()
     return FAILED, f"{type(error).__name__}: {message[0] if message else 'no message'}{_find_traceback(error)}"
@@ -60,11 +60,11 @@ def explain(error: Exception | KeyboardInterrupt, bad_input: Kinds, failed: Kind
 def _find_traceback(error: Exception) -> str:
     """Where it can be read: in the run's log, or in a file that is written for it, where there was no run yet."""
     if is_logged(error):
-        return " (log.txt in the run's folder says where)"
+        return " (traceback: log.txt in the run's folder)"
     text = hide_passwords("".join(traceback.format_exception(type(error), error, error.__traceback__)))
     try:
         with tempfile.NamedTemporaryFile("w", prefix="retiarius-", suffix=".txt", delete=False, encoding="utf-8", errors="replace") as file:
             file.write(text)
     except OSError:
         return ""
-    return f" ({file.name} says where)"
+    return f" (traceback: {file.name})"

@@ -12,7 +12,7 @@ from retiarius.presets import PRESETS
 from spaces import SPACES
 from strategies import PRUNERS, STRATEGIES
 
-_OWN_IMAGES = ["PATH", "a folder of your own, with train/<class>/ and test/<class>/ images"]
+_OWN_IMAGES = ["PATH", "a folder of your own images: train/<class>/ and test/<class>/"]
 
 
 def show_list(screen: Screen) -> None:

@@ -13,11 +13,11 @@ from common.errors import InputError, RunError, StrategyError
 from records.provenance import get_command
 from retiarius.cli.command_line import make_parser
 from retiarius.cli.exit_status import end_on_sigterm, explain
-from retiarius.cli.screen import Screen
+from retiarius.cli.screen import ProgramScreen, Screen
 from retiarius.cli.settings import ONE_SHOT, RAY, RUN, TRIALS, Settings, parse_settings
 from retiarius.cli.summary import show_best_parameters, show_found, show_preview, show_retrained
 
-DESCRIPTION = "Find a better network for small images than the one you were given, and train what was found."
+DESCRIPTION = "Search for better networks for small images, and train what was found."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status: 0 done, 2 bad usage or input, 1 the run failed, 130 interrupted.
     """
-    screen = Screen()
+    screen = ProgramScreen()
     screen.command = get_command()
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # so that MODULE:NAME is found in the folder where one stands, last of all
@@ -99,7 +99,7 @@ def report(settings: Settings, screen: Screen) -> None:
     path, notes = write_report(settings.report, settings.out, lab_table=settings.lab_table or None)
     for note in notes:
         screen.warn(note)
-    screen.say(f"written to {path}")
+    screen.say(f"report: {path}")
 
 
 def strategy_of(settings: Settings) -> Any:
@@ -120,9 +120,8 @@ def strategy_of(settings: Settings) -> Any:
         asked["pruner"] = pruner
     plain = make_strategy(name)
     unknown = [option for option in asked if option not in {entry.name for entry in fields(plain)}]
-    if unknown and plain.one_shot:
-        flags = ", ".join(settings.given_flags(*TRIALS))
-        raise StrategyError(f"{name} trains one supernet, which has no trials to compare or to leave out: leave out {flags}")
+    if plain.one_shot and (unknown or settings.given(*RAY)):
+        raise StrategyError(f"{name} trains one supernet and runs no trials: leave out {', '.join(settings.given_flags(*TRIALS))}")
     if unknown:
         raise StrategyError(f"{name} trains no supernet: leave out {', '.join(settings.given_flags(*ONE_SHOT))}")
     return make_strategy(name, **asked)

@@ -17,7 +17,7 @@ MOST = 10**9  # of trials, epochs and workers
 def path(text: str) -> Path:
     """Return ``text`` as a path; refuse an empty one."""
     if not text:  # a variable of the shell that is not set; Path would make the current folder of it
-        raise argparse.ArgumentTypeError("a path is empty: give it a value, or leave it out")
+        raise argparse.ArgumentTypeError("the path is empty: give a value, or leave it out")
     return Path(text)
 
 
@@ -25,7 +25,7 @@ def positive_count(text: str) -> int:
     """Return a whole number of at least 1."""
     value = int(text) if text.strip().lstrip("+-").isdecimal() and len(text) < 12 else None
     if value is None or not 1 <= value < MOST:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1 and below {MOST:,}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST - 1:,}")
     return value
 
 
@@ -54,7 +54,7 @@ def positive_size(text: str) -> int:
     except ValueError:
         value = math.nan
     if not 1 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1; give one such as 300000, 300k, 1.5M or 2e6")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1, such as 300000, 300k, 1.5M or 2e6")
     return round(value)
 
 
@@ -93,12 +93,12 @@ def positive_seconds(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time; give seconds, or 10m, or 1.5h")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time, such as 90 (seconds), 10m or 1.5h")
     return value
 
 
 def port(text: str) -> int:
     """Return a port that anyone may listen on."""
     if not text.isascii() or not text.isdigit() or not 1024 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a whole number from 1024 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, a whole number from 1024 to 65535")
     return int(text)

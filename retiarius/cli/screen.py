@@ -12,9 +12,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from common.arguments import with_flags
 from common.passwords import hide_passwords
 from common.reporter import Reporter
 from records.formats import format_accuracy
+from retiarius.cli.command_line import known_flags
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -184,8 +186,14 @@ class Screen(Reporter):
         except ValueError:  # the stream was closed
             return False
 
-    @staticmethod
-    def _print(console: Console, line: str, style: str = "") -> None:
+    def _print(self, console: Console, line: str, style: str = "") -> None:
         from rich.text import Text
 
         console.print(Text(hide_passwords(line), style=style), soft_wrap=True)
+
+
+class ProgramScreen(Screen):
+    """The screen of the program: where a message mentions an argument of the library, it shows the flag for it."""
+
+    def _print(self, console: Console, line: str, style: str = "") -> None:
+        super()._print(console, with_flags(line, known_flags()), style)

@@ -115,10 +115,10 @@ def parse_settings(argv: Sequence[str], description: str = "", program: str = "r
     options = vars(make_parser(program, description).parse_args(list(argv)))
     for name, value in options.items():
         if value == "" or (isinstance(value, list) and "" in value and name != "set"):  # a variable of the shell that is not set
-            raise RecordError(f"--{name.replace('_', '-')} is empty: give it a value, or leave it out")
+            raise RecordError(f"--{name.replace('_', '-')} is empty: give a value, or leave it out")
     pins = _read_pins(options)
     unused = [name for name in WITHOUT_EFFECT if options.pop(name) is not None]
-    notes = [f"--{name} has no effect here: images are held in memory, and progress is always shown" for name in unused]
+    notes = [f"--{name} has no effect: images are in memory, and progress is always shown" for name in unused]
     typed = {name: options[name] for name in ("workers", "concurrency")}
     if any(options[name] is not None for name in ("config", "search_space", "trial_command")):
         from nni_compat.options import adopt_nni_files
@@ -155,7 +155,7 @@ def _deal_out_jobs(options: dict[str, Any], typed: Mapping[str, Any]) -> None:
         return
     name, other = ("workers", "concurrency") if options["trial_command"] is None else ("concurrency", "workers")
     if typed[name] not in (None, jobs):
-        raise RecordError(f"--jobs {jobs} and {flag_of(name)} {typed[name]} contradict one another; leave one out")
+        raise RecordError(f"--jobs {jobs} and {flag_of(name)} {typed[name]} contradict each other: leave one out")
     options |= {name: jobs, other: typed[other]}
 
 
@@ -170,20 +170,20 @@ def check_action(settings: Settings) -> None:
     if settings.dashboard is not None:
         return _check_alone(settings, "dashboard", "one run and --port N", "port")
     if settings.port is not None and not settings.portal:
-        raise RecordError("--port goes with --dashboard or --portal")
+        raise RecordError("--port needs --dashboard or --portal")
     if settings.portal and settings.trial_command is None:
-        raise RecordError("--portal shows the search of a program: --config FILE, or --search-space FILE --trial-command COMMAND")
+        raise RecordError("--portal needs a program to search: --config FILE, or --search-space FILE --trial-command COMMAND")
     if settings.tensorboard:
-        require_package("tensorboard", "tensorboard", "--tensorboard")
+        require_package("tensorboard", "tensorboard", "tensorboard")
     if settings.study is not None and settings.storage is None:
-        raise RecordError("--study names a study in a storage; name that with --storage URL")
+        raise RecordError("--study names a study in a storage: add --storage URL")
     if settings.resume and settings.out is None:
-        raise RecordError("--resume needs the run's folder: --out DIR")
+        raise RecordError("--resume needs the run's folder: add --out DIR")
     if settings.trial_command is None:
         for flag in settings.given_flags("concurrency"):
-            raise RecordError(f"{flag} goes with --trial-command; trainings run side by side with --workers")
+            raise RecordError(f"{flag} is for trial commands; for parallel trainings, use --workers")
     if settings.dry_run and (settings.retrain is not None or settings.trial_command is not None):
-        raise RecordError("--dry-run goes with --space and --strategy")
+        raise RecordError("--dry-run works with --space and --strategy only")
     if settings.retrain is not None:
         searching = (
             "strategy",
@@ -198,7 +198,7 @@ def check_action(settings: Settings) -> None:
             *ONE_SHOT,
         )
         for flag in settings.given_flags(*searching):
-            raise RecordError(f"{flag} goes with a search, not with --retrain")
+            raise RecordError(f"{flag} is for searches and has no use with --retrain: leave it out")
     elif settings.trial_command is not None:
         _check_trial_command(settings)
     else:
@@ -209,9 +209,9 @@ def check_action(settings: Settings) -> None:
 def _check_trial_command(settings: Settings) -> None:
     for flag in settings.given_flags(*TRAINING, *TRIALS, *ONE_SHOT, "dataset", *TABLES):
         if flag == "--workers":
-            raise RecordError("--workers is for trainings of ours; --concurrency N runs N trial commands at a time")
+            raise RecordError("--workers is for built-in trainings; to run N trial commands in parallel, use --concurrency N")
         if flag not in OF_COMMANDS:
-            raise RecordError(f"{flag} is for trainings of ours; a trial command trains by itself: leave it out")
+            raise RecordError(f"{flag} is for built-in trainings and has no effect on a trial command: leave it out")
     for flag in () if settings.ray is not None else settings.given_flags(*RAY):
         raise RecordError(f"{flag} of a trial command goes with --ray, which says on which cluster it runs")
 
@@ -221,20 +221,21 @@ def _check_search(settings: Settings) -> None:
     if (settings.space is None and not searches_rows) or settings.strategy is None:
         missing = "--space" if settings.space is None else "--strategy"
         if settings.space is None and settings.table is not None:
-            raise RecordError("--table needs what is to be searched: NNI's file by --search-space FILE, or a model space by --space NAME")
+            raise RecordError("--table needs a space to search: add --space NAME, or --search-space FILE with NNI's parameters")
         if settings.space is None and settings.strategy is None and "backbone" in settings.pins:
             backbone = settings.pins["backbone"]
             raise RecordError(
-                f"nothing to do with {backbone}: --retrain {backbone} trains it, --space zoo --strategy hpo --model {backbone} tunes it"
+                f"nothing to do with {backbone}: to train it, use --retrain {backbone}; "
+                f"to tune it, use --space zoo --strategy hpo --model {backbone}"
             )
-        raise RecordError(f"{missing} is missing; give --space and --strategy, or --retrain, or --list to see what there is")
+        raise RecordError(f"{missing} is missing: give --space and --strategy, or --retrain; --list shows all names")
 
 
 def _check_alone(settings: Settings, action: str, takes: str, *also: str) -> None:
     """Refuse all flags but ``also`` beside an action that looks at runs which are there."""
     for entry in fields(Settings):
         if entry.name not in (action, *also, "notes") and getattr(settings, entry.name) != getattr(Settings(), entry.name):
-            raise RecordError(f"{flag_of(entry.name)} goes with a search or a training, not with --{action}, which takes {takes}")
+            raise RecordError(f"{flag_of(entry.name)} has no use with --{action}, which takes {takes}")
 
 
 def _pin(pins: dict[str, Any], label: str, value: Any) -> None:

@@ -94,5 +94,5 @@ def show_preview(screen: Screen, preview: Preview) -> None:
 
 def _many(number: int | None) -> Any:
     if number is None:
-        return "without end: a range is searched"
+        return "unlimited (a continuous range)"
     return f"{number:,}" if number < 10**9 else f"{Decimal(number):.1e}"

@@ -58,7 +58,7 @@ def build_backbone(name: str, *, stem: str = "own", num_classes: int = 10, **siz
 def check_num_classes(num_classes: int) -> None:
     """Raise SpaceError unless ``num_classes`` is an integer of 1 or more (``True`` is none)."""
     if type(num_classes) is not int or num_classes < 1:
-        raise SpaceError(f"num_classes is {show(num_classes)}; it is an integer of 1 or more")
+        raise SpaceError(f"num_classes is {show(num_classes)}; expected a whole number of at least 1")
 
 
 def _build_torchvision(name: str, num_classes: int) -> nn.Module:

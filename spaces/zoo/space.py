@@ -124,9 +124,9 @@ class ZooSpace(nas.ModelSpace):
         for label, choices in LEGAL.items():
             known = ", ".join(map(str, choices))
             if label not in sample:
-                raise SpaceError(f"the architecture has no {label!r}; it is one of {known}")
+                raise SpaceError(f"the architecture lacks {label!r}; expected one of {known}")
             if sample[label] not in choices:
-                raise SpaceError(f"{label} is {show(sample[label])}; it is one of {known}")
+                raise SpaceError(f"{label} is {show(sample[label])}; expected one of {known}")
         unread = unread_by(sample["backbone"])
         return {label: DEFAULT[label] if label in unread else sample[label] for label in LEGAL}
 

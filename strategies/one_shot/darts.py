@@ -86,7 +86,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         told = {"input_edges": self._facts.input_edges, "form": self._form, "mixed_op_sampling": MixedOpDifferentiablePolicy}
         self._told = {"softmax": self.configure_softmax(), **told}
         if cost_weight > 0 and not (self._facts.operation_costs and self._facts.input_edges):
-            raise StrategyError("darts: a weight of costs is for spaces that have input_edges() and operation_costs()")
+            raise StrategyError("darts: `cost_weight` needs a space with input_edges() and operation_costs()")
 
     def _initialize(self, model_space: RawFormatModelSpace, engine: ExecutionEngine) -> RawFormatModelSpace:
         with torch.random.fork_rng(devices=[]):

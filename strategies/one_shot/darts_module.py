@@ -152,7 +152,7 @@ class DartsModule(DartsLightningModule):
         if self._order == 2 and not isinstance(self.trainer.optimizers[0], torch.optim.SGD):
             used = type(self.trainer.optimizers[0]).__name__
             raise StrategyError(
-                f"darts: order 2 looks one step of SGD ahead, and the evaluator trains by {used}: order=1, or optimizer=SGD"
+                f"darts: `order=2` works with SGD only, and the evaluator trains with {used}: use `order=1`, or optimizer=SGD"
             )
         if self.guard.stops:  # a search that the guard had ended, resumed
             self.trainer.should_stop = True

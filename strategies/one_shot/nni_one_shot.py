@@ -95,7 +95,9 @@ class WatchedOneShot:
         try:
             mutated: ModelSpace = self._strategy.mutate_model(model)
         except (TypeError, ValueError, KeyError) as error:
-            raise StrategyError(f"NNI's {type(self._strategy).__name__} has no supernet of this space: {describe_error(error)}") from error
+            raise StrategyError(
+                f"NNI's {type(self._strategy).__name__} cannot make a supernet of this space: {describe_error(error)}"
+            ) from error
         return mutated
 
     def __call__(self, space: RawFormatModelSpace, engine: ExecutionEngine) -> None:
@@ -116,5 +118,5 @@ class WatchedOneShot:
     def result(self) -> SearchEpoch:
         """Return the last epoch, with the architecture; after the run."""
         if self._watch.last_epoch is None:
-            raise SearchFailed("the search ended before its first epoch did")
+            raise SearchFailed("the search ended before its first epoch was complete")
         return self._watch.last_epoch

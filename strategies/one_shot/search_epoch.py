@@ -48,7 +48,7 @@ class AlphaOptimizer:
         if "alpha_betas" in own:
             betas = own["alpha_betas"]
             if not isinstance(betas, list | tuple) or len(betas) != 2 or not all(is_number(beta) and 0 <= beta < 1 for beta in betas):
-                raise StrategyError(f"alpha_betas: {show(betas)} is not two numbers from 0 to below 1, such as [0.5, 0.999]")
+                raise StrategyError(f"alpha_betas: {show(betas)} is not a pair of numbers from 0 to below 1, such as [0.5, 0.999]")
             own["alpha_betas"] = tuple(betas)
         return cls(**own)
 
@@ -64,11 +64,11 @@ def is_number(value: Any) -> bool:
 def check_darts(*, supernet: Any, order: Any, cost_weight: Any) -> None:
     """Raise ``StrategyError``, one line, where one of these settings of DARTS cannot be."""
     if supernet not in SUPERNETS:
-        raise StrategyError(f"darts: the supernet is one of {', '.join(SUPERNETS)}, not {show(supernet)}")
+        raise StrategyError(f"darts: the supernet is {show(supernet)}; expected one of {', '.join(SUPERNETS)}")
     if order not in ORDERS:
-        raise StrategyError(f"darts: the order is 1 or 2, not {show(order)}")
+        raise StrategyError(f"darts: the order is {show(order)}; expected 1 or 2")
     if not (is_number(cost_weight) and cost_weight >= 0):
-        raise StrategyError(f"darts: the weight of costs is a number of at least 0, not {show(cost_weight)}")
+        raise StrategyError(f"darts: the cost weight is {show(cost_weight)}; expected a number of at least 0")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class CollapseGuard:
 
     def __init__(self, mode: str) -> None:
         if mode not in GUARDS:
-            raise StrategyError(f"the collapse guard is one of {', '.join(GUARDS)}, not {show(mode)}")
+            raise StrategyError(f"darts: the collapse guard is {show(mode)}; expected one of {', '.join(GUARDS)}")
         self.mode = mode
         self.last_good: SearchEpoch | None = None
         self.collapsed_at: int | None = None
@@ -181,7 +181,7 @@ class CollapseGuard:
         """Return a line to say of the epoch of this number, which was watched, where it set the guard off; else ``None``."""
         if self.collapsed_at != number:
             return None
-        end = "the search ends here" if self.stops else "--collapse-guard stop would end the search here"
+        end = "the search ends here" if self.stops else "`collapse_guard='stop'` would end the search here"
         return f"skip connections take over the normal cell; {end}"
 
     def result(self, last: SearchEpoch) -> SearchEpoch:

@@ -41,7 +41,7 @@ class SummedInput(InputChoice, BaseSuperNetModule):
     def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> SummedInput | None:
         if type(module) is InputChoice and module.label in mutate_kwargs["input_edges"]:
             if module.reduction != "sum":
-                raise StrategyError(f"{module.label}: the supernet adds up the edges of a node: reduction='sum', not {module.reduction!r}")
+                raise StrategyError(f"{module.label}: a supernet needs reduction='sum', not {module.reduction!r}")
             return cls(module.n_candidates, n_chosen=module.n_chosen, reduction=module.reduction, label=module.label)
         return None
 
@@ -166,19 +166,19 @@ def _refuse(module: nn.Module, name: str, memo: Any, mutate_kwargs: Any) -> bool
         choices: Any = module
         labels = ", ".join(list(choices.simplify())[:3])
         why = f"its {type(module).__name__} ({name}) has no differentiable form"
-        raise StrategyError(f"one-shot: the choice {labels} cannot be mixed: {why}; search it by trials, such as tpe") from None
+        raise StrategyError(f"one-shot: the choice {labels} cannot be mixed: {why}; use a multi-trial strategy, such as tpe") from None
 
 
 def require_categorical(model: ModelSpace) -> None:
     """Raise ``StrategyError`` where ``model`` has none but categorical choices, which alone can be mixed; it names the first other one."""
     choices = model.simplify()
     if not choices:
-        raise StrategyError("one-shot: the space has no choices, so there is nothing to search")
+        raise StrategyError("one-shot: the space has no choices to search")
     for label, mutable in choices.items():
         if not isinstance(mutable, Categorical | CategoricalMultiple):
             kind = "a constraint between choices" if isinstance(mutable, Constraint) else f"a range ({type(mutable).__name__})"
             what = f"{label} is {kind}, and only choices among candidates can be mixed"
-            raise StrategyError(f"one-shot: {what}; search it by trials, such as tpe")
+            raise StrategyError(f"one-shot: {what}; use a multi-trial strategy, such as tpe")
 
 
 def blamed_choice(error: BaseException) -> str | None:

@@ -29,9 +29,9 @@ def why_idle(pruner: Pruner | None, *, scores: int | None, trials: int) -> str |
     """
     if pruner is None or ((scores is None or scores > pruner.first_step) and trials > pruner.after):
         return None
-    needs = f"trials that report {pruner.first_step + 1} scores or more, and more than {pruner.after} of them"
-    there_are = f"{trials} trials" if scores is None else f"{trials} of {scores}"
-    return f"--pruner {pruner.name} has no effect here: it needs {needs} (--epochs, --trials); there are {there_are}"
+    needs = f"more than {pruner.after} trials (`trials`) of at least {pruner.first_step + 1} scores each (`epochs`)"
+    there_are = f"{trials} trials" if scores is None else f"{trials} trials of {scores}"
+    return f"the pruner {pruner.name} has no effect: it needs {needs}, and there are {there_are}"
 
 
 def make_pruning(pruner: Pruner | None, *, epochs: int | None) -> Pruning | None:

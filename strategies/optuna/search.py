@@ -167,7 +167,7 @@ class OptunaStrategy(Strategy):
             while self.wait_for_resource():
                 trial = self._ask(distributions)
                 if trial is None:
-                    logger.info("the search ends: no sample is left that the space allows")
+                    logger.info("the search ends: the space has no sample left")
                     break
                 model = self.model_space.freeze(self._decode(trial.params))
                 self._running[id(model)] = trial

@@ -62,7 +62,7 @@ def _open(url: str) -> BaseStorage:
     try:
         address = make_url(url)
     except (ArgumentError, ValueError):
-        raise StrategyError(f"--storage: this is no URL of a storage; give {FORMS}") from None
+        raise StrategyError(f"`storage` is not the URL of a storage; expected {FORMS}") from None
     shown = address.render_as_string(hide_password=True)
     options: dict[str, Any] = {}
     if address.drivername == "postgresql" and importlib.util.find_spec("psycopg") is not None:
@@ -74,12 +74,12 @@ def _open(url: str) -> BaseStorage:
     try:
         return _open_database(address.render_as_string(hide_password=False), options)
     except NoSuchModuleError:
-        raise StrategyError(f"--storage {shown} names no kind of storage that is known; give {FORMS}") from None
+        raise StrategyError(f"`storage`: {shown} is of an unknown kind; expected {FORMS}") from None
     except ImportError:
         hint = "pip install 'retiarius[postgresql]'" if address.get_backend_name() == "postgresql" else "install it"
-        raise StrategyError(f"--storage {shown} needs a driver that is not installed: {hint}") from None
+        raise StrategyError(f"`storage`: {shown} needs a driver that is not installed: {hint}") from None
     except (SQLAlchemyError, StorageInternalError, RuntimeError, OSError, ValueError) as error:
-        raise StrategyError(f"--storage {shown} cannot be used: {_first_line(error)}") from None
+        raise StrategyError(f"`storage`: {shown} cannot be used: {_first_line(error)}") from None
 
 
 def _open_journal(path: Path) -> BaseStorage:
@@ -88,7 +88,7 @@ def _open_journal(path: Path) -> BaseStorage:
         storage.get_all_studies()
         return storage
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StrategyError(f"--storage {_JOURNAL}{path} cannot be used: {_first_line(error)}") from None
+        raise StrategyError(f"`storage`: {_JOURNAL}{path} cannot be used: {_first_line(error)}") from None
 
 
 def _open_database(url: str, options: dict[str, Any], attempts: int = 10) -> BaseStorage:
@@ -162,7 +162,7 @@ class SharedStudy:
             study.set_user_attr(SPACE, digest)
 
     def _other(self, what: str) -> StrategyError:
-        return StrategyError(f"the study {self.name!r} in this storage has {what}; name another with --study NAME")
+        return StrategyError(f"the study {self.name!r} in this storage has {what}; set `study` to another name")
 
     def seed(self, seed: int) -> int:
         """Return a seed that no other member has, nor this one before it was interrupted: else they would propose the same."""
@@ -195,5 +195,5 @@ class SharedStudy:
         except (SQLAlchemyError, StorageInternalError) as error:
             logger.warning("the storage failed", exc_info=True)
             raise SearchFailed(
-                f"the storage of the study {self.name!r} failed: {_first_line(error)}; resume the run with --resume"
+                f"the storage of the study {self.name!r} failed: {_first_line(error)}; continue the run with `resume`"
             ) from None

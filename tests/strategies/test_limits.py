@@ -169,8 +169,8 @@ def test_limits_are_checked_in_order_and_each_network_once() -> None:
 
     limits = SizeLimits(
         [
-            Limit("--max-params", 10, "parameters", lambda network: 2 * network),
-            Limit("--max-flops", 7, "multiply-adds", lambda network: network),
+            Limit("max_parameters", 10, "parameters", lambda network: 2 * network),
+            Limit("max_multiply_adds", 7, "multiply-adds", lambda network: network),
         ],
         ["width"],
         build,
@@ -182,7 +182,7 @@ def test_limits_are_checked_in_order_and_each_network_once() -> None:
 
 
 def test_without_limits_nothing_is_built() -> None:
-    limits = SizeLimits([Limit("--max-params", None, "parameters", len)], ["width"], lambda architecture: pytest.fail("built"))
+    limits = SizeLimits([Limit("max_parameters", None, "parameters", len)], ["width"], lambda architecture: pytest.fail("built"))
     assert limits({"width": 5}) is None
 
 
