@@ -23,6 +23,7 @@ from ray_cluster import QUIET, RayCluster
 from trial_scripts import wait_until_gone
 
 from common.errors import StrategyError
+from strategies.engines import ray_connection
 from strategies.engines.ray_connection import cluster_ray
 from strategies.engines.ray_head import RayHead
 from strategies.engines.ray_room import Room
@@ -93,6 +94,7 @@ def test_a_worker_is_killed_a_node_goes_and_another_comes(cluster: RayCluster, t
 
 KILLED = """
 import os, signal, sys
+from strategies.engines import ray_connection
 from strategies.engines.ray_connection import cluster_ray
 from strategies.engines.ray_pool import RayPool
 
@@ -195,7 +197,8 @@ def test_ray_starts_where_its_client_is_not_installed(without_grpc: None) -> Non
         head.close()
 
 
-def test_an_address_that_needs_rays_client_says_so(without_grpc: None) -> None:
+def test_an_address_that_needs_rays_client_says_so(without_grpc: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_connection, "is_connected", lambda: False)  # other tests of this process may have connected it
     expected = r"^ray://127\.0\.0\.1:9 is reached by Ray's client, .*pip install 'ray\[client\]'$"
     with pytest.raises(StrategyError, match=expected), cluster_ray("ray://127.0.0.1:9"):
         raise AssertionError("it is not connected")
