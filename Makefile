@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: help demo test test-quick lint clean
+.PHONY: help demo test test-quick verify lint clean
 .DEFAULT_GOAL := help
 # Two installations at a time would spoil one another.
 .NOTPARALLEL:
@@ -15,6 +15,7 @@ help:
 	@echo 'make demo        search a DARTS cell and retrain what was found, a few minutes on two CPU cores'
 	@echo 'make test        the tests'
 	@echo 'make test-quick  the tests, without those that take long'
+	@echo 'make verify      check some of the published results on this machine, in less than ten minutes'
 	@echo 'make lint        ruff and mypy'
 	@echo 'make docs        the documentation as a site, in site/; a broken link fails'
 	@echo 'make clean       remove the environment and what tools have cached; runs/ and data/ stay'
@@ -29,6 +30,9 @@ test: .venv/installed-test
 
 test-quick: .venv/installed-test
 	$(PYTEST) -m "not slow"
+
+verify: .venv/installed-run
+	$(BIN)/python benchmarks/verify.py
 
 lint: .venv/installed-dev
 	$(BIN)/python -m ruff check .

@@ -1,6 +1,6 @@
 """How good a row the strategies find in tables that this project has never seen, beside Optuna's TPE written in Optuna's own words.
 
-    python benchmarks/any_table.py            # 20 seeds, full tables (a few minutes the first time); writes docs/results.md
+    python benchmarks/any_table.py            # 20 seeds, full tables (a few minutes the first time)
     python benchmarks/any_table.py --quick    # 5 seeds, smaller tables, less than 50 s; the last line is one JSON object
 
 The tables are made here by real training on data that comes with scikit-learn, once, and kept in ``--cache``:
@@ -46,10 +46,7 @@ from sklearn.svm import SVC
 
 import retiarius as rt
 from benchmarks.arguments import count
-from benchmarks.machine import processor
-from benchmarks.results_section import write_section
 
-BEGIN, END = "<!-- any table: begin -->", "<!-- any table: end -->"
 OPTUNA, UNORDERED = "Optuna's TPE", "tpe without order"
 QUICK = ("tpe", UNORDERED)
 STRATEGIES = ("tpe", UNORDERED, "gp", "bo", "evolution", "random")
@@ -201,9 +198,9 @@ def search_by_optuna(example: Example, seed: int, trials: int) -> float:
     return study.best_value
 
 
-def summarise(values: Sequence[float]) -> dict[str, float]:
+def summarise(values: Sequence[float]) -> dict[str, Any]:
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return {"mean": statistics.fmean(values), "standard_error": error}
+    return {"mean": statistics.fmean(values), "standard_error": error, "values": list(values)}
 
 
 def compare(example: Example, names: Sequence[str], seeds: int, trials: int) -> dict[str, Any]:
@@ -218,32 +215,12 @@ def compare(example: Example, names: Sequence[str], seeds: int, trials: int) -> 
     return {"rows": len(example.scores), "best": sign * max(sign * score for score in example.scores.values()), "strategies": told}
 
 
-def format_section(results: Mapping[str, Any], seeds: int, trials: int) -> str:
-    """The section of docs/results.md."""
-    lines = ["## Search in tables of anyone's", "", "    python benchmarks/any_table.py", ""]
-    lines += [
-        f"The best score seen in {trials} trials: mean ± standard error of {seeds} seeds, on {processor()}. The benchmark makes",
-        "the tables of scikit-learn's data: `svm` is validation accuracy, `boosting` mean squared error, which is minimised. Optuna's TPE",
-        "is written in Optuna's own words; ours are searched by the table and NNI's search_space.json alone. `tpe without order`: as if",
-        "the numbers in the table were names.",
-        "",
-    ]
-    names = list(next(iter(results.values()))["strategies"])
-    heads = [f"{name}, {told['rows']:,} rows, best {told['best']:.4g}" for name, told in results.items()]
-    lines += [f"| strategy | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for name in names:
-        cells = [told["strategies"][name] for told in results.values()]
-        lines.append(f"| {name} | " + " | ".join(f"{cell['mean']:.5g} ± {cell['standard_error']:.2g}" for cell in cells) + " |")
-    return "\n".join([*lines, ""])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="5 seeds, smaller tables, less than 50 s")
     parser.add_argument("--seeds", type=count, help="default: 20, with --quick 5")
     parser.add_argument("--trials", type=count, default=50, help="of each search (default: 50)")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "any_table", metavar="DIR", help="where the tables are kept")
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where results.md is")
     arguments = parser.parse_args()
     seeds, names = arguments.seeds or (5 if arguments.quick else 20), QUICK if arguments.quick else STRATEGIES
     results = {}
@@ -251,8 +228,6 @@ def main() -> None:
         results[name] = compare(make(arguments.cache, quick=arguments.quick), names, seeds, arguments.trials)
         for strategy, told in results[name]["strategies"].items():
             print(f"  {name:9} {strategy:18} {told['mean']:.5g} ± {told['standard_error']:.2g}", flush=True)
-    if not arguments.quick:
-        write_section(arguments.docs / "results.md", format_section(results, seeds, arguments.trials), BEGIN, END)
     print(json.dumps({"seeds": seeds, "trials": arguments.trials, "tables": results}))
 
 

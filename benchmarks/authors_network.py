@@ -2,12 +2,22 @@
 
 Written anew from their description as an independent reference: contiguous tensors, one module after the other, nothing shared. Its
 parameters come in the order of those of ``spaces.darts.space.DartsSpace`` (of the same shapes), so that weights can be copied one by one.
+
+    python benchmarks/authors_network.py     # counts the parameters of DARTS_V2 in this form and in ours; the last line is one JSON object
 """
 
+# ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
 from __future__ import annotations
 
+import json
+import sys
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+warnings.filterwarnings("ignore", message=".*is found to be not a nn.Module")
 
 import torch
 from torch import Tensor, nn
@@ -128,3 +138,25 @@ class AuthorsNetwork(nn.Module):
             if index == self.auxiliary_after:
                 auxiliary = self.auxiliary(last)
         return self.classifier(self.pool(last).flatten(1)), auxiliary
+
+
+def count_parameters() -> dict[str, int]:
+    """Parameters of DARTS_V2 at the paper's size, without the auxiliary head, which only the training has."""
+    from nni.nas.space import model_context
+
+    from spaces.darts.genotypes import GENOTYPES, architecture_from_genotype
+    from spaces.darts.space import DartsSpace
+
+    architecture = architecture_from_genotype(GENOTYPES["DARTS_V2"])
+    authors = AuthorsNetwork(architecture, width=36, num_cells=20)
+    with model_context(architecture):
+        ours = DartsSpace(width=36, num_cells=20, auxiliary=True)
+    told = {}
+    for name, network in (("authors", authors), ("ours", ours)):
+        named = [(label, weight.numel()) for label, weight in network.named_parameters()]
+        told[name] = sum(size for label, size in named if not label.startswith("auxiliary"))
+    return told
+
+
+if __name__ == "__main__":
+    print(json.dumps(count_parameters()))

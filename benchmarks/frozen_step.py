@@ -108,13 +108,14 @@ def main() -> None:
         for contender in contenders.values():
             contender.step(images, labels)
     print(f"{GENOTYPE}, {arguments.width} channels, {cells} cells, batches of {arguments.batch}, float32")
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = {"cells": cells}
     for name, contender in contenders.items():
         steps = contender.seconds[1:]
         result[name] = round(arguments.batch / statistics.median(steps), 2)
         spread = f"{min(steps):.3f} ... {max(steps):.3f}"
         print(f"  {name:8} {result[name]:8.2f} images/s, {statistics.median(steps):.3f} s a step ({spread}, n = {len(steps)})")
     result |= {"ratio": round(result["ours"] / result["authors"], 2), "loss_difference": difference}
+    result |= {f"{name}_steps_s": [round(seconds, 4) for seconds in contender.seconds[1:]] for name, contender in contenders.items()}
     print(json.dumps(result))
 
 

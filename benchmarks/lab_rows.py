@@ -11,7 +11,7 @@ class Row:
 
     There are as many runs as ``searches`` times ``seeds``: of each search, which is seeded by its number, so many trainings. Where there
     is a ``choice``, it is one more search, which begins with what those found (the folder of each in place of ``FOUND``), and what it
-    finds is trained in their place. Where the cell of a row comes from searches made before, ``searched`` says what those cost.
+    finds is trained in their place.
     """
 
     note: str
@@ -20,15 +20,12 @@ class Row:
     seeds: int = 1
     searches: int = 1
     choice: str | None = None
-    searched: str | None = None
 
 
 FAST = "--recipe fast --set batch_size=128 --set initial_lr=0.06"  # for cells
 DARTS = "--space darts --strategy darts --epochs 2"
 CELLS = f"BEST {FAST}"
 CONVNET32 = "convnet32 --set width=64 --set depth=3 --epochs 16"
-LIGHT = "106 min (both searches of longer NAS), and short trainings, some 45 min of one core"
-FINER = "106 min (both searches of longer NAS), and short trainings, some 70 min of one core"
 ROWS: dict[str, Row] = {
     "as given": Row("lab recipe, its slip included, resnet18, 30 epochs", None, "resnet18 --recipe lab --epochs 30"),
     "by hand": Row(
@@ -61,33 +58,28 @@ ROWS: dict[str, Row] = {
         "the cell that the first search of longer NAS had after its second epoch (docs/found); trained as that of NAS, 30 epochs",
         None,
         f"docs/found/early-NAS.json {FAST} --epochs 30",
-        searched="some 35 min of one core (two of the six epochs of a search of longer NAS), and three short trainings",
     ),
     "light NAS": Row(
         "the alphas of the second search of longer NAS after its sixth epoch, 0.8 times what each operation costs taken off"
         " (benchmarks/light_cells.py: among 22 such cells of both searches the best in short trainings); trained as that of NAS, 20 epochs",
         None,
         f"docs/found/light-NAS.json {FAST} --epochs 20",
-        searched=LIGHT,
     ),
     "light NAS, 30 epochs": Row(
         "as light NAS, trained for 30 epochs",
         None,
         f"docs/found/light-NAS.json {FAST} --epochs 30",
-        searched=LIGHT,
     ),
     "light NAS, batches of 64": Row(
         "as light NAS, trained by what --retrain does unasked with cells (recipe cells: batches of 64), 30 epochs",
         None,
         "docs/found/light-NAS.json --epochs 30",
-        searched=LIGHT,
     ),
     "finer light NAS": Row(
         "as light NAS, with finer weights of the cost: the second search after its fifth epoch, 0.7 times what each operation costs taken"
         " off; trained as that of NAS, 30 epochs",
         None,
         f"docs/found/finer-light-NAS.json {FAST} --epochs 30",
-        searched=FINER,
     ),
     "random cells": Row(
         "three cells drawn at random from the space of NAS, each trained as that of short NAS",

@@ -2,10 +2,10 @@
 
     python benchmarks/lab_table.py                       # every row that is not there yet; hours on two CPU cores
     python benchmarks/lab_table.py --rows "as given" small
-    python benchmarks/lab_table.py --quick               # two rows in small, less than 50 s; nothing is written to docs/
+    python benchmarks/lab_table.py --quick               # two rows in small, less than 50 s; nothing is kept
 
 Each row is a run of ``run_experiment.py`` in a folder under ``--runs``: interrupted, the same command goes on where it was. A row that is
-done is kept in docs/lab_table.json, and the table of docs/results.md is written from there. Taken out of that file, and its folder taken
+done is kept in benchmarks/records/lab-table.json, from which docs/results.md is written. Taken out of that file, and its folder taken
 away, it is run again. What its search found is kept in docs/found/, as a ``best.json`` that can be trained anew, with the architecture
 parameters of each epoch where a supernet was searched. Ends with one line of JSON.
 """
@@ -29,13 +29,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.lab_rows import ROWS, Row
-from benchmarks.machine import processor
-from benchmarks.results_section import write_section
+from benchmarks.record import RECORDS, make_run, read_record, write_record
 from common.files import write_json_atomically
 from records.lines import EpochLog
 
-BEGIN, END = "<!-- the lab's table: written by benchmarks/lab_table.py -->", "<!-- end of the lab's table -->"
-TABLE, FOUND = ROOT / "docs" / "lab_table.json", ROOT / "docs" / "found"
+RECORD, FOUND = "lab-table", ROOT / "docs" / "found"
 SEARCH = "--preset lab --dataset cifar10"
 QUICK = {"as given": "resnet18 --recipe lab --epochs 1", "small": "convnet32 --set width=16 --epochs 1"}
 
@@ -70,31 +68,38 @@ def fill(name: str, row: Row, runs: Path, data: list[str]) -> dict[str, Any]:
     """Search and train what ``row`` says; the row's figures."""
     folder = row_folder(name, runs)
     found, seconds = search_all(row, folder, data)
-    return figures(row, train_all(row, found, folder, data), seconds)
+    return figures(train_all(row, found, folder, data), seconds)
 
 
-def fill_and_keep(name: str, row: Row, runs: Path, data: list[str], machine: str) -> None:
-    """As :func:`fill`, with the figures written to docs/ as they come.
+def fill_and_keep(name: str, row: Row, runs: Path, data: list[str], note: str) -> None:
+    """As :func:`fill`, with the figures written to the record as they come.
 
     A search that is there already, in docs/found/, is not done again; its row may come from another machine.
     """
     folder, before, kept = row_folder(name, runs), rows_done().get(name, {}), kept_files(name, row)
     if row.search is not None and is_of(before, row) and all(best.exists() for best in kept):
-        found, seconds = kept, [before["search_seconds"]]
-        machine = machine if machine == before["machine"] else f"{machine}; the search: {before['machine']}"
+        found, seconds = kept, [before["values"]["search_seconds"]]
+        note = "; ".join([*([note] if note else []), f"the search: {before['machine']['processor']}, {before.get('note', '')}"])
     else:
         found, seconds = search_all(row, folder, data)
         if row.search is not None:
             keep_found(name, row, found)
-            note_row(name, figures(row, [], seconds), machine)
-    note_row(name, figures(row, train_all(row, found, folder, data), seconds), machine)
+            note_row(name, row, figures([], seconds), note)
+    note_row(name, row, figures(train_all(row, found, folder, data), seconds), note)
 
 
-def note_row(name: str, row: dict[str, Any], machine: str) -> None:
-    """Write a row to docs/lab_table.json and docs/results.md."""
-    done = {**rows_done(), name: {**row, "machine": machine}}  # read anew: another process may have filled in another row meanwhile
-    write_json_atomically(TABLE, done)
-    write_section(ROOT / "docs" / "results.md", as_markdown(done), BEGIN, END)
+def note_row(name: str, row: Row, values: dict[str, Any], note: str) -> None:
+    """Put a row into the record, in the place of its run of before."""
+    record = read_record(RECORD)  # read anew: another process may have filled in another row meanwhile
+    seeds = range(len(values.get("seconds", [])))
+    run = {"row": name, **asked_for(row), **make_run(f"python benchmarks/lab_table.py --rows {shlex.quote(name)}", values, seeds, note)}
+    record["runs"] = [one for one in record["runs"] if one["row"] != name] + [run]
+    write_record(RECORDS / f"{RECORD}.json", record)
+
+
+def asked_for(row: Row) -> dict[str, Any]:
+    """What tells a row's run from that of a row that has been changed since."""
+    return {"search": row.search, "searches": row.searches, "choice": row.choice, "retrain": row.retrain}
 
 
 def row_folder(name: str, runs: Path) -> Path:
@@ -143,21 +148,16 @@ def train_all(row: Row, found: list[Path], folder: Path, data: list[str]) -> lis
     return results
 
 
-def figures(row: Row, results: list[dict[str, Any]], search_seconds: list[float]) -> dict[str, Any]:
-    """A row of docs/lab_table.json, from what its trainings gave; one that is searched and not trained yet has no accuracies."""
-    return {
-        "note": row.note,
-        "test_accuracies": [result["test_accuracy"] for result in results],
-        "seconds": round(statistics.mean(result["seconds"] for result in results)) if results else 0,
-        "search_seconds": round(statistics.mean(search_seconds)) if search_seconds else 0,
-        "parameters": sorted({result["parameters"] for result in results}),
-        "flip_averaging": any(result.get("flip_averaging", False) for result in results),
-        "precision": sorted({result["precision"] for result in results}),
-        "search": row.search,
-        "searches": row.searches,
-        "choice": row.choice,
-        "retrain": row.retrain,
-    }
+def figures(results: list[dict[str, Any]], search_seconds: list[float]) -> dict[str, Any]:
+    """The values of a row's run, from what its trainings gave; one that is searched and not trained yet has no accuracies."""
+    told: dict[str, Any] = {"search_seconds": round(statistics.mean(search_seconds)) if search_seconds else 0}
+    if results:
+        told["test_accuracy"] = [result["plain_test_accuracy"] for result in results]
+        told["test_accuracy_mirrored"] = [result["mirrored_test_accuracy"] for result in results]
+        told["seconds"] = [round(result["seconds"], 1) for result in results]
+        told["parameters"] = sorted({result["parameters"] for result in results})
+        told["precision"] = sorted({result["precision"] for result in results})
+    return told
 
 
 def kept_files(name: str, row: Row) -> list[Path]:
@@ -187,51 +187,26 @@ def alphas_by_epoch(epochs: Path) -> list[dict[str, Any]]:
     return history
 
 
-def as_markdown(done: dict[str, Any]) -> str:
-    """The table; rows that are not done yet say so."""
-    heads = ("way of tuning", "settings", "test accuracy", "n", "training", "search", "parameters", "machine")
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for name, row in ROWS.items():
-        if name not in done:
-            lines.append(f"| {name} | {row.note} | not run yet | | | | | |")
-            continue
-        result = done[name]
-        if not result["test_accuracies"]:
-            search = f"{result['search_seconds'] / 60:.0f} min"
-            lines.append(f"| {name} | {result['note']} | searched, not trained yet | | | {search} | | {result['machine']} |")
-            continue
-        accuracies = [100 * accuracy for accuracy in result["test_accuracies"]]
-        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
-        flips = " (image and mirror image averaged)" if result["flip_averaging"] else ""
-        sizes = sorted({min(result["parameters"]), max(result["parameters"])})
-        search = f"{result['search_seconds'] / 60:.0f} min" if result["search"] else row.searched or "-"
-        cells = [name, result["note"], f"{statistics.mean(accuracies):.2f}%{spread}{flips}", str(len(accuracies))]
-        precision = "".join(f", {used}" for used in result.get("precision", []))
-        cells += [f"{result['seconds'] / 60:.1f} min", search, " to ".join(f"{size:,}" for size in sizes), result["machine"] + precision]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def summary(row: dict[str, Any]) -> dict[str, Any]:
-    """What the line of JSON says of a row that is trained."""
-    mean = round(statistics.mean(row["test_accuracies"]), 4)
-    return {"test_accuracy": mean, "flip_averaging": row["flip_averaging"], "seconds": row["seconds"]}
+def summary(values: dict[str, Any]) -> dict[str, float]:
+    """What the line of JSON says of a row that is trained: means."""
+    told = {name: values[name] for name in ("test_accuracy", "test_accuracy_mirrored", "seconds") if name in values}
+    return {name: round(statistics.mean(one), 4) for name, one in told.items()}
 
 
 def rows_done() -> dict[str, Any]:
-    return json.loads(TABLE.read_text()) if TABLE.exists() else {}
+    """The run of each row that is in the record."""
+    return {run["row"]: run for run in read_record(RECORD)["runs"]}
 
 
-def is_of(result: dict[str, Any], row: Row) -> bool:
-    """Whether ``result``, empty where there is none, is of this row as it now reads."""
-    asked = {"search": row.search, "searches": row.searches, "choice": row.choice, "retrain": row.retrain}
-    return asked.items() <= result.items()
+def is_of(run: dict[str, Any], row: Row) -> bool:
+    """Whether ``run``, empty where there is none, is of this row as it now reads."""
+    return asked_for(row).items() <= run.items()
 
 
-def is_done(result: dict[str, Any], row: Row) -> bool:
-    """Whether ``result`` is of this row as it now reads, with all its searches and seeds."""
-    runs = row.seeds * (row.searches if row.choice is None else 1)
-    return is_of(result, row) and len(result["test_accuracies"]) >= runs
+def is_done(run: dict[str, Any], row: Row) -> bool:
+    """Whether ``run`` is of this row as it now reads, with all its searches and seeds."""
+    trainings = row.seeds * (row.searches if row.choice is None else 1)
+    return is_of(run, row) and len(run["seeds"]) >= trainings
 
 
 def main() -> None:
@@ -241,7 +216,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "lab-table", help="where the runs are kept (default: runs/lab-table)")
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where CIFAR-10 lies (default: data)")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--machine", default=processor(), help="what to say of the machine in the table (default: the processor)")
+    parser.add_argument("--note", default="", help="what else has to be known of the runs, such as other work beside them")
     arguments = parser.parse_args()
     data = ["--data-dir", str(arguments.data_dir.absolute()), "--precision", arguments.precision]
     if arguments.quick:
@@ -253,10 +228,8 @@ def main() -> None:
     for name in arguments.rows:
         if not is_done(rows_done().get(name, {}), ROWS[name]):
             print(f"{name}: {ROWS[name].note}", flush=True)
-            fill_and_keep(name, ROWS[name], arguments.runs.absolute(), [*SEARCH.split(), *data], arguments.machine)
-    done = rows_done()
-    print(as_markdown(done))
-    print(json.dumps({name: summary(row) for name, row in done.items() if row["test_accuracies"]}))
+            fill_and_keep(name, ROWS[name], arguments.runs.absolute(), [*SEARCH.split(), *data], arguments.note)
+    print(json.dumps({name: summary(run["values"]) for name, run in rows_done().items() if run["seeds"]}))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@
 
 A one-shot search weighs the operations of an edge in a network of 8 cells, by what each adds there; that convolutions one behind another
 train slowly in 20 cells it does not see. So the cells are read off as with ``--cost-weight``: from the alphas in
-``docs/found/longer-NAS-alphas.json`` (two searches of 6 epochs, see docs/results.md), less the weight times what an operation costs. A
+``docs/found/longer-NAS-alphas.json`` (two searches of 6 epochs, see
+docs/measurements/2026-11-lab-table.md), less the weight times what an operation costs. A
 search has a cell for every epoch and weight, and short trainings at the full depth choose among them by successive halving (arXiv
 1502.07943): many cells with few images, the best of them with more. Nothing here sees the test images.
 """

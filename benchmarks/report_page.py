@@ -1,4 +1,4 @@
-"""How long the report of a search of 200 trials takes to write and to open, and how large it is; written to docs/results.md.
+"""How long the report of a search of 200 trials takes to write and to open, and how large it is; the last line is one JSON object.
 
 python benchmarks/report_page.py                          # needs chromium (Debian: apt install chromium)
 python benchmarks/report_page.py --picture docs/report.png runs/A runs/B
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from arguments import refuse
-from results_section import write_section
 
 from common.errors import RecordError
 from records.report import write_report
@@ -26,14 +25,13 @@ sys.path.insert(0, str(PROJECT / "tests"))  # the browser, and the trials, of th
 from browser import CHROMIUM, Browser  # noqa: E402
 from report_runs import make_trials, write_search  # noqa: E402
 
-BEGIN, END = "<!-- the report: written by benchmarks/report_page.py -->", "<!-- end of the report -->"
 LOADED = "(({loadEventEnd, startTime}) => loadEventEnd - startTime)(performance.getEntriesByType('navigation')[0])"
 TIMES = 5
 WIDTH, HEIGHT = 1200, 1050  # of a picture
 
 
-def measure(folder: Path, machine: str) -> str:
-    """The section of docs/results.md."""
+def measure(folder: Path) -> dict[str, Any]:
+    """Write the report and open it, several times each."""
     run = write_search(folder / "run", make_trials(200, epochs=12))
     seconds, opened = [], []
     for _ in range(TIMES):
@@ -47,16 +45,9 @@ def measure(folder: Path, machine: str) -> str:
         browser.wait_for(f"{LOADED} > 0")
         opened.append(browser.evaluate(LOADED) / 1000)
     browser.close()
-    rows = [
-        ("written in", f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})", "5 s"),
-        ("size", f"{path.stat().st_size / 1e6:.2f} MB", "5 MB"),
-        ("opened, to the load event", f"{statistics.median(opened):.2f} s ({min(opened):.2f} to {max(opened):.2f})", "2 s"),
-    ]
-    head = (
-        "## The report\n\n    python benchmarks/report_page.py\n\nOf a search of 200 trials of 12 epochs and 8 labels, headless Chromium, "
-    )
-    head += f"median of {TIMES} (smallest to largest), {machine}.\n\n"
-    return head + "| | measured | goal |\n|---|---|---|\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    told: dict[str, Any] = {"written_s": round(statistics.median(seconds), 2), "opened_s": round(statistics.median(opened), 2)}
+    told |= {"megabytes": round(path.stat().st_size / 1e6, 2)}
+    return {**told, "written_each_s": [round(one, 2) for one in seconds], "opened_each_s": [round(one, 2) for one in opened]}
 
 
 def main() -> None:
@@ -64,13 +55,12 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="write a picture of the report of RUN ... in place of measuring")
     parser.add_argument("--at", metavar="SELECTOR", help="where on the page: a selector of CSS, such as '#run4'")
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN")
-    parser.add_argument("--machine", default=platform.processor() or platform.machine(), help="what it was measured on, for the text")
     options = parser.parse_args()
     if CHROMIUM is None:
         sys.exit("chromium is not installed (Debian: apt install chromium)")
     with tempfile.TemporaryDirectory() as folder:
         if options.picture is None:
-            write_section(PROJECT / "docs" / "results.md", measure(Path(folder), options.machine), BEGIN, END)
+            print(json.dumps(measure(Path(folder))))
             return
         with refuse(RecordError):
             path, _ = write_report(options.runs, Path(folder) / "report.html")

@@ -1,6 +1,6 @@
 """How good a network the multi-trial strategies find per second of training, on the 15,625 networks of NAS-Bench-201.
 
-    python benchmarks/search_quality.py            # 100 seeds (20 of the Gaussian processes), CIFAR-10 and CIFAR-100; writes docs/
+    python benchmarks/search_quality.py            # 100 seeds (20 of the Gaussian processes), CIFAR-10 and CIFAR-100; draws a plot
     python benchmarks/search_quality.py --quick    # 10 seeds, CIFAR-10, 12,000 s, less than 50 s; the last line is one JSON object
 
 The protocol of the paper (Dong and Yang, ICLR 2020): a search sees the validation accuracy after 12 epochs and pays the seconds that
@@ -9,7 +9,7 @@ of a seed goes to the largest budget; what it had found at the smaller ones is r
 strategies as this project sets them up; ``evolution, NNI's defaults`` is NNI's as it comes. The overhead is the processor time of a
 search (strategy, engine and look-up) by the number of its trials.
 
-The full run keeps every finished search in ``--runs`` and, begun again, goes on from there.
+The full run keeps every finished search in ``--runs`` and, begun again, goes on from there. The last line is one JSON object.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import statistics
 import sys
 import time
@@ -39,7 +38,6 @@ from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 
 from benchmarks.arguments import count, refuse
-from benchmarks.results_section import write_section
 from common.errors import EvaluatorError
 from evaluators.table import Table, load_table
 from spaces.nasbench201.space import NasBench201Space
@@ -59,8 +57,6 @@ NNI_EVOLUTION = "evolution, NNI's defaults"
 STRATEGIES = ("random", "evolution", NNI_EVOLUTION, "local", "tpe", "gp", "bo")
 PROCESSES = ("gp", "bo")
 LABELS = [edge_label(source, node) for source, node in EDGES]
-PUBLISHED = {"random": "93.70 ± 0.36", "evolution": "93.92 ± 0.30"}  # the paper's, CIFAR-10, 12,000 s
-BEGIN, END = "<!-- search quality: begin -->", "<!-- search quality: end -->"
 
 
 @dataclass(frozen=True)
@@ -121,7 +117,13 @@ def summarise(runs: Sequence[Run], budget: float) -> dict[str, Any]:
     accuracies = [run.test_at(budget) for run in runs]
     overhead = statistics.mean(run.overhead_ms for run in runs)
     spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
-    return {"mean": round(statistics.mean(accuracies), 3), "std": round(spread, 3), "seeds": len(runs), "overhead_ms": round(overhead, 2)}
+    return {
+        "mean": round(statistics.mean(accuracies), 3),
+        "std": round(spread, 3),
+        "seeds": len(runs),
+        "overhead_ms": round(overhead, 2),
+        "values": accuracies,
+    }
 
 
 def find_table(given: Path | None) -> Path:
@@ -174,30 +176,17 @@ def run_all(tables: Mapping[str, Table], path: Path, seeds: Callable[[str], int]
     return runs
 
 
-def format_tables(runs: Sequence[Run], best: dict[str, float], processor: str) -> str:
-    """The section of docs/results.md."""
-    lines = [
-        "## Search on NAS-Bench-201",
-        "",
-        "    python benchmarks/search_quality.py",
-        "",
-        f"Test accuracy in percent after 200 epochs of the cell with the best validation accuracy after {EPOCHS}: mean ± standard",
-        f"deviation over the seeds, by simulated seconds of training. Overhead: milliseconds of processor time a trial, on {processor}.",
-        "",
-    ]
+def tell(runs: Sequence[Run], best: Mapping[str, float]) -> dict[str, Any]:
+    """Of each data set the optimum, and of each strategy the test accuracy of every seed at each budget, in percent."""
+    told: dict[str, Any] = {}
     for dataset in DATASETS:
-        published = dataset == "cifar10"
-        lines += [f"{dataset}, optimum {best[dataset]:.2f}:", ""]
-        columns = ["strategy", *(f"{budget:,} s" for budget in BUDGETS), *(["published, 12,000 s"] * published), "seeds", "overhead"]
-        lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+        strategies = {}
         for name in STRATEGIES:
-            chosen = [run for run in runs if (run.dataset, run.strategy) == (dataset, name)]
-            summaries = [summarise(chosen, budget) for budget in BUDGETS]
-            cells = [f"{s['mean']:.2f} ± {s['std']:.2f}" for s in summaries] + ([PUBLISHED.get(name, "-")] if published else [])
-            lines.append(f"| {name} | " + " | ".join(cells) + f" | {len(chosen)} | {summaries[-1]['overhead_ms']:.1f} ms |")
-        lines.append("")
-    lines += ["Published besides (CIFAR-10, 12,000 s): REINFORCE 93.85 ± 0.37, BOHB 93.61 ± 0.52, GDAS 93.51 ± 0.13, DARTS 54.30.", ""]
-    return "\n".join([*lines, "![Regret over simulated time](search_quality.png)", ""])
+            chosen = sorted((run for run in runs if (run.dataset, run.strategy) == (dataset, name)), key=lambda run: run.seed)
+            at = {f"at_{budget}_s": [round(run.test_at(budget), 2) for run in chosen] for budget in BUDGETS}
+            strategies[name] = {**at, "overhead_ms": round(statistics.mean(run.overhead_ms for run in chosen), 2)}
+        told[dataset] = {"optimum": round(best[dataset], 2), "strategies": strategies}
+    return told
 
 
 def plot(runs: Sequence[Run], best: dict[str, float], path: Path) -> None:
@@ -225,10 +214,9 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="FILE", help=f"the table (default: {PLACES[0].relative_to(ROOT)})")
     parser.add_argument("--seeds", type=count, help="default: 100, with --quick 10")
     parser.add_argument("--gp-seeds", type=count, default=20, help="seeds of the Gaussian processes, gp and bo (default: 20)")
-    parser.add_argument("--only", nargs="+", choices=STRATEGIES, metavar="NAME", help="run these strategies and write no documents")
+    parser.add_argument("--only", nargs="+", choices=STRATEGIES, metavar="NAME", help="run these strategies, and draw nothing")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "search_quality.jsonl", help="finished searches of the full run")
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where results.md and the plot go")
-    parser.add_argument("--processor", default=f"1 of {os.cpu_count()} cores", help="words for the processor, for results.md")
+    parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "search_quality.png", help="where the plot goes")
     arguments = parser.parse_args()
     with refuse(EvaluatorError):
         path = find_table(arguments.table)
@@ -241,8 +229,8 @@ def main() -> None:
     runs = run_all(tables, arguments.runs, seeds.__getitem__, arguments.only or STRATEGIES)
     if arguments.only:
         return
-    write_section(arguments.docs / "results.md", format_tables(runs, best, arguments.processor), BEGIN, END)
-    plot(runs, best, arguments.docs / "search_quality.png")
+    plot(runs, best, arguments.plot)
+    print(json.dumps(tell(runs, best)))
 
 
 if __name__ == "__main__":

@@ -215,7 +215,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             show(f"{name}, {width} channels, {arguments.cells} cells, batches of {arguments.batch}", times, memory)
             print(f"  loss, fused against unfused: {difference:.1e} apart", flush=True)
             ours, theirs = (statistics.median(times[contender][1:]) for contender in ("ours", "nni"))
-            result = {"ours_s": round(ours, 4), "nni_s": round(theirs, 4), "ratio": round(theirs / ours, 2), "loss_difference": difference}
+            result: dict[str, Any] = {"ours_s": round(ours, 4), "nni_s": round(theirs, 4), "ratio": round(theirs / ours, 2)}
+            result |= {f"{contender}_steps_s": [round(seconds, 4) for seconds in times[contender][1:]] for contender in ("ours", "nni")}
+            result["loss_difference"] = difference
+            if memory:
+                result |= {f"{contender}_mib": round(memory[contender]) for contender in ("ours", "nni")}
             summary.setdefault(name, result)
     return summary
 

@@ -235,7 +235,8 @@ def main() -> None:
         columns = [f"{middle[c]:8.1f} ({min(v):.1f}...{max(v):.1f})" for c, v in speeds.items()]
         megabytes = "  ".join(f"{memory[contender]:5.0f}" for contender in CONTENDERS)
         print(f"  {name:20} {columns[0]:>24} {columns[1]:>24} {ratio:6.2f}   {megabytes}", flush=True)
-        summary["images_per_second"][name] = {**{c: round(v, 1) for c, v in middle.items()}, "ratio": round(ratio, 2)}
+        each = {f"{contender}_rounds": [round(value, 1) for value in values] for contender, values in speeds.items()}
+        summary["images_per_second"][name] = {**{c: round(v, 1) for c, v in middle.items()}, "ratio": round(ratio, 2), **each}
         summary["memory_mib"][name] = {contender: round(value) for contender, value in memory.items()}
     if not arguments.quick:
         add_times(summary, arguments, data, where)

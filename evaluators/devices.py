@@ -159,7 +159,8 @@ def denormals_as_zero() -> Iterator[None]:
     """Let the processor take numbers below 1e-38 for 0, in this thread and those with which it computes, while the ``with`` block lasts.
 
     It computes with them a hundred times more slowly, and a network that has stopped to learn is full of them: a step of Adam on 11 million
-    parameters takes 607 ms where it takes 20 (docs/results.md). Not for good, as Python's own numbers are rounded, too.
+    parameters takes 607 ms where it takes 20 (docs/measurements/2026-11-training-step.md).
+    Not for good, as Python's own numbers are rounded, too.
     """
     before = not torch.full((1,), 1e-40).mul(1.0).any()
     _flush_denormals(True)

@@ -1,7 +1,8 @@
 """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) for processors without fast half precision.
 
 torch's and timm's Muon orthogonalise in bfloat16, step by step on the whole matrix. On a CPU without units for that, the largest matrices
-of resnet18 take four times as long as in this form (docs/results.md). Here the iteration runs on the Gram matrix,
+of resnet18 take four times as long as in this form (docs/measurements/2026-11-training-step.md). Here
+the iteration runs on the Gram matrix,
 in float32: it is a polynomial in it, so the long side of the matrix is multiplied twice instead of twice a step.
 """
 

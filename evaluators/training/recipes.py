@@ -104,7 +104,8 @@ class Recipe:
         return make_recipe({**recipe_values(name), **changes})
 
 
-# For short trainings, after airbench94_muon (arXiv 2404.00498 and its repository); what was measured of it is in docs/results.md.
+# For short trainings, after airbench94_muon (arXiv 2404.00498 and its repository).
+# What was measured of it is in docs/measurements/2026-11-recipe-fast.md.
 FAST = Recipe(
     optimizer="muon",
     initial_lr=0.03,

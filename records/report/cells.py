@@ -19,6 +19,12 @@ _SWEEPS = 12
 _LAYER_WIDTHS = (64.0, 150.0)  # of boxes, of operations
 _LEAST_GAP = 12.0
 _MOST_NODES = 24
+_FAMILIES = {"conv": "conv", "pool": "pool", "skip": "skip", "none": "skip"}  # by the first of these that an operation's name holds
+# Of a picture that stands alone: dark words on boxes of their own, arrows in a grey that white and black paper both show.
+_ALONE = """text{font:11.5px system-ui,"Segoe UI","DejaVu Sans",sans-serif;text-anchor:middle;fill:#1d2330}
+.index{font-size:8.5px}rect{stroke:#7d8794;stroke-width:.8;fill:#dcebfb}.input rect{fill:#ddf3e4}.output rect{fill:#fcf0cf}
+.operation rect{fill:#eceef1}.operation.conv rect{fill:#e3ecfa}.operation.pool rect{fill:#fbe6d9}
+.arrow{fill:none;stroke:#7d8794;stroke-width:1.3}.head{fill:#7d8794}"""
 
 
 @dataclass
@@ -78,6 +84,11 @@ def draw_cell(kind: str, nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
         f'<svg class="cell" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img">'
         f"<title>{escape(title, 2000)}</title>{arrows}{boxes}</svg>"
     )
+
+
+def draw_alone(kind: str, nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
+    """Return a cell as an SVG file, for a page or a slide that is white or black."""
+    return draw_cell(kind, nodes).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f"><style>{_ALONE}</style>", 1)
 
 
 def _make_items(nodes: Mapping[int, Sequence[tuple[int, str]]]) -> list[_Item]:
@@ -168,4 +179,10 @@ def _draw_item(item: _Item, top: float) -> str:
     low = f'<tspan dy="3" class="index">{escape(index.rstrip("}"))}</tspan>' if index else ""
     full = f"<title>{escape(item.text)}</title>" if len(clean(item.text)) > 17 else ""
     text = f'<text x="{middle:.0f}" y="{y + 4:.1f}">{escape(base, 17)}{low}</text>'
-    return f'<g class="{item.kind}">{full}{box}{text}</g>'
+    return f'<g class="{item.kind}{_family(item)}">{full}{box}{text}</g>'
+
+
+def _family(item: _Item) -> str:
+    """Return the class by which operations of one kind have one colour, with a space before it."""
+    families = (family for part, family in _FAMILIES.items() if part in item.text) if item.kind == "operation" else ()
+    return next((f" {family}" for family in families), "")

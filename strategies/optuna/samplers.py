@@ -29,7 +29,7 @@ def gaussian_process(*, seed: int, trials: int, shared: SharedStudy | None = Non
     """Return a Gaussian process with expected improvement; a quarter of the trials, at most 20, are random at first.
 
     It knows of open trials. Scores count as free of noise, as a repeat is answered from the record and brings the same one: with noise
-    assumed, the process takes the few percent between good networks for it (docs/results.md).
+    assumed, the process takes the few percent between good networks for it (docs/measurements/2026-11-nasbench201.md).
     """
     seed = seed if shared is None else shared.seed(seed)
 
