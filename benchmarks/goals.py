@@ -54,7 +54,7 @@ def by_machine(records: Records, goal: Mapping[str, Any]) -> dict[str, list[floa
     found: dict[str, list[float]] = {}
     for run in runs_of(records, goal):
         values = as_list(look_up(run["values"], goal["value"]))
-        if values:
+        if values and (not run.get("shared") or "mean" in goal or "percent" in goal):
             found.setdefault(kind_of(run), []).extend([statistics.mean(values)] if goal.get("mean") else values)
     return found
 
@@ -82,13 +82,13 @@ def judge(records: Records, goal: Mapping[str, Any]) -> tuple[str, str, str]:
     """A row of the page: the goal, what was measured (least favourable first), and where it is met."""
     lower, limit = goal.get("lower", False) or "accuracy" in goal, goal["limit"]
     show = (lambda value: f"{100 * value:.4g}%") if goal.get("percent") else (lambda value: f"{value:,.4g}")
-    text = goal["goal"].format(limit=goal.get("show") or show(limit))
+    text = goal["goal"].format(limit=show(limit))
     found = by_machine(records, goal)
     if not found:
         return text, "-", "open: not on record"
     values = [value for each in found.values() for value in each]
     worst, best = (max(values), min(values)) if lower else (min(values), max(values))
-    measured = show(worst) if worst == best else f"{show(worst)} to {show(best)}"
+    measured = (show(worst) if show(worst) == show(best) else f"{show(worst)} to {show(best)}") + goal.get("unit", "")
     met = {kind: all(value <= limit if lower else value >= limit for value in each) for kind, each in found.items()}
     if all(met.values()):
         return text, measured, "yes"

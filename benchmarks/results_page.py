@@ -86,14 +86,14 @@ def minutes(seconds: Sequence[float]) -> str:
     """A span of time, the longest first; a dash for none."""
     if not seconds:
         return "-"
-    show: Callable[[float], str] = (lambda s: f"{s:.0f} s") if max(seconds) < 100 else (lambda s: f"{s / 60:.1f} min")
+    show: Callable[[float], str] = (lambda s: f"{s:.0f} s") if max(seconds) < 300 else (lambda s: f"{s / 60:.0f} min")
     first, last = show(max(seconds)), show(min(seconds))
     return first if first == last else f"{first} to {last}"
 
 
 def span(ratios: Sequence[float]) -> str:
     """Least favourable first."""
-    first, last = f"{min(ratios):.1f}", f"{max(ratios):.1f}"
+    first, last = f"{min(ratios):.3g}", f"{max(ratios):.3g}"
     return first if first == last else f"{first} to {last}"
 
 
@@ -142,7 +142,7 @@ def time_rows(records: Records) -> list[list[str]]:
 def speed_rows(records: Records) -> list[list[str]]:
     rows = []
     for what, peer, record, path in RACES:
-        found = [(kind_of(run), look_up(run["values"], path)) for run in records[record]["runs"]]
+        found = [(kind_of(run), look_up(run["values"], path)) for run in records[record]["runs"] if not run.get("shared")]
         ratios = {kind: value for kind, value in found if value is not None}
         values = [value for _, value in found if value is not None]
         if values:
