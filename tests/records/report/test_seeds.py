@@ -42,8 +42,8 @@ def test_runs_are_grouped_by_what_their_config_says(tmp_path: Path) -> None:
     twice = read_run(with_identity(write_search(tmp_path / "twice", make_trials(1)), seed=0))
     groups = group_by_seed([*runs, twice])
     assert [len(group.runs) for group in groups] == [2, 1, 1, 1], "a seed twice is no second seed"
-    assert titles_of(groups)[:3] == ["tpe on zoo, epochs 3", "tpe on zoo, epochs 9", "random on zoo"] or "tpe0" in titles_of(groups)[0]
-    assert len(set(titles_of(groups))) == 4
+    assert titles_of(groups[:3]) == ["tpe on zoo, epochs 3", "tpe on zoo, epochs 9", "random on zoo"]
+    assert len(set(titles_of(groups))) == 4, "else the folder tells them apart"
 
 
 def test_several_seeds_are_one_line_with_a_band(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_a_band_ends_where_the_shortest_run_does(tmp_path: Path) -> None:
 
 
 def test_supernets_and_trainings_of_several_seeds(tmp_path: Path) -> None:
-    runs = [
-        read_run(write_retraining(tmp_path / f"{seed}", "resnet18", {"backbone": "resnet18"}, 0.8 + seed / 10, seed=seed)) for seed in range(2)
-    ]
+    resnet = {"backbone": "resnet18"}
+    folders = [write_retraining(tmp_path / f"{seed}", "resnet18", resnet, 0.8 + seed / 10, seed=seed) for seed in range(2)]
+    runs = [read_run(folder) for folder in folders]
     chart = plot_epochs_together("chart", group_by_seed(runs), "accuracy", "training accuracy")
     assert not isinstance(chart, str)
     (mean,) = [mark for mark in chart.marks if "wide" in mark.css]
