@@ -162,6 +162,7 @@ class Chart:
         """Return the chart as an ``<svg>`` element, with what its lines mean and its note below it."""
         with self._styled():
             self._figure.draw_without_rendering()  # lays the axes out, by which the marks are placed
+            self._figure.set_layout_engine("none")  # once is enough
         marks = "".join(self._draw(mark) for mark in self.marks)
         words = "".join(f'<span class="{css}">{escape(label)}</span>' for label, css in self.legend.items())
         legend = f'<p class="legend">{words}</p>' if words else ""

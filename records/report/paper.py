@@ -32,6 +32,7 @@ _PENS = {
     "failed": _Pen("failed", 1.2, 0.8),
     "complete": _Pen("accent", 1.2, 0.55),
 }
+_DPI = 144  # twice that of the page's charts
 _SHAPES = {"round": "o", "cross": "x", "diamond": "D"}
 
 
@@ -51,7 +52,10 @@ def draw_on_paper(chart: Chart, figure: Figure) -> None:
         css = f"{mark.css} {mark.shape}" if mark.kind == "point" else mark.css
         _draw(axes, mark, names.pop(css, None) if mark.kind != "band" else None)
     if chart.legend:
-        axes.legend(frameon=False, fontsize=9.5, loc="best")
+        columns = 4 if max(map(len, chart.legend)) <= 20 else 1
+        figure.legend(frameon=False, fontsize=9.5, loc="outside lower left", ncols=columns, labelcolor=LIGHT["ink"])
+        figure.set_figheight(figure.get_figheight() + 0.3 * -(-len(chart.legend) // columns))  # the legend takes nothing from the axes
+    figure.set_dpi(_DPI)
 
 
 def _draw(axes: Axes, mark: Mark, label: str | None) -> None:
@@ -67,7 +71,7 @@ def _draw(axes: Axes, mark: Mark, label: str | None) -> None:
         hollow = mark.shape != "round"
         face, edge = ("none", colour) if mark.shape == "diamond" else (colour, colour if hollow else "white")
         marker = _SHAPES[mark.shape]
-        axes.plot(mark.xs, mark.ys, marker, ms=4.5, mfc=face, mec=edge, mew=1.3 if hollow else 0.5, label=label, zorder=3)
+        axes.plot(mark.xs, mark.ys, marker, ms=4.5, mfc=face, mec=edge, mew=1.3 if hollow else 0.5, label=label, zorder=3, clip_on=False)
     else:
         marker = "o" if len(mark.xs) == 1 else ""
         axes.plot(mark.xs, mark.ys, pen.dash, color=colour, lw=pen.width, alpha=pen.alpha, marker=marker, ms=4, label=label)

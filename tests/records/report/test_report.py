@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -252,3 +253,37 @@ def test_a_best_parameters_json_of_anything_is_reported(tmp_path: Path, content:
     folder = write_command_search(tmp_path / "run", [2.0, 1.0], mode="maximize")
     (folder / "best_parameters.json").write_text(content)
     assert "best so far: 2" in report(folder).texts["title"]
+
+
+def test_the_report_begins_with_the_result_its_cost_and_the_next_command(tmp_path: Path) -> None:
+    page = report(write_search(tmp_path / "run", make_trials(20)))
+    assert page.texts["h3"][0] == "What was found"
+    begin = page.text().partition("The search over time")[0]
+    best = max(trial.score for trial in make_trials(20) if trial.score is not None)
+    assert f"{100 * best:.2f}%" in begin and "validation accuracy, after 3 epochs" in begin
+    assert "20 trials: 14 complete, 4 pruned, 2 failed" in begin and "search took" in begin
+    assert f"--retrain {tmp_path / 'run' / 'best.json'}" in begin
+
+
+def test_numbers_have_four_digits_and_the_others_where_a_pointer_rests(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "run", make_trials(4))
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"]["time_budget"] = 5400.0
+    (folder / "config.json").write_text(json.dumps(config))
+    best = json.loads((folder / "best.json").read_text())
+    best["hyperparameters"]["initial_lr"] = 0.012345678901234567
+    (folder / "best.json").write_text(json.dumps(best))
+    page = report(folder)
+    assert "0.01235" in page.texts["dd"] and "0.012345678901234567"[:19] not in page.text()
+    assert {"title": "0.012345678901234567"} in page.of("dd")
+    assert "1 h 30 min" in page.texts["dd"] and "31 January 2026, 12:00 UTC" in page.texts["dd"]
+    assert not [text for tag in ("dd", "td", "p") for text in page.texts[tag] if re.search(r"\d\.\d{7}", text)]
+
+
+def test_both_test_accuracies_are_told_the_plain_one_first(tmp_path: Path) -> None:
+    folder = write_retraining(tmp_path / "run", "resnet18", {"backbone": "resnet18"}, 0.92)
+    document = json.loads((folder / "retrained.json").read_text()) | {"plain_test_accuracy": 0.91, "mirrored_test_accuracy": 0.92}
+    (folder / "retrained.json").write_text(json.dumps(document))
+    text = report(folder).text()
+    assert "91.00% test accuracy, images as they are" in text
+    assert text.index("91.00%") < text.index("92.00%") and "image and mirror image averaged" in text
