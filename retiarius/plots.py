@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from common.errors import RecordError, unknown_name
 from common.libraries import keep_home_clean
@@ -18,9 +18,15 @@ from records.report.trial_plots import MEASURED_LATENCY, SIZES, plot_curves, plo
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from retiarius.results import RunResult
-
 OVER = ("time", "trials")
+
+
+class Result(Protocol):
+    """What ``rt.search``, ``rt.retrain`` and ``rt.open_run`` return."""
+
+    @property
+    def record(self) -> Run:
+        """What the files of the run say."""
 
 
 def plot_run(run: Run, what: str, over: str) -> Figure:
@@ -39,7 +45,7 @@ def plot_run(run: Run, what: str, over: str) -> Figure:
     return _as_figure(plot_curves("curves", run.trials, run.metric) if what == "curves" else _plot_progress(run, over), run.path)
 
 
-def plot_runs(runs: Sequence[RunResult | str | Path], *, over: str = "trials") -> Figure:
+def plot_runs(runs: Sequence[Result | str | Path], *, over: str = "trials") -> Figure:
     """Return a matplotlib figure of several runs: the best so far of searches, or the accuracy of supernets or trainings by epoch.
 
     Runs that differ in their seed alone are one line, their mean, with a band from the lowest to the highest; the legend says of how many.

@@ -11,11 +11,11 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from records.formats import format_accuracy, format_number
+from records.report.marks import Mark
 from records.report.text import bounded, clean, escape, paragraph
 
 if TYPE_CHECKING:
@@ -51,21 +51,6 @@ POINTS = {  # the page's own
     "cross": "M{x},{y}m-3,-3l6,6m0,-6l-6,6",
     "diamond": "M{x},{y}m0,-4l4,4l-4,4l-4,-4z",
 }
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What a chart holds, in data coordinates: a ``line``, a ``band`` from ``lows`` to ``ys``, a ``point`` or a ``text``."""
-
-    kind: str
-    xs: Sequence[float]
-    ys: Sequence[float]
-    css: str
-    title: str
-    style: str = ""
-    shape: str = "round"
-    points: bool = False
-    lows: Sequence[float] = ()
 
 
 class Chart:
@@ -174,7 +159,7 @@ class Chart:
         from records.report.paper import draw_on_paper
 
         with self._styled():
-            draw_on_paper(self, self._figure)
+            draw_on_paper(self._figure, self.marks, self.legend)
         return self._figure
 
     def _add(self, mark: Mark, label: str) -> None:

@@ -26,8 +26,11 @@ def show_finding(run: Run) -> str:
 def show_next(run: Run) -> str:
     """Return the command to type next; empty where there is none."""
     command = next_command(run)
-    verb = "resume it" if run.state == "unfinished" else "retrain what was found, and score the test set"
-    return f"<p>Next, {verb}:</p><pre>{escape(command, LONGEST_COMMAND)}</pre>" if command else ""
+    if command is None:
+        return ""
+    unfinished = "resume it" if command.endswith(" --resume") else "begin anew"  # NNI's service cannot resume
+    verb = unfinished if run.state == "unfinished" else "retrain what was found, and score the test set"
+    return f"<p>Next, {verb}:</p><pre>{escape(command, LONGEST_COMMAND)}</pre>"
 
 
 def count_trials(runs: Sequence[Run]) -> str:

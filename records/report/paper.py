@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from records.report.figure import Chart, Mark
+    from records.report.marks import Mark
 
 
 @dataclass(frozen=True)
@@ -36,25 +37,25 @@ _DPI = 144  # twice that of the page's charts
 _SHAPES = {"round": "o", "cross": "x", "diamond": "D"}
 
 
-def draw_on_paper(chart: Chart, figure: Figure) -> None:
-    """Draw what ``chart`` holds into its axes, which ``figure`` has, in colours for white paper."""
+def draw_on_paper(figure: Figure, marks: Sequence[Mark], legend: Mapping[str, str]) -> None:
+    """Draw what a chart holds into the axes of ``figure``, in colours for white paper; ``legend`` is label to class."""
     from matplotlib.text import Text
 
-    axes = chart.axes
+    (axes,) = figure.axes
     figure.set_facecolor("white")
     axes.tick_params(which="both", color=LIGHT["ink"], labelcolor=LIGHT["ink"], grid_color=LIGHT["grid"])
     for spine in axes.spines.values():
         spine.set_edgecolor(LIGHT["ink"])
     for text in figure.findobj(Text):
         text.set_color(LIGHT["ink"])
-    names = {css: label for label, css in reversed(chart.legend.items())}
-    for mark in chart.marks:
+    names = {css: label for label, css in reversed([*legend.items()])}
+    for mark in marks:
         css = f"{mark.css} {mark.shape}" if mark.kind == "point" else mark.css
         _draw(axes, mark, names.pop(css, None) if mark.kind != "band" else None)
-    if chart.legend:
-        columns = 4 if max(map(len, chart.legend)) <= 20 else 1
+    if legend:
+        columns = 4 if max(map(len, legend)) <= 20 else 1
         figure.legend(frameon=False, fontsize=9.5, loc="outside lower left", ncols=columns, labelcolor=LIGHT["ink"])
-        figure.set_figheight(figure.get_figheight() + 0.3 * -(-len(chart.legend) // columns))  # the legend takes nothing from the axes
+        figure.set_figheight(figure.get_figheight() + 0.3 * -(-len(legend) // columns))  # the legend takes nothing from the axes
     figure.set_dpi(_DPI)
 
 
