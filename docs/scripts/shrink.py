@@ -110,7 +110,7 @@ def _existing(word: str, before: str, folder: Path) -> str:
         wanted = "best.json" if word.endswith("best.json") else "config.json"
         runs = sorted(folder.glob(f"runs/*/{wanted}"), key=os.path.getmtime)
         if not runs:
-            raise Skipped("needs a run that the page does not make")
+            raise Skipped("needs a run, and no command before it makes one")
         return f"runs/{runs[-1].parent.name}" + ("/best.json" if wanted == "best.json" else "")
     if before in ("--config", "--search-space"):
         if word not in OWN_FILES:

@@ -59,7 +59,7 @@ def test_what_cannot_be_run_is_skipped_with_a_reason(shown: str, reason: str, fo
 
 
 def test_a_run_that_is_not_there_is_the_readers(tmp_path: Path) -> None:
-    with pytest.raises(Skipped, match="does not make"):
+    with pytest.raises(Skipped, match="needs a run"):
         shrink(f"{PROGRAM} --report runs/NAME", tmp_path, None)
 
 
