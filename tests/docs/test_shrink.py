@@ -46,6 +46,7 @@ def test_a_command_becomes_small(shown: str, small: str | None, folder: Path) ->
     "shown, reason",
     [
         ("make test", "installs"),
+        ("export RAY_AUTH_MODE=token", "shell"),
         (f"{SEARCH} --ray auto", "a cluster"),
         (f"{PROGRAM} --config config.yml --portal", "stays open"),
         (f"{PROGRAM} --space MODULE:CLASS --strategy tpe", "placeholder"),
