@@ -3,8 +3,9 @@
     python docs/scripts/run_commands.py               # all pages: about half an hour on two cores
     python docs/scripts/run_commands.py README.md     # these pages alone
 
-The clone has what is committed. `shrink.py` says by which rules commands are made small, and which are skipped. The status is 1 where one
-failed. Chinese pages have the same commands, which a test compares; docs/measurements/ is a diary.
+The clone has what is committed. A page that shows a run of the reader's, such as runs/NAME, gets the latest one. `shrink.py` has the rules
+by which commands are made small, or skipped. The status is 1 where one failed. Chinese pages have the same commands, which a test compares;
+docs/measurements/ is a diary.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -71,7 +72,6 @@ def run(command: str, folder: Path) -> tuple[int, str]:
 
 def run_page(page: Path, folder: Path, table: Path | None) -> list[tuple[str, str]]:
     """Run the commands of a page; return of each how it went, and a line about it."""
-    shutil.rmtree(folder / "runs", ignore_errors=True)
     results = []
     for number, line in commands(page.read_text(encoding="utf-8")):
         place = f"{name_of(page)}:{number}"

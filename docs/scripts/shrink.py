@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 PROGRAM = ["python", "run_experiment.py"]
@@ -36,7 +37,7 @@ class Skipped(Exception):
 
 def is_command(line: str) -> bool:
     """Whether a line of code is a command of the shell."""
-    words = [word for word in line.removeprefix("$ ").split() if not ASSIGNMENT.match(word)]
+    words = list(dropwhile(ASSIGNMENT.match, line.removeprefix("$ ").split()))
     known = (*RUN_AS_THEY_ARE, *SKIPPED_PROGRAMS, "retiarius", ".venv/bin/retiarius")
     return line.startswith("$ ") or bool(words and words[0] in known)
 
@@ -59,7 +60,7 @@ def shrink(line: str, folder: Path, table: Path | None) -> str:
         It cannot be run here.
     """
     words = shlex.split(line, comments=True)
-    given = [word for word in words if ASSIGNMENT.match(word)]
+    given = list(takewhile(ASSIGNMENT.match, words))
     words = words[len(given) :]
     if not words:
         raise Skipped("sets the reader's shell up")
@@ -110,7 +111,7 @@ def _existing(word: str, before: str, folder: Path) -> str:
         wanted = "best.json" if word.endswith("best.json") else "config.json"
         runs = sorted(folder.glob(f"runs/*/{wanted}"), key=os.path.getmtime)
         if not runs:
-            raise Skipped("needs a run that the page does not make")
+            raise Skipped("needs a run, and no command before it makes one")
         return f"runs/{runs[-1].parent.name}" + ("/best.json" if wanted == "best.json" else "")
     if before in ("--config", "--search-space"):
         if word not in OWN_FILES:
