@@ -42,7 +42,7 @@ STEPS = {
     "program": "--config examples/nni_trial/config.yml",
     "course": "--search-space benchmarks/lab8/course.json",
     "darts": f"--space darts --strategy darts --epochs 1 --set num_cells=5 {DATA}",
-    "nas": f"--retrain runs/lab8/darts/best.json --set num_cells=8 --epochs {EPOCHS}",
+    "nas": f"--retrain runs/lab8/darts/best.json --set num_cells=5 --epochs {EPOCHS}",
     "small": f"--retrain convnet32 --set width=32 --epochs {EPOCHS} {DATA}",
     "report": "--report runs/lab8/given runs/lab8/hand runs/lab8/hpo runs/lab8/hpo-best runs/lab8/darts runs/lab8/nas",
 }
