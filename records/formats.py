@@ -11,8 +11,10 @@ def format_accuracy(fraction: float | None) -> str:
 
 
 def format_number(value: float | None) -> str:
-    """Return a score of any kind in six digits: ``0.9123``, ``2.5e-05``; ``-`` where there is none."""
-    return "-" if value is None or not math.isfinite(value) else f"{value:.6g}"
+    """Return a number of any kind in four digits: ``0.9123``, ``2.5e-05``, ``123457``; ``-`` where there is none."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 or (value == round(value) and abs(value) < 1e9) else f"{value:.4g}"
 
 
 def format_count(number: float | None) -> str:

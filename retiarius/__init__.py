@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from retiarius.command_search import search_command
     from retiarius.data import load_data
     from retiarius.dry_run import Preview, preview
+    from retiarius.plots import plot_runs
     from retiarius.ray_cluster import Ray
     from retiarius.results import RetrainResult, SearchResult, open_run
     from retiarius.retrain_run import retrain
@@ -76,6 +77,7 @@ _HOMES = {
     "retiarius.command_search": ("search_command",),
     "retiarius.data": ("load_data",),
     "retiarius.dry_run": ("Preview", "preview"),
+    "retiarius.plots": ("plot_runs",),
     "retiarius.ray_cluster": ("Ray",),
     "retiarius.results": ("RetrainResult", "SearchResult", "open_run"),
     "retiarius.retrain_run": ("retrain",),
@@ -132,6 +134,7 @@ __all__ = [
     "load_architecture",
     "load_data",
     "open_run",
+    "plot_runs",
     "preview",
     "retrain",
     "search",

@@ -1,53 +1,101 @@
-"""Figures of a run, drawn by matplotlib without its global state."""
+"""Figures of runs, by the charts of the report: ``plot`` of one run, ``plot_runs`` of several."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
+from common.errors import RecordError, unknown_name
 from common.libraries import keep_home_clean
-from common.trial import Trial
-from records.metric import Metric
+from records.report.cells import read_cells
+from records.report.collect import Run, read_run
+from records.report.figure import Chart
+from records.report.seeds import group_by_seed, plot_epochs_together, plot_searches
+from records.report.training_plots import plot_epochs
+from records.report.trial_plots import MEASURED_LATENCY, SIZES, plot_curves, plot_history, plot_pareto
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-def plot_trials(trials: Sequence[Trial], metric: Metric) -> Figure:
-    """Draw the score of every trial, and the best so far, over the number of trials."""
-    figure, axes = _new_figure("trial", metric.name)
-    scored = [(position, trial) for position, trial in enumerate(trials, start=1) if trial.score is not None]
-    scores = [metric.result(trial.score) for _, trial in scored if trial.score is not None]
-    axes.plot([position for position, _ in scored], scores, "o", label="a trial")
-    best = [max(scores[: end + 1], key=lambda score: metric.sign * score) for end in range(len(scores))]
-    axes.step([position for position, _ in scored], best, where="post", label="best so far")
-    if scored:
-        axes.legend()
-    return figure
+OVER = ("time", "trials")
 
 
-def plot_supernet(epochs: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw the supernet's accuracies on both halves of the training images over its epochs."""
-    figure, axes = _new_figure("epoch", "accuracy")
-    numbers = [epoch["number"] for epoch in epochs]
-    for name, label in (("train_accuracy", "training half"), ("validation_accuracy", "validation half")):
-        axes.plot(numbers, [float(epoch.get(name, math.nan)) for epoch in epochs], "o-", label=label)
-    if numbers:
-        axes.legend()
-    return figure
+class Result(Protocol):
+    """What ``rt.search``, ``rt.retrain`` and ``rt.open_run`` return."""
+
+    @property
+    def record(self) -> Run:
+        """What the files of the run say."""
 
 
-def _new_figure(x: str, y: str) -> tuple[Figure, Axes]:
+def plot_run(run: Run, what: str, over: str) -> Figure:
+    """Return the figure of one run; see ``RunResult.plot``."""
     keep_home_clean()
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    if over not in OVER:
+        raise RecordError(unknown_name("axis", over, OVER))
+    costs = {cost.attribute: cost for cost in (*SIZES, MEASURED_LATENCY)}
+    known = ("progress", "curves", *costs, "cells")
+    if what not in known:
+        raise RecordError(unknown_name("plot", what, known))
+    if what == "cells":
+        return _plot_cells(run)
+    if what in costs:
+        return _as_figure(plot_pareto("pareto", run.trials, costs[what], run.metric), run.path)
+    return _as_figure(plot_curves("curves", run.trials, run.metric) if what == "curves" else _plot_progress(run, over), run.path)
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(visible=True, alpha=0.3)
-    return figure, axes
+
+def plot_runs(runs: Sequence[Result | str | Path], *, over: str = "trials") -> Figure:
+    """Return a matplotlib figure of several runs: the best so far of searches, or the accuracy of supernets or trainings by epoch.
+
+    Runs that differ in their seed alone are one line, their mean, with a band from the lowest to the highest; the legend says of how many.
+
+    Parameters
+    ----------
+    runs
+        Results, or folders.
+    over
+        ``"trials"`` or ``"time"``: what the horizontal axis of searches by trials is.
+
+    Raises
+    ------
+    RecordError
+        There is no run, a folder holds none, or nothing was measured in them yet.
+    """
+    keep_home_clean()
+    if over not in OVER:
+        raise RecordError(unknown_name("axis", over, OVER))
+    records = [read_run(Path(run)) if isinstance(run, str | Path) else run.record for run in runs]
+    if not records:
+        raise RecordError("no run to plot: give results, or folders such as 'runs/NAME'")
+    groups = group_by_seed(records)
+    first = groups[0].runs[0]
+    if first.trials:
+        alike = [group for group in groups if group.runs[0].metric == first.metric]
+        return _as_figure(plot_searches("runs", alike, over), first.path)
+    key, what = ("accuracy", "training accuracy") if first.is_retraining else ("validation_accuracy", "validation accuracy of the supernet")
+    alike = [group for group in groups if group.runs[0].is_retraining == first.is_retraining]
+    return _as_figure(plot_epochs_together("runs", alike, key, what), first.path)
+
+
+def _plot_progress(run: Run, over: str) -> Chart | str:
+    if run.trials or not run.epochs:
+        return plot_history("progress", run, over)
+    halves = {"train_accuracy": "training half", "validation_accuracy": "validation half"}
+    keys = {"accuracy": "training images"} if run.is_retraining else halves
+    return plot_epochs("progress", run.epochs, keys, "accuracy", percent=True)
+
+
+def _plot_cells(run: Run) -> Figure:
+    from records.report.cell_figure import plot_cells
+
+    cells = read_cells(run.architecture)
+    if not cells:
+        raise RecordError(f"{run.path}: no cells to draw: its architecture is none of cells, or nothing was found yet")
+    return plot_cells(cells)
+
+
+def _as_figure(chart: Chart | str, path: Path) -> Figure:
+    if isinstance(chart, str):
+        raise RecordError(f"{path}: {chart}")
+    return chart.figure()

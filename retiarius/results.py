@@ -59,6 +59,27 @@ class RunResult:
         path, _ = write_report([self.path], None if out is None else Path(out))
         return path
 
+    def plot(self, what: str = "progress", *, over: str = "time") -> Figure:
+        """Return a matplotlib figure, as the report has it.
+
+        Parameters
+        ----------
+        what
+            ``"progress"``: the score of every trial and the best so far, or the accuracy of a supernet or a training by epoch;
+            ``"curves"``: all trials epoch by epoch; ``"parameters"``, ``"flops"``, ``"latency"``: the score against it, with the
+            Pareto front; ``"cells"``: the cells that were found.
+        over
+            ``"time"`` or ``"trials"``: what the horizontal axis of the progress of a search by trials is.
+
+        Raises
+        ------
+        RecordError
+            There is no such plot, or nothing of it was noted.
+        """
+        from retiarius.plots import plot_run
+
+        return plot_run(self.record, what, over)
+
 
 class SearchResult(RunResult):
     """What a search found. Make one with ``search`` or ``open_run``."""
@@ -127,12 +148,6 @@ class SearchResult(RunResult):
             return pandas.DataFrame([_row_of(trial, self.record.metric) for trial in self.trials]).set_index("number")
         plain = [{name: value for name, value in epoch.items() if not isinstance(value, dict)} for epoch in self.epochs]
         return pandas.DataFrame(plain)
-
-    def plot(self) -> Figure:
-        """Return a matplotlib figure: the score of every trial and the best so far, or the curves of the supernet."""
-        from retiarius.plots import plot_supernet, plot_trials
-
-        return plot_trials(self.trials, self.record.metric) if self.trials else plot_supernet(self.epochs)
 
 
 def _row_of(trial: Trial, metric: Metric) -> dict[str, Any]:

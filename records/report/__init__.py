@@ -1,8 +1,9 @@
 """The report of one or several runs, as one HTML file that needs neither a network nor a server.
 
 - :mod:`records.report.collect`: what the files of a run say; ``commands``: what to type next
-- :mod:`records.report.page`: the page; :mod:`records.report.text`: how a string gets into it
-- :mod:`records.report.figure`, ``trial_plots``, ``training_plots``, ``importance``, ``labels``: charts
+- :mod:`records.report.page`: the page; ``findings``: its beginning; ``text``, ``times``: how strings and times get into it
+- :mod:`records.report.figure`, ``trial_plots``, ``training_plots``, ``seeds``, ``importance``, ``labels``: charts
+- :mod:`records.report.paper`: the same charts as figures of matplotlib; ``palette``: the colours of both
 - :mod:`records.report.cells`: cells as the papers draw them
 - :mod:`records.report.trials_table`, :mod:`records.report.lab_table`: tables
 """
@@ -18,8 +19,13 @@ from common.libraries import keep_home_clean
 from common.text import printable
 
 
-def write_report(folders: Sequence[Path], out: Path | None = None) -> tuple[Path, list[str]]:
+def write_report(folders: Sequence[Path], out: Path | None = None, *, lab_table: bool | None = None) -> tuple[Path, list[str]]:
     """Write the report of the runs in ``folders`` to ``out``, by default ``report.html`` in the first; the runs are only read.
+
+    Parameters
+    ----------
+    lab_table
+        Whether the lab's table is in it, in English and Chinese; by default where the runs are those of its rows, and in English.
 
     Returns
     -------
@@ -43,7 +49,7 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> tuple[Path
         raise RecordError(f"{target}: this is a folder; with --report, --out takes a file, such as {target / 'report.html'}")
     if not target.parent.is_dir():
         raise RecordError(f"{target.parent}: no such folder to write the report into; make it, or name another file with --out")
-    page = make_page(runs)
+    page = make_page(runs, lab_table)
     try:
         write_text_atomically(target, page)
     except OSError as error:

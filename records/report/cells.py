@@ -28,8 +28,8 @@ _ALONE = """text{font:11.5px system-ui,"Segoe UI","DejaVu Sans",sans-serif;text-
 
 
 @dataclass
-class _Item:
-    """Something with a place of its own: a state, an operation, or a bend of a long arrow."""
+class Item:
+    """Something with a place of its own: a state, an operation, or a bend of a long arrow; ``before`` and ``after`` are others' numbers."""
 
     kind: str
     text: str
@@ -71,12 +71,8 @@ def describe_cell(nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
 
 def draw_cell(kind: str, nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
     """Return a cell as an ``<svg>`` element."""
-    items = _make_items(nodes)
-    layers = [[index for index, item in enumerate(items) if item.layer == layer] for layer in range(1 + max(item.layer for item in items))]
-    _place(items, layers)
-    top = min(item.y - item.height / 2 for item in items) - 10
-    height = max(item.y + item.height / 2 for item in items) + 10 - top
-    width = sum(_LAYER_WIDTHS[layer % 2] for layer in range(len(layers))) + 24
+    layout = lay_out(nodes)
+    items, top, width, height = layout.items, layout.top, layout.width, layout.height
     arrows = "".join(_draw_arrow(items[index], items[other], top) for index in range(len(items)) for other in items[index].after)
     boxes = "".join(_draw_item(item, top) for item in items if item.kind != "bend")
     title = f"{kind} cell: {describe_cell(nodes)}"
@@ -88,32 +84,54 @@ def draw_cell(kind: str, nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
 
 def draw_alone(kind: str, nodes: Mapping[int, Sequence[tuple[int, str]]]) -> str:
     """Return a cell as an SVG file, for a page or a slide that is white or black."""
-    return draw_cell(kind, nodes).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f"><style>{_ALONE}</style>", 1)
+    return (
+        draw_cell(kind, nodes).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f"><style>{_ALONE}</style>", 1)
+    )
 
 
-def _make_items(nodes: Mapping[int, Sequence[tuple[int, str]]]) -> list[_Item]:
+@dataclass(frozen=True)
+class Layout:
+    """Where everything of a cell stands, in points; ``top`` is what heights are measured from."""
+
+    items: list[Item]
+    top: float
+    width: float
+    height: float
+
+
+def lay_out(nodes: Mapping[int, Sequence[tuple[int, str]]]) -> Layout:
+    """Return the layout of a cell."""
+    items = _make_items(nodes)
+    layers = [[index for index, item in enumerate(items) if item.layer == layer] for layer in range(1 + max(item.layer for item in items))]
+    _place(items, layers)
+    top = min(item.y - item.height / 2 for item in items) - 10
+    height = max(item.y + item.height / 2 for item in items) + 10 - top
+    return Layout(items, top, sum(_LAYER_WIDTHS[layer % 2] for layer in range(len(layers))) + 24, height)
+
+
+def _make_items(nodes: Mapping[int, Sequence[tuple[int, str]]]) -> list[Item]:
     """Put states on even layers, operations on odd ones, just before the node they lead to."""
     depth = {0: 0, 1: 0}
     for node, edges in nodes.items():
         depth[node] = 2 + max(depth[source] for source, _ in edges)
-    items = [_Item("input", "c_{k-2}", 0), _Item("input", "c_{k-1}", 0)]
-    items += [_Item("node", str(node - 2), depth[node]) for node in nodes]
+    items = [Item("input", "c_{k-2}", 0), Item("input", "c_{k-1}", 0)]
+    items += [Item("node", str(node - 2), depth[node]) for node in nodes]
     output = len(items)
-    items.append(_Item("output", "c_{k}", 2 + max(depth.values())))
+    items.append(Item("output", "c_{k}", 2 + max(depth.values())))
     for node, edges in nodes.items():
         for source, operation in edges:
             place = len(items)
-            items.append(_Item("operation", operation, depth[node] - 1))
+            items.append(Item("operation", operation, depth[node] - 1))
             _connect(items, source, place)
             _connect(items, place, node)
         _connect(items, node, output)
     return items
 
 
-def _connect(items: list[_Item], start: int, end: int) -> None:
+def _connect(items: list[Item], start: int, end: int) -> None:
     """Draw an arrow, with a bend in every layer that it passes."""
     for layer in range(items[start].layer + 1, items[end].layer):
-        items.append(_Item("bend", "", layer))
+        items.append(Item("bend", "", layer))
         items[start].after.append(len(items) - 1)
         items[-1].before.append(start)
         start = len(items) - 1
@@ -121,7 +139,7 @@ def _connect(items: list[_Item], start: int, end: int) -> None:
     items[end].before.append(start)
 
 
-def _place(items: list[_Item], layers: list[list[int]]) -> None:
+def _place(items: list[Item], layers: list[list[int]]) -> None:
     """Order the layers and give every item its height, in turns from the left and from the right."""
     for layer in layers:
         _spread(items, layer, [0.0] * len(layer))
@@ -137,7 +155,7 @@ def _place(items: list[_Item], layers: list[list[int]]) -> None:
             _spread(items, layer, [wanted[position] for position in order])
 
 
-def _spread(items: list[_Item], layer: list[int], wanted: list[float]) -> None:
+def _spread(items: list[Item], layer: list[int], wanted: list[float]) -> None:
     """Set heights near the wanted ones, in this order and without overlap; together as far up as down from what was wanted."""
     heights, bottom = [], float("-inf")
     for index, y in zip(layer, wanted, strict=True):
@@ -153,36 +171,41 @@ def _left(layer: int) -> float:
     return 12 + sum(_LAYER_WIDTHS[before % 2] for before in range(layer))
 
 
-def _span(item: _Item) -> tuple[float, float]:
+def span_of(item: Item) -> tuple[float, float]:
     """Return from where to where an item goes, left to right."""
     left, width = _left(item.layer), _LAYER_WIDTHS[item.layer % 2]
     inset = {"bend": width / 3, "operation": 20.0, "node": 14.0}.get(item.kind, 2.0)
     return left + inset, left + width - inset
 
 
-def _draw_arrow(start: _Item, end: _Item, top: float) -> str:
-    (left, x1), (x2, _) = _span(start), _span(end)
+def describe_curve(start: Item, end: Item, top: float) -> list[tuple[float, float]]:
+    """Return the points of an arrow: where it begins, how far it goes straight, and three of a Bezier curve."""
+    (left, x1), (x2, _) = span_of(start), span_of(end)
     y1, y2 = start.y - top, end.y - top
-    through = f"M{left:.0f},{y1:.1f}H{x1:.0f}" if start.kind == "bend" else f"M{x1:.0f},{y1:.1f}"
-    head = end.kind in ("node", "output")
-    stop = x2 - (4 if head else 0)
+    stop = x2 - (4 if end.kind in ("node", "output") else 0)
     bend = (stop - x1) / 2
-    path = f'<path class="arrow" d="{through}C{x1 + bend:.0f},{y1:.1f} {stop - bend:.0f},{y2:.1f} {stop:.0f},{y2:.1f}"/>'
-    return path + (f'<path class="head" d="M{x2:.0f},{y2:.1f}l-7,-3.5v7z"/>' if head else "")
+    return [(left if start.kind == "bend" else x1, y1), (x1, y1), (x1 + bend, y1), (stop - bend, y2), (stop, y2)]
 
 
-def _draw_item(item: _Item, top: float) -> str:
-    (left, right), y = _span(item), item.y - top
+def _draw_arrow(start: Item, end: Item, top: float) -> str:
+    first, *others = (f"{x:.0f},{y:.1f}" for x, y in describe_curve(start, end, top))
+    path = f'<path class="arrow" d="M{first}L{others[0]}C{" ".join(others[1:])}"/>'
+    head = end.kind in ("node", "output")
+    return path + (f'<path class="head" d="M{span_of(end)[0]:.0f},{end.y - top:.1f}l-7,-3.5v7z"/>' if head else "")
+
+
+def _draw_item(item: Item, top: float) -> str:
+    (left, right), y = span_of(item), item.y - top
     middle, radius = (left + right) / 2, 11 if item.kind == "operation" else 5
     box = f'<rect x="{left:.0f}" y="{y - item.height / 2:.1f}" width="{right - left:.0f}" height="{item.height:.0f}" rx="{radius}"/>'
     base, _, index = item.text.partition("_{") if item.kind in ("input", "output") else (item.text, "", "")
     low = f'<tspan dy="3" class="index">{escape(index.rstrip("}"))}</tspan>' if index else ""
     full = f"<title>{escape(item.text)}</title>" if len(clean(item.text)) > 17 else ""
     text = f'<text x="{middle:.0f}" y="{y + 4:.1f}">{escape(base, 17)}{low}</text>'
-    return f'<g class="{item.kind}{_family(item)}">{full}{box}{text}</g>'
+    family = f" {family_of(item)}" if item.kind == "operation" else ""
+    return f'<g class="{item.kind}{family}">{full}{box}{text}</g>'
 
 
-def _family(item: _Item) -> str:
-    """Return the class by which operations of one kind have one colour, with a space before it."""
-    families = (family for part, family in _FAMILIES.items() if part in item.text) if item.kind == "operation" else ()
-    return next((f" {family}" for family in families), "")
+def family_of(item: Item) -> str:
+    """Return the kind of an operation, by which it has its colour: ``conv``, ``pool``, ``skip``."""
+    return next((family for part, family in _FAMILIES.items() if part in item.text), "skip")

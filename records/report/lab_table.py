@@ -18,6 +18,7 @@ from records.formats import count_of, format_count, format_seconds
 from records.report.cells import describe_cell, read_cells
 from records.report.collect import Run
 from records.report.labels import varied_labels
+from records.report.seeds import is_repetition
 from records.report.text import as_number, as_object, clean, escape, show_value
 
 WAYS = ("as given", "by hand", "HPO", "NAS")
@@ -86,12 +87,18 @@ def fill(runs: Sequence[Run]) -> list[Row]:
     rows: list[Row] = []
     for run in [*retrained, *(run for run in runs if not run.is_retraining and id(run) not in used)]:
         search = origins.get(id(run))
-        same = next((row for row in rows if run.is_retraining and row.runs[0].is_retraining and _is_repetition(row.runs[0], run)), None)
+        same = next((row for row in rows if run.is_retraining and row.runs[0].is_retraining and is_repetition(row.runs[0], run)), None)
         if same is not None:
             same.runs.append(run)
         else:
             rows.append(Row(*guess_way(run, search), [run], search))
     return sorted(rows, key=lambda row: WAYS.index(row.way))
+
+
+def is_of_the_lab(rows: Sequence[Row]) -> bool:
+    """Return whether the runs are those of the lab's table: its code as it was given, and another way beside it."""
+    ways = {row.way for row in rows}
+    return "as given" in ways and len(ways) > 1
 
 
 def find_search(run: Run, runs: Sequence[Run]) -> Run | None:
@@ -183,13 +190,6 @@ def _try_load(path: Path) -> BestArchitecture | None:
         return load_best(path)
     except RecordError:
         return None
-
-
-def _is_repetition(one: Run, other: Run) -> bool:
-    def without_seed(run: Run) -> dict[str, Any]:
-        return {key: value for key, value in run.identity.items() if key != "seed"}
-
-    return without_seed(one) == without_seed(other) and one.identity.get("seed") != other.identity.get("seed")
 
 
 def _best_score(run: Run) -> float | None:

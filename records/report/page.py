@@ -8,19 +8,22 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from records.formats import count_of, format_accuracy, format_count, format_seconds
 from records.report.cells import draw_cell, read_cells
 from records.report.collect import Run
-from records.report.commands import command_again, next_command
+from records.report.commands import command_again
+from records.report.figure import Chart, show
+from records.report.findings import LONGEST_COMMAND, data_name, show_finding, show_overview
 from records.report.importance import EVALUATOR, measure_importance
-from records.report.lab_table import as_html, as_markdown, fill
+from records.report.lab_table import Row, as_html, as_markdown, fill, is_of_the_lab
+from records.report.palette import as_css
+from records.report.seeds import Group, group_by_seed, plot_epochs_together, plot_searches
 from records.report.text import as_number, as_object, definition_list, escape, paragraph
+from records.report.times import show_moment
 from records.report.training_plots import plot_alphas, plot_epochs, show_probabilities
 from records.report.trial_plots import MEASURED_LATENCY, SIZES, plot_curves, plot_history, plot_parallel, plot_pareto, show_importance
 from records.report.trials_table import show_front, show_trials
 
 _FOLDER = Path(__file__).parent
-_LONGEST_COMMAND = 6000
 _STATES = {
     "running": "still running: this is how far it was when the report was made",
     "finished": "finished",
@@ -29,8 +32,14 @@ _STATES = {
 }
 
 
-def make_page(runs: Sequence[Run]) -> str:
-    """Return the HTML of the report of ``runs``."""
+def make_page(runs: Sequence[Run], lab_table: bool | None = None) -> str:
+    """Return the HTML of the report of ``runs``.
+
+    Parameters
+    ----------
+    lab_table
+        Whether the lab's table is in it, in English and Chinese; by default where the runs are those of its rows, and in English.
+    """
     style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     # No network, and no script but ours: whatever a file's string might still do, the browser refuses.
@@ -39,15 +48,17 @@ def make_page(runs: Sequence[Run]) -> str:
     )
     title = runs[0].path.name or "run" if len(runs) == 1 else f"{len(runs)} runs"
     made = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
-    table = _show_lab_table(runs) if len(runs) > 1 else ""
+    overview = _show_together(runs) if len(runs) > 1 else ""
+    rows = fill(runs) if lab_table or (lab_table is None and len(runs) > 1) else []
+    table = _show_lab_table(rows, both=bool(lab_table)) if lab_table or is_of_the_lab(rows) else ""
     body = "".join(_show_run(run, f"run{index}") for index, run in enumerate(runs))
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
-        f'<link rel="icon" href="data:,">\n<title>{escape(title)} - retiarius</title>\n<style>{style}</style>\n</head>\n<body>\n'
+        f'<link rel="icon" href="data:,">\n<title>{escape(title)} - retiarius</title>\n<style>{as_css()}{style}</style>\n</head>\n<body>\n'
         f"<header><h1>{escape(title)}</h1>{paragraph(f'report of retiarius, made {made}')}</header>\n"
-        f"<main>{table}{body}</main>\n<script>{script}</script>\n</body>\n</html>\n"
+        f"<main>{overview}{body}{table}</main>\n<script>{script}</script>\n</body>\n</html>\n"
     )
 
 
@@ -55,15 +66,44 @@ def _section(heading: str, *parts: str) -> str:
     return f"<section><h3>{escape(heading)}</h3>{''.join(parts)}</section>"
 
 
-def _show_lab_table(runs: Sequence[Run]) -> str:
-    rows = fill(runs)
+def _show_together(runs: Sequence[Run]) -> str:
+    """Show what all runs have found, and their curves with one line for those that differ in their seed alone."""
+    groups = group_by_seed(runs)
+    parts = [_section("What was found", show_overview(groups))]
+    searches = [group for group in groups if group.runs[0].trials]
+    kinds = dict.fromkeys((group.runs[0].metric, data_name(group.runs[0])) for group in searches)
+    for index, (metric, data) in enumerate(kinds):
+        alike = [group for group in searches if (group.runs[0].metric, data_name(group.runs[0])) == (metric, data)]
+        charts = [plot_searches(f"together{index}-{over}", alike, over) for over in ("trials", "time")]
+        if sum(len(group.runs) for group in alike) > 1:
+            parts.append(_section(f"The searches beside one another{f', {data}' if data else ''}", _pair(*charts)))
+    parts += _show_epochs_together(groups)
+    return f'<article id="together">{"".join(parts)}</article>'
+
+
+def _show_epochs_together(groups: Sequence[Group]) -> list[str]:
+    supernets = [group for group in groups if group.runs[0].epochs and not group.runs[0].is_retraining]
+    trained = [group for group in groups if group.runs[0].is_retraining]
+    kinds = [(supernets, "validation_accuracy", "validation accuracy of the supernet"), (trained, "accuracy", "training accuracy")]
+    charts = [
+        plot_epochs_together(f"together-{key}", own, key, what) for own, key, what in kinds if sum(len(group.runs) for group in own) > 1
+    ]
+    return [_section("Epoch by epoch", _pair(*charts))] if charts else []
+
+
+def _pair(*charts: Chart | str) -> str:
+    return f'<div class="pair">{"".join(f"<div>{show(chart)}</div>" for chart in charts)}</div>'
+
+
+def _show_lab_table(rows: Sequence[Row], *, both: bool) -> str:
     parts = []
-    for language, heading in (("en", "The lab's table"), ("zh", "实验记录表")):
+    for language, heading in (("en", "The lab's table"), *((("zh", "实验记录表"),) if both else ())):
         markdown = escape_block(as_markdown(rows, language))
         parts.append(f'<h3 lang="{language}">{heading}</h3><div class="scroll">{as_html(rows, language)}</div>')
         parts.append(f'<details class="markdown"><summary>Markdown</summary><pre>{markdown}</pre></details>')
-    note = paragraph("Which run belongs to which row is guessed from its config.json; the last column says by what.")
-    return f'<article id="lab-table">{"".join(parts)}{note}</article>'
+    note = "Which run belongs to which row is guessed from its config.json; the last column says by what."
+    note += "" if both else " --lab-table writes the table in Chinese, too."
+    return f'<article id="lab-table">{"".join(parts)}{paragraph(note)}</article>'
 
 
 def escape_block(text: str) -> str:
@@ -75,8 +115,8 @@ def _show_run(run: Run, name: str) -> str:
     what = f"retraining: {run.settings.get('retrain')}" if run.is_retraining else f"{run.space} by {run.strategy}"
     state = f'<p class="state {run.state}">{escape(_STATES[run.state])}</p>'
     notes = "".join(paragraph(note, "warning") for note in run.notes)
-    head = f"<h2>{escape(what)} <small>{escape(_data_name(run))}</small></h2>{paragraph(str(run.path))}{state}{notes}"
-    sections = [_show_result(run), _show_cells(run)]
+    head = f"<h2>{escape(what)} <small>{escape(data_name(run))}</small></h2>{paragraph(str(run.path))}{state}{notes}"
+    sections = [_section("Result" if run.is_retraining else "What was found", show_finding(run)), _show_cells(run)]
     if run.trials:
         sections.append(_show_search(run, name))
     if run.is_retraining and (run.retrained or run.epochs):
@@ -90,57 +130,6 @@ def _show_run(run: Run, name: str) -> str:
     return f'<article id="{name}">{head}{"".join(sections)}</article>'
 
 
-def _data_name(run: Run) -> object:
-    """Return the data set's name; what a user program reads, nobody knows."""
-    return run.dataset.get("name", "?" if run.trial_command is None else "")
-
-
-def _show_result(run: Run) -> str:
-    averaged = " (image and mirror image averaged)" if run.averages_mirror_images else ""
-    if run.is_retraining:
-        result = run.retrained
-        if not result:
-            return _section("Result", paragraph("There is no retrained.json yet: the test set is scored when the training has ended."))
-        rows: dict[str, object] = {
-            "test accuracy": format_accuracy(as_number(result.get("test_accuracy"))) + averaged,
-            "epochs": result.get("epochs"),
-            "parameters": format_count(as_number(result.get("parameters"))),
-            "multiply-adds": format_count(as_number(result.get("flops"))),
-            "training took": format_seconds(as_number(result.get("seconds"))),
-        }
-        return _section("Result", definition_list(rows), _show_settings(run, as_object(result.get("hyperparameters"))))
-    best = run.best
-    if best is None:
-        return _section("Best configuration", _show_best_parameters(run))
-    score = as_object(best.score)
-    rows = {
-        str(score.get("metric", "score")): run.metric.format(as_number(score.get("value"))) + averaged,
-        "after epochs": score.get("epochs"),
-        "trial": best.strategy.get("trial"),
-        "parameters": format_count(best.parameters),
-        "multiply-adds": format_count(best.flops),
-    }
-    return _section("Best configuration", definition_list(rows), _show_settings(run, best.hyperparameters))
-
-
-def _show_best_parameters(run: Run) -> str:
-    """Show what a search has found that wrote no ``best.json``: that of a user program, or one that has not come so far."""
-    best, trial = run.best_parameters, run.best_trial
-    if not best:
-        name = "best_parameters.json" if run.searches_parameters else "best.json"
-        found = f"{name}. The best trial so far is {trial.number}, {run.metric.show(trial.score)}." if trial else f"{name} yet."
-        return paragraph(f"No {found}")
-    rows = {run.metric.name: run.metric.format(as_number(best.get("result"))), "trial": best.get("trial")}
-    parameters = definition_list(as_object(best.get("parameters")))
-    return definition_list({**rows, "optimize mode": best.get("optimize_mode")}) + parameters
-
-
-def _show_settings(run: Run, hyperparameters: dict[str, object]) -> str:
-    cells = read_cells(run.architecture)
-    rows = {label: value for label, value in run.architecture.items() if not any(label.startswith(f"{kind}/") for kind in cells)}
-    return definition_list(rows) + f"<details open><summary>hyperparameters</summary>{definition_list(hyperparameters)}</details>"
-
-
 def _show_cells(run: Run) -> str:
     cells = read_cells(run.architecture)
     drawn = (f"<figure><figcaption>{escape(kind)}</figcaption>{draw_cell(kind, nodes)}</figure>" for kind, nodes in cells.items())
@@ -149,28 +138,20 @@ def _show_cells(run: Run) -> str:
 
 def _show_search(run: Run, name: str) -> str:
     trials = run.trials
-    counts = {status: sum(trial.state == status for trial in trials) for status in ("complete", "pruned", "failed")}
-    done = f"{len(trials)} of " if run.planned not in (None, len(trials)) else ""
-    words = f"{done}{count_of(run.planned or len(trials), 'trial')}: "
-    words += ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    key = '<p class="legend marks-key"><span class="complete">complete</span><span class="pruned">pruned (last value)</span>'
-    key += '<span class="failed">failed</span><span class="best">best so far, Pareto front</span></p>'
     importance = measure_importance(run.completed)
     shares = {} if isinstance(importance, str) else importance
-    history, curves = plot_history(f"{name}-history", trials, run.metric), plot_curves(f"{name}-curves", trials, run.metric)
-    parallel = plot_parallel(f"{name}-parallel", trials, shares, run.metric)
+    over_time = _pair(plot_history(f"{name}-history", run), plot_curves(f"{name}-curves", trials, run.metric))
+    parallel = show(plot_parallel(f"{name}-parallel", trials, shares, run.metric))
     costs = SIZES if all(trial.latency is None for trial in trials) else (*SIZES, MEASURED_LATENCY)
-    charts = [f"<div>{plot_pareto(f'{name}-{cost.attribute}', trials, cost, run.metric)}</div>" for cost in costs]
-    return "".join(
-        [
-            _section("The search over time", paragraph(words), key, f'<div class="pair"><div>{history}</div><div>{curves}</div></div>'),
-            _section("Importance", show_importance(importance, EVALUATOR, len(trials) - len(run.completed))),
-            _section("Parallel coordinates", f'<div class="wide-chart">{parallel}</div>'),
-            _section("Accuracy against cost", f'<div class="pair">{"".join(charts)}</div>') if not run.searches_parameters else "",
-            _section("Pareto front (pareto.json)", show_front(run.pareto)) if run.pareto else "",
-            _section("All trials", show_trials(trials, run.best_trial, run.metric)),
-        ]
-    )
+    fronts = [plot_pareto(f"{name}-{cost.attribute}", trials, cost, run.metric) for cost in costs]
+    sections = [_section("The search over time", over_time)]
+    if not run.searches_parameters:
+        sections.append(_section(f"{run.metric.short.capitalize()} against cost", _pair(*fronts)))
+    sections.append(_section("Which labels mattered", show_importance(importance, EVALUATOR, len(trials) - len(run.completed))))
+    sections.append(_section("Parallel coordinates", f'<div class="wide-chart">{parallel}</div>'))
+    if run.pareto:
+        sections.append(_section("Pareto front (pareto.json)", show_front(run.pareto)))
+    return "".join([*sections, _section("All trials", show_trials(trials, run.best_trial, run.metric))])
 
 
 def _show_supernet(run: Run, name: str) -> str:
@@ -181,7 +162,7 @@ def _show_supernet(run: Run, name: str) -> str:
     right = plot_epochs(f"{name}-supernet-loss", run.epochs, loss, "loss", percent=False)
     return "".join(
         [
-            _section("The supernet", f'<div class="pair"><div>{left}</div><div>{right}</div></div>'),
+            _section("The supernet", _pair(left, right)),
             _section("Entropy and skip connections", plot_alphas(name, run.epochs)),
             _section("Probabilities of the operations (softmax of alpha)", show_probabilities(run.epochs)),
         ]
@@ -194,29 +175,26 @@ def _show_retraining(run: Run, name: str) -> str:
     left = plot_epochs(f"{name}-accuracy", epochs, {"accuracy": "training accuracy"}, "accuracy", percent=True)
     right = plot_epochs(f"{name}-loss", epochs, {"loss": "training loss"}, "loss", percent=False)
     note = paragraph("On the training images as they are augmented: the test set is scored once, at the end.")
-    return _section("Learning curves", f'<div class="pair"><div>{left}</div><div>{right}</div></div>', note)
+    return _section("Learning curves", _pair(left, right), note)
 
 
 def _show_provenance(run: Run) -> str:
     config, dataset = run.config, run.dataset
     sizes = ", ".join(f"{dataset[part]} {part}" for part in ("train", "validation", "test") if as_number(dataset.get(part)) is not None)
     rows: dict[str, object] = {
-        "begun": config.get("created"),
+        "begun": show_moment(config.get("created")),
         "in the folder": config.get("directory"),
         "commit": config.get("commit"),
         "space": as_object(run.identity.get("space")),
         "trial command": run.trial_command,
-        "data set": f"{_data_name(run)}{f' ({sizes})' if sizes else ''}" if run.trial_command is None else None,
+        "data set": f"{data_name(run)}{f' ({sizes})' if sizes else ''}" if run.trial_command is None else None,
         **{key: run.identity.get(key) for key in ("preset", "epochs", "seed", "precision")},
         "versions": as_object(config.get("versions")),
     }
     resumed = config.get("resumed")
-    again = [f"<p>again, in a new folder:</p><pre>{escape(command_again(run) or '?', _LONGEST_COMMAND)}</pre>"]
+    again = [f"<p>again, in a new folder:</p><pre>{escape(command_again(run) or '?', LONGEST_COMMAND)}</pre>"]
     if isinstance(resumed, list) and resumed:
         again.append(paragraph(f"It was resumed {'once' if len(resumed) == 1 else f'{len(resumed)} times'}."))
-    follow = next_command(run)
-    if follow:
-        again.append(f"<p>next:</p><pre>{escape(follow, _LONGEST_COMMAND)}</pre>")
     asked = f"<details><summary>all settings</summary>{definition_list(run.settings)}</details>"
     values = as_object(run.identity.get("recipe"))
     recipe = [f"<details><summary>recipe</summary>{definition_list(values)}</details>"] if values else []

@@ -8,8 +8,11 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from records.formats import format_number, format_seconds
+
 LONGEST = 120
 _LARGEST = 1e100
+_DURATIONS = ("time_budget", "trial_time")  # settings in seconds
 
 
 def clean(value: object, longest: int = LONGEST) -> str:
@@ -42,7 +45,7 @@ def show_value(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "-"}[value]
     if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
+        return format_number(value)
     if isinstance(value, (list, tuple)):
         return ", ".join(show_value(member) for member in value)
     if isinstance(value, dict):
@@ -71,9 +74,19 @@ def as_object(value: object) -> dict[str, Any]:
 
 
 def definition_list(rows: Mapping[str, object]) -> str:
-    """Return names and values, those without a value left out; a value that is a number has all its digits, so that it can be set again."""
-    shown = {name: repr(value) if isinstance(value, float) else value for name, value in rows.items()}
+    """Return names and values, those without a value left out; a number that was shortened has all its digits where a pointer rests."""
     items = (
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value, 600)}</dd></div>" for name, value in shown.items() if value not in (None, "", "-")
+        f"<div><dt>{escape(name)}</dt><dd{_all_digits(value)}>{escape(_in_words(name, value), 600)}</dd></div>"
+        for name, value in rows.items()
+        if value not in (None, "", "-")
     )
     return f"<dl>{''.join(items)}</dl>"
+
+
+def _in_words(name: str, value: object) -> object:
+    number = as_number(value)
+    return format_seconds(number) if name in _DURATIONS and number is not None else value
+
+
+def _all_digits(value: object) -> str:
+    return f' title="{escape(repr(value))}"' if isinstance(value, float) and show_value(value) != repr(value) else ""

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from records.formats import count_of
-from records.report.figure import Chart, limits, sparkline
+from records.report.figure import Chart, limits, show, sparkline
+from records.report.palette import SERIES
 from records.report.text import as_number, as_object, escape, paragraph
 
-_COLOURS = 8
 
-
-def plot_epochs(name: str, epochs: Sequence[Mapping[str, Any]], keys: Mapping[str, str], ylabel: str, *, percent: bool) -> str:
+def plot_epochs(name: str, epochs: Sequence[Mapping[str, Any]], keys: Mapping[str, str], ylabel: str, *, percent: bool) -> Chart | str:
     """Draw lines over the epochs; ``keys`` are what epochs call them, and what people call them."""
     series: dict[str, list[tuple[float, float]]] = {}
     for key, title in keys.items():
@@ -21,12 +20,12 @@ def plot_epochs(name: str, epochs: Sequence[Mapping[str, Any]], keys: Mapping[st
         if points:
             series[title] = points
     if not series:
-        return paragraph(f"No {ylabel} was noted.")
+        return f"No {ylabel} was noted."
     everything = [point for points in series.values() for point in points]
     first, last = min(x for x, _ in everything), max(x for x, _ in everything)
     chart = Chart(
         name,
-        f"{ylabel} by epoch",
+        f"{ylabel.partition(' (')[0].capitalize()}, epoch by epoch",
         xlabel="epoch",
         ylabel=ylabel,
         xlim=(first - 0.2, last + 0.2),
@@ -34,26 +33,23 @@ def plot_epochs(name: str, epochs: Sequence[Mapping[str, Any]], keys: Mapping[st
         percent=percent,
         whole_x=True,
     )
-    chart.settle()
     for index, (title, points) in enumerate(series.items()):
         xs, ys = zip(*points, strict=True)
         shown = f"{title}, last {100 * ys[-1]:.2f}%" if percent else f"{title}, last {ys[-1]:.3f}"
-        chart.line(xs, ys, f"c{index} wide", shown, points=percent)
-    return chart.render() + _legend(list(series))
+        chart.line(xs, ys, f"c{index} wide", shown, points=percent, label=title)
+    return chart
 
 
 def _legend(names: Sequence[str]) -> str:
-    return (
-        '<p class="legend">' + "".join(f'<span class="c{i % _COLOURS}">{escape(name, 40)}</span>' for i, name in enumerate(names)) + "</p>"
-    )
+    return '<p class="legend">' + "".join(f'<span class="c{i % SERIES}">{escape(name, 40)}</span>' for i, name in enumerate(names)) + "</p>"
 
 
 def plot_alphas(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:
     """Draw the entropy of the operations' probabilities, and the share of skip connections among the edges kept."""
     shares = [{**epoch, "skip_share": _skip_share(as_object(epoch.get("skips")))} for epoch in epochs]
-    entropy = plot_epochs(f"{name}-entropy", epochs, {"entropy": "mean over the edges, nats"}, "entropy", percent=False)
+    entropy = plot_epochs(f"{name}-entropy", epochs, {"entropy": "mean over the edges"}, "entropy (nats)", percent=False)
     skips = plot_epochs(f"{name}-skips", shares, {"skip_share": "of the edges kept"}, "share of skip connections", percent=True)
-    return f'<div class="pair"><div>{entropy}</div><div>{skips}</div></div>'
+    return f'<div class="pair"><div>{show(entropy)}</div><div>{show(skips)}</div></div>'
 
 
 def _skip_share(skips: Mapping[str, Any]) -> float | None:
@@ -78,7 +74,7 @@ def show_probabilities(epochs: Sequence[Mapping[str, Any]]) -> str:
     for label, choice in curves.items():
         if choice:
             group, _, short = label.rpartition("/")
-            lines = [(f"c{operations.index(name) % _COLOURS}", values) for name, values in choice.items()]
+            lines = [(f"c{operations.index(name) % SERIES}", values) for name, values in choice.items()]
             last = sorted(((values[-1], name) for name, values in choice.items()), reverse=True)
             title = f"{label}: " + ", ".join(f"{name} {100 * value:.1f}%" for value, name in last)
             figure = sparkline(lines, low, high, title, width=128, height=64)

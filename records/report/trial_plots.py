@@ -1,18 +1,20 @@
-"""The charts of a search by trials. Each function gives HTML: a chart, or a line that says why there is none."""
+"""The charts of a search by trials. Each function gives a chart, or a sentence that says why there is none."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from common.trial import Trial
 from records.formats import count_of, format_count, format_milliseconds, format_seconds
 from records.metric import Metric
 from records.pareto import ACCURACY, LATENCY, find_pareto_front
-from records.report.figure import Chart, limits, log_limits
+from records.report.collect import Run
+from records.report.figure import Chart, limits, log_limits, steps
 from records.report.labels import Scale, varied_labels
 from records.report.text import as_number, bounded, clean, escape, paragraph, show_value
+from records.report.times import ends_of, find_unit
 
 _MOST_AXES = 9
 _MOST_BARS = 16
@@ -34,55 +36,70 @@ def describe(trial: Trial, metric: Metric) -> str:
     return ", ".join(words)
 
 
-def plot_history(name: str, trials: Sequence[Trial], metric: Metric) -> str:
-    """Draw score by trial, and the best so far."""
+def plot_history(name: str, run: Run, over: str = "time") -> Chart | str:
+    """Draw the score of each trial, and the best so far, over the time or the number of ``trials`` that had ended."""
+    trials, metric = run.trials, run.metric
     placed = [metric.result(value) for trial in trials if (value := last_value(trial)) is not None]
     if not placed:
-        return paragraph("No trial has a score yet.")
+        return "No trial has a score yet."
+    xs, xlabel = places_of(run, over)
     low, high = limits(placed)
-    ends = (min(trial.number for trial in trials) - 0.7, max(trial.number for trial in trials) + 0.7)
     chart = Chart(
         name,
-        "score of each trial, and the best so far",
-        xlim=ends,
+        "Score of each trial, and the best so far",
+        xlim=limits([0.0, *xs], margin=0.02),
         ylim=(low, high),
         percent=metric.percent,
-        whole_x=True,
-        xlabel="trial",
+        whole_x=over == "trials",
+        xlabel=xlabel,
         ylabel=metric.name,
     )
-    chart.settle()
-    steps = list(_best_so_far(trials))
-    if steps:
-        xs = [*[x for number, _ in steps for x in (number, number)][1:], ends[1]]
-        ys = [metric.result(y) for _, score in steps for y in (score, score)]
-        chart.line(xs, ys, "best", f"best so far: {metric.show(steps[-1][1])}")
     worst = low if metric.sign > 0 else high
-    for trial in trials:
+    for trial, x in zip(trials, xs, strict=True):
         value = last_value(trial)
-        shape = {"failed": "cross", "pruned": "diamond"}.get(trial.state, "round")
-        chart.point(trial.number, worst if value is None else metric.result(value), trial.state, describe(trial, metric), shape)
-    return chart.render()
+        shape, label = _MARKS[trial.state]
+        y = worst if value is None else metric.result(value)
+        chart.point(x, y, trial.state, describe(trial, metric), shape, label)
+    best = best_so_far(trials)
+    if best:
+        own = [xs[index] for index, _ in best]
+        scores = [score for _, score in best]
+        corners, ys = steps([*own, max(xs)], [*(metric.result(score) for score in [*scores, scores[-1]])])
+        chart.line(corners, ys, "best", f"best so far: {metric.show(scores[-1])}", label="best so far")
+    return chart
 
 
-def _best_so_far(trials: Sequence[Trial]) -> Iterator[tuple[int, float]]:
-    best = -math.inf
-    for trial in sorted(trials, key=lambda trial: trial.number):
-        if trial.state == "complete" and trial.score is not None and trial.score > best:
-            best = trial.score
-            yield trial.number, best
+_MARKS = {"complete": ("round", "complete"), "pruned": ("diamond", "pruned (last value)"), "failed": ("cross", "failed")}
 
 
-def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> str:
+def places_of(run: Run, over: str) -> tuple[list[float], str]:
+    """Return where each trial stands on an axis of ``time`` or of ``trials``, and what the axis is called; without times, of trials."""
+    ends = ends_of(run)
+    if over == "trials" or not max(ends) > 0:
+        return [float(count) for count in range(1, len(run.trials) + 1)], "trials that have ended"
+    size, unit = find_unit(max(ends))
+    return [end / size for end in ends], f"time of the {'trainings, by the table' if run.looks_up else 'search'} ({unit})"
+
+
+def best_so_far(trials: Sequence[Trial]) -> list[tuple[int, float]]:
+    """Return for each trial that is better than all before it its place among ``trials``, and its score."""
+    found: list[tuple[int, float]] = []
+    for index, trial in enumerate(trials):
+        if trial.state == "complete" and trial.score is not None and (not found or trial.score > found[-1][1]):
+            found.append((index, trial.score))
+    return found
+
+
+def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> Chart | str:
     """Draw the curve of every trial, epoch by epoch."""
     curves = {trial.number: [(n, metric.result(y)) for n, y in enumerate(trial.curve, start=1) if math.isfinite(y)] for trial in trials}
     values = [y for curve in curves.values() for _, y in curve]
     if not values:
-        return paragraph("No trial has reported an epoch yet.")
+        return "No trial has reported an epoch yet."
     longest = max(n for curve in curves.values() for n, _ in curve)
     chart = Chart(
         name,
-        "the curves of all trials",
+        f"Every trial, {metric.step} by {metric.step}",
         xlim=(0.8, longest + 0.2),
         ylim=limits(values),
         percent=metric.percent,
@@ -90,27 +107,26 @@ def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> str:
         xlabel=metric.step,
         ylabel=metric.name,
     )
-    chart.settle()
     best = max((trial for trial in trials if trial.score is not None), key=lambda trial: trial.score or 0.0, default=None)
     for trial in sorted(trials, key=lambda trial: trial is best):  # the best one is drawn over the others
         if curves[trial.number]:
             xs, ys = zip(*curves[trial.number], strict=True)
-            css = f"{trial.state} top" if trial is best else trial.state
-            chart.line(xs, ys, css, f"trial {trial.number}, {trial.state}", points=True)
-    return chart.render()
+            css, label = (f"{trial.state} top", "the best trial") if trial is best else (trial.state, trial.state)
+            chart.line(xs, ys, css, f"trial {trial.number}, {trial.state}", points=True, label=label)
+    return chart
 
 
-def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, float], metric: Metric) -> str:
+def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, float], metric: Metric) -> Chart | str:
     """Draw parallel coordinates: an axis for each label, a line for each trial that has a value; the better, the stronger the line."""
     scored = [trial for trial in trials if last_value(trial) is not None]
     varied = varied_labels(scored)
     labels = sorted(varied, key=lambda label: -importance.get(label, 0.0))[:_MOST_AXES]
     if len(scored) < 2 or not labels:
-        return paragraph("Parallel coordinates need two trials that differ in something.")
+        return "Parallel coordinates need two trials that differ in something."
     scales = {label: Scale.of([trial.sample.get(label) for trial in scored]) for label in labels}
     scores = [bounded(last_value(trial) or 0.0) for trial in scored]
     low, high = min(scores), max(scores)
-    chart = Chart(name, "parallel coordinates", xlim=(-0.25, len(labels) + 0.6), ylim=(-0.04, 1.04), width=1080, height=300)
+    chart = Chart(name, "", xlim=(-0.25, len(labels) + 0.6), ylim=(-0.04, 1.04), width=1080, height=300)
     chart.axes.set_xticks(range(len(labels) + 1), [_short(clean(label)) for label in labels] + [metric.short])
     chart.axes.tick_params(bottom=False, labeltop=True, labelbottom=False)
     chart.axes.grid(visible=True, axis="x")
@@ -118,7 +134,6 @@ def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, f
     chart.axes.set_yticks([])
     for spine in chart.axes.spines.values():
         spine.set_visible(False)
-    chart.settle()
     order = sorted(range(len(scored)), key=lambda index: scores[index])
     for rank, index in enumerate(order):
         trial, share = scored[index], (scores[index] - low) / ((high - low) or 1.0)
@@ -132,7 +147,8 @@ def plot_parallel(name: str, trials: Sequence[Trial], importance: Mapping[str, f
     for place, value in ((0.0, low), (1.0, high)) if high > low else ((0.0, low),):
         chart.text(len(labels), place, metric.show(value), "tick")
     more = f"The {len(labels)} {'most important' if importance else 'first'} of {len(varied)} labels. " if len(varied) > len(labels) else ""
-    return chart.render() + paragraph(f"{more}A line is a trial: the better, the stronger; dashed where it was pruned.")
+    chart.note = f"{more}A line is a trial: the better, the stronger; dashed where it was pruned."
+    return chart
 
 
 def _short(label: str) -> str:
@@ -170,35 +186,33 @@ class Cost:
 
 
 SIZES = (Cost("parameters", "parameters"), Cost("flops", "multiply-adds"))
-MEASURED_LATENCY = Cost(LATENCY, "latency of an image", "s", 1e-3)
+MEASURED_LATENCY = Cost(LATENCY, "latency of one image", "s", 1e-3)
 
 
-def plot_pareto(name: str, trials: Sequence[Trial], cost: Cost, metric: Metric) -> str:
+def plot_pareto(name: str, trials: Sequence[Trial], cost: Cost, metric: Metric) -> Chart | str:
     """Draw the score against a cost, the trials that no other one beats in both joined by a line."""
     known = [(trial, as_number(getattr(trial, cost.attribute))) for trial in trials if trial.score is not None]
     sized = [(trial, value) for trial, value in known if value is not None and value > 0]
     if not sized:
-        return paragraph(f"No completed trial has its {cost.name} noted.")
+        return f"No completed trial has its {cost.name} noted."
     front = find_pareto_front([trial for trial, _ in sized], (ACCURACY, cost.attribute))
     chart = Chart(
         name,
-        f"{metric.short} against {cost.name}",
+        f"{metric.short.capitalize()} against {cost.name}",
         xlabel=cost.name,
         ylabel=metric.name,
         xlim=log_limits(cost.scale * value for _, value in sized),
-        ylim=limits(trial.score or 0.0 for trial, _ in sized),
+        ylim=limits(metric.result(trial.score or 0.0) for trial, _ in sized),
         log_x=True,
         percent=metric.percent,
         unit=cost.unit,
     )
-    chart.settle()
-    ordered = sorted({(cost.scale * value, trial.score or 0.0) for trial, value in sized if trial in front})
-    xs = [x for x, _ in ordered for _ in (0, 1)][1:]
-    ys = [y for _, y in ordered for _ in (0, 1)][:-1]
-    if len(ordered) > 1:
-        chart.line(xs, ys, "best", "Pareto front: no trial costs less and is better")
     for trial, value in sized:
-        place = "; on the Pareto front" if trial in front else ""
-        text = f"{describe(trial, metric)}; {cost.show(value)}{place}"
-        chart.point(cost.scale * value, trial.score or 0.0, "front" if trial in front else "complete", text)
-    return chart.render()
+        css, label = ("front", "on the Pareto front") if trial in front else ("complete", "other trials")
+        text = f"{describe(trial, metric)}; {cost.show(value)}{'; on the Pareto front' if css == 'front' else ''}"
+        chart.point(cost.scale * value, metric.result(trial.score or 0.0), css, text, label=label)
+    ordered = sorted({(cost.scale * value, trial.score or 0.0) for trial, value in sized if trial in front})
+    if len(ordered) > 1:
+        xs, ys = steps([x for x, _ in ordered], [metric.result(score) for _, score in ordered])
+        chart.line(xs, ys, "best", "Pareto front: no trial costs less and is better")
+    return chart

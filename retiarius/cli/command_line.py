@@ -120,6 +120,7 @@ def _run_options() -> list[_Option]:
         _option("--strategy", metavar="NAME", help="darts, tpe, random, evolution, ...; see --list"),
         _option("--retrain", metavar="FILE", help="a best.json, a genotype or a backbone"),
         _option("--report", nargs="+", action="extend", type=path, default=[], metavar="RUN", help="write one HTML file about runs"),
+        _option("--lab-table", action="store_true", help="with --report: add the lab's table, in English and Chinese"),
         _option("--dashboard", type=path, metavar="RUN", help="show the trials of a run in Optuna's dashboard, also while it runs"),
         _option("--list", action="store_true", help="show what there is, and what fits"),
         _option("--dry-run", action="store_true", help="say what would run, and run nothing"),

@@ -96,7 +96,7 @@ def report(settings: Settings, screen: Screen) -> None:
     """Write one HTML file about the runs."""
     from records.report import write_report
 
-    path, notes = write_report(settings.report, settings.out)
+    path, notes = write_report(settings.report, settings.out, lab_table=settings.lab_table or None)
     for note in notes:
         screen.warn(note)
     screen.say(f"written to {path}")

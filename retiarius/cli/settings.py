@@ -23,6 +23,7 @@ class Settings:
     strategy: str | None = None
     retrain: str | None = None
     report: tuple[Path, ...] = ()
+    lab_table: bool = False
     dashboard: Path | None = None
     list: bool = False
     help: bool = False
@@ -162,7 +163,9 @@ def check_action(settings: Settings) -> None:
     if settings.list or settings.help or settings.help_all or settings.version:
         return
     if settings.report:
-        return _check_alone(settings, "report", "runs and --out FILE", "out")
+        return _check_alone(settings, "report", "runs, --out FILE and --lab-table", "out", "lab_table")
+    if settings.lab_table:
+        raise RecordError("--lab-table goes with --report RUN ...")
     if settings.dashboard is not None:
         return _check_alone(settings, "dashboard", "one run and --port N", "port")
     if settings.port is not None and not settings.portal:

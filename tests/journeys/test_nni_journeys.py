@@ -13,6 +13,7 @@ from program import Program
 from trial_scripts import STUDENT, wait_until_gone, write_script
 
 from evaluators import EVALUATORS, EvaluatorEntry
+from records.formats import format_number
 from records.trial_keeper import TrialKeeper
 from records.trials import TrialLog
 from run_experiment import main
@@ -96,7 +97,7 @@ def test_a_program_is_searched_two_at_a_time(
     results = [abs(trial.score) for trial in trials if trial.score is not None]
     assert best["result"] == (max(results) if mode == "maximize" else min(results)), "as the program reported it"
     assert best["parameters"]["initial_lr"] == best["result"]
-    assert f"best {best['result']:.6g}" in capsys.readouterr().out
+    assert f"best {format_number(best['result'])}" in capsys.readouterr().out
     config = json.loads(Path("run/config.json").read_text())
     assert config["identity"]["search_space"] == STUDENT_SPACE
     lines = Path("run/trials.jsonl").read_text()

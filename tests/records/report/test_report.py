@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -204,7 +205,7 @@ def test_cells_of_trials_are_one_column_each(tmp_path: Path) -> None:
 
 def test_entropy_and_skip_connections_of_a_one_shot_search(tmp_path: Path) -> None:
     page = report(write_one_shot(tmp_path / "run")).source
-    assert "mean over the edges, nats, last 0.900" in page
+    assert "mean over the edges, last 0.900" in page and "entropy (nats)" in page
     assert "of the edges kept, last 18.75%" in page, "2 and 1 of 16"
 
 
@@ -239,11 +240,12 @@ def test_the_search_of_somebodys_own_program_is_told_as_it_reported(tmp_path: Pa
     best = {"parameters": {"lr": 0.2}, "result": 2.5, "optimize_mode": "minimize", "trial": 1}
     (folder / "best_parameters.json").write_text(json.dumps(best))
     page = report(folder)
-    assert "No best" not in page.text() and "result2.5trial1" in page.text()
+    assert "No best" not in page.text() and "2.5 result" in page.text() and "trial1" in page.text()
     assert "best so far: 0" in page.texts["title"] and "trial 0, complete, epoch 1: 8" in page.texts["title"]
     assert "result" in page.texts["button"] and "accuracy" not in page.source
     assert not [text for text in page.texts["title"] if "%" in text]
-    assert "result of the trial command" in report(folder, write_search(tmp_path / "other", make_trials(4))).texts["table"][0]
+    both = Page(write_report([folder, write_search(tmp_path / "other", make_trials(4))], lab_table=True)[0])
+    assert "result of the trial command" in "".join(both.texts["table"])
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"parameters": 3, "result": "x"}'])
@@ -251,3 +253,37 @@ def test_a_best_parameters_json_of_anything_is_reported(tmp_path: Path, content:
     folder = write_command_search(tmp_path / "run", [2.0, 1.0], mode="maximize")
     (folder / "best_parameters.json").write_text(content)
     assert "best so far: 2" in report(folder).texts["title"]
+
+
+def test_the_report_begins_with_the_result_its_cost_and_the_next_command(tmp_path: Path) -> None:
+    page = report(write_search(tmp_path / "run", make_trials(20)))
+    assert page.texts["h3"][0] == "What was found"
+    begin = page.text().partition("The search over time")[0]
+    best = max(trial.score for trial in make_trials(20) if trial.score is not None)
+    assert f"{100 * best:.2f}%" in begin and "validation accuracy, after 3 epochs" in begin
+    assert "20 trials: 14 complete, 4 pruned, 2 failed" in begin and "search took" in begin
+    assert f"--retrain {tmp_path / 'run' / 'best.json'}" in begin
+
+
+def test_numbers_have_four_digits_and_the_others_where_a_pointer_rests(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "run", make_trials(4))
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"]["time_budget"] = 5400.0
+    (folder / "config.json").write_text(json.dumps(config))
+    best = json.loads((folder / "best.json").read_text())
+    best["hyperparameters"]["initial_lr"] = 0.012345678901234567
+    (folder / "best.json").write_text(json.dumps(best))
+    page = report(folder)
+    assert "0.01235" in page.texts["dd"] and "0.012345678901234567"[:19] not in page.text()
+    assert {"title": "0.012345678901234567"} in page.of("dd")
+    assert "1 h 30 min" in page.texts["dd"] and "31 January 2026, 12:00 UTC" in page.texts["dd"]
+    assert not [text for tag in ("dd", "td", "p") for text in page.texts[tag] if re.search(r"\.0*[1-9]\d{4}", text)]
+
+
+def test_both_test_accuracies_are_told_the_plain_one_first(tmp_path: Path) -> None:
+    folder = write_retraining(tmp_path / "run", "resnet18", {"backbone": "resnet18"}, 0.92)
+    document = json.loads((folder / "retrained.json").read_text()) | {"plain_test_accuracy": 0.91, "mirrored_test_accuracy": 0.92}
+    (folder / "retrained.json").write_text(json.dumps(document))
+    text = report(folder).text()
+    assert "91.00% test accuracy, images as they are" in text
+    assert text.index("91.00%") < text.index("92.00%") and "image and mirror image averaged" in text

@@ -15,9 +15,10 @@ from report_runs import RECIPE, make_cells, make_trials, write_one_shot, write_r
 
 from records.metric import ACCURACY
 from records.report import lab_table, write_report
-from records.report.cells import _make_items, _place, _span, describe_cell, draw_cell, read_cells
+from records.report.cells import describe_cell, draw_cell, lay_out, read_cells, span_of
 from records.report.collect import Run, read_run
 from records.report.commands import next_command
+from records.report.figure import show
 from records.report.importance import measure_importance
 from records.report.labels import Scale, varied_labels
 from records.report.text import as_number, clean
@@ -68,7 +69,7 @@ def test_the_labs_table_in_both_languages_and_as_markdown(lab: list[Run], tmp_pa
         for line, word in zip(lines, words, strict=True):
             assert line.startswith(f"| {word}")
             assert len(re.findall(r"(?<!\\)\|", line)) == len(re.findall(r"\|", head)) == rule.count("|")
-    path, _ = write_report([run.path for run in lab], tmp_path / "report.html")
+    path, _ = write_report([run.path for run in lab], tmp_path / "report.html", lab_table=True)
     text = path.read_text(encoding="utf-8")
     assert 'lang="zh"' in text and "实验记录表" in text
     assert "81.20%" in text
@@ -93,15 +94,13 @@ def test_markdown_is_escaped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("nodes", [1, 4, 7])
 def test_nothing_in_a_drawn_cell_lies_on_anything_else(nodes: int, seed: int) -> None:
     for cell in read_cells(make_cells(nodes, seed)).values():
-        items = _make_items(cell)
-        layers = [[i for i, item in enumerate(items) if item.layer == layer] for layer in range(1 + max(item.layer for item in items))]
-        _place(items, layers)
+        items = lay_out(cell).items
         for one, other in itertools.combinations(items, 2):
             if one.layer == other.layer:
                 assert abs(one.y - other.y) >= (one.height + other.height) / 2
-        assert all(_span(items[i])[1] < _span(items[j])[0] + 1 for i in range(len(items)) for j in items[i].after)
+        assert all(span_of(items[i])[1] < span_of(items[j])[0] + 1 for i in range(len(items)) for j in items[i].after)
         svg = draw_cell("normal", cell)
-        assert svg.count('class="operation"') == 2 * nodes
+        assert svg.count('class="operation ') == 2 * nodes
         assert svg.count('class="node"') == nodes
         assert svg.count('class="input"') == 2
         assert svg.count('class="head"') == 3 * nodes, "two arrows into every node, and one from it to the output"
@@ -143,16 +142,16 @@ def test_importance_finds_what_matters_and_says_why_there_is_none() -> None:
 
 def test_accuracy_against_latency_is_readable_below_a_millisecond(tmp_path: Path) -> None:
     trials = [make_trial(n, "complete", {"width": n}, {}, 0.5 + n / 10, latency=0.23 + n / 10) for n in range(3)]
-    chart = plot_pareto("chart", trials, MEASURED_LATENCY, ACCURACY)
+    chart = show(plot_pareto("chart", trials, MEASURED_LATENCY, ACCURACY))
     assert "300 µs" in chart and "; 0.23 ms; on the Pareto front" in chart
     without = write_search(tmp_path / "run", make_trials(4))
     page = write_report([without], None)[0].read_text(encoding="utf-8")
-    assert "accuracy against multiply-adds" in page and "accuracy against latency" not in page
+    assert "Accuracy against multiply-adds" in page and "Accuracy against latency" not in page
 
 
 def test_a_curve_of_one_epoch_is_seen() -> None:
     trials = [make_trial(n, "complete", {"width": n}, {}, 0.5 + n / 10, [0.5 + n / 10]) for n in range(2)]
-    assert len(re.findall(r'd="M[\d.]+,[\d.]+m-3,0h6"', plot_curves("chart", trials, ACCURACY))) == 2
+    assert len(re.findall(r'd="M[\d.]+,[\d.]+m-3,0h6"', show(plot_curves("chart", trials, ACCURACY)))) == 2
 
 
 def test_of_trials_with_the_same_score_the_first_to_end_is_the_best(tmp_path: Path) -> None:
@@ -165,7 +164,7 @@ def test_of_trials_with_the_same_score_the_first_to_end_is_the_best(tmp_path: Pa
 @pytest.mark.parametrize(("scores", "ends"), [((0.5, 0.5), ["50.00%"]), ((0.0, 0.75), ["0.00%", "75.00%"])])
 def test_the_ends_of_parallel_coordinates_are_results(scores: tuple[float, float], ends: list[str]) -> None:
     trials = [make_trial(n, "complete", {"width": n}, {}, score, [score]) for n, score in enumerate(scores)]
-    assert re.findall(r'<text class="label tick"[^>]*>([^<]*%)</text>', plot_parallel("chart", trials, {}, ACCURACY)) == ends
+    assert re.findall(r'<text class="label tick"[^>]*>([^<]*%)</text>', show(plot_parallel("chart", trials, {}, ACCURACY))) == ends
 
 
 def test_a_search_in_a_table_has_reports_and_no_data_to_name(tmp_path: Path) -> None:

@@ -36,3 +36,13 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path, capsys: pytest.Ca
         assert main(["--report", str(folder), "--out", str(out)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
     assert not (folder / "report.html").exists()
+
+
+def test_the_labs_table_is_asked_for_by_a_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_search(tmp_path / "run", make_trials(2))
+    for flags, there in (([], False), (["--lab-table"], True)):
+        assert main(["--report", str(folder), *flags]) == 0
+        assert ("实验记录表" in (folder / "report.html").read_text(encoding="utf-8")) == there
+    capsys.readouterr()
+    assert main(["--lab-table", "--space", "zoo", "--strategy", "tpe"]) == 2
+    assert capsys.readouterr().err == "error: --lab-table goes with --report RUN ...\n"

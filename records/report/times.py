@@ -1,0 +1,80 @@
+"""When things happened and how long they took, in words and as places on an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from records.report.collect import Run
+from records.report.text import as_number
+
+_UNITS = ((7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))  # from how many seconds on, how many seconds it has, its name
+
+
+def ends_of(run: Run) -> list[float]:
+    """Return for each trial, in the order of ``run.trials``, how many seconds of search had passed when it ended.
+
+    Pauses between a run and its resumption do not count: what counts is the time in which at least one trial ran. Of a table it is
+    the sum of the times that the table tells of its trainings.
+    """
+    lengths = [max(as_number(trial.seconds) or 0.0, 0.0) for trial in run.trials]
+    moments = [_read_moment(trial.finished) for trial in run.trials]
+    known = [moment.timestamp() for moment in moments if moment is not None]
+    if run.looks_up or len(known) < len(lengths):
+        return _sums(lengths)
+    return _busy(known, lengths)
+
+
+def _sums(lengths: Sequence[float]) -> list[float]:
+    total, sums = 0.0, []
+    for length in lengths:
+        total += length
+        sums.append(total)
+    return sums
+
+
+def _busy(moments: Sequence[float], lengths: Sequence[float]) -> list[float]:
+    """Return the length of the union of the trials' times, up to the end of each."""
+    stretches: list[tuple[float, float]] = []  # without overlap, in order
+    total, ends = 0.0, [0.0] * len(moments)
+    for index in sorted(range(len(moments)), key=lambda index: moments[index]):
+        start, end = moments[index] - lengths[index], moments[index]
+        while stretches and stretches[-1][1] >= start:
+            first, last = stretches.pop()
+            total -= last - first
+            start = min(start, first)
+        stretches.append((start, end))
+        total += end - start
+        ends[index] = total
+    return ends
+
+
+def seconds_of(run: Run) -> float | None:
+    """Return how long a search or a training took, without the pauses of a resumed one; None where that cannot be known."""
+    if run.is_retraining:
+        return as_number(run.retrained.get("seconds"))
+    if run.trials:
+        return max(ends_of(run))
+    begun, ended = _read_moment(run.config.get("created")), _read_moment(run.config.get("ended"))
+    if begun is None or ended is None or run.config.get("resumed"):
+        return None
+    return max((ended - begun).total_seconds(), 0.0)
+
+
+def find_unit(seconds: float) -> tuple[float, str]:
+    """Return how many seconds the unit has in which so many seconds are best read, and its name: ``(60.0, "min")``."""
+    return next((size, name) for least, size, name in _UNITS if seconds >= least)
+
+
+def show_moment(text: object) -> str:
+    """Return a time of ISO 8601 as people write it: ``31 January 2026, 12:00 UTC``; what is none as it is."""
+    moment = _read_moment(text)
+    return str(text or "") if moment is None else f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def _read_moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+        return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return None
