@@ -145,9 +145,13 @@ def write_page(source: str, runs: dict[str, Any]) -> str:
 
 
 def pages(runs: dict[str, Any]) -> dict[Path, str]:
-    """What the pages and the picture of the found cell should be."""
-    picture = draw_alone("normal", read_cells(runs[SEARCHED]["architecture"])["normal"])
-    return {PICTURE: picture, **{page: write_page(source, runs) for source, page in PAGES.items()}}
+    """What the pages should say."""
+    return {page: write_page(source, runs) for source, page in PAGES.items()}
+
+
+def draw(runs: dict[str, Any]) -> str:
+    """The cell that was found, as SVG."""
+    return draw_alone("normal", read_cells(runs[SEARCHED]["architecture"])["normal"])
 
 
 def read_runs() -> dict[str, Any]:
@@ -180,6 +184,8 @@ def main() -> None:
             sys.exit(f"error: {path.name} is not as the record says; python benchmarks/lab_page.py")
         if not arguments.check:
             write_text_atomically(path, text)
+    if not arguments.check:
+        write_text_atomically(PICTURE, draw(runs))
 
 
 if __name__ == "__main__":
