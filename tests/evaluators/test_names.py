@@ -90,7 +90,7 @@ def test_a_function_that_is_handed_over_needs_no_registration() -> None:
     assert evaluator_name(partial(len)) == "builtins:len"
     assert find_evaluator(lambda network: 1.0)[0].endswith(".<locals>.<lambda>")
     assert name not in EVALUATORS
-    with pytest.raises(EvaluatorError, match=r"an evaluator is a function or the name of one \(train, table\), not 5"):
+    with pytest.raises(EvaluatorError, match=r"the evaluator is 5; expected a function, or one of train, table"):
         find_evaluator(5)  # type: ignore[arg-type]
 
 
@@ -107,7 +107,7 @@ def test_an_evaluator_by_module_is_imported() -> None:
     [
         ("no_such_module:f", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'; expected package.module:function"),
         ("math:no_such_function", "cannot be imported: AttributeError"),
-        ("math:pi", "is 3.14159.*, which is no function"),
+        ("math:pi", "is 3.14159.*, which is not a function"),
         (":f", "cannot be imported: ValueError"),
         ("math:", "cannot be imported: AttributeError"),
         ("x" * 1_000_000 + ":f", "cannot be imported"),

@@ -69,13 +69,13 @@ def test_an_evaluator_that_returns_no_number_fails_its_trials_in_one_line(value:
         ({"time_budget": "10m"}, rt.RecordError, "time_budget: '10m' is not a number of seconds"),
         ({"time_budget": -3}, rt.RecordError, "time_budget: -3"),
         ({"preset": []}, rt.RecordError, "unknown preset []"),
-        ({"fixed": [1]}, rt.RecordError, "fixed: [1] is no mapping"),
-        ({"out": 5}, rt.RecordError, "out: 5 is no path"),
+        ({"fixed": [1]}, rt.RecordError, "fixed: .* is not a mapping of labels to values, such as \\{'initial_lr': 0\\.05\\}"),
+        ({"out": 5}, rt.RecordError, "out: 5 is not a path"),
         ({"device": 3}, rt.EvaluatorError, "unknown device '3'"),
-        ({"storage": 5}, rt.RecordError, "storage: 5 is no text"),
-        ({"recipe": 5}, rt.EvaluatorError, "recipe: 5 is no name"),
+        ({"storage": 5}, rt.RecordError, "storage: 5 is not a string"),
+        ({"recipe": 5}, rt.EvaluatorError, "recipe: 5 is not a name, a Recipe or a mapping of hyperparameters"),
         ({"recipe": rt.Recipe(batch_size=-3)}, rt.EvaluatorError, "batch_size"),
-        ({"start_with": [3]}, rt.RecordError, "start_with: [3] is no list of texts"),
+        ({"start_with": [3]}, rt.RecordError, "start_with: .* is not a list of strings"),
         ({"start_with": ["nothing.json"]}, rt.RecordError, "--start-with nothing.json: no such file"),
         ({"space": "nasbench201", "evaluator": lambda network, foo: 1.0}, rt.EvaluatorError, "needs 'foo'"),
     ],
@@ -105,11 +105,11 @@ def test_a_supernet_whose_candidates_do_not_fit_is_told_in_one_line(data: Any) -
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: rt.search(TwoLayers, reporter=print), "is no Reporter; give retiarius.Screen"),
+        (lambda: rt.search(TwoLayers, reporter=print), "is not a Reporter; expected retiarius.Screen() or the like"),
         (lambda: rt.retrain("resnet81"), "did you mean resnet18"),
-        (lambda: rt.retrain(5), "5 is no architecture"),
+        (lambda: rt.retrain(5), "5 is not an architecture; give found.best, the path of a best.json, or a name such as 'DARTS_V2'"),
         (lambda: rt.search("zoo", device="gpu"), "did you mean cuda"),
-        (lambda: rt.search("two_layers.TwoLayers"), "one of your own is package.module:Class"),
+        (lambda: rt.search("two_layers.TwoLayers"), "your own is package.module:Class"),
     ],
 )
 def test_what_a_newcomer_types(call: Any, words: str) -> None:

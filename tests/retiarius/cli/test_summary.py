@@ -90,7 +90,7 @@ def test_the_end_of_a_retraining_says_both_accuracies(tmp_path: Path, measured: 
 
 def test_a_number_of_configurations_is_short_however_many_there_are() -> None:
     assert [_many(number) for number in (None, 15_625, 10**12, 2**5000)] == [
-        "without end: a range is searched",
+        "unlimited (a continuous range)",
         "15,625",
         "1.0e+12",
         "1.4e+1505",
