@@ -51,6 +51,12 @@ def test_the_end_of_a_search(tmp_path: Path) -> None:
     assert text.endswith(f"Next:\n    python run_experiment.py --retrain '{folder}/best.json'\n")
 
 
+def test_the_next_command_names_the_program_as_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["../project/run_experiment.py", "--space", "zoo"])
+
+    assert f"    python ../project/run_experiment.py --retrain {tmp_path}/run/best.json\n" in found(tmp_path / "run")
+
+
 def test_hyperparameters_that_were_searched_are_told(tmp_path: Path) -> None:
     values = {"initial_lr": 0.012345, "optimizer": "adam", "batch_size": 64, "momentum": 0.9}
     lines = found(
