@@ -50,15 +50,13 @@ def test_data_sets_and_precisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("name", ["", "cifar-10", "~nobody-of-this-name/x", "a" * 1_000_000, "a\0b", "a\nb"])
 def test_a_data_set_that_is_neither_known_nor_there(name: str) -> None:
-    with pytest.raises(
-        DataError, match=r"^data set '.* does not exist; it must be auto, cifar10, digits, or the path of a folder"
-    ) as caught:
+    with pytest.raises(DataError, match=r"^data set '.* does not exist; expected auto, cifar10, digits, or the path of a folder") as caught:
         check_dataset_name(name)
     assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)
 
 
 def test_a_file_is_no_data_set() -> None:
-    with pytest.raises(DataError, match=r"test_names\.py' is a file; it must be auto"):
+    with pytest.raises(DataError, match=r"test_names\.py' is a file; expected auto"):
         check_dataset_name(__file__)
 
 

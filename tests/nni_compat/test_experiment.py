@@ -45,7 +45,7 @@ def test_what_nnis_own_algorithms_take_reaches_them() -> None:
     options, notes = adopted(text, strategy="tpe")
     assert (notes, tuner_of(options)["classArgs"]) == ([], arguments)
     _, notes = adopted(text + "assessor: {name: Curvefitting}\n")
-    assert [note.split(";")[0] for note in notes] == ["assessor Curvefitting is not here"]
+    assert [note.split(";")[0] for note in notes] == ["assessor Curvefitting is not supported"]
     _, notes = adopted(text, portal=False)
     assert [note.split(" has no effect: it is not supported")[0] for note in notes] == ["tuner.classArgs.tpe_args", "port"]
 

@@ -182,7 +182,7 @@ def test_no_permission_is_one_line(open_folder: Path) -> None:
     for out, root in [(open_folder / "run", open_folder), (open_folder, open_folder), (None, open_folder / "runs")]:
         with without_privileges(), pytest.raises(RecordError) as error:
             create(out, root=root)
-        assert "cannot write to" in get_message(error) and "Permission denied; name a folder" in get_message(error)
+        assert "cannot write to" in get_message(error) and "Permission denied; set `out`" in get_message(error)
     open_folder.chmod(0o755)
     assert os.listdir(open_folder) == []
 

@@ -163,7 +163,7 @@ def one_class(folder: Path) -> None:
         (lambda f: shutil.rmtree(f / "train"), r"pets has no train/ folder"),
         (
             lambda f: shutil.rmtree(f),
-            r"data set '.*/pets' does not exist; it must be auto, cifar10, digits, or the path",
+            r"data set '.*/pets' does not exist; expected auto, cifar10, digits, or the path",
         ),
         (lambda f: f.rename(f.with_name("x")) and f.touch(), r"data set '.*/pets' is a file; expected auto"),
     ],

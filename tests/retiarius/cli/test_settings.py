@@ -89,9 +89,9 @@ def test_names_of_habit() -> None:
     [
         ([], "--space is missing"),
         (["--space", "zoo"], "--strategy is missing"),
-        ([*SEARCH, "--trials", "0"], "'0' is not a whole number of at least 1"),
+        ([*SEARCH, "--trials", "0"], "'0' is not a whole number from 1"),
         ([*SEARCH, "--trials", "many"], "'many' is not a whole number"),
-        ([*SEARCH, "--epochs", "-3"], "'-3' is not a whole number of at least 1"),
+        ([*SEARCH, "--epochs", "-3"], "'-3' is not a whole number from 1"),
         ([*SEARCH, "--time-budget", "soon"], "'soon' is not a time, such as 90 (seconds), 10m or 1.5h"),
         ([*SEARCH, "--time-budget", "0"], "is not a time"),
         ([*SEARCH, "--seed", "-1"], "is not a whole number from 0 to"),
