@@ -47,7 +47,10 @@ def test_what_nnis_own_algorithms_take_reaches_them() -> None:
     _, notes = adopted(text + "assessor: {name: Curvefitting}\n")
     assert [note.split(";")[0] for note in notes] == ["assessor Curvefitting is not supported"]
     _, notes = adopted(text, portal=False)
-    assert [note.split(" has no effect: it is not supported")[0] for note in notes] == ["tuner.classArgs.tpe_args", "port"]
+    assert [note.split(" has no effect: it is not supported")[0] for note in notes] == [
+        "tuner.classArgs.tpe_args",
+        "port has no effect without --portal, which opens NNI's portal",
+    ]
 
 
 def test_settings_become_an_experiment() -> None:
@@ -55,7 +58,7 @@ def test_settings_become_an_experiment() -> None:
     text += "assessor: {name: Medianstop, classArgs: {start_step: 4}}\n"
     options, notes = adopted(text)
     assert options["concurrency"] == 1
-    assert notes == ["trials run one at a time, not 2"]
+    assert notes == ["trials run one at a time, not 2: NNI's service mixes up the results of parallel trials"]
     assert experiment_of(options, 3) == {
         "experimentName": "retiarius",
         "searchSpace": SPACE,
@@ -95,4 +98,3 @@ def test_what_the_service_cannot_do(changes: dict[str, Any], message: str) -> No
     with pytest.raises(RecordError) as error:
         make_experiment(**{"search_space": SPACE, "trials": 1, "strategy": "tpe", "code_dir": Path(), **changes})
     assert message in str(error.value)
-    assert str(error.value).startswith("--"), "the flag that asks for it"

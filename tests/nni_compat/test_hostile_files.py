@@ -52,7 +52,7 @@ def test_aliases_that_stand_for_too_much_are_refused_at_once_wherever_they_are(t
     for read in (load_config, read_search_space):
         with pytest.raises(RecordError) as error:
             read(path)
-        assert str(error.value) == f"{path}: its aliases stand for more than {MOST_VALUES:,} values; write out what is meant"
+        assert str(error.value) == f"{path}: its aliases expand to more than {MOST_VALUES:,} values; write the values out"
     assert time.process_time() - start < 2
 
 

@@ -131,7 +131,7 @@ def test_the_last_final_result_counts(tmp_path: Path) -> None:
 
 def test_a_trial_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     score, error, _ = run(tmp_path, "time.sleep(600)", time_limit=1.0)
-    assert (score, error) == (None, "ended after 1 seconds, the most that a trial may take")
+    assert (score, error) == (None, "stopped after 1 seconds, the limit for a trial")
 
 
 CHILDREN = """

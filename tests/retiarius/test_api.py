@@ -240,7 +240,7 @@ def test_a_broken_retraining_is_told_by_its_file(data: Any) -> None:
     Path("retrained/weights.safetensors").unlink()
     with pytest.raises(rt.RecordError, match=r"weights\.safetensors: not the weights"):
         final.load_network()
-    with pytest.raises(rt.RecordError, match="no path"):
+    with pytest.raises(rt.RecordError, match="is not a path"):
         rt.open_run(5)  # type: ignore[arg-type]
     with pytest.raises(rt.RecordError, match="no run"):
         rt.open_run("nowhere")

@@ -65,7 +65,7 @@ def test_a_size_that_none_takes_ends_the_search_before_it_begins(digits: Any) ->
 
 
 def test_a_start_size_that_was_asked_for_stays(digits: Any) -> None:
-    with pytest.raises(rt.SearchFailed, match=r"start_size: 0\.8 is too small for this network, which accepts 1 alone of 32x32"):
+    with pytest.raises(rt.SearchFailed, match=r"start_size: 0\.8 is too small for this network, which accepts only 1 of 32x32"):
         rt.search(Fixed, "random", data=digits, trials=1, epochs=1, fixed={"start_size": 0.8}, out="run")
 
 

@@ -86,5 +86,5 @@ def test_what_cannot_be_done_is_said_in_one_line() -> None:
     ):
         exp.list_trial_jobs()
     exp.config.max_experiment_duration = "soon"
-    with pytest.raises(rt.RecordError, match="max_experiment_duration is 'soon'; a time such as 30m"):
+    with pytest.raises(rt.RecordError, match="max_experiment_duration is 'soon'; expected a time such as 30m"):
         exp.run()

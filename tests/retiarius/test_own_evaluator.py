@@ -46,7 +46,7 @@ def test_it_can_be_fixed_to_what_the_space_has(capsys: pytest.CaptureFixture[str
     (trial,) = TrialLog(Path("run/trials.jsonl")).read()
     assert (trial.hyperparameters["dropout"], trial.score) == (0.1, 0.9)
     assert main([*SEARCH, "--set", "dropout=0.7", "--out", "other"]) == 2
-    assert "`fixed['dropout']`: 0.7 is not a value that zoo allows:" in capsys.readouterr().err
+    assert "--set dropout: 0.7 is not a value that zoo allows:" in capsys.readouterr().err
     assert main([*(word if word != "mine" else "train" for word in SEARCH), "--set", "dropout=0.1"]) == 2
     assert "unknown label 'dropout'" in capsys.readouterr().err, "no training of ours has it"
     assert main([*SEARCH, "--out", "free"]) == 0

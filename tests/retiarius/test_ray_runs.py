@@ -128,8 +128,7 @@ def test_the_project_goes_to_the_nodes_and_a_package_does_not() -> None:
         (
             ["--ray", "auto", "--storage", "sqlite:///a.db"],
             [
-                "a Ray cluster and `storage` are two ways to share a search among machines: leave one out",
-                "a Ray cluster and `storage` are two ways to share a search among machines: leave one out",
+                "a Ray cluster and --storage are two ways to share a search among machines: leave one out",
             ],
         ),
         (["--workers", "some"], ["--workers", "'some'", "at least 1"]),

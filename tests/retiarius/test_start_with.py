@@ -174,7 +174,7 @@ def test_of_a_folder_no_two_that_this_search_would_train_alike(table: list[str],
     small = ["--max-params", "500", "--trials", "3", "--out", "again"]  # nothing is trained: what is too large is named
     assert main([*search, "--start-with", "run:2", *small]) == 2
     said = capsys.readouterr().err
-    assert "without trial 0 of run:" in said and "without trial 2 of run:" in said and "without trial 1 of run:" not in said
+    assert "trial 0 of run is not tried first:" in said and "trial 2 of run is not" in said and "trial 1 of run is not" not in said
 
 
 @pytest.mark.slow
