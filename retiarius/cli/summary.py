@@ -54,12 +54,10 @@ def program_for(space: str) -> tuple[list[str], str | None]:
     started = sys.argv[0] if sys.argv else ""
     if started.endswith("retiarius"):
         words = ["retiarius"]
-    elif Path(started).name == "run_experiment.py":  # wherever it lies: the command is typed in the folder of this one
-        words = ["python", started]
-    elif space in SPACES and not SPACES[space].target.startswith("spaces."):  # known to the script that has brought it along
-        words = ["python", started]
     else:
-        words = ["python", "run_experiment.py"]
+        # A space may be known to the script that has brought it along, and to no other.
+        is_own = space in SPACES and not SPACES[space].target.startswith("spaces.")
+        words = ["python", started if is_own or Path(started).name == "run_experiment.py" else "run_experiment.py"]
     return words, None if space in SPACES else space
 
 

@@ -52,7 +52,7 @@ def test_the_size_of_the_images_is_told_and_trainings_begin_with_no_smaller_ones
     assert "trainings start with images at 100% of their size, not 75%: the networks reject smaller ones" in heard.warnings
     again = Heard()
     final = rt.retrain(found.best, data=digits, epochs=1, recipe="fast", out="final", reporter=again)
-    assert final.document["hyperparameters"]["start_size"] == 1.0 and len([line for line in again.warnings if "begin with" in line]) == 1
+    assert final.document["hyperparameters"]["start_size"] == 1.0 and len([line for line in again.warnings if "start with" in line]) == 1
 
 
 def test_a_size_that_none_takes_ends_the_search_before_it_begins(digits: Any) -> None:

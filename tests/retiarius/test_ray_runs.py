@@ -131,7 +131,7 @@ def test_the_project_goes_to_the_nodes_and_a_package_does_not() -> None:
                 "a Ray cluster and --storage are two ways to share a search among machines: leave one out",
             ],
         ),
-        (["--workers", "some"], ["--workers", "'some'", "at least 1"]),
+        (["--workers", "some"], ["--workers", "'some'", "from 1 to"]),
         (["--ray", "auto", "--gpus-per-trial", "1.5"], ["--gpus-per-trial", "neither a fraction"]),
         (["--ray", "auto", "--objectives", "accuracy,latency"], ["leave out --objectives"]),
     ],
