@@ -65,11 +65,14 @@ def test_nsga2_measures_latency(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     [
         (
             ["--strategy", "tpe", "--objectives", "accuracy,flops"],
-            "tpe has one objective, the accuracy: leave out --objectives, or take nsga2",
+            "tpe has one objective, the accuracy: leave out --objectives, or use nsga2",
         ),
         (["--strategy", "nsga2", "--objectives", "accuracy,weight"], "'weight' is not one of accuracy, parameters, flops, latency"),
-        (["--strategy", "nsga2", "--objectives", "accuracy,latency"], "has no latency of its samples"),
-        (["--strategy", "nsga2", "--epochs", "200", "--pruner", "halving"], "--pruner none for nsga2"),
+        (["--strategy", "nsga2", "--objectives", "accuracy,latency"], "has no column latency"),
+        (
+            ["--strategy", "nsga2", "--epochs", "200", "--pruner", "halving"],
+            "nsga2 has several objectives, which pruners do not support: leave out --pruner",
+        ),
     ],
 )
 def test_usage(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,7 +150,7 @@ def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
         kernels_for(torch.float32)
     monkeypatch.setenv(VARIABLE, "compiled")
     assert kernels_for(torch.float32) is not None
-    assert kernels_for(torch.float16) is None and why_not(torch.float16) == "none are made for float16"
+    assert kernels_for(torch.float16) is None and why_not(torch.float16) == "not available for float16"
 
 
 @HERE

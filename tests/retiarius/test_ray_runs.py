@@ -156,8 +156,13 @@ def test_the_project_goes_to_the_nodes_and_a_package_does_not() -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--ray", "auto", "--storage", "sqlite:///a.db"], ["--ray runs the trials of one search", "leave one of them out"]),
-        (["--workers", "some"], ["--workers", "'some'", "at least 1"]),
+        (
+            ["--ray", "auto", "--storage", "sqlite:///a.db"],
+            [
+                "a Ray cluster and --storage are two ways to share a search among machines: leave one out",
+            ],
+        ),
+        (["--workers", "some"], ["--workers", "'some'", "from 1 to"]),
         (["--ray", "auto", "--gpus-per-trial", "1.5"], ["--gpus-per-trial", "neither a fraction"]),
         (["--ray", "auto", "--objectives", "accuracy,latency"], ["leave out --objectives"]),
     ],

@@ -160,7 +160,7 @@ def test_a_weight_of_costs_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_orders_and_guards_that_are_none() -> None:
-    with pytest.raises(StrategyError, match="order is 1 or 2, not 3"):
+    with pytest.raises(StrategyError, match="darts: the order is 3"):
         DartsStrategy(order=3)
     with pytest.raises(StrategyError, match="off, warn, stop"):
         DartsStrategy(collapse_guard="panic")
