@@ -159,7 +159,7 @@ def test_the_project_goes_to_the_nodes_and_a_package_does_not() -> None:
         (
             ["--ray", "auto", "--storage", "sqlite:///a.db"],
             [
-                "a Ray cluster and --storage are two ways to share a search among machines: leave one out",
+                "a Ray cluster runs the trials of one search; --storage shares one study among searches without Ray: leave one out",
             ],
         ),
         (["--workers", "some"], ["--workers", "'some'", "from 1 to"]),
