@@ -104,7 +104,9 @@ def check_cluster(cluster: Ray, storage: str | None) -> None:
     from strategies.engines.ray_connection import require_ray
 
     if cluster.address is not None and storage is not None:
-        raise StrategyError("a Ray cluster runs the trials of one search; `storage` shares one study among searches without Ray: leave one out")
+        raise StrategyError(
+            "a Ray cluster runs the trials of one search; `storage` shares one study among searches without Ray: leave one out"
+        )
     require_ray("--workers" if cluster.address is None else "--ray")
 
 

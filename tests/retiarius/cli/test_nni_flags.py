@@ -75,7 +75,10 @@ def test_flags_of_trainings_do_not_go_with_a_command(tmp_path: Path, flag: list[
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--ray", "127.0.0.1:9", "--storage", "sqlite:///a.db"], ["a Ray cluster runs the trials of one search; --storage", "leave one out"]),
+        (
+            ["--ray", "127.0.0.1:9", "--storage", "sqlite:///a.db"],
+            ["a Ray cluster runs the trials of one search; --storage", "leave one out"],
+        ),
         (["--ray", "127.0.0.1:9", "--portal"], ["NNI's service", "leave out --ray, or --portal"]),
         (["--gpus-per-trial", "1"], ["--gpus-per-trial", "goes with --ray"]),
     ],
