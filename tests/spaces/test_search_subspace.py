@@ -85,7 +85,9 @@ def test_a_table_searches_the_hyperparameters_that_it_has() -> None:
 
 
 def test_without_a_default_each_choice_has_to_be_made() -> None:
-    with pytest.raises(SpaceError, match=r"^mine has no default for stem and 2 more$"):
+    with pytest.raises(
+        SpaceError, match=r"^mine has no default for stem and 2 more, which this search does not choose: set it by `fixed`$"
+    ):
         part(WithoutDefault, keeps_architecture=True)
     with pytest.raises(SpaceError, match=r"has no default for width$"):
         part(WithoutDefault, keeps_architecture=True, pins={"stem": "wide", "inputs": [0, 2]})
