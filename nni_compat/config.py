@@ -214,7 +214,7 @@ def _read_service(top: Section, config: NniConfig) -> None:
     if platform not in (None, "local"):
         where = "expected local"
         if platform == "remote":
-            where = "expected local; to train on other machines, run 'ray start' on each, and use --space NAME --ray auto"
+            where = "expected local; for other machines, start Ray on each of the machineList, and use 'platform: local' and --ray auto"
         raise RecordError(f"{top.where}: the platform {show(platform)} is not supported; {where}")
     if service is not None:
         service.finish(config.notes)

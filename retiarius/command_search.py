@@ -7,16 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import SearchFailed
+from common.errors import SearchFailed, StrategyError
 from common.libraries import quiet_libraries
 from common.reporter import Reporter
 from records.parameter_record import ParameterRecord
 from records.run_folder import RunFolder, require_usable_out
 from records.trial_keeper import TrialKeeper
 from retiarius.checks import check_takes_commands
+from retiarius.command_engines import make_command_engine
 from retiarius.command_settings import CommandSettings
 from retiarius.context import load_libraries
 from retiarius.presets import DEFAULT_PRESET, PRESETS
+from retiarius.ray_cluster import AUTO, Ray, check_cluster, workers_flag
 from retiarius.results import SearchResult
 from retiarius.run_record import keep
 from retiarius.strategy_choice import find_strategy
@@ -39,7 +41,7 @@ def search_command(
     fixed: Mapping[str, Any] | None = None,
     time_budget: float | None = None,
     trial_time: float | None = None,
-    concurrency: int = 1,
+    concurrency: int | Ray = 1,
     optimize_mode: str = "maximize",
     code_dir: str | Path = ".",
     storage: str | None = None,
@@ -74,7 +76,7 @@ def search_command(
     time_budget, trial_time
         Seconds after which no trial starts, and after which a trial is ended.
     concurrency
-        Trials that run at the same time.
+        Trials that run at the same time on this machine; or the cluster on whose nodes they run: ``rt.Ray("auto", workers=8)``.
     optimize_mode
         ``"maximize"`` or ``"minimize"`` what the program reports.
     code_dir
@@ -148,8 +150,10 @@ def _open_search(
 
 
 def _search_by_command(settings: CommandSettings, reporter: Reporter) -> SearchResult:
-    """Run the trials as NNI would, on this machine."""
+    """Run the trials as NNI would, on this machine or on a cluster."""
     check_takes_commands(settings.strategy)
+    if isinstance(settings.concurrency, Ray) and settings.concurrency.address is not None:
+        check_cluster(settings.concurrency, settings.storage)
     with open_study_storage(settings.storage, settings.strategy) as storage:
         load_libraries(reporter)
         from nni_compat.search_space import parse_search_space
@@ -169,7 +173,9 @@ def _search_by_command(settings: CommandSettings, reporter: Reporter) -> SearchR
             program = TrialCommand(
                 settings.trial_command, settings.code_dir, folder.path / "trials", record.metric.sign, settings.trial_time
             )
-            reporter.say(f"running {program.command!r} in {program.directory.absolute()} for each trial, {settings.concurrency} at a time")
+            at_a_time = workers_flag(settings.concurrency) or 1
+            many = "as many at a time as the cluster has room for" if at_a_time == AUTO else f"{at_a_time} at a time"
+            reporter.say(f"running {program.command!r} in {program.directory.absolute()} for each trial, {many}")
             shared = join_study(storage, settings, folder)
             engine = _explore(settings, space, program, keeper, shared, {"max_trials": total, "pruning": pruning})
             for line in summarize_search(engine, settings.pruner):
@@ -183,23 +189,21 @@ def _explore(settings: CommandSettings, space: NniSpace, program: Any, keeper: T
 
     from nni_compat.trial_program import TrialProgram
     from strategies import SearchContext
-    from strategies.engines.concurrent import ConcurrentEngine
 
     with (
         keeper.shown(options["max_trials"], settings.strategy.name),
-        ConcurrentEngine(
-            lambda number, sample: program.start(number, space.parameters(sample)),
-            concurrency=settings.concurrency,
-            canonical=space.canonical,
+        make_command_engine(
+            settings,
+            space,
+            program,
             known=keeper.recorded(space.mutables),
             replays_at_once=shared is not None,
             on_result=keeper.note,
             on_epoch=keeper.note_epoch,
-            time_budget=settings.time_budget,
             **options,
         ) as engine,
     ):
-        told = {"seed": settings.seed, "trials": options["max_trials"], "open_trials": settings.concurrency}
+        told = {"seed": settings.seed, "trials": options["max_trials"], "open_trials": engine.open_trials}
         context = SearchContext(**told, canonical=space.canonical, shared=shared)
         settings.strategy.build(context)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
         engine.wait_models()
@@ -214,6 +218,8 @@ def _search_under_portal(settings: CommandSettings, reporter: Reporter) -> Searc
     from nni_compat.trial_command import check_command
 
     trials, port = settings.trials or PRESETS[settings.preset].trials, settings.port or DEFAULT_PORT
+    if isinstance(settings.concurrency, Ray):
+        raise StrategyError("NNI's service runs trials on this machine alone, one at a time: leave out --ray, or --portal")
     experiment = make_experiment(
         strategy=settings.strategy.name,
         pruner=settings.pruner_name,

@@ -18,8 +18,9 @@ from retiarius.value_checks import check_counts, check_texts
 
 AUTO = "auto"
 PACKAGES = ("common", "kernels", "spaces", "strategies", "evaluators", "records", "nni_compat", "retiarius")
-# What lies beside a person's code and is not needed to run it.
-LEFT_BEHIND = ["**/__pycache__", ".git", ".venv", "venv", "data", "runs", "*.pt", "*.pth", "*.ckpt", "*.safetensors"]
+NEVER_SENT = ["**/__pycache__", ".git", ".venv", "venv", "runs"]
+# What lies beside a person's space or evaluator and is not needed to run it.
+LEFT_BEHIND = [*NEVER_SENT, "data", "*.pt", "*.pth", "*.ckpt", "*.safetensors"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def check_cluster(cluster: Ray, storage: str | None) -> None:
 
 
 @contextmanager
-def connected(cluster: Ray, room: int, *names: str) -> Iterator[None]:
+def connected(cluster: Ray, room: int, *names: str, code: Path | None = None, but: Path | None = None) -> Iterator[None]:
     """Be connected to ``cluster`` within the block.
 
     Parameters
@@ -119,6 +120,8 @@ def connected(cluster: Ray, room: int, *names: str) -> Iterator[None]:
         Bytes of the store, where Ray is started here.
     names
         Of what a trial needs, of whoever wrote it, such as ``package.module:function``.
+    code, but
+        The folder of a program, in a copy of which the trials then run, and what of it is not sent; ``None`` where they are no programs.
     """
     from strategies.engines.ray_connection import cluster_ray, own_ray
 
@@ -126,7 +129,7 @@ def connected(cluster: Ray, room: int, *names: str) -> Iterator[None]:
         with own_ray(max(1, round(cluster.slots * max(1, cluster.cpus_per_trial))), room):
             yield
     else:
-        with cluster_ray(cluster.address, runtime_environment(*names)):
+        with cluster_ray(cluster.address, runtime_environment(*names) if code is None else _with_code(code, but)):
             yield
 
 
@@ -138,6 +141,16 @@ def runtime_environment(*names: str) -> Mapping[str, Any]:
     if folders:
         told["working_dir"] = os.path.commonpath(sorted(folders))
     return told
+
+
+def _with_code(folder: Path, but: Path | None) -> Mapping[str, Any]:
+    """Return Ray's ``runtime_env`` of a program in ``folder``, all of which is sent without ``but`` and what NNI's ``.nniignore`` names."""
+    ignored = folder / ".nniignore"
+    lines = ignored.read_text(encoding="utf-8", errors="replace").splitlines() if ignored.is_file() else []
+    patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if but is not None and but.is_relative_to(folder):
+        patterns.append(f"/{but.relative_to(folder).as_posix()}")
+    return {**runtime_environment(), "working_dir": str(folder), "excludes": [*NEVER_SENT, *patterns]}
 
 
 def _folder_of(name: str) -> str | None:

@@ -128,16 +128,18 @@ def strategy_of(settings: Settings) -> Any:
 
 
 def workers_of(settings: Settings) -> dict[str, Any]:
-    """Return what is said of trials side by side."""
+    """Return what is said of trials side by side: ``workers`` of a search, ``concurrency`` of that of a program."""
     from retiarius.ray_cluster import AUTO, Ray
 
-    on_ray = settings.given(*RAY)
+    option = "workers" if settings.trial_command is None else "concurrency"
+    on_ray, asked = settings.given(*RAY), settings.given(option)
     if not on_ray:
-        return settings.given("workers")
+        return asked
     usual = 1 if settings.ray is None else None
-    number = settings.workers if isinstance(settings.workers, int) else None if settings.workers == AUTO else usual
+    number = asked.get(option, usual)
     names = {"ray": "address"}
-    return {"workers": Ray(workers=number, **{names.get(name, name): value for name, value in on_ray.items()})}
+    told = {names.get(name, name): value for name, value in on_ray.items()}
+    return {option: Ray(workers=None if number == AUTO else number, **told)}
 
 
 def search(settings: Settings, screen: Screen) -> None:
@@ -163,8 +165,8 @@ def search_command(settings: Settings, screen: Screen) -> None:
     from retiarius.command_search import search_command as search_program
 
     check_takes_commands(settings.strategy or "")
-    names = ("trials", "epochs", "preset", "time_budget", "trial_time", "concurrency", "optimize_mode", "code_dir", "storage", "study")
-    asked = settings.given(*names, "seed", "out", "resume", "tensorboard", "portal", "port", "experiment")
+    names = ("trials", "epochs", "preset", "time_budget", "trial_time", "optimize_mode", "code_dir", "storage", "study")
+    asked = workers_of(settings) | settings.given(*names, "seed", "out", "resume", "tensorboard", "portal", "port", "experiment")
     asked |= {"tuner_arguments": settings.tuner_arguments, "assessor_arguments": settings.assessor_arguments, "fixed": settings.pins}
     space = settings.search_space or {}
     result = search_program(settings.trial_command or "", space, strategy_of(settings), **asked, reporter=screen)

@@ -92,6 +92,7 @@ USUAL |= {"evaluator": "train", "device": "auto", "precision": "auto", "data_dir
 RUN = ("preset", "data_dir", "epochs", "recipe", "device", "precision", "seed", "out", "resume", "tensorboard")
 RAY = ("ray", "cpus_per_trial", "gpus_per_trial")
 TRIALS = ("max_params", "max_flops", "pruner", "start_with", "workers", "storage", "study", *RAY)
+OF_COMMANDS = ("--pruner", "--storage", "--study", "--ray", "--cpus-per-trial", "--gpus-per-trial")  # which go with trial commands, too
 ONE_SHOT = ("supernet", "order", "cost_weight", "collapse_guard")
 TRAINING = ("data_dir", "device", "precision", "recipe")
 TABLES = ("evaluator", "table", "table_columns", "objectives")
@@ -206,8 +207,10 @@ def _check_trial_command(settings: Settings) -> None:
     for flag in settings.given_flags(*TRAINING, *TRIALS, *ONE_SHOT, "dataset", *TABLES):
         if flag == "--workers":
             raise RecordError("--workers is for built-in trainings; to run N trial commands in parallel, use --concurrency N")
-        if flag not in ("--pruner", "--storage", "--study"):
+        if flag not in OF_COMMANDS:
             raise RecordError(f"{flag} is for built-in trainings and has no effect on a trial command: leave it out")
+    for flag in () if settings.ray is not None else settings.given_flags(*RAY):
+        raise RecordError(f"{flag} needs a cluster for the trial command: add --ray ADDRESS")
 
 
 def _check_search(settings: Settings) -> None:

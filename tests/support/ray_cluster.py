@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 from types import TracebackType
 
 import psutil
@@ -21,11 +23,16 @@ class RayCluster:
     ----------
     nodes
         The options of each node, the head first, as ``ray.cluster_utils.Cluster.add_node`` takes them.
+    hidden
+        A folder that none of them sees, as other machines would not; this needs Linux and its superuser.
     """
 
-    def __init__(self, *nodes: str) -> None:
+    def __init__(self, *nodes: str, hidden: Path | None = None) -> None:
         environment = {**os.environ, **QUIET, "PYTHONPATH": SEARCH_PATH, "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, __file__, *nodes]
+        if hidden is not None:
+            mounted = f"mount -t tmpfs none {shlex.quote(str(hidden))} && exec {shlex.join(command)}"
+            command = ["unshare", "--mount", "sh", "-c", mounted]
         self._process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

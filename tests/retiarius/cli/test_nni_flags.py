@@ -10,7 +10,9 @@ import pytest
 from nni_options import SPACE, V2
 
 from common.errors import RecordError
+from retiarius.cli.main import workers_of
 from retiarius.cli.settings import Settings, parse_settings
+from run_experiment import main
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,34 @@ def test_flags_that_contradict_one_another(arguments: list[str], message: str) -
 def test_flags_of_trainings_do_not_go_with_a_command(tmp_path: Path, flag: list[str]) -> None:
     with pytest.raises(RecordError, match="is for built-in trainings and has no effect on a trial command: leave it out"):
         settings(tmp_path, V2, *flag)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--ray", "127.0.0.1:9", "--storage", "sqlite:///a.db"], ["--ray runs the trials of one search", "leave one of them out"]),
+        (["--ray", "127.0.0.1:9", "--portal"], ["NNI's service", "leave out --ray, or --portal"]),
+        (["--gpus-per-trial", "1"], ["--gpus-per-trial", "goes with --ray"]),
+    ],
+)
+def test_what_does_not_go_with_a_command_on_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: list[str], words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "main.py").touch()
+    (tmp_path / "search_space.json").write_text('{"x": {"_type": "choice", "_value": [1, 2]}}')
+    command = ["--search-space", "search_space.json", "--trial-command", "python main.py", "--strategy", "tpe", "--trials", "2"]
+    assert main([*command, *flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(word in line for word in words), line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_concurrency_says_how_many_commands_run_on_a_cluster(tmp_path: Path) -> None:
+    asked: Any = settings(tmp_path, V2, "--ray", "auto", "--gpus-per-trial", "0.5")
+    (told,) = workers_of(asked).values()
+    assert (told.address, told.workers, told.gpus_per_trial) == ("auto", asked.concurrency, 0.5)
+    assert workers_of(settings(tmp_path, V2)) == {"concurrency": asked.concurrency}, "the file's trialConcurrency, on this machine"
 
 
 def test_other_runs_do_not_read_yaml() -> None:
