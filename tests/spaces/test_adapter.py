@@ -262,7 +262,7 @@ def test_a_module_that_ends_the_process_is_no_end(monkeypatch: pytest.MonkeyPatc
 BUILT = Plain(4)
 BAD: list[tuple[Callable[..., Any], str]] = [
     (lambda: nn.Linear(2, 2), r"<lambda> returns Linear\(.*\), which is not a model space"),
-    (lambda: None, r"returns None, which is not a model space (nni.nas.nn.pytorch.ModelSpace)"),
+    (lambda: None, r"returns None, which is not a model space"),
     (lambda: 1 / 0, r"^<lambda> cannot be built with \{\}: ZeroDivisionError: division by zero$"),
     (lambda: sys.exit(3), r"^<lambda> cannot be built with \{\}: SystemExit: 3$"),
 ]
