@@ -110,7 +110,7 @@ def test_broken_files(tmp_path: Path, made_up: Path) -> None:
         ("{edge_0_1!r}", "a label in a pattern must stand alone in its braces"),
     ):
         (tmp_path / "columns.json").write_text(json.dumps({**columns, "pattern": pattern}))
-        with pytest.raises(EvaluatorError, match=rf"columns\.json: not a description of columns .*{words}"):
+        with pytest.raises(EvaluatorError, match=rf"columns\.json: not a valid description of columns .*{words}"):
             load_table(made_up, tmp_path / "columns.json")
     with pytest.raises(EvaluatorError, match="line 1: not CSV: field larger than field limit"):
         load_table(small_table(tmp_path, header="x" * 200_000))
