@@ -179,9 +179,7 @@ def test_a_hyperparameter_that_is_searched_must_be_taken() -> None:
     check_takes(with_keywords, ["anything"], given=[])
     check_takes(adapt(evaluate), ["decay"])
     name = r"test_adapter:test_a_hyperparameter_that_is_searched_must_be_taken.<locals>.evaluate"
-    with pytest.raises(
-        EvaluatorError, match=rf"the evaluator .*{name}.* takes no hyperparameter 'dropout', .*; it takes initial_lr, decay"
-    ):
+    with pytest.raises(EvaluatorError, match=rf"the evaluator .*{name}.* has no parameter 'dropout', .*; it has initial_lr, decay"):
         check_takes(evaluate, ["initial_lr", "dropout"])
     with pytest.raises(EvaluatorError, match="needs 'initial_lr', which is neither searched nor fixed"):
         check_takes(evaluate, [], given=["decay"])

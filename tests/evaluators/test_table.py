@@ -35,7 +35,9 @@ def test_a_table_of_ones_own_has_a_column_for_each_label(tmp_path: Path) -> None
     table.check_labels(["second", "first"])
     with pytest.raises(EvaluatorError, match="no column for the choice 'third'; it has first, second"):
         table.check_labels(["first", "second", "third"])
-    with pytest.raises(EvaluatorError, match=r"line 3: the sample a stands in the table twice, before in line 2; --set second=VALUE takes"):
+    with pytest.raises(
+        EvaluatorError, match=r"line 3: the sample a appears twice, first in line 2; to use the rows of one second, set `fixed\['second'\]`"
+    ):
         table.narrowed(["first"], {})
     assert table.narrowed(["first"], {"second": 8}).steps({"first": "a"}, [3]) == [(0.6, 20.0)]
     with pytest.raises(EvaluatorError, match="no row has second=16"):
@@ -89,7 +91,10 @@ def test_broken_files(tmp_path: Path, made_up: Path) -> None:
         load_table(tmp_path / "noise.csv")
     with pytest.raises(EvaluatorError, match="the column 'c10_val12' is missing"):
         load_table(small_table(tmp_path, "x,1", header="arch_str,score"))
-    with pytest.raises(EvaluatorError, match=r"no column score, and no score_<epochs>; it has first, mse; --table-columns FILE says"):
+    with pytest.raises(
+        EvaluatorError,
+        match=r"no column score, and no score_<epochs>; it has first, mse; to say which column is the score, set `table_columns`",
+    ):
         load_table(small_table(tmp_path, "x,1", header="first,mse"))
     with pytest.raises(EvaluatorError, match="two columns are called 'first'"):
         load_table(small_table(tmp_path, "x,y,1", header="first,first,score"))
@@ -105,7 +110,7 @@ def test_broken_files(tmp_path: Path, made_up: Path) -> None:
         ("{edge_0_1!r}", "a label in a pattern must stand alone in its braces"),
     ):
         (tmp_path / "columns.json").write_text(json.dumps({**columns, "pattern": pattern}))
-        with pytest.raises(EvaluatorError, match=rf"columns\.json: not a description of columns .*{words}"):
+        with pytest.raises(EvaluatorError, match=rf"columns\.json: not a valid description of columns .*{words}"):
             load_table(made_up, tmp_path / "columns.json")
     with pytest.raises(EvaluatorError, match="line 1: not CSV: field larger than field limit"):
         load_table(small_table(tmp_path, header="x" * 200_000))

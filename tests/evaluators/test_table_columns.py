@@ -55,13 +55,13 @@ def test_seeds_are_averaged_and_the_test_figure_may_be_others(tmp_path: Path) ->
 def test_rows_of_one_value(tmp_path: Path) -> None:
     table = load_table(small_table(tmp_path, "1,0,3", "1,1,5", header="lr,seed,score"))
     assert table.narrowed(["lr"], {"seed": 1}).find({"lr": 1}).fidelities[1][0] == 5
-    with pytest.raises(EvaluatorError, match=r"small\.csv, line 3: the sample 1 stands in the table twice.*--set seed=VALUE"):
+    with pytest.raises(EvaluatorError, match=r"small\.csv, line 3: the sample 1 appears twice, .* set `fixed\['seed'\]`"):
         table.narrowed(["lr"], {})
 
 
 def test_a_missing_row_is_told_by_the_choice_that_has_none(tmp_path: Path) -> None:
     table = load_table(small_table(tmp_path, "1,a,3", "2,b,5", header="lr,act,score"))
-    with pytest.raises(EvaluatorError, match=r"no row for lr=1, act=c: no row at all has act=c$"):
+    with pytest.raises(EvaluatorError, match=r"no row for lr=1, act=c: no row has act=c$"):
         table.find({"lr": 1, "act": "c"})
     with pytest.raises(EvaluatorError, match=r"no row for lr=1, act=b$"):
         table.find({"lr": 1, "act": "b"})

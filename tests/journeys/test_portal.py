@@ -109,7 +109,7 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         other.listen()
         port = other.getsockname()[1]
         assert main(flags(port)) == 2
-    assert f"port {port} cannot be had: Address already in use; name another with --port N" in capsys.readouterr().err
+    assert f"port {port} cannot be used: Address already in use; set --port to another" in capsys.readouterr().err
     assert not Path("run").exists()
 
 

@@ -32,7 +32,7 @@ def test_nsga2_finds_the_front_and_writes_it(capsys: pytest.CaptureFixture[str])
     assert points == sorted(points, reverse=True)
     # In this table accuracy and size grow together: every number of convolutions that was tried is on the front.
     assert {parameters for _, parameters in points} == {trial.parameters for trial in trials}
-    assert f"{len(points)} trials are best in accuracy against parameters" in capsys.readouterr().out
+    assert f"{len(points)} trials on the Pareto front of accuracy, parameters" in capsys.readouterr().out
     assert points[0][0] == json.loads(Path("run/best.json").read_text())["score"]["value"]
 
 

@@ -43,9 +43,9 @@ def table(tmp_path: Path) -> Path:
         ([*SEARCH, "--storage", "journal:////nowhere/at/all.log"], "No such file or directory"),
         ([*SEARCH, "--study", "mine"], "--study names a study in a storage"),
         ([*SEARCH[:-1], "random", "--storage", "sqlite:///a.db"], "--storage works with Optuna's strategies only: use"),
-        ([*SEARCH[:-1], "evolution", "--storage", "sqlite:///a.db"], "tpe, gp, nsga2, hpo; not evolution"),
+        ([*SEARCH[:-1], "evolution", "--storage", "sqlite:///a.db"], "use tpe, gp, nsga2, hpo, not evolution"),
         (["--space", "darts", "--strategy", "darts", "--storage", "sqlite:///a.db"], "leave out --storage"),
-        (["--retrain", "DARTS_V2", "--storage", "sqlite:///a.db"], "--storage is for searches: leave it out"),
+        (["--retrain", "DARTS_V2", "--storage", "sqlite:///a.db"], "--storage is for searches and has no use with --retrain"),
     ],
 )
 def test_what_cannot_be_shared_is_one_line(table: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

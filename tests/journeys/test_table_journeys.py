@@ -98,7 +98,7 @@ def test_a_budget_below_every_trial_is_no_limit_on_the_size(
     assert main(arguments) == 1, "some network with at most two convolutions is proposed, and takes 6 seconds or more"
     printed = capsys.readouterr()
     assert "skipped as too large; log.txt lists them" in printed.out
-    assert "error: the time budget ended before the first trial: give it more" in printed.err
+    assert "error: the time budget ended before the first trial: raise --time-budget" in printed.err
 
 
 def test_a_table_with_a_column_for_a_hyperparameter(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,9 +148,9 @@ def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) 
             [*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--recipe", "lab"],
             "a table needs no training: leave out --recipe",
         ),
-        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "initial_lr=0.5"], "is searched: leave out --set initial_lr"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "initial_lr=0.5"], "take initial_lr out of --set"),
         (["--space", "nasbench201", "--strategy", "tpe", "--table-columns", "x"], "--table and --table-columns need --evaluator table"),
-        (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table is for searches: leave it out"),
+        (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table is for searches and has no use with --retrain"),
     ],
 )
 def test_usage(arguments: list[str], words: str, made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,7 +150,7 @@ def test_what_asks_for_nothing_is_not_worth_a_line(tmp_path: Path) -> None:
         ("trainingService: {platform: kubeflow}", "the platform 'kubeflow' is not supported; expected local"),
         (
             "trainingService: {platform: remote}",
-            "the platform 'remote' is not supported; expected local; start Ray on each machine of the machineList",
+            "the platform 'remote' is not supported; expected local; for other machines, start Ray on each of the machineList",
         ),
         ("trainingServicePlatform: pai", "the platform 'pai' is not supported;"),
         ("tuner: {name: PBTTuner}", "'PBTTuner' is not supported; supported: TPE, Random, GridSearch"),

@@ -207,7 +207,7 @@ def test_a_legal_architecture_passes() -> None:
         ({"normal/edge_0_2": 0}, "label 'normal/edge_0_2': found 0; legal: one of 'none'"),
         (
             {"normal/inputs_2": "01"},
-            "label 'normal/inputs_2': found the string '01' where a list belongs; legal: a list of 2 of 0, 1, 2",
+            "label 'normal/inputs_2': found the string '01' instead of a list; legal: a list of 2 of 0, 1, 2",
         ),
         ({"normal/inputs_2": 1}, "found the number 1 instead of a list"),
         ({"normal/inputs_2": [0, 3]}, "label 'normal/inputs_2': found 3 in [0, 3]; legal: a list of 2 of 0, 1, 2"),

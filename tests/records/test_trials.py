@@ -141,7 +141,7 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str | dict[str, Any], said
     assert said in str(error.value) and "\n" not in str(error.value)
     assert str(error.value).endswith("remove the line, so that `resume` runs its trial again")
     assert [trial.number for trial in log.read(leave_out_damaged=True)] == [0, 2]
-    assert log.note is not None and said in log.note and log.note.endswith("the line is left out")
+    assert log.note is not None and said in log.note and log.note.endswith("the line is ignored")
     with log.path.open("a") as file:
         file.write("{")
     assert [trial.number for trial in log.read(leave_out_damaged=True)] == [0, 2]

@@ -240,10 +240,10 @@ def test_a_space_that_is_registered_without_a_vocabulary(monkeypatch: pytest.Mon
         ("json:JSONDecoder", r"^json\.decoder:JSONDecoder is not a model space, a subclass of nni\.nas\.nn\.pytorch\.ModelSpace$"),
         ("long_" * 100_000 + ":X", r"^space .*: expected package\.module:Class$"),
         ("mine:find.<locals>.Class", r"a class defined in a function cannot be imported by name; pass it from Python$"),
-        ("os:system", r"^the space is <built-in function system>$"),
+        ("os:system", r"^the space is <built-in function system>; expected a name, or a model space of NNI"),
         (nn.Linear(2, 2), r"^the space is .*Linear.*; expected a name, or a model space of NNI"),
-        (3, r"not 3$"),
-        (None, r"not None$"),
+        (3, r"the space is 3; expected a name"),
+        (None, r"the space is None; expected a name"),
     ],
 )
 def test_what_is_no_space_is_refused_in_one_line(what: Any, message: str) -> None:
@@ -262,7 +262,7 @@ def test_a_module_that_ends_the_process_is_no_end(monkeypatch: pytest.MonkeyPatc
 BUILT = Plain(4)
 BAD: list[tuple[Callable[..., Any], str]] = [
     (lambda: nn.Linear(2, 2), r"<lambda> returns Linear\(.*\), which is not a model space"),
-    (lambda: None, r"returns None, which is not a model space (nni.nas.nn.pytorch.ModelSpace)"),
+    (lambda: None, r"returns None, which is not a model space"),
     (lambda: 1 / 0, r"^<lambda> cannot be built with \{\}: ZeroDivisionError: division by zero$"),
     (lambda: sys.exit(3), r"^<lambda> cannot be built with \{\}: SystemExit: 3$"),
 ]

@@ -85,9 +85,11 @@ def test_a_table_searches_the_hyperparameters_that_it_has() -> None:
 
 
 def test_without_a_default_each_choice_has_to_be_made() -> None:
-    with pytest.raises(SpaceError, match=r"^mine has no default for stem and 2 more$"):
+    with pytest.raises(
+        SpaceError, match=r"^mine has no default for stem and 2 more, which this search does not choose: set it by `fixed`$"
+    ):
         part(WithoutDefault, keeps_architecture=True)
-    with pytest.raises(SpaceError, match=r"has no default for width$"):
+    with pytest.raises(SpaceError, match=r"has no default for width, which this search does not choose: set it by `fixed`$"):
         part(WithoutDefault, keeps_architecture=True, pins={"stem": "wide", "inputs": [0, 2]})
     everything = part(WithoutDefault, keeps_architecture=True, pins={"stem": "wide", "inputs": [0, 2], "width": 16})
     assert values(everything) == {"stem": ["wide"], "width": [16], "inputs": [0, 2]}

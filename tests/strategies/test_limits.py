@@ -74,7 +74,9 @@ def test_a_search_without_anything_allowed_ends(name: str) -> None:
     assert engine.found_nothing_allowed
     lines, nearest = summarize_search(engine, None), min(engine.rejections, key=lambda rejection: rejection.excess)
     assert next(lines) == "200 networks were skipped as too large; log.txt lists them"
-    with pytest.raises(StrategyError, match=f"nothing proposed is small enough; the nearest of 200 has {nearest.reason}: raise the limit"):
+    with pytest.raises(
+        StrategyError, match=f"all 200 proposed networks are too large; the closest to the limit has {nearest.reason}: raise the limit"
+    ):
         next(lines)
 
 

@@ -134,7 +134,7 @@ def test_one_entry_takes_them_all() -> None:
 @pytest.mark.parametrize(("dataset", "told"), [("digits", "'digits'"), (own_dataset((IMAGES, LABELS)), "this data set")])
 def test_a_test_set_goes_with_images_of_ones_own(dataset: Any, told: str) -> None:
     for options in ({"test": TEST}, {"classes": ["x", "y"]}):
-        with pytest.raises(DataError, match=f"go with images of your own; {told} has both already"):
+        with pytest.raises(DataError, match=f"are for your own images; {told} has both already"):
             load_dataset(dataset, **options)  # type: ignore[arg-type]
 
 

@@ -172,7 +172,7 @@ def test_normalizer_is_to_tensor_and_normalize(channels_last: bool) -> None:
 
 
 def test_normalizer_refuses_what_it_would_get_wrong() -> None:
-    with pytest.raises(ValueError, match="every std more than 0"):
+    with pytest.raises(ValueError, match="every std must be above 0"):
         Normalizer(MEAN, (0.2, 0.0, 0.2))
     with pytest.raises(ValueError, match="must have one length, and every std must be above 0"):
         Normalizer(MEAN, (0.2, 0.2))

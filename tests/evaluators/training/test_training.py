@@ -220,7 +220,7 @@ def test_images_that_are_too_small_for_a_network_are_refused_with_what_it_takes(
         train_and_validate(Pooling(), data=data, epochs=2, start_size=0.2, **SETTINGS)
     assert "\n" not in str(caught.value)
     assert 0 <= train_and_validate(Pooling(), data=data, epochs=2, start_size=0.5, **SETTINGS) <= 1
-    with pytest.raises(EvaluatorError, match="is too small for this network, which accepts 1 alone of 8x8 pixels:"):
+    with pytest.raises(EvaluatorError, match="is too small for this network, which accepts only 1 of 8x8 pixels:"):
         train_and_validate(Pooling(), data=make_data(), epochs=2, start_size=0.5, **SETTINGS)
 
 

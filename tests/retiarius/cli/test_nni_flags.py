@@ -79,8 +79,8 @@ def test_flags_of_trainings_do_not_go_with_a_command(tmp_path: Path, flag: list[
             ["--ray", "127.0.0.1:9", "--storage", "sqlite:///a.db"],
             ["a Ray cluster runs the trials of one search; --storage", "leave one out"],
         ),
-        (["--ray", "127.0.0.1:9", "--portal"], ["NNI's service", "leave out --ray, or --portal"]),
-        (["--gpus-per-trial", "1"], ["--gpus-per-trial", "goes with --ray"]),
+        (["--ray", "127.0.0.1:9", "--portal"], ["NNI's service", "leave out --portal, or the Ray cluster"]),
+        (["--gpus-per-trial", "1"], ["--gpus-per-trial", "needs a cluster for the trial command: add --ray"]),
     ],
 )
 def test_what_does_not_go_with_a_command_on_a_cluster(

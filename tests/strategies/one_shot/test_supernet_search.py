@@ -187,7 +187,7 @@ def test_the_guard(mode: str) -> None:
         seen.append(guard.collapsed_at)
         said.append(guard.warning(epoch.number))
     assert seen == ([None] * 4 if mode == "off" else [None, None, 3, 3]), "the first epoch has nothing to collapse from"
-    ends = {"warn": "--collapse-guard stop would end the search here", "stop": "the search ends here"}
+    ends = {"warn": "`collapse_guard='stop'` would end the search here", "stop": "the search ends here"}
     assert said == [None, None, f"skip connections take over the normal cell; {ends[mode]}" if mode in ends else None, None]
     assert guard.result(epochs[-1]).number == (2 if mode == "stop" else 4)
     assert guard.stops == (mode == "stop")
