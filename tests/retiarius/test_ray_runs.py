@@ -17,7 +17,7 @@ from ray_cluster import QUIET, RayCluster
 
 import retiarius as rt
 from records.trials import TrialLog
-from retiarius.ray_cluster import as_workers, runtime_environment, workers_flag
+from retiarius.ray_cluster import PACKAGES, as_workers, runtime_environment, workers_flag
 from run_experiment import main
 
 SEARCH = ["--space", "zoo", "--strategy", "tpe", "--dataset", "digits", "--device", "cpu", "--precision", "float32", "--epochs", "1"]
@@ -145,12 +145,69 @@ def test_what_is_said_of_workers() -> None:
             as_workers(wrong)
     with pytest.raises(rt.RecordError, match=r"gpus_per_trial: 1\.5 is neither a fraction from 0 to 1 nor a whole number"):
         rt.Ray("auto", gpus_per_trial=1.5)
+    for address in ("auto", "10.0.0.1:6379", "ray://[::1]:10001", "ray://head.cluster:10001"):
+        assert rt.Ray(address).address == address
+    for address in ("", "local", "head", "ray://head", "http://head:8265"):  # by "local", Ray would start one that listens everywhere
+        with pytest.raises(rt.RecordError, match="is no address of a Ray cluster"):
+            rt.Ray(address)
 
 
 def test_the_project_goes_to_the_nodes_and_a_package_does_not() -> None:
     told = runtime_environment("torch.nn:Linear", "zoo")
     assert {Path(path).name for path in told["py_modules"]} >= {"retiarius", "strategies", "kernels"}
     assert "working_dir" not in told
+
+
+SENT = """
+import sys
+from pathlib import Path
+from retiarius.ray_cluster import PACKAGES, Ray, connected
+
+def list_files():
+    import os
+    found = []
+    for each in os.environ["PYTHONPATH"].split(":"):
+        for package in PACKAGES if "_ray_pkg_" in each else ():
+            found += [path.relative_to(each).as_posix() for path in Path(each, package).rglob("*.*") if path.parent.name != "__pycache__"]
+    return sorted({*found}), sorted(path.name for path in Path().iterdir())
+
+with connected(Ray(sys.argv[1]), 0, code=Path(sys.argv[2]) if sys.argv[2:] else None):
+    import ray
+    ours, theirs = ray.get(ray.remote(list_files).remote())
+    print(*ours, "and", *(theirs if sys.argv[2:] else ()))
+"""
+
+
+def sent(cluster: RayCluster, *code: str) -> tuple[set[str], set[str]]:
+    environment = {**os.environ, **QUIET, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", SENT, cluster.address, *code]
+    ours, _, theirs = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.partition(" and")
+    return set(ours.split()), set(theirs.split())
+
+
+def files_of(*packages: str) -> set[str]:
+    files = (path for package in packages for path in (PROJECT / package).rglob("*.*") if path.parent.name != "__pycache__")
+    return {path.relative_to(PROJECT).as_posix() for path in files}
+
+
+@pytest.mark.slow
+def test_all_of_our_packages_reach_the_nodes(cluster: RayCluster) -> None:
+    assert sent(cluster)[0] == files_of(*PACKAGES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ignored", "theirs"), [("engines\ncommon\n*.txt\n", {".nniignore", "main.py", "other.py"}), ("*\n!main.py\n", {"main.py"})]
+)
+def test_what_a_program_ignores_is_not_left_out_of_our_packages(
+    cluster: RayCluster, tmp_path: Path, ignored: str, theirs: set[str]
+) -> None:
+    for name in ("main.py", "other.py", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / ".nniignore").write_text(ignored)
+    ours, of_program = sent(cluster, str(tmp_path))
+    assert files_of("common", "strategies", "nni_compat") <= ours
+    assert of_program == theirs
 
 
 @pytest.mark.parametrize(
@@ -163,6 +220,7 @@ def test_the_project_goes_to_the_nodes_and_a_package_does_not() -> None:
             ],
         ),
         (["--workers", "some"], ["--workers", "'some'", "from 1 to"]),
+        (["--ray", "local"], ["--ray", "'local' is no address of a Ray cluster", "HOST:PORT"]),
         (["--ray", "auto", "--gpus-per-trial", "1.5"], ["--gpus-per-trial", "neither a fraction"]),
         (["--ray", "auto", "--objectives", "accuracy,latency"], ["leave out --objectives"]),
     ],
