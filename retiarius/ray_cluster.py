@@ -148,12 +148,20 @@ def connected(cluster: Ray, room: int, *names: str, code: Path | None = None, bu
 
 
 def runtime_environment(*names: str) -> Mapping[str, Any]:
-    """Return Ray's ``runtime_env``: the project's packages, and the folder of the person's own modules."""
+    """Return Ray's ``runtime_env``: the project's packages, and the folder of the person's own modules.
+
+    Raises
+    ------
+    StrategyError
+        These lie in several folders.
+    """
     own_code = [str(_folder_of_package(name)) for name in PACKAGES]
     told: dict[str, Any] = {"py_modules": own_code, "excludes": LEFT_BEHIND}
-    folders = {folder for name in names if (folder := _folder_of(name)) is not None}
+    folders = sorted({folder for name in names if (folder := _folder_of(name)) is not None})
+    if len(folders) > 1:  # what is above both would be all that a person has, and no folder from which a node imports
+        raise StrategyError(f"your space and your evaluator lie in {' and '.join(folders)}, and nodes get one folder: put both into one")
     if folders:
-        told["working_dir"] = os.path.commonpath(sorted(folders))
+        told["working_dir"] = folders[0]
     return told
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -158,6 +160,16 @@ def test_the_project_goes_to_the_nodes_and_a_package_does_not() -> None:
     assert "working_dir" not in told
 
 
+def test_code_of_two_folders_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a_space_of_mine", "a_score_of_mine"):
+        module = ModuleType(name)
+        module.__file__ = str(tmp_path / name / f"{name}.py")
+        monkeypatch.setitem(sys.modules, name, module)
+    assert runtime_environment("a_space_of_mine:Space", "torch.nn:Linear")["working_dir"] == str(tmp_path / "a_space_of_mine")
+    with pytest.raises(rt.StrategyError, match=r"a_score_of_mine and .*a_space_of_mine, and nodes get one folder: put both into one$"):
+        runtime_environment("a_space_of_mine:Space", "a_score_of_mine:score")
+
+
 SENT = """
 import sys
 from pathlib import Path
@@ -246,3 +258,20 @@ def test_no_ray_at_an_address_is_said_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: no Ray answers at '127.0.0.1:9' (ConnectionRefusedError: ")
+
+
+def test_a_ray_that_cannot_be_joined_is_not_called_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    import strategies.engines.ray_connection as ray_connection
+
+    def refuse(address: str, **_: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster")  # what Ray raises where the token is another
+
+    monkeypatch.setattr(ray_connection, "is_connected", lambda: False)
+    monkeypatch.setattr(ray_connection, "_connected", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with (
+            pytest.raises(rt.StrategyError, match=r"^cannot join the Ray at '127.*Failed to connect.*with the same token"),
+            ray_connection.cluster_ray(address),
+        ):
+            pass
