@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ray_cluster import QUIET, RayCluster
 
 import retiarius as rt
 from records.trials import TrialLog
+from retiarius.engines import _device_of
 from retiarius.ray_cluster import PACKAGES, as_workers, runtime_environment, workers_flag
 from run_experiment import main
 
@@ -138,6 +140,21 @@ def test_a_machine_outside_of_the_cluster_searches_by_rays_client(tmp_path: Path
     assert "trial 0: weighs" in (tmp_path / "run" / "log.txt").read_text(), "what it prints arrives, too"
 
 
+@pytest.mark.parametrize(
+    ("cluster", "device", "where"),
+    [
+        (rt.Ray("auto"), "auto", "cpu"),
+        (rt.Ray("auto", gpus_per_trial=0.5), "auto", "cuda"),
+        (rt.Ray(gpus_per_trial=1), "auto", "cuda"),
+        (rt.Ray(workers=2), "auto", None),
+        (rt.Ray("auto"), "cuda:1", None),
+    ],
+)
+def test_a_trial_on_a_cluster_is_on_a_gpu_that_was_asked_for_or_on_a_cpu(cluster: rt.Ray, device: str, where: str | None) -> None:
+    told = _device_of(SimpleNamespace(device=device), cluster)  # type: ignore[arg-type]
+    assert told == ({} if where is None else {"device": torch.device(where)}), "what is not told is as on the search's machine"
+
+
 def test_what_is_said_of_workers() -> None:
     assert as_workers(3) == 3
     assert as_workers("auto") == rt.Ray()
@@ -173,6 +190,7 @@ def test_code_of_two_folders_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 SENT = """
 import sys
 from pathlib import Path
+from retiarius.engines import _device_of
 from retiarius.ray_cluster import PACKAGES, Ray, connected
 
 def list_files():
