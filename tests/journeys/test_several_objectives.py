@@ -57,7 +57,7 @@ def test_nsga2_measures_latency(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert "leave out --storage" in capsys.readouterr().err
     assert main(["--report", "run"]) == 0
     page = Path("run/report.html").read_text()
-    assert f"{trials[0].latency:.3g} ms" in page and "accuracy against latency of an image" in page
+    assert f"{trials[0].latency:.3g} ms" in page and "Accuracy against latency of one image" in page
 
 
 @pytest.mark.parametrize(

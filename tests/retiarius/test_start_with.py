@@ -85,7 +85,7 @@ def test_no_more_than_there_are_trials_and_the_same_when_gone_on_with(table: lis
     starts = ["--start-with", write_best("good.json", GOOD), write_best("best.json", BEST)]
     search = [*table, "--strategy", "tpe", "--out", "run"]
     assert main([*search, *starts, "--trials", "1"]) == 2
-    assert "`trials=1` is too few: the search begins with 2, good.json, best.json" in capsys.readouterr().err
+    assert "--trials 1 is too few: the search begins with 2, good.json, best.json" in capsys.readouterr().err
     assert main([*search, *starts, "--trials", "2"]) == 0, "to compare them and no others"
     assert {json.dumps(trial.architecture) for trial in TrialLog(Path("run/trials.jsonl")).read()} == set(map(json.dumps, (GOOD, BEST)))
     assert main([*search, *starts[:2], "--trials", "2", "--resume"]) == 2
@@ -157,7 +157,7 @@ def test_of_a_one_shot_run_what_its_latest_epochs_had_found(table: list[str], ca
     assert main(compare) == 0, capsys.readouterr().err
     assert [trial.architecture for trial in TrialLog(Path("choice/trials.jsonl")).read()] == [third, second, first]
     assert main([*compare[:-5], "run:4", "--trials", "4", "--out", "more"]) == 2
-    assert "`start_with`: run:4 asks for 4 networks, and only 3 of this search are there" in capsys.readouterr().err
+    assert "--start-with: run:4 asks for 4 networks, and only 3 of this search are there" in capsys.readouterr().err
 
 
 def test_of_a_folder_no_two_that_this_search_would_train_alike(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,7 +200,7 @@ def test_a_search_goes_on_with_what_it_began_with_though_the_folder_has_changed(
     assert "the budget is spent" not in capsys.readouterr().err, "what was tried long ago is no longer begun with"
     Path("run/starts.json").write_text("[]")
     assert main([*search, "--resume"]) == 2
-    assert "run/starts.json: damaged; remove it, so that `start_with` is read again" in capsys.readouterr().err
+    assert "run/starts.json: damaged; remove it, so that --start-with is read again" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -220,7 +220,7 @@ def test_the_zoo_begins_with_its_default_and_takes_the_hyperparameters_along(cap
     start = write_best("best.json", found, "zoo", initial_lr=0.0123, cutout=8)
     search = ["--space", "zoo", "--strategy", "tpe", *DIGITS, "--epochs", "1", "--start-with", start]
     assert main([*search, "--trials", "1"]) == 2
-    assert "`trials=1` is too few: the search begins with 2, the default configuration, best.json" in capsys.readouterr().err
+    assert "--trials 1 is too few: the search begins with 2, the default configuration, best.json" in capsys.readouterr().err
     small = ["--model", "convnet32", "--set", "width=16", "--trials", "2", "--max-params", "1M", "--out", "run"]
     assert main([*search, *small]) == 0, capsys.readouterr().err
     default, started = TrialLog(Path("run/trials.jsonl")).read()
@@ -239,7 +239,7 @@ def test_what_is_too_large_is_left_out_with_a_word(capsys: pytest.CaptureFixture
     search = ["--space", "darts", "--strategy", "random", *DIGITS, *sizes, "--epochs", "1", "--trials", "2", "--out", "run"]
     skips = {label: "skip_connect" if "edge" in label else [0, 1] for label in architecture_from_genotype(GENOTYPES["DARTS_V2"])}
     assert main([*search, "--start-with", write_best("skips.json", skips, "darts"), "DARTS_V2"]) == 0
-    assert "the search begins without skips.json: 1,664 parameters, more than --max-params 1,600" in capsys.readouterr().err
+    assert "skips.json is not tried first: 1,664 parameters, more than --max-params 1,600" in capsys.readouterr().err
     first = TrialLog(Path("run/trials.jsonl")).read()[0].architecture
     assert first["normal/inputs_5"] == architecture_from_genotype(GENOTYPES["DARTS_V2"])["normal/inputs_5"]
 

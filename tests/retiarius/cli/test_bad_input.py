@@ -253,10 +253,9 @@ def test_a_limit_below_every_network(capsys: pytest.CaptureFixture[str], strateg
     arguments = ["--space", "zoo", "--strategy", strategy, *SMALL, "--epochs", "2", "--max-params", "1k", "--out", "run"]
     assert main(arguments) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("WARNING: the search begins without the default configuration: 11,181,642 parameters")
-    words = (
-        r"error: nothing proposed is small enough; the nearest of 200 has [\d,]+ parameters, more than --max-params 1,000: raise the limit"
-    )
+    assert lines[0].startswith("WARNING: the default configuration is not tried first: 11,181,642 parameters")
+    words = r"error: all 200 proposed networks are too large; the closest to the limit has [\d,]+ parameters, "
+    words += "more than --max-params 1,000: raise the limit"
     assert re.fullmatch(words, lines[1])
     assert Path("run/log.txt").read_text().count("not tried") >= 200
     assert not Path("run/trials.jsonl").exists()
