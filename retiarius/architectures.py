@@ -135,7 +135,7 @@ def load_architecture(name: str | Path, *, space: Any = None, fixed: Mapping[str
         The model space of the file, where that is not one of ours: a class, an instance, a factory or ``"package.module:Class"``.
         Reading the file imports nothing.
     fixed
-        Of a backbone's other choices those that are made, such as ``{"stem": "small"}``.
+        Choices to fix beside the backbone, such as ``{"stem": "small"}``.
 
     Raises
     ------

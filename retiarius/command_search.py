@@ -87,7 +87,8 @@ def search_command(
     seed
         Of every random draw.
     out, resume
-        The run's folder, ``runs/<time>-command-<strategy>`` otherwise; whether to resume the run in it.
+        The run's folder, ``runs/<time>-command-<strategy>`` otherwise; whether to resume the run in it. A larger number of
+        ``trials`` extends a search that has ended.
     tensorboard
         Write scalars for TensorBoard into the run's folder.
     portal, port, experiment, tuner_arguments, assessor_arguments

@@ -113,7 +113,7 @@ def search(
     out
         The run's folder; ``runs/<time>-<space>-<strategy>`` otherwise.
     resume
-        Resume the run in ``out``.
+        Resume the run in ``out``. A larger number of ``trials`` extends a search by trials that has ended.
     tensorboard
         Write scalars for TensorBoard into the run's folder.
     reporter

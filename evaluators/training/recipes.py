@@ -19,7 +19,7 @@ class Recipe:
     Attributes
     ----------
     initial_lr, ending_lr
-        Learning rate at its peak and at the end, more than 0 and at least 0, at most 1000.
+        Learning rate at its peak (more than 0) and at the end (0 or more), at most 1000.
     weight_decay
         L2 penalty, 0 to 1000; on norms and biases too only where ``decay_norms`` is true. With ``muon``, whose steps have a length of their
         own, the dense convolutions are without, and what is left is decayed apart from the gradient, as AdamW does.

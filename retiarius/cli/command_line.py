@@ -224,7 +224,7 @@ def _nni_options() -> list[_Option]:
 def _output_options() -> list[_Option]:
     return [
         _option("--out", type=path, metavar="DIR", help="folder of the run (default: a new one in runs/)"),
-        _option("--resume", action="store_true", help="resume the run in --out"),
+        _option("--resume", action="store_true", help="resume the run in --out; more --trials extend it"),
         _option("--tensorboard", action="store_true", help="write scalars for TensorBoard into the run's folder"),
         _option("--port", type=port, metavar="N", help=f"port of --dashboard or --portal (default: {DEFAULT_PORT})"),
     ]
