@@ -1,0 +1,1 @@
+"""Scores of networks that were not trained: fractions of a second each, to sort many before the first is trained."""
