@@ -61,7 +61,9 @@ def synflow(network: nn.Module, images: Tensor, labels: Tensor) -> float:
                 parameter.abs_()
         flow = logits_of(network(torch.ones(1, *images.shape[1:], dtype=torch.float64, device=images.device))).sum()
         told = torch.autograd.grad(flow, weights, allow_unused=True)
-        total = sum(float((weight.detach() * gradient).sum()) for weight, gradient in zip(weights, told, strict=True) if gradient is not None)
+        total = sum(
+            float((weight.detach() * gradient).sum()) for weight, gradient in zip(weights, told, strict=True) if gradient is not None
+        )
     finally:
         for norm in norms:
             norm.__dict__.pop("forward", None)
