@@ -56,6 +56,7 @@ ROWS = {
     "nas": ("NAS", "网络架构搜索（NAS）"),
     "small": ("no search: convnet32, width 32", "不搜索，convnet32，宽度 32"),
 }
+NOT_RUN = ("This step has not been run for this page yet.", "这一步尚未为本页运行。")
 UNITS = {
     "test_accuracy": "share of the test images, as they are",
     "test_accuracy_mirrored": "share of the test images, answers to image and mirror image averaged",
@@ -139,15 +140,21 @@ def write_page(source: str, runs: dict[str, Any]) -> str:
     """A page, from its source and the record."""
     chinese = ".zh-" in source
     text = (SOURCES / source).read_text(encoding="utf-8").replace("{{epochs}}", str(EPOCHS))
-    for step, run in runs.items():
-        text = text.replace("{{" + step + "}}", show(run))
-    return text.replace("{{table}}", "\n".join(row(names, runs[step], step, chinese=chinese) for step, names in ROWS.items()))
+    for step in STEPS:
+        shown = show(runs[step]) if step in runs else f"    $ {command_of(step)}\n\n{NOT_RUN[chinese]}"
+        text = text.replace("{{" + step + "}}", shown)
+    rows = [row(names, runs[step], step, chinese=chinese) for step, names in ROWS.items() if step in runs]
+    return text.replace("{{table}}", "\n".join(rows))
 
 
 def pages(runs: dict[str, Any]) -> dict[Path, str]:
-    """What the pages and the picture of the found cell should be."""
-    picture = draw_alone("normal", read_cells(runs[SEARCHED]["architecture"])["normal"])
-    return {PICTURE: picture, **{page: write_page(source, runs) for source, page in PAGES.items()}}
+    """What the pages should say."""
+    return {page: write_page(source, runs) for source, page in PAGES.items()}
+
+
+def draw(runs: dict[str, Any]) -> str:
+    """The cell that was found, as SVG."""
+    return draw_alone("normal", read_cells(runs[SEARCHED]["architecture"])["normal"])
 
 
 def read_runs() -> dict[str, Any]:
@@ -169,17 +176,16 @@ def main() -> None:
                     print(command_of(step), flush=True)
                     run_step(step)
         runs = read_runs()
-        missing = [step for step in STEPS if step not in runs]
-        if missing and arguments.run:
-            print(f"not run yet: {', '.join(missing)}")
-            return
-        if missing:
-            raise RecordFault(f"not run yet: {', '.join(missing)}; python benchmarks/lab_page.py --run")
+    missing = [step for step in STEPS if step not in runs]
+    if missing:
+        print(f"not run yet: {', '.join(missing)}; python benchmarks/lab_page.py --run")
     for path, text in pages(runs).items():
         if arguments.check and not (path.exists() and text == path.read_text(encoding="utf-8")):
             sys.exit(f"error: {path.name} is not as the record says; python benchmarks/lab_page.py")
         if not arguments.check:
             write_text_atomically(path, text)
+    if not arguments.check:
+        write_text_atomically(PICTURE, draw(runs))
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def check_search(table: Path | None) -> Finding:
     try:
         path = find_table(table)
     except EvaluatorError as error:
-        raise Skipped(str(error)) from error
+        raise Skipped("no table of NAS-Bench-201; name the file with --nasbench FILE") from error
     accuracy = search(load_table(path, dataset="cifar10"), "bo", 0, BUDGET).test_at(BUDGET)
     return Finding("", f"{least:.2f}% or more", f"{accuracy:.2f}%", round(accuracy, 2) >= least)
 

@@ -1,15 +1,17 @@
 """Run one command and see to it that nothing of it outlives the process that asked for it, whatever becomes of that process.
 
-Started as ``python guard.py WHOM SECONDS COMMAND`` in a process group of its own, with a pipe for standard input. The pipe ends when its
-other end is closed or its process has died, also by ``kill -9``. Then WHOM (``group``: the whole group; ``command``: the command alone,
-such as a service that ends in good order what it has started) gets SIGTERM, and what is there SECONDS later is killed. So is what the
-command has left behind when it ends by itself. Processes that have left the group are found, too: where the system can do this (Linux),
-this process becomes the parent of every descendant whose own parent ends. Exit status: the command's, as a shell gives it.
+Started as ``python guard.py WHOM SECONDS COMMAND [FOLDER]`` in a process group of its own, with a pipe for standard input. The pipe ends
+when its other end is closed or its process has died, also by ``kill -9``. Then WHOM (``group``: the whole group; ``command``: the command
+alone, such as a service that ends in good order what it has started) gets SIGTERM. What is there SECONDS later is killed, and FOLDER is
+removed. What the command has left behind when it ends by itself is killed, too. Processes that have left the group are found: where the
+system can do this (Linux), this process becomes the parent of every descendant whose own parent ends. Exit status: the command's, as a
+shell gives it.
 """
 
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +51,12 @@ def kill_descendants() -> None:
         psutil.wait_procs(left, SECONDS_A_ROUND)
 
 
+def remove_folder() -> None:
+    """Remove the folder that is the command's alone, where one was named."""
+    for folder in sys.argv[4:]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def end_with(pipe: int, command: "subprocess.Popen[bytes]", ended: threading.Event) -> None:
     """Wait until ``pipe`` ends, then end all, this process included."""
     while os.read(pipe, 1):
@@ -62,6 +70,7 @@ def end_with(pipe: int, command: "subprocess.Popen[bytes]", ended: threading.Eve
     while command.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     kill_descendants()
+    remove_folder()
     os.killpg(0, signal.SIGKILL)
 
 

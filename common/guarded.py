@@ -15,15 +15,23 @@ GUARD = Path(__file__).with_name("guard.py")
 
 
 def start_guarded(
-    whom: str, seconds: str, command: str, *, directory: Path, environment: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes]
+    whom: str,
+    seconds: str,
+    command: str,
+    *,
+    directory: Path,
+    environment: Mapping[str, str],
+    stdout: IO[bytes],
+    stderr: IO[bytes],
+    removed: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Run ``command`` by a shell in ``directory``, under ``guard.py``, which says what ``whom`` and ``seconds`` are.
 
-    ``python`` in it is the one that runs this.
+    ``python`` in it is the one that runs this. The folder ``removed`` goes when this ends the command, or is killed.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     return subprocess.Popen(
-        [sys.executable, str(GUARD), whom, seconds, command],
+        [sys.executable, str(GUARD), whom, seconds, command, *([] if removed is None else [str(removed)])],
         stdin=subprocess.PIPE,
         cwd=directory,
         env={**environment, "PATH": path},

@@ -54,7 +54,7 @@ class EvaluatorEntry:
 
 EVALUATORS: dict[str, EvaluatorEntry] = {
     "train": EvaluatorEntry("evaluators.training.loop:train_and_validate", "trains the network and scores it on the validation split"),
-    "table": EvaluatorEntry("evaluators.table:load_table", "looks the result of a training up in a table (--table FILE)", looks_up=True),
+    "table": EvaluatorEntry("evaluators.table:load_table", "looks the result of a training up in a table", looks_up=True),
 }
 
 

@@ -50,7 +50,7 @@ def choose_device(name: str = "auto", warn: Callable[[str], object] = str) -> to
             try:
                 return _tried("cuda")
             except _UNUSABLE as error:  # too old for this torch, full, or another user's alone
-                warn(f"the GPU cannot be used, so the CPU is: {str(error).strip().splitlines()[0]}")
+                warn(f"using the CPU, as the GPU cannot be used: {str(error).strip().splitlines()[0]}")
         return torch.device("cpu")
     try:
         return _tried(name)

@@ -214,7 +214,7 @@ def _read_service(top: Section, config: NniConfig) -> None:
     if platform not in (None, "local"):
         where = "expected local"
         if platform == "remote":
-            where = "expected local; start Ray on each machine of the machineList (docs/guides/clusters.md), and use --ray auto"
+            where = "expected local; for other machines, start Ray on each of the machineList, and use 'platform: local' and --ray auto"
         raise RecordError(f"{top.where}: the platform {show(platform)} is not supported; {where}")
     if service is not None:
         service.finish(config.notes)

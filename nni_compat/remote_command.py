@@ -96,16 +96,24 @@ def _wait(trial: CommandTrial, report: Callable[[float], None]) -> tuple[float |
 
 
 def pack_files(folder: Path) -> dict[str, Any]:
-    """Return the files below ``folder`` as ``files``, a zip file, and the names of those that are too large to be sent as ``left_out``."""
-    packed, left_out, room = io.BytesIO(), [], LARGEST_SENT
+    """Return the files below ``folder`` as ``files``, a zip file, and the names of those that cannot be sent as ``left_out``.
+
+    Those are too large, may not be read, or have a name that is no text.
+    """
+    packed, left_out, room = io.BytesIO(), list[str](), LARGEST_SENT
     paths = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for size, path in sorted((path.stat().st_size, path) for path in paths):
             room -= size
-            if room >= 0:
-                archive.write(path, path.relative_to(folder))
-            else:
-                left_out.append(path.relative_to(folder).as_posix())
+            name = path.relative_to(folder).as_posix()
+            plain = name.encode("utf-8", "replace").decode()  # a zip file and the record take no other names
+            try:
+                if room < 0 or name != plain:
+                    left_out.append(plain)
+                else:
+                    archive.write(path, name)
+            except OSError:  # it may not be read: no reason to lose the score
+                left_out.append(plain)
     return {"files": packed.getvalue(), **({"left_out": left_out} if left_out else {})}
 
 

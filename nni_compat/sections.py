@@ -11,7 +11,7 @@ from common.errors import RecordError, unknown_label
 from common.text import show, show_text
 from nni_compat.algorithms import fold
 
-_GPU = "trials are assigned no GPU, except by --ray and --gpus-per-trial; --device sets that of trainings, and a trial command sees all"
+_GPU = "trials are assigned no GPU; with --ray, use --gpus-per-trial; else --device sets that of trainings, and commands see all"
 _SERVICE = "the search runs on this machine only, and writes its results to --out DIR"
 _PRUNED = "pruned trials are listed with their results"
 _LOG = "log.txt in the run's folder has everything"

@@ -225,7 +225,7 @@ def _search_under_portal(settings: CommandSettings, reporter: Reporter) -> Searc
 
     trials, port = settings.trials or PRESETS[settings.preset].trials, settings.port or DEFAULT_PORT
     if isinstance(settings.concurrency, Ray):
-        raise StrategyError("NNI's service runs trials on this machine alone, one at a time: leave out --ray, or --portal")
+        raise StrategyError("NNI's service runs trials on this machine only, one at a time: leave out `portal`, or the Ray cluster")
     experiment = make_experiment(
         strategy=settings.strategy.name,
         pruner=settings.pruner_name,

@@ -29,9 +29,9 @@ def load_data(
     Parameters
     ----------
     source
-        ``"auto"`` (CIFAR-10, or scikit-learn's digits where that cannot be had), ``"cifar10"``, ``"digits"``, a folder with
-        ``train/<class>/`` and ``test/<class>/``; or images of your own: a pair (images [N, 3, H, W] or [N, H, W, 3], uint8 or floats in
-        [0, 1]; labels [N]), or a torchvision-style data set of images of one size.
+        ``"cifar10"``, ``"digits"`` of scikit-learn, ``"auto"`` (CIFAR-10, or the digits where that cannot be had), or a folder with
+        ``train/<class>/`` and ``test/<class>/``. Or images of your own: a pair of images and labels, or a torchvision-style data set of
+        images of one size. Images are [N, 3, H, W] or [N, H, W, 3], uint8 or floats in [0, 1]; labels [N].
     test
         Test images of your own, in the same form; a part of ``source`` is cut off for them otherwise.
     data_dir

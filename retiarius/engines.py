@@ -102,7 +102,7 @@ def _make_parallel_engine(context: RunContext, settings: SearchSettings, plan: S
     slots = min(cluster.slots, most or cluster.slots)
     is_here = cluster.address is None
     data = context.data if isinstance(context.data, NoImages) else SharedDataset(context.data)
-    run = make_trial_run(context, settings, plan, data=data, **_on_its_gpu(settings, cluster))
+    run = make_trial_run(context, settings, plan, data=data, **_device_of(settings, cluster))
     store = data.num_bytes + ROOM_BESIDE_IMAGES if isinstance(data, SharedDataset) else 0
     threads = torch.get_num_threads() // slots if is_here else int(cluster.cpus_per_trial)
     with ExitStack() as stack:
@@ -114,11 +114,13 @@ def _make_parallel_engine(context: RunContext, settings: SearchSettings, plan: S
         return ConcurrentEngine(pool.start, concurrency=room, wait=pool.wait, close=stack.pop_all().close, **options)
 
 
-def _on_its_gpu(settings: SearchSettings, cluster: Ray) -> dict[str, Any]:
-    """Return where a trial is computed, where that is the GPU that Ray gives it, which this machine need not have."""
+def _device_of(settings: SearchSettings, cluster: Ray) -> dict[str, Any]:
+    """Return where a trial is computed, where another device than this machine's counts: the GPU that Ray gives it, or a node's CPU."""
     import torch
 
-    return {"device": torch.device("cuda")} if cluster.gpus_per_trial and settings.device == "auto" else {}
+    if settings.device != "auto" or (cluster.address is None and not cluster.gpus_per_trial):
+        return {}
+    return {"device": torch.device("cuda" if cluster.gpus_per_trial else "cpu")}
 
 
 def make_trial_run(context: RunContext, settings: SearchSettings, plan: SearchPlan, **training: Any) -> TrialRun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,10 +18,13 @@ from common.text import show
 from retiarius.value_checks import check_counts, check_texts
 
 AUTO = "auto"
+_ADDRESS = re.compile(r"(ray://)?(\[[0-9A-Fa-f:.%]+\]|[^\s/:\[\]]+):[0-9]{1,5}")  # Ray takes more: for "local" it starts one, open to all
 PACKAGES = ("common", "kernels", "spaces", "strategies", "evaluators", "records", "nni_compat", "retiarius")
 NEVER_SENT = ["**/__pycache__", ".git", ".venv", "venv", "runs"]
-# What lies beside a person's space or evaluator and is not needed to run it.
-LEFT_BEHIND = [*NEVER_SENT, "data", "*.pt", "*.pth", "*.ckpt", "*.safetensors"]
+# What lies beside a person's space or evaluator and is not needed to run it. Ray leaves the same out of our own packages, one of which is
+# evaluators/data: of a folder of that name, programs are sent.
+LEFT_BEHIND = [*NEVER_SENT, "**/data/*", "!**/data/*.py", "*.pt", "*.pth", "*.ckpt", "*.safetensors"]
+_RUN_COMMANDS = ("common", "strategies", "nni_compat")  # which a node needs for a trial command
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Ray:
 
     def __post_init__(self) -> None:
         check_texts(address=self.address)
+        if self.address is not None:
+            check_address(self.address)
         check_counts(workers=self.workers)
         for name in ("cpus_per_trial", "gpus_per_trial"):
             value = getattr(self, name)
@@ -68,6 +74,12 @@ class Ray:
         """Trials at a time on this machine alone."""
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.workers or max(1, int(cpus / max(1, self.cpus_per_trial)))
+
+
+def check_address(address: str) -> None:
+    """Raise ``RecordError`` where ``address`` is none of a cluster."""
+    if address != AUTO and _ADDRESS.fullmatch(address) is None:
+        raise RecordError(f"{show(address)} is no address of a Ray cluster: give auto, HOST:PORT or ray://HOST:PORT")
 
 
 def as_workers(value: Any) -> int | Ray:
@@ -104,7 +116,9 @@ def check_cluster(cluster: Ray, storage: str | None) -> None:
     from strategies.engines.ray_connection import require_ray
 
     if cluster.address is not None and storage is not None:
-        raise StrategyError("a Ray cluster and `storage` are two ways to share a search among machines: leave one out")
+        raise StrategyError(
+            "a Ray cluster runs the trials of one search; `storage` shares one study among searches without Ray: leave one out"
+        )
     require_ray("--workers" if cluster.address is None else "--ray")
 
 
@@ -134,12 +148,20 @@ def connected(cluster: Ray, room: int, *names: str, code: Path | None = None, bu
 
 
 def runtime_environment(*names: str) -> Mapping[str, Any]:
-    """Return Ray's ``runtime_env``: the project's packages, and the folder of the person's own modules."""
-    own_code = [str(Path(str(importlib.import_module(name).__file__)).parent) for name in PACKAGES]
+    """Return Ray's ``runtime_env``: the project's packages, and the folder of the person's own modules.
+
+    Raises
+    ------
+    StrategyError
+        These lie in several folders.
+    """
+    own_code = [str(_folder_of_package(name)) for name in PACKAGES]
     told: dict[str, Any] = {"py_modules": own_code, "excludes": LEFT_BEHIND}
-    folders = {folder for name in names if (folder := _folder_of(name)) is not None}
+    folders = sorted({folder for name in names if (folder := _folder_of(name)) is not None})
+    if len(folders) > 1:  # what is above both would be all that a person has, and no folder from which a node imports
+        raise StrategyError(f"your space and your evaluator lie in {' and '.join(folders)}, and nodes get one folder: put both into one")
     if folders:
-        told["working_dir"] = os.path.commonpath(sorted(folders))
+        told["working_dir"] = folders[0]
     return told
 
 
@@ -150,7 +172,15 @@ def _with_code(folder: Path, but: Path | None) -> Mapping[str, Any]:
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if but is not None and but.is_relative_to(folder):
         patterns.append(f"/{but.relative_to(folder).as_posix()}")
+    if patterns:  # which Ray applies to our own packages as well
+        entries = {path for package in _RUN_COMMANDS for path in _folder_of_package(package).iterdir() if path.name not in NEVER_SENT}
+        ours = sorted(f"!/{path.name}" for path in entries) + sorted(f"!/{path.name}/**" for path in entries if path.is_dir())
+        patterns += ["!.", *ours, "**/__pycache__"]
     return {**runtime_environment(), "working_dir": str(folder), "excludes": [*NEVER_SENT, *patterns]}
+
+
+def _folder_of_package(name: str) -> Path:
+    return Path(str(importlib.import_module(name).__file__)).parent
 
 
 def _folder_of(name: str) -> str | None:

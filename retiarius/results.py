@@ -65,9 +65,9 @@ class RunResult:
         Parameters
         ----------
         what
-            ``"progress"``: the score of every trial and the best so far, or the accuracy of a supernet or a training by epoch;
-            ``"curves"``: all trials epoch by epoch; ``"parameters"``, ``"flops"``, ``"latency"``: the score against it, with the
-            Pareto front; ``"cells"``: the cells that were found.
+            ``"progress"``: the score of every trial and the best so far, or the accuracy of a supernet or a training by epoch.
+            ``"curves"``: all trials epoch by epoch. ``"parameters"``, ``"flops"``, ``"latency"``: the score against it, with the
+            Pareto front. ``"cells"``: the cells that were found.
         over
             ``"time"`` or ``"trials"``: what the horizontal axis of the progress of a search by trials is.
 
@@ -133,7 +133,7 @@ class SearchResult(RunResult):
         """Return one row for each trial, or for each epoch of a one-shot search: a pandas ``DataFrame``.
 
         A label of the sample that is also the name of a column gets the prefix ``sample.``. Scores are higher where better: where results
-        are minimised, they have the other sign, and a column more, ``result`` or as a table calls it, has them as they were reported.
+        are minimised, they have the other sign. One more column, ``result`` or as a table calls it, then has them as they were reported.
 
         Raises
         ------

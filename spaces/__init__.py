@@ -62,8 +62,8 @@ class SpaceEntry:
     paper_recipe
         The one for the preset ``paper`` where that is another.
     vocabulary
-        A module that imports nothing heavy and tells what a person may type: the function ``vocabulary(arguments)``, which returns the
-        legal choices as ``spaces.choices.legal_choices`` does, and ``SIZES``, ``SETTABLE``, ``OF_CHOICES``, ``NARROWED`` where the space
+        A module that imports nothing heavy and tells what a person may type. Its function ``vocabulary(arguments)`` returns the legal
+        choices as ``spaces.choices.legal_choices`` does. ``SIZES``, ``SETTABLE``, ``OF_CHOICES``, ``NARROWED`` are there where the space
         has them. ``None``: only the class tells.
     """
 

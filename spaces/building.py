@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from common.errors import InputError, SpaceError
+from common.errors import InputError, SpaceError, describe_error
 from common.text import show
 from spaces.foreign import full_name
 
@@ -31,10 +31,8 @@ def make_space(build: Callable[..., ModelSpace], arguments: Mapping[str, Any]) -
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        if isinstance(error, SystemExit):
-            reason = f"it exits: SystemExit: {reason}"
-        raise SpaceError(f"{full_name(build).partition(':')[2]} cannot be built with {show(dict(arguments), 400)}: {reason}") from error
+        name = full_name(build).partition(":")[2]
+        raise SpaceError(f"{name} cannot be built with {show(dict(arguments), 400)}: {describe_error(error)}") from error
 
 
 def build_network(build: Callable[..., ModelSpace], arguments: Mapping[str, Any], architecture: Mapping[str, Any]) -> ModelSpace:

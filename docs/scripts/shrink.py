@@ -144,7 +144,8 @@ def _sizes(words: list[str], folder: Path) -> dict[str, object]:
     if target.endswith(".json"):
         space = json.loads((folder / target).read_text(encoding="utf-8"))["space"]["name"]
     if space == "darts":
-        return {"width": 2, "num_cells": 3}
+        one_shot = value_of(words, "--strategy") == "darts"
+        return {"width": 2, "num_cells": 3, **({"num_nodes": 1} if one_shot else {})}
     if space == "convnet32":
         return {"width": 16, "depth": 2}
     own_choice = any(word.startswith(("backbone=", "--search-space", "--config", "--model")) for word in words)

@@ -32,8 +32,8 @@ class Recipe:
     schedule, warmup_epochs
         ``cosine``, ``linear``: a linear rise over ``warmup_epochs`` (half of all at most), then half a cosine, or a line, to
         ``ending_lr``, set at every step.
-        ``cosine_per_batch``: the lab's program as it is given, whose scheduler is stepped per batch with a period counted in epochs, so
-        that the rate swings between both ends every ``2 * epochs`` batches.
+        ``cosine_per_batch``: the lab's program as it is given. Its scheduler is stepped per batch with a period counted in epochs:
+        the rate swings between both ends every ``2 * epochs`` batches.
     crop_padding
         Images are moved by up to so many pixels, at random, 0 to 1024.
     crop_fill
@@ -49,15 +49,16 @@ class Recipe:
     cutout
         Side of the square that is blanked in training images, in pixels, 0 to 1024, 0 = off (arXiv 1708.04552).
     mixup, cutmix
-        Of the Beta distribution that says how two images of a batch, and their labels, are mixed, 0 to 1024, below 0.001 = off: pixel by
-        pixel (arXiv 1710.09412), or a rectangle of one in the other (arXiv 1905.04899). Where both are on, a coin decides for each batch.
+        Of the Beta distribution that says how two images of a batch, and their labels, are mixed. 0 to 1024, below 0.001 = off. ``mixup``
+        mixes pixel by pixel (arXiv 1710.09412), ``cutmix`` puts a rectangle of one into the other (arXiv 1905.04899). Where both are on,
+        a coin decides for each batch.
     label_smoothing
         In [0, 1).
     grad_clip
         Largest norm of the gradient, up to 100,000, 0 = off.
     ema_decay
-        Share that an average of the weights keeps of itself in each step, in [0, 1), 0 = off; in step t at most 1 - t ** (-2 / 3), 0.984
-        after 500 and 0.997 after 6,000 steps. The average is then scored and kept.
+        Share that an average of the weights keeps of itself in each step, in [0, 1), 0 = off. In step t it is at most 1 - t ** (-2 / 3):
+        0.984 after 500 steps, 0.997 after 6,000. The average is then scored and kept.
     drop_path
         Probability to drop a path at the end of training, in [0, 1), risen to linearly (arXiv 1605.07648).
     auxiliary_weight

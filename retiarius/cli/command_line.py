@@ -14,6 +14,7 @@ from retiarius.cli.option_types import (
     positive_count,
     positive_seconds,
     positive_size,
+    ray_address,
     read_objectives,
     read_seed,
     share,
@@ -199,7 +200,7 @@ def _parallel_options() -> list[_Option]:
     return [
         _option("--jobs", "-j", type=positive_count, metavar="N", help="run N trials in parallel (default: 1)"),
         _option("--workers", type=workers, metavar="N", help="--jobs for trainings only; auto: as many as fit"),
-        _option("--ray", metavar="ADDRESS", help="run trials on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT"),
+        _option("--ray", type=ray_address, metavar="ADDRESS", help="run trials on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT"),
         _option("--cpus-per-trial", type=share, metavar="X", help="CPUs per trial on Ray (default: 1)"),
         _option("--gpus-per-trial", type=share, metavar="X", help="GPUs, or a fraction of one, per trial on Ray (default: 0)"),
         _option("--concurrency", type=positive_count, metavar="N", help="--jobs for trial commands only"),

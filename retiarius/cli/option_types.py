@@ -9,7 +9,7 @@ from pathlib import Path
 from common.errors import RecordError
 from common.numbers import LARGEST_SEED
 from records.pareto import parse_objectives
-from retiarius.ray_cluster import AUTO
+from retiarius.ray_cluster import AUTO, check_address
 
 MOST = 10**9  # of trials, epochs and workers
 
@@ -32,6 +32,15 @@ def positive_count(text: str) -> int:
 def workers(text: str) -> int | str:
     """Return a count, or ``auto``."""
     return text if text == AUTO else positive_count(text)
+
+
+def ray_address(text: str) -> str:
+    """Return the address of a cluster."""
+    try:
+        check_address(text)
+    except RecordError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def share(text: str) -> float:

@@ -118,7 +118,7 @@ class Screen(Reporter):
     ) -> Iterator[Progress]:
         """Show how far something is, with the best so far and the time left, while the ``with`` block lasts.
 
-        A terminal gets a bar; a file or a pipe gets a plain line at every tenth of the way and otherwise at most every
+        A terminal gets a bar. A file or a pipe gets a plain line at every tenth of the way. Between those it gets one at most every
         10 seconds, ever less often as the run gets longer.
 
         Parameters are those of ``Reporter.progress``.

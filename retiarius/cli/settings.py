@@ -213,7 +213,7 @@ def _check_trial_command(settings: Settings) -> None:
         if flag not in OF_COMMANDS:
             raise RecordError(f"{flag} is for built-in trainings and has no effect on a trial command: leave it out")
     for flag in () if settings.ray is not None else settings.given_flags(*RAY):
-        raise RecordError(f"{flag} of a trial command goes with --ray, which says on which cluster it runs")
+        raise RecordError(f"{flag} needs a cluster for the trial command: add --ray ADDRESS")
 
 
 def _check_search(settings: Settings) -> None:

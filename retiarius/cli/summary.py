@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from records.formats import count_of, format_accuracy, format_count, format_seconds
@@ -50,12 +51,13 @@ def program_for(space: str) -> tuple[list[str], str | None]:
     """Return the words that start the program which knows ``space``, and the space where it has to be named."""
     from spaces import SPACES
 
-    if sys.argv and sys.argv[0].endswith("retiarius"):
+    started = sys.argv[0] if sys.argv else ""
+    if started.endswith("retiarius"):
         words = ["retiarius"]
-    elif space in SPACES and not SPACES[space].target.startswith("spaces."):  # known to the script that has brought it along
-        words = ["python", sys.argv[0]]
     else:
-        words = ["python", "run_experiment.py"]
+        # A space may be known to the script that has brought it along, and to no other.
+        is_own = space in SPACES and not SPACES[space].target.startswith("spaces.")
+        words = ["python", started if is_own or Path(started).name == "run_experiment.py" else "run_experiment.py"]
     return words, None if space in SPACES else space
 
 

@@ -83,12 +83,16 @@ def cluster_ray(address: str, runtime_environment: Mapping[str, Any] | None = No
     if address.startswith("ray://") and importlib.util.find_spec("grpc") is None:
         raise StrategyError(f"{address} is reached by Ray's client, which needs grpcio: pip install 'ray[client]'")
     import_ray()
+    try:
+        _knock(address)
+    except (OSError, OverflowError) as error:
+        raise StrategyError(f"no Ray answers at {address!r} ({describe_error(error)}); start one with: ray start --head") from error
     with contextlib.ExitStack() as stack:
         try:
-            _knock(address)
             stack.enter_context(_connected(address, runtime_env=dict(runtime_environment or {})))
-        except Exception as error:  # whatever Ray and its transport raise
-            raise StrategyError(f"no Ray answers at {address!r} ({describe_error(error)}); start one with: ray start --head") from error
+        except Exception as error:  # whatever Ray and its transport raise: also where code is too large, or the token is another
+            what = "it has to run, with the same token and the same versions of Python and Ray as here"
+            raise StrategyError(f"cannot join the Ray at {address!r} ({describe_error(error)}); {what}") from error
         yield
 
 

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from common.errors import SearchFailed
 from common.guarded import start_guarded, stop_guarded
@@ -61,9 +62,8 @@ class RayHead:
             command += [f"--ray-client-server-port={_free_port()}"]  # else 10001, and a second search on this machine would fail
         self._out = self._folder / "out.txt"
         with self._out.open("wb") as out:
-            self._process: subprocess.Popen[bytes] = start_guarded(
-                "group", "0", shlex.join(command), directory=Path.cwd(), environment=self._environment(), stdout=out, stderr=out
-            )
+            where: dict[str, Any] = {"directory": Path.cwd(), "environment": self._environment(), "removed": self._folder}
+            self._process: subprocess.Popen[bytes] = start_guarded("group", "0", shlex.join(command), **where, stdout=out, stderr=out)
 
     def _environment(self) -> Mapping[str, str]:
         """Return the variables that the trials see, too: they import what this process can import."""

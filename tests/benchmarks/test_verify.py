@@ -105,6 +105,6 @@ def test_a_finished_training_is_not_done_again(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_a_training_by_the_program_is_scored_both_ways(tmp_path: Path) -> None:
-    words = ["convnet32", "--set", "width=8", "--epochs", "1", "--dataset", "digits"]
+    words = ["convnet32", "--set", "width=16", "--epochs", "1", "--dataset", "digits"]
     told = retrain.train_all(words, [0], tmp_path)
     assert 0 < told["test_accuracy"][0] <= 1 and 0 < told["test_accuracy_mirrored"][0] <= 1

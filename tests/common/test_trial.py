@@ -45,7 +45,7 @@ def test_a_score_that_is_not_finite_is_a_failure(score: float) -> None:
 def test_a_trial_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(RecordError, match="trial 3: status 'done', expected one of complete, failed, pruned"):
         trial(state="done")
-    with pytest.raises(RecordError, match="trial 3: complete, but without a score"):
+    with pytest.raises(RecordError, match="trial 3: complete, but has no score"):
         trial(score=None)
     for state in STATES:
         assert trial(state=state).state == state, "a pruned or a failed one may have a score"

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_a_command_becomes_small(shown: str, small: str | None, folder: Path) -> None:
-    small = small or f"X=1 {PROGRAM} --space darts --strategy darts {SMALL} --set width=2 --set num_cells=3"
+    small = small or f"X=1 {PROGRAM} --space darts --strategy darts {SMALL} --set width=2 --set num_cells=3 --set num_nodes=1"
     assert shrink(shown, folder, None) == small
 
 

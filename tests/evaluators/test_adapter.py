@@ -141,7 +141,7 @@ def test_a_number_of_any_kind_is_a_score(value: Any, number: float) -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (None, "returned nothing; expected a finite number, higher is better, to be returned or told by nni.report_final_result"),
+        (None, "returned nothing; expected a finite number, higher is better, returned or given to nni.report_final_result"),
         ("good", "returned 'good', of type str; expected a finite number, higher is better"),
         (True, "returned True, of type bool; expected"),
         (np.bool_(True), "returned True, of type bool; expected"),
@@ -179,9 +179,7 @@ def test_a_hyperparameter_that_is_searched_must_be_taken() -> None:
     check_takes(with_keywords, ["anything"], given=[])
     check_takes(adapt(evaluate), ["decay"])
     name = r"test_adapter:test_a_hyperparameter_that_is_searched_must_be_taken.<locals>.evaluate"
-    with pytest.raises(
-        EvaluatorError, match=rf"the evaluator .*{name}.* takes no hyperparameter 'dropout', .*; it takes initial_lr, decay"
-    ):
+    with pytest.raises(EvaluatorError, match=rf"the evaluator .*{name}.* has no parameter 'dropout', .*; it has initial_lr, decay"):
         check_takes(evaluate, ["initial_lr", "dropout"])
     with pytest.raises(EvaluatorError, match="needs 'initial_lr', which is neither searched nor fixed"):
         check_takes(evaluate, [], given=["decay"])
@@ -190,9 +188,9 @@ def test_a_hyperparameter_that_is_searched_must_be_taken() -> None:
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("train", "an evaluator is a function, not 'train'"),
-        (lambda: 1.0, "takes no network as its first argument"),
-        (lambda *, network: 1.0, "takes no network as its first argument"),
+        ("train", "the evaluator is 'train'"),
+        (lambda: 1.0, "must take the network as its first argument"),
+        (lambda *, network: 1.0, "must take the network as its first argument"),
     ],
 )
 def test_what_is_no_evaluator_is_refused(what: Any, words: str) -> None:

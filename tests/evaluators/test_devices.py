@@ -170,7 +170,7 @@ def test_a_gpu_that_cannot_be_used_is_told_and_left(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(torch, "zeros", refuse)
     assert choose_device("auto", said.append) == torch.device("cpu")
-    assert said == ["the GPU cannot be used, so the CPU computes: CUDA error: no kernel image is available for execution on the device"]
+    assert said == ["using the CPU, as the GPU cannot be used: CUDA error: no kernel image is available for execution on the device"]
     with pytest.raises(EvaluatorError, match="device 'cuda' cannot be used here"):
         choose_device("cuda")
 

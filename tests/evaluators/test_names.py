@@ -50,15 +50,13 @@ def test_data_sets_and_precisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("name", ["", "cifar-10", "~nobody-of-this-name/x", "a" * 1_000_000, "a\0b", "a\nb"])
 def test_a_data_set_that_is_neither_known_nor_there(name: str) -> None:
-    with pytest.raises(
-        DataError, match=r"^data set '.* does not exist; it must be auto, cifar10, digits, or the path of a folder"
-    ) as caught:
+    with pytest.raises(DataError, match=r"^data set '.* does not exist; expected auto, cifar10, digits, or the path of a folder") as caught:
         check_dataset_name(name)
     assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)
 
 
 def test_a_file_is_no_data_set() -> None:
-    with pytest.raises(DataError, match=r"test_names\.py' is a file; it must be auto"):
+    with pytest.raises(DataError, match=r"test_names\.py' is a file; expected auto"):
         check_dataset_name(__file__)
 
 
@@ -90,7 +88,7 @@ def test_a_function_that_is_handed_over_needs_no_registration() -> None:
     assert evaluator_name(partial(len)) == "builtins:len"
     assert find_evaluator(lambda network: 1.0)[0].endswith(".<locals>.<lambda>")
     assert name not in EVALUATORS
-    with pytest.raises(EvaluatorError, match=r"an evaluator is a function or the name of one \(train, table\), not 5"):
+    with pytest.raises(EvaluatorError, match=r"the evaluator is 5; expected a function, or one of train, table"):
         find_evaluator(5)  # type: ignore[arg-type]
 
 
@@ -107,7 +105,7 @@ def test_an_evaluator_by_module_is_imported() -> None:
     [
         ("no_such_module:f", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'; expected package.module:function"),
         ("math:no_such_function", "cannot be imported: AttributeError"),
-        ("math:pi", "is 3.14159.*, which is no function"),
+        ("math:pi", "is 3.14159.*, which is not a function"),
         (":f", "cannot be imported: ValueError"),
         ("math:", "cannot be imported: AttributeError"),
         ("x" * 1_000_000 + ":f", "cannot be imported"),

@@ -78,7 +78,7 @@ def test_what_is_no_image_is_refused(trained: ReadyNetwork) -> None:
         trained(torch.zeros(1, 3, 8, 8, dtype=torch.int64))
     with pytest.raises(DataError, match="the images: floating point from 0 to 255; expected 0 to 1"):
         trained.classify(torch.tensor([0.0, 255.0]).reshape(2, 1, 1, 1).expand(-1, 3, 8, 8))
-    with pytest.raises(DataError, match="image 1: 'cat' is no tensor or array of numbers"):
+    with pytest.raises(DataError, match="image 1: 'cat' is not a tensor or an array of numbers"):
         trained.classify([torch.zeros(3, 8, 8), "cat"])
 
 

@@ -39,7 +39,7 @@ def test_a_function_with_arguments_left_open() -> None:
     assert adapt(entry.load())(network(), report=curve.append, speed=0.2, data=None, epochs=3) == 0.2
     assert curve == [0.1]
     assert takes(entry.load(), "speed") and not takes(entry.load(), "data") and not takes(entry.load(), "rate")
-    with pytest.raises(EvaluatorError, match="takes no hyperparameter 'depth', which is searched; it takes speed"):
+    with pytest.raises(EvaluatorError, match="has no parameter 'depth', which is searched; it has speed"):
         check_takes(entry.load(), ["depth"])
 
 

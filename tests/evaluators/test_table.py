@@ -35,7 +35,9 @@ def test_a_table_of_ones_own_has_a_column_for_each_label(tmp_path: Path) -> None
     table.check_labels(["second", "first"])
     with pytest.raises(EvaluatorError, match="no column for the choice 'third'; it has first, second"):
         table.check_labels(["first", "second", "third"])
-    with pytest.raises(EvaluatorError, match=r"line 3: the sample a stands in the table twice, before in line 2; --set second=VALUE takes"):
+    with pytest.raises(
+        EvaluatorError, match=r"line 3: the sample a appears twice, first in line 2; to use the rows of one second, set `fixed\['second'\]`"
+    ):
         table.narrowed(["first"], {})
     assert table.narrowed(["first"], {"second": 8}).steps({"first": "a"}, [3]) == [(0.6, 20.0)]
     with pytest.raises(EvaluatorError, match="no row has second=16"):
@@ -57,7 +59,7 @@ def test_columns_can_be_described_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "columns.json").write_text(json.dumps(columns))
     table = load_table(path, tmp_path / "columns.json")
     assert table.steps({"x": "a", "y": "b"}, [5]) == [pytest.approx((0.915, 3600.0))]
-    with pytest.raises(EvaluatorError, match=r"--dataset yours: .* has scores for mine"):
+    with pytest.raises(EvaluatorError, match=r"`data='yours'` is not in .*, which has scores for mine"):
         load_table(path, tmp_path / "columns.json", "yours")
 
 
@@ -65,12 +67,12 @@ def test_columns_can_be_described_in_a_file(tmp_path: Path) -> None:
     ("rows", "words"),
     [
         ([], "no rows"),
-        (["a,4,0.5,10,0.7"], "line 2: 5 columns where 7 belong; the file may be cut off"),
-        (["a,4,0.5,10,0.7,30,1000", "a,4,0.6,10,0.7,30,1000"], "line 3: the sample a, 4 stands in the table twice"),
+        (["a,4,0.5,10,0.7"], "line 2: 5 columns, expected 7; the file may be cut off"),
+        (["a,4,0.5,10,0.7,30,1000", "a,4,0.6,10,0.7,30,1000"], "line 3: the sample a, 4 appears twice, first in line"),
         (["a,4,high,10,0.7,30,1000"], "line 2: score_3 is 'high', expected a number"),
         (["a,4,nan,10,0.7,30,1000"], "line 2: score_3 is 'nan', expected a number"),
-        (["a,4,0.5,-10,0.7,30,1000"], "line 2: seconds of training below 0"),
-        (["a,4,0.5,10,0.7,30,1000", "a,4.0,0.6,10,0.7,30,1000"], "line 3: the sample a, 4 stands in the table twice, before in line 2"),
+        (["a,4,0.5,-10,0.7,30,1000"], "line 2: seconds of training are below 0"),
+        (["a,4,0.5,10,0.7,30,1000", "a,4.0,0.6,10,0.7,30,1000"], "line 3: the sample a, 4 appears twice, first in line 2"),
     ],
 )
 def test_broken_rows(tmp_path: Path, rows: list[str], words: str) -> None:
@@ -89,23 +91,30 @@ def test_broken_files(tmp_path: Path, made_up: Path) -> None:
         load_table(tmp_path / "noise.csv")
     with pytest.raises(EvaluatorError, match="the column 'c10_val12' is missing"):
         load_table(small_table(tmp_path, "x,1", header="arch_str,score"))
-    with pytest.raises(EvaluatorError, match=r"no column score, and no score_<epochs>; it has first, mse; --table-columns FILE says"):
+    with pytest.raises(
+        EvaluatorError,
+        match=r"no column score, and no score_<epochs>; it has first, mse; to say which column is the score, set `table_columns`",
+    ):
         load_table(small_table(tmp_path, "x,1", header="first,mse"))
     with pytest.raises(EvaluatorError, match="two columns are called 'first'"):
         load_table(small_table(tmp_path, "x,y,1", header="first,first,score"))
     (tmp_path / "columns.json").write_text('{"format": "retiarius-table-columns", "version": 1}')
-    with pytest.raises(EvaluatorError, match=r"columns\.json: not a description of columns"):
+    with pytest.raises(EvaluatorError, match=r"columns\.json: not a valid description of columns \(see evaluators/table_columns\.py\):"):
         load_table(made_up, tmp_path / "columns.json")
     column = {"column": "c10_val12", "scale": 1}
     columns = {"format": "retiarius-table-columns", "version": 1, "key": "arch_str", "pattern": "{edge_0_1}"}
     columns["datasets"] = {"cifar10": {"fidelities": {"12": {"score": column, "seconds": column}}}}
-    for pattern, words in (("{edge_0_1", "expected '}'"), ("{edge_0_1:d}", "stands alone"), ("{edge_0_1!r}", "stands alone")):
+    for pattern, words in (
+        ("{edge_0_1", "expected '}'"),
+        ("{edge_0_1:d}", "a label in a pattern must stand alone in its braces"),
+        ("{edge_0_1!r}", "a label in a pattern must stand alone in its braces"),
+    ):
         (tmp_path / "columns.json").write_text(json.dumps({**columns, "pattern": pattern}))
-        with pytest.raises(EvaluatorError, match=rf"columns\.json: not a description of columns .*{words}"):
+        with pytest.raises(EvaluatorError, match=rf"columns\.json: not a valid description of columns .*{words}"):
             load_table(made_up, tmp_path / "columns.json")
     with pytest.raises(EvaluatorError, match="line 1: not CSV: field larger than field limit"):
         load_table(small_table(tmp_path, header="x" * 200_000))
-    with pytest.raises(EvaluatorError, match="take no time; give --trials N"):
+    with pytest.raises(EvaluatorError, match="`time_budget` needs training times, which are 0 in this table: set `trials` instead"):
         load_table(small_table(tmp_path, "a,4,0.5,0,0.7,0,1000")).trials_within(100.0, 3)
     (tmp_path / "columns.json").write_text("[]")
     with pytest.raises(EvaluatorError, match="not a file of the format 'retiarius-table-columns'"):
@@ -113,7 +122,7 @@ def test_broken_files(tmp_path: Path, made_up: Path) -> None:
 
 
 def test_sizes_that_a_table_lacks(tmp_path: Path) -> None:
-    with pytest.raises(EvaluatorError, match="has no flops of its samples"):
+    with pytest.raises(EvaluatorError, match="has no column flops"):
         load_table(small_table(tmp_path, "a,4,0.5,10,0.7,30,1000")).check_sizes(["parameters", "flops"])
 
 

@@ -26,7 +26,7 @@ def test_a_score_needs_neither_epochs_nor_seconds(tmp_path: Path) -> None:
     assert narrow.steps({"act": "a", "lr": 1e-1}, [1]) == [(-3.5, 0.0)], "the column note is passed over"
     assert narrow.describe()["score"] == "score", "it is no accuracy"
     assert narrow.check_epochs(None) == 1
-    with pytest.raises(EvaluatorError, match="--epochs 3: the table has one score a row"):
+    with pytest.raises(EvaluatorError, match="`epochs` has no use, as the table has one score per row and no score_<epochs>: leave it out"):
         narrow.check_epochs(3)
 
 
@@ -55,13 +55,13 @@ def test_seeds_are_averaged_and_the_test_figure_may_be_others(tmp_path: Path) ->
 def test_rows_of_one_value(tmp_path: Path) -> None:
     table = load_table(small_table(tmp_path, "1,0,3", "1,1,5", header="lr,seed,score"))
     assert table.narrowed(["lr"], {"seed": 1}).find({"lr": 1}).fidelities[1][0] == 5
-    with pytest.raises(EvaluatorError, match=r"small\.csv, line 3: the sample 1 stands in the table twice.*--set seed=VALUE"):
+    with pytest.raises(EvaluatorError, match=r"small\.csv, line 3: the sample 1 appears twice, .* set `fixed\['seed'\]`"):
         table.narrowed(["lr"], {})
 
 
 def test_a_missing_row_is_told_by_the_choice_that_has_none(tmp_path: Path) -> None:
     table = load_table(small_table(tmp_path, "1,a,3", "2,b,5", header="lr,act,score"))
-    with pytest.raises(EvaluatorError, match=r"no row for lr=1, act=c: no row at all has act=c$"):
+    with pytest.raises(EvaluatorError, match=r"no row for lr=1, act=c: no row has act=c$"):
         table.find({"lr": 1, "act": "c"})
     with pytest.raises(EvaluatorError, match=r"no row for lr=1, act=b$"):
         table.find({"lr": 1, "act": "b"})
@@ -73,13 +73,13 @@ def test_a_missing_row_is_told_by_the_choice_that_has_none(tmp_path: Path) -> No
         ({"one": {"score": "loss"}}, "the column 'loss' is missing; it has lr, s0"),
         ({"one": {"score": {"columns": ["s0", "s9"]}}}, "the column 's9' is missing"),
         ({"one": {"score": "s0", "facts": {"test_score": "t"}}}, "the column 't' is missing"),
-        ({"one": {"score": {"columns": []}}}, "not a description of columns"),
-        ({"one": {"score": {"columns": "s0"}}}, "not a description of columns"),
-        ({"one": {"score": 3}}, "not a description of columns"),
-        ({"one": {"score": {"column": "s0", "scale": "much"}}}, "not a description of columns"),
-        ({"one": {}}, "not a description of columns"),
-        ({"one": 3}, "not a description of columns"),
-        ([], "not a description of columns"),
+        ({"one": {"score": {"columns": []}}}, "not a valid description of columns"),
+        ({"one": {"score": {"columns": "s0"}}}, "not a valid description of columns"),
+        ({"one": {"score": 3}}, "not a valid description of columns"),
+        ({"one": {"score": {"column": "s0", "scale": "much"}}}, "not a valid description of columns"),
+        ({"one": {}}, "not a valid description of columns"),
+        ({"one": 3}, "not a valid description of columns"),
+        ([], "not a valid description of columns"),
     ],
 )
 def test_descriptions_that_are_wrong(datasets: Any, words: str, tmp_path: Path) -> None:

@@ -65,10 +65,10 @@ def test_the_dashboard_follows_the_run_and_ends_by_ctrl_c(served: tuple[Path, in
     ("flags", "message"),
     [
         (["--dashboard", "nothing"], "nothing: no run to report"),
-        (["--dashboard", "one_shot"], "--report one_shot shows it"),
-        (["--dashboard", "one_shot", "--trials", "3"], "--trials goes with a search or a training, not with --dashboard"),
+        (["--dashboard", "one_shot"], "this run has no trials for a dashboard; write a report instead: --report one_shot"),
+        (["--dashboard", "one_shot", "--trials", "3"], "--trials has no use with --dashboard"),
         (["--dashboard", "one_shot", "--port", "80"], "'80' is not a port"),
-        (["--space", "zoo", "--strategy", "tpe", "--port", "8081"], "--port goes with --dashboard"),
+        (["--space", "zoo", "--strategy", "tpe", "--port", "8081"], "--port needs --dashboard or --portal"),
     ],
 )
 def test_what_cannot_be_shown(

@@ -335,9 +335,9 @@ def test_networks_that_are_too_large_are_not_trained(capsys: pytest.CaptureFixtu
         assert trial.parameters is not None and trial.parameters <= 750_000
         assert trial.flops is not None and trial.flops <= 3_000_000
     printed, logged = "".join(capsys.readouterr()), Path("run/log.txt").read_text()
-    assert "the search begins without the default configuration: 11,181,642 parameters, more than --max-params 750,000" in printed
-    assert f"{logged.count('not tried')} configurations were too large and not trained" in printed
-    assert "parameters, more than --max-params 750,000: {" in logged
+    assert "the default configuration is not tried first: 11,181,642 parameters, more than --max-params 750,000" in printed
+    assert f"{logged.count('not tried')} networks were skipped as too large" in printed
+    assert "parameters, more than `max_parameters=750,000`: {" in logged
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_a_students_main_runs_under_the_portal(monkeypatch: pytest.MonkeyPatch, 
     best = json.loads(Path("run/best_parameters.json").read_text())
     assert best["result"] == best["parameters"]["initial_lr"] == rate
     printed = capsys.readouterr()
-    assert "listens on every address of this machine, without a login" in printed.out + printed.err
+    assert "NNI's portal is open on every address of this machine, without a login: http://127.0.0.1:" in printed.out + printed.err
     assert is_free(port) and list(home.iterdir()) == []
 
 
@@ -80,18 +80,21 @@ def test_nothing_is_left_of_an_interrupted_search(how: signal.Signals) -> None:
     assert wait_until_gone(started, 60) and is_free(port)
     if how != signal.SIGKILL:
         assert search.returncode == 130
-        assert "run has it; NNI's service begins anew" in errors
+        assert "run; NNI's service cannot resume it" in errors
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--strategy", "gp"], "gp is none of those that work; take tpe, random, grid, evolution"),
-        (["--pruner", "hyperband"], "take --pruner median, or none"),
-        (["--resume"], "NNI's service begins anew after an interruption; name another folder with --out"),
-        (["--storage", "sqlite:///s.db", "--study", "a"], "--storage: NNI's service keeps its trials to itself"),
-        (["--set", "batch_size=64"], "--set batch_size: NNI's service takes the search space as it is"),
-        (["--trial-command", "python other.py"], "there is no such file"),
+        (["--strategy", "gp"], "gp is not one of them; use tpe, random, grid, evolution"),
+        (["--pruner", "hyperband"], "is not one of them; use the pruner median, or none"),
+        (["--resume"], "--portal cannot --resume, as NNI's service begins again after an interruption; set --out to another folder"),
+        (
+            ["--storage", "sqlite:///s.db", "--study", "a"],
+            "--storage does not work with --portal, as NNI's service shares no trials: leave one out",
+        ),
+        (["--set", "batch_size=64"], "--set batch_size does not work with --portal: change the search space instead"),
+        (["--trial-command", "python other.py"], "which does not exist"),
     ],
 )
 def test_what_the_service_cannot_do(more: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,13 +109,13 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         other.listen()
         port = other.getsockname()[1]
         assert main(flags(port)) == 2
-    assert f"port {port} cannot be had: Address already in use; name another with --port N" in capsys.readouterr().err
+    assert f"port {port} cannot be used: Address already in use; set --port to another" in capsys.readouterr().err
     assert not Path("run").exists()
 
 
 def test_the_portal_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--space", "zoo", "--strategy", "tpe", "--portal"]) == 2
-    assert "--portal shows the search of a program: --config FILE" in capsys.readouterr().err
+    assert "--portal needs a program to search: --config FILE, or --search-space FILE --trial-command COMMAND" in capsys.readouterr().err
     Path("config.yml").write_text("searchSpaceFile: search_space.json\ntrialCommand: python main.py\n")
     assert main(["--config", "config.yml", "--portal", "--space", "zoo"]) == 2
-    assert "--portal shows the search of a program, and --space trains networks of ours" in capsys.readouterr().err
+    assert "--portal needs a trial command, and cannot be combined with --space: leave one out" in capsys.readouterr().err

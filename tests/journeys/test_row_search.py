@@ -57,7 +57,7 @@ def test_what_the_guide_shows_can_be_typed(here: Path, capsys: pytest.CaptureFix
     assert main([*shlex.split(command)[2:], "--out", "run"]) == 0
     best = best_of("run")
     assert (best["parameters"], best["result"]) == ({"C": 10, "kernel": "rbf"}, 0.5)
-    assert "trials cost nothing" in capsys.readouterr().out
+    assert "no training times" in capsys.readouterr().out
     assert len(trials_of("run")) == 4
 
 
@@ -120,7 +120,7 @@ def test_parameters_of_candidates_that_are_not_chosen_are_empty_fields(here: Pat
 def test_a_missing_row_is_a_failed_trial_and_is_told_before(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("table.csv", ROWS[1:])
     assert main([*SEARCH, "--trials", "18", "--out", "run"]) == 0
-    assert "17 of the 18 samples of the space have a row; a trial of another one fails" in capsys.readouterr().err
+    assert "only 17 of the 18 samples of the space have a row in the table; trials of the others fail" in capsys.readouterr().err
     (failed,) = [trial for trial in trials_of("run") if trial.state == "failed"]
     assert failed.error == "the table has no row for depth=1, lr=0.1, kind=a"
 
@@ -136,7 +136,7 @@ def test_a_config_of_nni_goes_with_a_table(here: Path, capsys: pytest.CaptureFix
     lines += ["tuner:", "  name: Random", "  classArgs:", "    optimize_mode: minimize", "trainingService:", "  platform: local"]
     Path("config.yml").write_text("\n".join(lines) + "\n")
     assert main(["--config", "config.yml", "--table", "table.csv", "--out", "run"]) == 0
-    assert "the trial command is not run: --table has the results" in capsys.readouterr().err
+    assert "the trial command is not run: the results are looked up in --table" in capsys.readouterr().err
     assert len(trials_of("run")) == 5
     assert best_of("run")["optimize_mode"] == "minimize"
 
@@ -153,29 +153,34 @@ def test_a_dry_run_says_what_would_be_searched(here: Path, capsys: pytest.Captur
     [
         (["1,0.1,0.5"], "depth,lr,score", [], "the table has no column for the choice 'kind'; it has depth, lr"),
         (["1,0.1,a,good"], None, [], "table.csv, line 2: score is 'good', expected a number"),
-        (["1,0.1,a,5", "1,1e-1,a,6"], None, [], "table.csv, line 3: the sample 1, 0.1, a stands in the table twice, before in line 2"),
+        (["1,0.1,a,5", "1,1e-1,a,6"], None, [], "table.csv, line 3: the sample 1, 0.1, a appears twice, first in line 2"),
         (["7,0.1,c,5"], None, [], "none of the 6 samples of the space has a row"),
-        (["1,7,a,5"], None, [], "lr: none of the numbers in its column is in the space's range, 0.01 to 1; the column has 7"),
-        (["1,,a,5"], None, [], "lr: none of the numbers in its column is in the space's range, 0.01 to 1; the column has no number at all"),
+        (["1,7,a,5"], None, [], "lr: no number of its column is in the range of the space, 0.01 to 1; the column has 7"),
+        (["1,,a,5"], None, [], "lr: no number of its column is in the range of the space, 0.01 to 1; the column has no number at all"),
         (
             ["1,0.1,a,5", "1,foo,a,9"],
             None,
             [],
-            "table.csv, line 3: lr is 'foo', and a range of numbers is searched there",
+            "table.csv, line 3: lr is 'foo'; expected a number or nothing, as a range of numbers is searched",
         ),
-        (["1,foo,a,5"], None, [], "table.csv, line 2: lr is 'foo', and a range of numbers is searched there: expected a number or nothing"),
+        (["1,foo,a,5"], None, [], "table.csv, line 2: lr is 'foo'; expected a number or nothing, as a range of numbers is searched"),
         (ROWS, None, ["--set", "knd=a"], "closest known: kind"),
         (ROWS, "depth,lr,kind,mse", [], "no column score, and no score_<epochs>; it has depth, lr, kind, mse"),
-        (ROWS, None, ["--time-budget", "60"], "the table does not say what trainings took (no column seconds): give --trials N"),
-        (ROWS, None, ["--epochs", "3"], "--epochs 3: the table has one score a row"),
+        (
+            ROWS,
+            None,
+            ["--time-budget", "60"],
+            "--time-budget needs training times, and the table has no column seconds: set --trials instead",
+        ),
+        (ROWS, None, ["--epochs", "3"], "--epochs has no use, as the table has one score per row and no score_<epochs>: leave it out"),
         (ROWS, None, ["--set", "kind=c"], "kind: 'c' is not in the search space"),
         (ROWS, None, ["--set", "colour=c"], "unknown label 'colour'"),
-        (ROWS, None, ["--dataset", "digits"], "--dataset digits: table.csv has scores for table"),
+        (ROWS, None, ["--dataset", "digits"], "--dataset digits is not in table.csv, which has scores for table"),
         (ROWS, None, ["--start-with", "DARTS_V2"], "--start-with names networks"),
-        (ROWS, None, ["--strategy", "nsga2"], "nsga2 is for networks of ours; a table without a space goes with random"),
-        (ROWS, None, ["--strategy", "darts"], "darts is for networks of ours"),
-        (ROWS, None, ["--max-params", "5"], "the table of table has no parameters of its samples"),
-        (ROWS, None, ["--jobs", "2"], "a table answers at once"),
+        (ROWS, None, ["--strategy", "nsga2"], "nsga2 needs a model space; with a table and no space, use one of random"),
+        (ROWS, None, ["--strategy", "darts"], "darts needs a model space; with"),
+        (ROWS, None, ["--max-params", "5"], "the table of table has no column parameters"),
+        (ROWS, None, ["--jobs", "2"], "--workers has no use with a table, which needs no training: leave it out"),
         (ROWS, None, ["--table-columns", "none.json"], "none.json: No such file"),
     ],
 )
@@ -191,17 +196,14 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
 def test_minimizing_goes_with_results_alone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--space", "zoo", "--strategy", "tpe", "--optimize-mode", "minimize"]) == 2
-    assert (
-        "--optimize-mode: trainings are maximised; minimize goes with a table, a trial command, or an evaluator of your own"
-        in capsys.readouterr().err
-    )
+    assert "--optimize-mode minimize needs a table, a trial command, or an evaluator of your own" in capsys.readouterr().err
     assert main(["--strategy", "tpe", "--table", "table.csv"]) == 2
-    assert "--table needs what is to be searched: NNI's file by --search-space FILE" in capsys.readouterr().err
-    with pytest.raises(rt.StrategyError, match="minimize goes with a table"):
+    assert "--table needs a space to search: add --space NAME, or --search-space FILE with NNI's parameters" in capsys.readouterr().err
+    with pytest.raises(rt.StrategyError, match="`optimize_mode='minimize'` needs a table"):
         rt.search("zoo", optimize_mode="minimize")
     with pytest.raises(rt.RecordError, match="optimize_mode: 'least' is neither maximize nor minimize"):
         rt.search(None, search_space=SPACE, table="table.csv", optimize_mode="least")
-    with pytest.raises(rt.SpaceError, match="the space is missing: give search_space, too"):
+    with pytest.raises(rt.SpaceError, match="there is nothing to search: set `search_space`, too"):
         rt.search(None, table="table.csv")
 
 
@@ -244,7 +246,7 @@ def test_a_loss_that_is_maximised_is_told(here: Path, capsys: pytest.CaptureFixt
     told = {"format": "retiarius-table-columns", "version": 1, "datasets": {"mine": {"score": {"column": "mse"}}}}
     Path("told.json").write_text(json.dumps(told))
     words = ["--search-space", "loss.json", "--strategy", "random", "--table", "loss.csv", "--table-columns", "told.json", "--trials", "2"]
-    line = "the highest mse is looked for: --optimize-mode minimize looks for the lowest"
+    line = "mse is maximised; to minimise it, use --optimize-mode minimize"
     assert main([*words, "--out", "high"]) == 0
     assert line in capsys.readouterr().err
     assert main([*words, "--optimize-mode", "minimize", "--out", "low"]) == 0

@@ -32,7 +32,7 @@ def test_nsga2_finds_the_front_and_writes_it(capsys: pytest.CaptureFixture[str])
     assert points == sorted(points, reverse=True)
     # In this table accuracy and size grow together: every number of convolutions that was tried is on the front.
     assert {parameters for _, parameters in points} == {trial.parameters for trial in trials}
-    assert f"{len(points)} trials are best in accuracy against parameters" in capsys.readouterr().out
+    assert f"{len(points)} trials on the Pareto front of accuracy, parameters" in capsys.readouterr().out
     assert points[0][0] == json.loads(Path("run/best.json").read_text())["score"]["value"]
 
 
@@ -57,7 +57,7 @@ def test_nsga2_measures_latency(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert "leave out --storage" in capsys.readouterr().err
     assert main(["--report", "run"]) == 0
     page = Path("run/report.html").read_text()
-    assert f"{trials[0].latency:.3g} ms" in page and "accuracy against latency of an image" in page
+    assert f"{trials[0].latency:.3g} ms" in page and "Accuracy against latency of one image" in page
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,14 @@ def test_nsga2_measures_latency(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     [
         (
             ["--strategy", "tpe", "--objectives", "accuracy,flops"],
-            "tpe has one objective, the accuracy: leave out --objectives, or take nsga2",
+            "tpe has one objective, the accuracy: leave out --objectives, or use nsga2",
         ),
         (["--strategy", "nsga2", "--objectives", "accuracy,weight"], "'weight' is not one of accuracy, parameters, flops, latency"),
-        (["--strategy", "nsga2", "--objectives", "accuracy,latency"], "has no latency of its samples"),
-        (["--strategy", "nsga2", "--epochs", "200", "--pruner", "halving"], "--pruner none for nsga2"),
+        (["--strategy", "nsga2", "--objectives", "accuracy,latency"], "has no column latency"),
+        (
+            ["--strategy", "nsga2", "--epochs", "200", "--pruner", "halving"],
+            "nsga2 has several objectives, which pruners do not support: leave out --pruner",
+        ),
     ],
 )
 def test_usage(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,17 +35,17 @@ def table(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([*SEARCH, "--storage", "nonsense"], "this is no URL of a storage; give sqlite:///FILE, postgresql://"),
-        ([*SEARCH, "--storage", "magic://host/db"], "magic://host/db names no kind of storage that is known; give sqlite:///FILE"),
+        ([*SEARCH, "--storage", "nonsense"], "--storage is not the URL of a storage; expected sqlite:///FILE, postgresql://"),
+        ([*SEARCH, "--storage", "magic://host/db"], "magic://host/db is of an unknown kind; expected sqlite:///FILE"),
         ([*SEARCH, "--storage", "mysql://me:pass@host/db"], "mysql://me:***@host/db needs a driver that is not installed"),
         ([*SEARCH, "--storage", "sqlite:////nowhere/at/all.db"], "unable to open database file"),
         ([*SEARCH, "--storage", "sqlite:///table.csv.gz"], "file is not a database"),
         ([*SEARCH, "--storage", "journal:////nowhere/at/all.log"], "No such file or directory"),
         ([*SEARCH, "--study", "mine"], "--study names a study in a storage"),
-        ([*SEARCH[:-1], "random", "--storage", "sqlite:///a.db"], "--storage is for strategies of Optuna's"),
-        ([*SEARCH[:-1], "evolution", "--storage", "sqlite:///a.db"], "tpe, gp, nsga2, hpo; not evolution"),
+        ([*SEARCH[:-1], "random", "--storage", "sqlite:///a.db"], "--storage works with Optuna's strategies only: use"),
+        ([*SEARCH[:-1], "evolution", "--storage", "sqlite:///a.db"], "use tpe, gp, nsga2, hpo, not evolution"),
         (["--space", "darts", "--strategy", "darts", "--storage", "sqlite:///a.db"], "leave out --storage"),
-        (["--retrain", "DARTS_V2", "--storage", "sqlite:///a.db"], "--storage goes with a search"),
+        (["--retrain", "DARTS_V2", "--storage", "sqlite:///a.db"], "--storage is for searches and has no use with --retrain"),
     ],
 )
 def test_what_cannot_be_shared_is_one_line(table: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
@@ -59,7 +59,7 @@ def test_what_cannot_be_shared_is_one_line(table: Path, capsys: pytest.CaptureFi
 def test_a_storage_is_tried_before_the_images_are_loaded(capsys: pytest.CaptureFixture[str]) -> None:
     Path("no-images").mkdir()
     assert main(["--space", "zoo", "--strategy", "tpe", "--dataset", "no-images", "--storage", "nonsense", "--out", "run"]) == 2
-    assert "no URL of a storage" in capsys.readouterr().err
+    assert "--storage is not the URL of a storage; expected" in capsys.readouterr().err
 
 
 def start(out: str, storage: str, *more: str) -> Program:
@@ -135,7 +135,7 @@ def test_two_processes_share_a_postgresql_whose_password_nobody_reads(table: Pat
         line = error.splitlines()[-1]  # the drivers of databases may have had words of their own before
         assert (
             "the storage of the study" in line
-            and "resume the run with --resume" in line
+            and "continue the run with --resume" in line
             and PASSWORD not in error + Path("long/log.txt").read_text()
         )
         assert len(trials_of("long")) >= 3

@@ -41,7 +41,7 @@ def test_every_strategy_keeps_to_the_simulated_budget(
     arguments = [*SEARCH, "--strategy", name, "--table", str(made_up), "--time-budget", "300", "--out", "run"]
     assert main(arguments) == 0
     printed = capsys.readouterr().out
-    assert "time is the table's, in seconds of training" in printed
+    assert "times are the table's training times" in printed
     assert "test accuracy by the table" in printed
     trials = TrialLog(Path("run/trials.jsonl")).read()
     assert len(trials) > 5
@@ -97,8 +97,8 @@ def test_a_budget_below_every_trial_is_no_limit_on_the_size(
     arguments = [*SEARCH, "--strategy", "random", "--table", str(made_up), "--max-params", "500k", "--time-budget", "5", "--out", "run"]
     assert main(arguments) == 1, "some network with at most two convolutions is proposed, and takes 6 seconds or more"
     printed = capsys.readouterr()
-    assert "too large and not trained" in printed.out
-    assert "error: the time budget ended before the first trial: give it more" in printed.err
+    assert "skipped as too large; log.txt lists them" in printed.out
+    assert "error: the time budget ended before the first trial: raise --time-budget" in printed.err
 
 
 def test_a_table_with_a_column_for_a_hyperparameter(in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,26 +128,29 @@ def test_what_is_fixed_stays_fixed(made_up: Path, in_a_folder_of_its_own: Path) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([*SEARCH, "--strategy", "tpe"], "--evaluator table needs --table FILE"),
+        ([*SEARCH, "--strategy", "tpe"], "--evaluator table needs a table: set --table"),
         ([*SEARCH, "--strategy", "tpe", "--table", "none.csv"], "none.csv: No such file"),
-        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "width=8"], "as they were published: leave out --set width"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "width=8"], "the networks of a table have a given size: take width"),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--epochs", "50"], "scores after 12, 200 epochs"),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--dataset", "digits"], "has scores for cifar10, cifar100"),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--table-columns", "none.json"], "none.json: No such file"),
         (["--space", "darts", "--strategy", "tpe", "--evaluator", "table", "--table", "TABLE"], "no column for the choice 'normal/"),
         (
             ["--space", "darts", "--strategy", "darts", "--evaluator", "table", "--table", "TABLE"],
-            "trains a supernet, in a way of its own: leave out --evaluator table",
+            "trains a supernet and takes no evaluator: leave out --evaluator table",
         ),
-        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--workers", "2"], "a table answers at once"),
+        (
+            [*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--workers", "2"],
+            "--workers has no use with a table, which needs no training: leave it out",
+        ),
         ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--precision", "float32"], "leave out --precision"),
         (
             [*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--recipe", "lab"],
-            "nothing is trained where a table answers: leave out --recipe",
+            "a table needs no training: leave out --recipe",
         ),
-        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "initial_lr=0.5"], "is searched: leave out --set initial_lr"),
-        (["--space", "nasbench201", "--strategy", "tpe", "--table-columns", "x"], "--table and --table-columns go with --evaluator table"),
-        (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table goes with a search"),
+        ([*SEARCH, "--strategy", "tpe", "--table", "TABLE", "--set", "initial_lr=0.5"], "take initial_lr out of --set"),
+        (["--space", "nasbench201", "--strategy", "tpe", "--table-columns", "x"], "--table and --table-columns need --evaluator table"),
+        (["--retrain", "DARTS_V2", "--table", "TABLE"], "--table is for searches and has no use with --retrain"),
     ],
 )
 def test_usage(arguments: list[str], words: str, made_up: Path, in_a_folder_of_its_own: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,7 +166,7 @@ def test_a_sample_that_is_not_in_the_table_is_a_failed_trial(in_a_folder_of_its_
     write_table(Path("half.csv.gz"), [rows[0], *rows[1::2]])
     assert main(["--space", "nasbench201", "--strategy", "random", "--table", "half.csv.gz", "--trials", "20", "--out", "run"]) == 0
     printed = capsys.readouterr().err
-    assert "7,813 of the 15,625 samples of the space have a row; a trial of another one fails" in printed
+    assert "only 7,813 of the 15,625 samples of the space have a row in the table; trials of the others fail" in printed
     trials = TrialLog(Path("run/trials.jsonl")).read()
     assert {trial.state for trial in trials} == {"complete", "failed"} and len(trials) == 20
     error = next(trial.error for trial in trials if trial.state == "failed")

@@ -40,14 +40,17 @@ def test_what_nnis_own_algorithms_take_reaches_them() -> None:
     arguments = {"tpe_args": {"n_startup_jobs": 4}, "optimize_mode": "minimize", "seed": 0}
     assert tuner_of(options) == {"name": "TPE", "classArgs": arguments}
     options, notes = adopted(text, strategy="evolution", port=8124)
-    assert notes == ["tuner.classArgs.tpe_args has no effect here: another takes the place of the file's"]
+    assert notes == ["tuner.classArgs.tpe_args has no effect: a flag replaces the algorithm it belongs to"]
     assert (options["port"], tuner_of(options)) == (8124, {"name": "Evolution", "classArgs": {"optimize_mode": "minimize"}})
     options, notes = adopted(text, strategy="tpe")
     assert (notes, tuner_of(options)["classArgs"]) == ([], arguments)
     _, notes = adopted(text + "assessor: {name: Curvefitting}\n")
-    assert [note.split(";")[0] for note in notes] == ["assessor Curvefitting is not here"]
+    assert [note.split(";")[0] for note in notes] == ["assessor Curvefitting is not supported"]
     _, notes = adopted(text, portal=False)
-    assert [note.split(" has no effect here")[0] for note in notes] == ["tuner.classArgs.tpe_args", "port"]
+    assert [note.split(" has no effect: it is not supported")[0] for note in notes] == [
+        "tuner.classArgs.tpe_args",
+        "port has no effect without --portal, which opens NNI's portal",
+    ]
 
 
 def test_settings_become_an_experiment() -> None:
@@ -55,7 +58,7 @@ def test_settings_become_an_experiment() -> None:
     text += "assessor: {name: Medianstop, classArgs: {start_step: 4}}\n"
     options, notes = adopted(text)
     assert options["concurrency"] == 1
-    assert notes == ["NNI's service mixes up the results of parallel trials: one runs at a time, not 2"]
+    assert notes == ["trials run one at a time, not 2: NNI's service mixes up the results of parallel trials"]
     assert experiment_of(options, 3) == {
         "experimentName": "retiarius",
         "searchSpace": SPACE,
@@ -83,16 +86,15 @@ def test_each_tuner_gets_what_it_takes(strategy: str, arguments: dict[str, Any])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"strategy": "gp"}, "--portal runs NNI's own tuners, and gp is none of those that work; take tpe, random, grid, evolution"),
-        ({"pruner": "hyperband"}, "hyperband is none of those that work; take --pruner median, or none"),
-        ({"resume": True}, "NNI's service begins anew after an interruption; name another folder with --out"),
-        ({"shares_study": True}, "--storage: NNI's service keeps its trials to itself"),
-        ({"pins": {"batch_size": 64}}, "--set batch_size: NNI's service takes the search space as it is"),
-        ({"out": Path("my runs")}, r"/my runs: NNI's service cannot work with ' ' in a path"),
+        ({"strategy": "gp"}, "`portal` runs NNI's own tuners, and gp is not one of them; use tpe, random, grid, evolution"),
+        ({"pruner": "hyperband"}, "hyperband is not one of them; use the pruner median, or none"),
+        ({"resume": True}, "`portal` cannot `resume`, as NNI's service begins again after an interruption; set `out` to another folder"),
+        ({"shares_study": True}, "`storage` does not work with `portal`, as NNI's service shares no trials: leave one out"),
+        ({"pins": {"batch_size": 64}}, "`fixed['batch_size']` does not work with `portal`: change the search space instead"),
+        ({"out": Path("my runs")}, r"/my runs, and NNI's service does not support ' ' in a path; use another folder"),
     ],
 )
 def test_what_the_service_cannot_do(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RecordError) as error:
         make_experiment(**{"search_space": SPACE, "trials": 1, "strategy": "tpe", "code_dir": Path(), **changes})
     assert message in str(error.value)
-    assert str(error.value).startswith("--"), "the flag that asks for it"

@@ -90,18 +90,24 @@ def test_the_one_table_is_read_both_ways() -> None:
 @pytest.mark.parametrize(
     ("text", "note"),
     [
-        ("trialGpuNumber: 1", "trialGpuNumber has no effect here: no GPU is assigned to trials here"),
-        ("trainingService: {platform: local, useActiveGpu: true}", "trainingService.useActiveGpu has no effect here"),
-        ("localConfig: {maxTrialNumPerGpu: 2}", "trainingService.maxTrialNumPerGpu has no effect here"),
-        ("experimentWorkingDirectory: here", "its results are in --out DIR"),
-        ("logLevel: debug", "log.txt in the run's folder has it all"),
-        ("port: 8080", "port has no effect here: it is of NNI's portal, which --portal opens"),
-        ("nniManagerIp: 10.0.0.1", "nniManagerIp has no effect here: the search runs on this machine alone"),
-        ("tuner: {name: Anneal}", "tuner Anneal is not here; the nearest, --strategy tpe, takes its place"),
-        ("tuner: {name: TPE}", "have no optimize_mode: results are maximised"),
-        ("tuner: {name: Evolution, classArgs: {population_size: 5}}", "tuner.classArgs.population_size has no effect here"),
-        ("assessor: {name: Curvefitting, classArgs: {epoch_num: 8}}", "Curvefitting is not here; the nearest, --pruner median"),
-        ("trialConcurrency: 1", "there is no maxTrialNumber"),
+        ("trialGpuNumber: 1", "trialGpuNumber has no effect: trials are assigned no GPU"),
+        ("trainingService: {platform: local, useActiveGpu: true}", "trainingService.useActiveGpu has no effect"),
+        ("localConfig: {maxTrialNumPerGpu: 2}", "trainingService.maxTrialNumPerGpu has no effect"),
+        ("experimentWorkingDirectory: here", "the search runs on this machine only, and writes its results to --out DIR"),
+        ("logLevel: debug", "log.txt in the run's folder has everything"),
+        ("port: 8080", "port has no effect without --portal, which opens NNI's portal"),
+        ("nniManagerIp: 10.0.0.1", "nniManagerIp has no effect: the search runs on this machine only"),
+        ("tuner: {name: Anneal}", "tuner Anneal is not supported; the closest, --strategy tpe, is used instead"),
+        (
+            "tuner: {name: TPE}",
+            "results are maximised, as the tuner's classArgs have no optimize_mode (some of NNI's tuners would minimise)",
+        ),
+        ("tuner: {name: Evolution, classArgs: {population_size: 5}}", "tuner.classArgs.population_size has no effect"),
+        (
+            "assessor: {name: Curvefitting, classArgs: {epoch_num: 8}}",
+            "Curvefitting is not supported; the closest, --pruner median, is used instead",
+        ),
+        ("trialConcurrency: 1", "maxTrialNumber is missing: the number of trials comes from --trials or --preset"),
     ],
 )
 def test_what_does_not_apply_is_said(tmp_path: Path, text: str, note: str) -> None:
@@ -131,49 +137,52 @@ def test_what_asks_for_nothing_is_not_worth_a_line(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("maxTrialNumbr: 3", "unknown key 'maxTrialNumbr'; closest known: maxTrialNumber"),
-        ("trialConcurrency: 0", "trialConcurrency is 0; a whole number of at least 1 was expected"),
-        ("trialConcurrency: true", "trialConcurrency is True; a whole number"),
-        ("maxTrialNumber: '20'", "maxTrialNumber is '20'; a whole number"),
-        ("maxTrialNum: 3\nmaxTrialNumber: 3", "maxTrialNum and maxTrialNumber say the same; leave one out"),
-        ("maxExperimentDuration: soon", "maxExperimentDuration is 'soon'; a time such as 30m, 2h, 1d"),
-        ("maxExecDuration: 0", "is 0; a time"),
-        ("maxTrialDuration: [1]", "is [1]; a time"),
+        ("trialConcurrency: 0", "trialConcurrency is 0; expected a whole number of at least 1"),
+        ("trialConcurrency: true", "trialConcurrency is True; expected a whole number"),
+        ("maxTrialNumber: '20'", "maxTrialNumber is '20'; expected a whole number"),
+        ("maxTrialNum: 3\nmaxTrialNumber: 3", "maxTrialNum and maxTrialNumber mean the same; leave one out"),
+        ("maxExperimentDuration: soon", "maxExperimentDuration is 'soon'; expected a time such as 30m, 2h or 1d, or a number of seconds"),
+        ("maxExecDuration: 0", "is 0; expected a time such as 30m, 2h or 1d, or a number of seconds"),
+        ("maxTrialDuration: [1]", "; expected a time such as 30m, 2h or 1d, or a number of seconds"),
         ("searchSpaceFile: missing.json", "missing.json: no such file"),
-        ("searchSpaceFile: search_space.json\nsearchSpace: {}", "searchSpace and searchSpaceFile are both there"),
-        ("useAnnotation: true", "useAnnotation is not here; write the annotations into a search_space.json"),
-        ("trainingService: {platform: kubeflow}", "the platform 'kubeflow' is not here; trials run on this machine: local"),
+        ("searchSpaceFile: search_space.json\nsearchSpace: {}", "searchSpace and searchSpaceFile cannot be combined; leave one out"),
+        ("useAnnotation: true", "useAnnotation is not supported; write a search_space.json and set searchSpaceFile"),
+        ("trainingService: {platform: kubeflow}", "the platform 'kubeflow' is not supported; expected local"),
         (
             "trainingService: {platform: remote}",
-            "the platform 'remote' is not here; start Ray on each machine of the machineList",
+            "the platform 'remote' is not supported; expected local; for other machines, start Ray on each of the machineList",
         ),
-        ("trainingServicePlatform: pai", "the platform 'pai' is not here"),
-        ("tuner: {name: PBTTuner}", "'PBTTuner' is not here; there are TPE, Random, GridSearch"),
+        ("trainingServicePlatform: pai", "the platform 'pai' is not supported;"),
+        ("tuner: {name: PBTTuner}", "'PBTTuner' is not supported; supported: TPE, Random, GridSearch"),
         ("tuner: {classArgs: {}}", "the name is missing, such as 'name: TPE'"),
-        ("tuner: {className: mine.Tuner, codeDirectory: .}", "one of your own is a strategy here"),
-        ("tuner: {name: TPE, classArgs: {optimize_mode: best}}", "optimize_mode is 'best'; it is maximize or minimize"),
-        ("tuner: {name: TPE, classArgs: {seed: 99999999999}}", "seed is 99999999999; a whole number from 0 to 4294967295 was expected"),
-        ("tuner: {name: TPE}\nadvisor: {name: BOHB}", "there is a tuner, too"),
+        (
+            "tuner: {className: mine.Tuner, codeDirectory: .}",
+            "own tuners and assessors are not supported; write a strategy instead (CONTRIBUTING.md)",
+        ),
+        ("tuner: {name: TPE, classArgs: {optimize_mode: best}}", "optimize_mode is 'best'; expected maximize or minimize"),
+        ("tuner: {name: TPE, classArgs: {seed: 99999999999}}", "seed is 99999999999; expected a whole number from 0 to 4294967295"),
+        ("tuner: {name: TPE}\nadvisor: {name: BOHB}", "tuner and advisor cannot be combined; leave one out"),
         (
             "tuner: {name: TPE, classArgs: {optimize_mode: minimize}}\nassessor: {name: Medianstop, classArgs: {optimize_mode: maximize}}",
             "optimize_mode is maximize, and the tuner's is minimize",
         ),
-        ("tuner: {name: BOHB}\nassessor: {name: Medianstop}", "the tuner ends trials by itself"),
-        ("assessor: {name: Patience}", "'Patience' is not here; known are Medianstop, Curvefitting"),
-        ("tuner: TPE", "'TPE' where keys and values were expected"),
+        ("tuner: {name: BOHB}\nassessor: {name: Medianstop}", "the tuner stops trials itself"),
+        ("assessor: {name: Patience}", "'Patience' is not supported; supported: Medianstop, Curvefitting"),
+        ("tuner: TPE", "'TPE'; expected keys and values, such as 'trialConcurrency: 2'"),
         ("trialCommand: x\ntrial: {command: x}", "is of version 1"),
-        ("trialCommand: ''", "trialCommand is ''; a text was expected"),
-        ("experimentType: nas", "only experiments of the type hpo"),
-        ("- 1\n- 2", "[1, 2] where keys and values were expected"),
-        ("just a text", "'just a text' where keys and values were expected"),
-        ("", "the file is empty; a YAML file was expected"),
+        ("trialCommand: ''", "trialCommand is ''; expected a string"),
+        ("experimentType: nas", "only experiments of type hpo are supported; for NAS, use --space and --strategy"),
+        ("- 1\n- 2", "expected keys and values, such as 'trialConcurrency: 2'"),
+        ("just a text", "'just a text'; expected keys and values, such as 'trialConcurrency: 2'"),
+        ("", "the file is empty; expected a YAML file"),
         ("a: [1", "not YAML: line 1, column 6"),
-        ("a: 1\na: 2", "line 2: the key 'a' stands twice in one object"),
-        ("a: &x [*x]", "line 1: an alias stands inside what it names"),
+        ("a: 1\na: 2", "line 2: the key 'a' appears twice in one object"),
+        ("a: &x [*x]", "line 1: an alias refers to an object that contains it"),
         ("a: !!python/object/apply:os.system [echo]", "not YAML: line 1, column 4: could not determine a constructor"),
         ("{[1]: 2}", "not YAML"),
-        ("a: 2020-99-99", "not YAML that can be read"),
-        ("a: \x07", "not YAML that can be read"),
-        ("[" * 5000, "not YAML"),
+        ("a: 2020-99-99", "not readable as YAML: month"),
+        ("a: \x07", "not readable as YAML: unacceptable character"),
+        ("[" * 5000, "not readable as YAML: nested too deeply"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -185,9 +194,9 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, message: s
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecordError, match="is not UTF-8 text; a YAML file was expected"):
+    with pytest.raises(RecordError, match="is not UTF-8 text; expected a YAML file"):
         read_yaml(tmp_path / "binary.yml")
-    with pytest.raises(RecordError, match="this is a folder; a YAML file was expected"):
+    with pytest.raises(RecordError, match="this is a folder; expected a YAML file"):
         read_yaml(tmp_path)
 
 
@@ -202,9 +211,9 @@ def test_the_wrong_one_of_the_two_files_is_told_apart(tmp_path: Path) -> None:
     config, space = tmp_path / "config.yml", tmp_path / "search_space.json"
     config.write_text("trial_command: python main.py\nsearchSpaceFile: search_space.json\n")
     space.write_text(json.dumps({"trial": {"_type": "choice", "_value": [1, 2]}, "tuner": {"_type": "uniform", "_value": [0, 1]}}))
-    with pytest.raises(RecordError, match="it goes with --config"):
+    with pytest.raises(RecordError, match="is a configuration, not a search space: use it with --config"):
         read_search_space(config)
-    with pytest.raises(RecordError, match="it goes with --search-space"):
+    with pytest.raises(RecordError, match="is a search space, not a configuration: use it with --search-space"):
         load_config(space)
     assert set(read_search_space(space)) == {"trial", "tuner"}, "parameters may have any name"
 
@@ -212,7 +221,7 @@ def test_the_wrong_one_of_the_two_files_is_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "content"), [("space.json", "null"), ("space.yml", "# nothing yet")])
 def test_a_search_space_with_nothing_in_it(name: str, content: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(RecordError, match="there is nothing in it; a search space is such as"):
+    with pytest.raises(RecordError, match="the file is empty; expected a search space such as"):
         read_search_space(tmp_path / name)
 
 

@@ -47,7 +47,7 @@ def test_a_space_that_is_named_takes_the_place_of_the_command() -> None:
     options, notes = adopted(V2, space="zoo")
     assert picked(options, "space", "trial_command", "concurrency", "workers") == ("zoo", None, None, 2)
     assert any("the trial command is not run" in note for note in notes)
-    assert any("trialConcurrency 2: as many trainings run side by side" in note for note in notes)
+    assert any("trialConcurrency 2: so many trainings run in parallel; for one at a time, use --workers 1" in note for note in notes)
     assert adopted(V2, space="zoo", concurrency=2)[0]["concurrency"] == 2, "which is refused: it goes with a trial command"
     assert adopted(V2, space="zoo", workers=1)[0]["workers"] == 1
     text = V2.replace("maximize", "minimize") + "maxTrialDuration: 1h\n"
@@ -64,9 +64,12 @@ def test_a_search_space_alone_is_of_the_zoo() -> None:
     [
         ({"trial_command": "python main.py"}, "--trial-command needs a search space: --search-space FILE"),
         ({"trial_command": "x", "space": "zoo", "search_space": Path("f")}, "--space and --trial-command"),
-        ({"config": Path("f"), "space": "zoo", "portal": True}, "--portal shows the search of a program, and --space trains"),
-        ({"retrain": "best.json", "search_space": Path("f")}, "--search-space goes with a search"),
-        ({"list": True, "config": Path("f")}, "--config goes with a search"),
+        (
+            {"config": Path("f"), "space": "zoo", "portal": True},
+            "--portal needs a trial command, and cannot be combined with --space: leave one out",
+        ),
+        ({"retrain": "best.json", "search_space": Path("f")}, "--search-space is for searches: leave it out"),
+        ({"list": True, "config": Path("f")}, "--config is for searches: leave it out"),
         ({"config": Path("missing.yml")}, "missing.yml: no such file"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,24 @@ def test_what_is_too_large_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert told["left_out"] == ["deep/large"]
     unpack_files(told["files"], tmp_path / "back")
     assert sorted(path.name for path in (tmp_path / "back").rglob("*") if path.is_file()) == ["middle", "small"]
+
+
+def test_a_file_that_cannot_be_packed_is_left_out_and_costs_no_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "good").write_text("1")
+    (tmp_path / "locked").write_text("2")
+    (tmp_path / os.fsdecode(b"odd-\xff")).write_text("3")
+    write = zipfile.ZipFile.write
+
+    def guarded(archive: zipfile.ZipFile, path: Path, name: Any) -> None:
+        if path.name == "locked":  # what the mode of a file does to all but the superuser
+            raise PermissionError(path)
+        write(archive, path, name)
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", guarded)
+    told = pack_files(tmp_path)
+    assert sorted(told["left_out"]) == ["locked", "odd-?"]
+    unpack_files(told["files"], tmp_path / "back")
+    assert [path.name for path in (tmp_path / "back").iterdir()] == ["good"]
 
 
 def test_a_fetched_trial_keeps_files_and_reason_out_of_the_record(tmp_path: Path) -> None:

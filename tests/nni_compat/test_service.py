@@ -36,7 +36,7 @@ def test_a_service_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, g
     monkeypatch.setattr("nni_compat.service.SECONDS_TO_OBEY", "0.5")
     monkeypatch.setattr("nni_compat.service.SECONDS_TO_STOP", 2.0)
     port, started, before = free_port(), [], psutil.Process().children()
-    silent = pytest.raises(RunError, match="NNI's service gives no answer to experiment: HTTP Error 501")
+    silent = pytest.raises(RunError, match="NNI's service does not answer to experiment: HTTP Error 501")
     with silent, NniService(tmp_path / "nni", port) as service:
         (guard,) = (child for child in psutil.Process().children() if child not in before)
         started = [guard, *guard.children(recursive=True)]

@@ -87,16 +87,16 @@ def test_each_trial_has_a_folder_and_runs_where_the_code_is(tmp_path: Path) -> N
         ('send("FINAL", float("nan"))', "the final result is nan"),
         ('send("FINAL", float("inf"))', "the final result is inf"),
         ('send("FINAL", 10 ** 400)', "the final result is inf"),
-        ('send("FINAL", "0.9")', "the final result is \"0.9\"; NNI takes a number, or an object whose 'default' is one"),
-        ('send("FINAL", True)', "the final result is true; NNI takes a number"),
+        ('send("FINAL", "0.9")', "the final result is \"0.9\"; expected a number, or an object whose 'default' is one"),
+        ('send("FINAL", True)', "the final result is true; expected a number, or an object whose 'default' is one"),
         (
             'send("FINAL", {"accuracy": 1})',
-            "the final result is {\"accuracy\": 1}; NNI takes a number, or an object whose 'default' is one",
+            "the final result is {\"accuracy\": 1}; expected a number, or an object whose 'default' is one",
         ),
-        ('send("FINAL", {"__nni_obj__": "gASVAAAA"})', "NNI takes a number"),
+        ('send("FINAL", {"__nni_obj__": "gASVAAAA"})', "expected a number, or an object whose 'default' is one"),
         ('write(b"nonsense of some length")', "its file of results is damaged at byte 0"),
-        ('write(b"ME000004null")', "it reported what is no result: null"),
-        ('write(b"ME000009not JSON!")', "it reported what is no result: not JSON!"),
+        ('write(b"ME000004null")', "it reported something other than a result: null"),
+        ('write(b"ME000009not JSON!")', "it reported something other than a result: not JSON!"),
         ('send("FINAL", 1, number=99)', "it reported for trial 99"),
     ],
 )
@@ -113,7 +113,7 @@ def test_a_program_that_takes_its_folder_away_fails_alone(tmp_path: Path) -> Non
     code = 'import shutil; shutil.rmtree(os.environ["NNI_OUTPUT_DIR"]); time.sleep(0.5)'
     score, error, _ = run(tmp_path, code)
     assert score is None
-    assert "took away its file of results" in str(error)
+    assert "it removed its file of results (in NNI_OUTPUT_DIR, the trial's own folder)" in str(error)
 
 
 def test_reports_that_are_no_numbers_are_passed_over(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_the_last_final_result_counts(tmp_path: Path) -> None:
 
 def test_a_trial_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     score, error, _ = run(tmp_path, "time.sleep(600)", time_limit=1.0)
-    assert (score, error) == (None, "ended after 1 seconds, the most that a trial may take")
+    assert (score, error) == (None, "stopped after 1 seconds, the limit for a trial")
 
 
 CHILDREN = """
@@ -202,9 +202,9 @@ def test_killing_this_program_ends_its_trials(tmp_path: Path, how: signal.Signal
     ("command", "folder", "message"),
     [
         (" ", "", "the trial command is empty"),
-        ("python missing.py", "", "there is no such file"),
-        ("python3 -u missing.py --epochs 3", "", "there is no such file"),
-        ("python 'main.py", "", "is no line for a shell"),
+        ("python missing.py", "", "which does not exist"),
+        ("python3 -u missing.py --epochs 3", "", "which does not exist"),
+        ("python 'main.py", "", "is not valid in a shell:"),
         ("python main.py", "nowhere", "nowhere: no such folder"),
     ],
 )

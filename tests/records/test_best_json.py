@@ -156,7 +156,7 @@ def test_a_wrong_form_is_named(path: Path, keys: list[str], value: object, said:
 @pytest.mark.parametrize("text", ["[1]", '"x"', "null", "3"])
 def test_what_is_not_an_object_is_named(path: Path, text: str) -> None:
     path.write_text(text)
-    with pytest.raises(RecordError, match="where an object with the key 'format' was expected"):
+    with pytest.raises(RecordError, match="expected an object with the key 'format'"):
         load_best(path)
 
 
@@ -207,9 +207,9 @@ def test_a_legal_architecture_passes() -> None:
         ({"normal/edge_0_2": 0}, "label 'normal/edge_0_2': found 0; legal: one of 'none'"),
         (
             {"normal/inputs_2": "01"},
-            "label 'normal/inputs_2': found the string '01' where a list belongs; legal: a list of 2 of 0, 1, 2",
+            "label 'normal/inputs_2': found the string '01' instead of a list; legal: a list of 2 of 0, 1, 2",
         ),
-        ({"normal/inputs_2": 1}, "found the number 1 where a list belongs"),
+        ({"normal/inputs_2": 1}, "found the number 1 instead of a list"),
         ({"normal/inputs_2": [0, 3]}, "label 'normal/inputs_2': found 3 in [0, 3]; legal: a list of 2 of 0, 1, 2"),
         ({"normal/inputs_2": [0, True]}, "found True in [0, True]"),
         ({"normal/inputs_2": [0, 1.0]}, "found 1.0 in [0, 1.0]"),

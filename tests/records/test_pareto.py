@@ -42,7 +42,7 @@ def test_objectives_by_name() -> None:
     assert parse_objectives("accuracy, flops") == ("accuracy", "flops")
     for text, words in (
         ("accuracy,speed", "'speed' is not one of"),
-        ("accuracy", "expected accuracy first, and"),
+        ("accuracy", "expected accuracy first, then one or more of"),
         ("flops,accuracy", "expected"),
     ):
         with pytest.raises(RecordError, match=words):

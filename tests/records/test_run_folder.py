@@ -82,9 +82,9 @@ def test_an_out_that_holds_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos" / "cat.png").touch()
     (tmp_path / "file").touch()
     for name, said in [
-        ("run", "holds a run already"),
-        ("photos", "the folder is not empty"),
-        ("file", "this is a file"),
+        ("run", "already holds a run; set `out` to another folder, or continue the run with `resume`"),
+        ("photos", "is not empty; set `out` to a new or an empty folder"),
+        ("file", "is a file; `out` takes a folder"),
         ("file/below", "cannot write to"),
         ("x" * 300, "cannot write to"),
         ("a\0b", "cannot be a folder's name"),
@@ -162,7 +162,7 @@ def test_another_setting_at_0_is_not(tmp_path: Path) -> None:
 
 
 def test_resume_without_a_run_is_refused(tmp_path: Path) -> None:
-    for out, said in [(None, "--resume needs --out"), (tmp_path, "no run to resume"), (tmp_path / "x", "no run")]:
+    for out, said in [(None, "`resume` needs the run's folder: set `out`"), (tmp_path, "no run to resume"), (tmp_path / "x", "no run")]:
         with pytest.raises(RecordError) as error:
             create(out, resume=True, root=tmp_path)
         assert said in get_message(error)
@@ -182,7 +182,7 @@ def test_no_permission_is_one_line(open_folder: Path) -> None:
     for out, root in [(open_folder / "run", open_folder), (open_folder, open_folder), (None, open_folder / "runs")]:
         with without_privileges(), pytest.raises(RecordError) as error:
             create(out, root=root)
-        assert "cannot write to" in get_message(error) and "Permission denied; name a folder" in get_message(error)
+        assert "cannot write to" in get_message(error) and "Permission denied; set `out`" in get_message(error)
     open_folder.chmod(0o755)
     assert os.listdir(open_folder) == []
 

@@ -79,7 +79,7 @@ def test_a_score_that_is_not_finite_is_a_failed_trial(tmp_path: Path, score: flo
 def test_trials_that_make_no_sense_are_refused() -> None:
     with pytest.raises(RecordError, match="status 'done', expected one of complete, failed, pruned"):
         make_trial(0, state="done")
-    with pytest.raises(RecordError, match="complete, but without a score"):
+    with pytest.raises(RecordError, match="complete, but has no score"):
         make_trial(0, score=None)
 
 
@@ -139,9 +139,9 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str | dict[str, Any], said
     with pytest.raises(RecordError) as error:
         log.read()
     assert said in str(error.value) and "\n" not in str(error.value)
-    assert str(error.value).endswith("take the line out, and --resume runs its trial again")
+    assert str(error.value).endswith("remove the line, so that `resume` runs its trial again")
     assert [trial.number for trial in log.read(leave_out_damaged=True)] == [0, 2]
-    assert log.note is not None and said in log.note and log.note.endswith("the line is left out")
+    assert log.note is not None and said in log.note and log.note.endswith("the line is ignored")
     with log.path.open("a") as file:
         file.write("{")
     assert [trial.number for trial in log.read(leave_out_damaged=True)] == [0, 2]

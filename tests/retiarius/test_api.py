@@ -118,7 +118,7 @@ def test_results_as_a_table_a_figure_a_report_and_a_file(data: Any) -> None:
     assert isinstance(found.plot(), Figure)
     assert found.report().read_text().startswith("<!DOCTYPE html>")
     path = found.best.save("mine.json")
-    with pytest.raises(rt.SpaceError, match="imported only where you name it"):
+    with pytest.raises(rt.SpaceError, match="is imported only if you name it: set `space` to its class, or to MODULE:CLASS"):
         rt.load_architecture(path).network()
     loaded = rt.load_architecture(path, space=TwoLayers)
     assert loaded.choices == found.best.choices and loaded.score == found.best.score
@@ -139,7 +139,7 @@ def test_a_run_is_resumed_from_python(data: Any) -> None:
     Path("run/trials.jsonl").write_text("".join(lines[:2]))
     found = rt.search(TwoLayers, rt.Random(), **told, resume=True)
     assert len(found.trials) == 4 and len(calls) == 6
-    with pytest.raises(rt.RecordError, match="holds a run already"):
+    with pytest.raises(rt.RecordError, match="already holds a run; set `out` to another folder, or continue the run with `resume`"):
         rt.search(TwoLayers, rt.Random(), **told)
 
 
@@ -190,14 +190,14 @@ def test_a_reopened_run_of_a_foreign_space_takes_the_space(data: Any) -> None:
     rt.search(TwoLayers, "random", trials=1, out="run", **told)
     reopened = rt.open_run("run")
     assert isinstance(reopened, rt.SearchResult)
-    with pytest.raises(rt.SpaceError, match="imported only where you name it"):
+    with pytest.raises(rt.SpaceError, match="is imported only if you name it: set `space` to its class, or to MODULE:CLASS"):
         rt.retrain(reopened.best, out="no", **told)
     rt.retrain(reopened.best, space=TwoLayers, out="retrained", **told)
     with pytest.raises(rt.SpaceError, match="not of zoo"):
         rt.retrain(reopened.best, space="zoo", out="no", **told)
     assert isinstance(rt.open_run("run", space=TwoLayers).best.network(), nn.Module)  # type: ignore[union-attr]
     final = rt.open_run("retrained")
-    with pytest.raises(rt.SpaceError, match="imported only where you name it"):
+    with pytest.raises(rt.SpaceError, match="is imported only if you name it: set `space` to its class, or to MODULE:CLASS"):
         final.load_network()  # type: ignore[union-attr]
     assert rt.open_run("retrained", space=TwoLayers).load_network()(data.test.images).shape == (30, 3)  # type: ignore[union-attr]
 
@@ -209,7 +209,7 @@ def test_the_word_of_a_file_imports_nothing(data: Any, monkeypatch: pytest.Monke
     best = json.loads(Path("run/best.json").read_text())
     best["space"]["name"] = "evil:Space"
     Path("run/best.json").write_text(json.dumps(best))
-    with pytest.raises(rt.SpaceError, match="imported only where you name it"):
+    with pytest.raises(rt.SpaceError, match="is imported only if you name it: set `space` to its class, or to MODULE:CLASS"):
         rt.load_architecture("run/best.json").network()
 
 
@@ -240,7 +240,7 @@ def test_a_broken_retraining_is_told_by_its_file(data: Any) -> None:
     Path("retrained/weights.safetensors").unlink()
     with pytest.raises(rt.RecordError, match=r"weights\.safetensors: not the weights"):
         final.load_network()
-    with pytest.raises(rt.RecordError, match="no path"):
+    with pytest.raises(rt.RecordError, match="is not a path"):
         rt.open_run(5)  # type: ignore[arg-type]
     with pytest.raises(rt.RecordError, match="no run"):
         rt.open_run("nowhere")
@@ -280,5 +280,7 @@ def test_an_evaluator_that_takes_no_images_gets_none_and_none_are_loaded(monkeyp
     assert found.best.score == found.best.parameters and found.best.flops is None
     assert json.loads(Path("run/best.json").read_text())["dataset"] == {"name": "none"}
     found.report()
-    with pytest.raises(rt.EvaluatorError, match="multiply-adds cannot be counted"):
+    with pytest.raises(
+        rt.EvaluatorError, match="`max_multiply_adds` needs images to count multiply-adds, and the evaluator takes none; set `data`"
+    ):
         rt.search(TwoLayers, rt.Random(), out="limited", max_multiply_adds=1000, **told)

@@ -62,21 +62,21 @@ def test_an_evaluator_that_returns_no_number_fails_its_trials_in_one_line(value:
         ({"recipe": {"initial_lr": -1}}, rt.EvaluatorError, "initial_lr"),
         ({"recipe": "slow"}, rt.EvaluatorError, "slow"),
         ({"data": "nowhere"}, rt.DataError, "nowhere"),
-        ({"resume": True}, rt.RecordError, "--out"),
+        ({"resume": True}, rt.RecordError, "`resume` needs the run's folder: set `out`"),
         ({"objectives": ["accuracy", "parameters"]}, rt.StrategyError, "nsga2"),
-        ({"table": "table.csv", "evaluator": count_weights}, rt.EvaluatorError, "--table"),
+        ({"table": "table.csv", "evaluator": count_weights}, rt.EvaluatorError, "`table` and `table_columns` need"),
         ({"strategy": rt.NSGA2(), "objectives": ("accuracy", "speed")}, rt.RecordError, "'speed' is not one of accuracy"),
         ({"time_budget": "10m"}, rt.RecordError, "time_budget: '10m' is not a number of seconds"),
         ({"time_budget": -3}, rt.RecordError, "time_budget: -3"),
         ({"preset": []}, rt.RecordError, "unknown preset []"),
-        ({"fixed": [1]}, rt.RecordError, "fixed: [1] is no mapping"),
-        ({"out": 5}, rt.RecordError, "out: 5 is no path"),
+        ({"fixed": [1]}, rt.RecordError, "fixed: [1] is not a mapping of labels to values, such as {'initial_lr': 0.05}"),
+        ({"out": 5}, rt.RecordError, "out: 5 is not a path"),
         ({"device": 3}, rt.EvaluatorError, "unknown device '3'"),
-        ({"storage": 5}, rt.RecordError, "storage: 5 is no text"),
-        ({"recipe": 5}, rt.EvaluatorError, "recipe: 5 is no name"),
+        ({"storage": 5}, rt.RecordError, "storage: 5 is not a string"),
+        ({"recipe": 5}, rt.EvaluatorError, "recipe: 5 is not a name, a Recipe or a mapping of hyperparameters"),
         ({"recipe": rt.Recipe(batch_size=-3)}, rt.EvaluatorError, "batch_size"),
-        ({"start_with": [3]}, rt.RecordError, "start_with: [3] is no list of texts"),
-        ({"start_with": ["nothing.json"]}, rt.RecordError, "--start-with nothing.json: no such file"),
+        ({"start_with": [3]}, rt.RecordError, "start_with: [3] is not a list of strings"),
+        ({"start_with": ["nothing.json"]}, rt.RecordError, "`start_with`: nothing.json: no such file"),
         ({"space": "nasbench201", "evaluator": lambda network, foo: 1.0}, rt.EvaluatorError, "needs 'foo'"),
     ],
 )
@@ -97,7 +97,7 @@ class Uneven(TwoLayers):
 
 
 def test_a_supernet_whose_candidates_do_not_fit_is_told_in_one_line(data: Any) -> None:
-    with pytest.raises(rt.SearchFailed, match=r"the supernet of .*:Uneven cannot be trained: .*return tensors of one shape") as error:
+    with pytest.raises(rt.SearchFailed, match=r"the supernet of .*:Uneven cannot be trained: .*return tensors of the same shape") as error:
         rt.search(Uneven, "darts", data=data, recipe={"batch_size": 16}, epochs=1, out="run", **HERE)
     assert "\n" not in str(error.value)
 
@@ -105,11 +105,11 @@ def test_a_supernet_whose_candidates_do_not_fit_is_told_in_one_line(data: Any) -
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: rt.search(TwoLayers, reporter=print), "is no Reporter; give retiarius.Screen"),
+        (lambda: rt.search(TwoLayers, reporter=print), r"is not a Reporter; expected retiarius.Screen\(\) or the like"),
         (lambda: rt.retrain("resnet81"), "did you mean resnet18"),
-        (lambda: rt.retrain(5), "5 is no architecture"),
+        (lambda: rt.retrain(5), "5 is not an architecture; give found.best, the path of a best.json, or a name such as 'DARTS_V2'"),
         (lambda: rt.search("zoo", device="gpu"), "did you mean cuda"),
-        (lambda: rt.search("two_layers.TwoLayers"), "one of your own is package.module:Class"),
+        (lambda: rt.search("two_layers.TwoLayers"), "your own is package.module:Class"),
     ],
 )
 def test_what_a_newcomer_types(call: Any, words: str) -> None:

@@ -58,14 +58,18 @@ def test_tuples_are_found_kept_and_built_again() -> None:
 
 
 REFUSED: list[tuple[Any, dict[str, Any], str]] = [
-    (Classes, {}, r"a candidate of 'act' is <class 'torch\.nn.*ReLU'>, which no file can hold; give the candidates names"),
-    (Widths, {"epochs": 7}, "--epochs: nni_parts:reports is NNI's, and says itself how long it trains: leave it out"),
-    (Widths, {"recipe": "lab"}, "--recipe: nni_parts:reports is NNI's, and says itself how it trains: leave it out"),
-    (Widths, {"fixed": {"batch_size": 64}}, "--set batch_size: the evaluator nni_parts:reports takes no batch_size: leave it out"),
+    (Classes, {}, r"a candidate of 'act' is <class 'torch\.nn.*ReLU'>, which cannot be stored; use strings or numbers"),
+    (Widths, {"epochs": 7}, "`epochs` has no effect on NNI's nni_parts:reports, which sets its own: leave it out"),
+    (Widths, {"recipe": "lab"}, "`recipe` has no effect on NNI's nni_parts:reports, which sets its own: leave it out"),
+    (
+        Widths,
+        {"fixed": {"batch_size": 64}},
+        r"`fixed\['batch_size'\]`: the evaluator nni_parts:reports has no parameter batch_size; leave it out",
+    ),
     (
         Widths,
         {"evaluator": FunctionalEvaluator(reports, rate=nni.choice("conv", [0.1, 0.2]))},
-        "the evaluator and .*Widths both have a choice 'conv': give one of them another label",
+        "the evaluator and .*Widths both have a choice 'conv': rename one of them",
     ),
 ]
 
@@ -136,5 +140,5 @@ def test_a_one_shot_search_whose_epochs_are_done_is_resumed(strategy: Callable[[
 
 def test_a_supernet_of_too_few_classes_or_for_other_images_is_refused() -> None:
     data = rt.load_data("digits", limit=60)
-    with pytest.raises(rt.SpaceError, match="Widths takes no images of 32x32 pixels"):
+    with pytest.raises(rt.SpaceError, match="Widths does not accept images of 32x32 pixels"):
         rt.search(Widths, "darts", data=data, epochs=1)

@@ -49,23 +49,23 @@ def test_the_size_of_the_images_is_told_and_trainings_begin_with_no_smaller_ones
     assert [trial.state for trial in found.trials] == ["complete"] * 2
     assert found.best.record.space_arguments == {"img_size": 32, "num_classes": 10}
     assert found.trials[0].hyperparameters["start_size"] == 1.0
-    assert "trainings begin with images of 100% of their side, not 75%: smaller ones are refused" in heard.warnings
+    assert "trainings start with images at 100% of their size, not 75%: the networks reject smaller ones" in heard.warnings
     again = Heard()
     final = rt.retrain(found.best, data=digits, epochs=1, recipe="fast", out="final", reporter=again)
-    assert final.document["hyperparameters"]["start_size"] == 1.0 and len([line for line in again.warnings if "begin with" in line]) == 1
+    assert final.document["hyperparameters"]["start_size"] == 1.0 and len([line for line in again.warnings if "start with" in line]) == 1
 
 
 def test_a_size_that_none_takes_ends_the_search_before_it_begins(digits: Any) -> None:
     with pytest.raises(
         rt.SpaceError,
-        match=r"Fixed takes no images of 32x32 pixels and 3 channels: .*; an argument of its constructor may say what they are",
+        match=r"Fixed does not accept images of 32x32 pixels and 3 channels: .*; check the arguments of its constructor",
     ):
         rt.search(Fixed, "random", data=digits, trials=2, epochs=1, fixed={"img_size": 16}, out="run")
     assert not Path("run").exists()
 
 
 def test_a_start_size_that_was_asked_for_stays(digits: Any) -> None:
-    with pytest.raises(rt.SearchFailed, match=r"start_size: 0\.8 is too small for this network, which takes 1 alone of 32x32"):
+    with pytest.raises(rt.SearchFailed, match=r"start_size: 0\.8 is too small for this network, which accepts only 1 of 32x32"):
         rt.search(Fixed, "random", data=digits, trials=1, epochs=1, fixed={"start_size": 0.8}, out="run")
 
 
@@ -74,7 +74,7 @@ def test_fewer_classes_than_the_images_have(digits: Any) -> None:
         def __init__(self) -> None:
             super().__init__(32, 2)
 
-    with pytest.raises(rt.SpaceError, match="Two tells 2 classes apart, and the images have 10"):
+    with pytest.raises(rt.SpaceError, match="Two has 2 outputs, and the images have 10"):
         rt.search(Two, "random", data=digits, trials=1, epochs=1)
 
 
@@ -100,7 +100,7 @@ def test_a_retraining_begins_with_no_smaller_images_than_the_network_takes(tmp_p
     told: dict[str, Any] = {"data": data, "epochs": 2, "precision": "float32"}
     final = rt.retrain(found.best, **told, out=tmp_path / "again", reporter=heard)
     assert final.document["hyperparameters"]["start_size"] == 1.0
-    assert [warning for warning in heard.warnings if "smaller ones are refused" in warning]
+    assert [warning for warning in heard.warnings if "the networks reject smaller ones" in warning]
     with pytest.raises(rt.EvaluatorError, match=r"start_size: 0\.5 is too small for this network"):
         rt.retrain(found.best, **told, fixed={"start_size": 0.5}, out=tmp_path / "small")
 
@@ -110,4 +110,4 @@ def test_a_preview_tells_a_constructor_the_side_of_the_images_and_says_what_a_ne
     assert rt.preview(Fixed, rt.Random(), reporter=heard).parameters == 4 * 32 * 32 * 10 + 10 + (3 * 4 + 4) + 8
     assert heard.warnings == []
     assert rt.preview(Fixed, rt.Random(), fixed={"img_size": 16}, reporter=heard).parameters is None
-    assert len(heard.warnings) == 1 and "takes no images of 32x32 pixels" in heard.warnings[0]
+    assert len(heard.warnings) == 1 and "does not accept images of 32x32 pixels:" in heard.warnings[0]

@@ -45,12 +45,15 @@ def test_trials_of_different_lengths() -> None:
     ("specs", "message"),
     [
         ({"model": ("choice", ["resnet19"])}, "model: 'resnet19' is not one of resnet18, vgg16"),
-        ({"model": ("uniform", [0, 1])}, "model: this is one of resnet18, vgg16; write it as a choice"),
-        ({"model": ("choice", ["vgg16"]), "backbone": ("choice", ["vgg16"])}, "backbone: backbone is there twice"),
+        ({"model": ("uniform", [0, 1])}, "model: expected a choice among resnet18, vgg16"),
+        (
+            {"model": ("choice", ["vgg16"]), "backbone": ("choice", ["vgg16"])},
+            "backbone: backbone appears twice, under two names; remove one",
+        ),
         ({"hidden": ("choice", [1])}, "unknown label 'hidden'"),
         ({"epochs": ("uniform", [1, 3])}, "epochs: 1.0 is not a whole number of at least 1"),
         ({"epochs": ("choice", [0])}, "epochs: 0 is not a whole number of at least 1"),
-        ({"model": ("choice", [{"_name": "vgg16"}])}, "model: a nested choice is for programs of your own"),
+        ({"model": ("choice", [{"_name": "vgg16"}])}, "model: nested choices work with a trial command only; write one parameter for each"),
     ],
 )
 def test_what_our_spaces_do_not_have_is_refused(specs: Any, message: str) -> None:

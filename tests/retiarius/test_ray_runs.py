@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from ports import free_port
 from project import PROJECT, SEARCH_PATH
 from ray_cluster import QUIET, RayCluster
 
 import retiarius as rt
 from records.trials import TrialLog
-from retiarius.ray_cluster import as_workers, runtime_environment, workers_flag
+from retiarius.engines import _device_of
+from retiarius.ray_cluster import PACKAGES, as_workers, runtime_environment, workers_flag
 from run_experiment import main
 
 SEARCH = ["--space", "zoo", "--strategy", "tpe", "--dataset", "digits", "--device", "cpu", "--precision", "float32", "--epochs", "1"]
@@ -136,6 +140,21 @@ def test_a_machine_outside_of_the_cluster_searches_by_rays_client(tmp_path: Path
     assert "trial 0: weighs" in (tmp_path / "run" / "log.txt").read_text(), "what it prints arrives, too"
 
 
+@pytest.mark.parametrize(
+    ("cluster", "device", "where"),
+    [
+        (rt.Ray("auto"), "auto", "cpu"),
+        (rt.Ray("auto", gpus_per_trial=0.5), "auto", "cuda"),
+        (rt.Ray(gpus_per_trial=1), "auto", "cuda"),
+        (rt.Ray(workers=2), "auto", None),
+        (rt.Ray("auto"), "cuda:1", None),
+    ],
+)
+def test_a_trial_on_a_cluster_is_on_a_gpu_that_was_asked_for_or_on_a_cpu(cluster: rt.Ray, device: str, where: str | None) -> None:
+    told = _device_of(SimpleNamespace(device=device), cluster)  # type: ignore[arg-type]
+    assert told == ({} if where is None else {"device": torch.device(where)}), "what is not told is as on the search's machine"
+
+
 def test_what_is_said_of_workers() -> None:
     assert as_workers(3) == 3
     assert as_workers("auto") == rt.Ray()
@@ -145,6 +164,11 @@ def test_what_is_said_of_workers() -> None:
             as_workers(wrong)
     with pytest.raises(rt.RecordError, match=r"gpus_per_trial: 1\.5 is neither a fraction from 0 to 1 nor a whole number"):
         rt.Ray("auto", gpus_per_trial=1.5)
+    for address in ("auto", "10.0.0.1:6379", "ray://[::1]:10001", "ray://head.cluster:10001"):
+        assert rt.Ray(address).address == address
+    for address in ("", "local", "head", "ray://head", "http://head:8265"):  # by "local", Ray would start one that listens everywhere
+        with pytest.raises(rt.RecordError, match="is no address of a Ray cluster"):
+            rt.Ray(address)
 
 
 def test_the_project_goes_to_the_nodes_and_a_package_does_not() -> None:
@@ -153,11 +177,80 @@ def test_the_project_goes_to_the_nodes_and_a_package_does_not() -> None:
     assert "working_dir" not in told
 
 
+def test_code_of_two_folders_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a_space_of_mine", "a_score_of_mine"):
+        module = ModuleType(name)
+        module.__file__ = str(tmp_path / name / f"{name}.py")
+        monkeypatch.setitem(sys.modules, name, module)
+    assert runtime_environment("a_space_of_mine:Space", "torch.nn:Linear")["working_dir"] == str(tmp_path / "a_space_of_mine")
+    with pytest.raises(rt.StrategyError, match=r"a_score_of_mine and .*a_space_of_mine, and nodes get one folder: put both into one$"):
+        runtime_environment("a_space_of_mine:Space", "a_score_of_mine:score")
+
+
+SENT = """
+import sys
+from pathlib import Path
+from retiarius.engines import _device_of
+from retiarius.ray_cluster import PACKAGES, Ray, connected
+
+def list_files():
+    import os
+    found = []
+    for each in os.environ["PYTHONPATH"].split(":"):
+        for package in PACKAGES if "_ray_pkg_" in each else ():
+            found += [path.relative_to(each).as_posix() for path in Path(each, package).rglob("*.*") if path.parent.name != "__pycache__"]
+    return sorted({*found}), sorted(path.name for path in Path().iterdir())
+
+with connected(Ray(sys.argv[1]), 0, code=Path(sys.argv[2]) if sys.argv[2:] else None):
+    import ray
+    ours, theirs = ray.get(ray.remote(list_files).remote())
+    print(*ours, "and", *(theirs if sys.argv[2:] else ()))
+"""
+
+
+def sent(cluster: RayCluster, *code: str) -> tuple[set[str], set[str]]:
+    environment = {**os.environ, **QUIET, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", SENT, cluster.address, *code]
+    ours, _, theirs = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.partition(" and")
+    return set(ours.split()), set(theirs.split())
+
+
+def files_of(*packages: str) -> set[str]:
+    files = (path for package in packages for path in (PROJECT / package).rglob("*.*") if path.parent.name != "__pycache__")
+    return {path.relative_to(PROJECT).as_posix() for path in files}
+
+
+@pytest.mark.slow
+def test_all_of_our_packages_reach_the_nodes(cluster: RayCluster) -> None:
+    assert sent(cluster)[0] == files_of(*PACKAGES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ignored", "theirs"), [("engines\ncommon\n*.txt\n", {".nniignore", "main.py", "other.py"}), ("*\n!main.py\n", {"main.py"})]
+)
+def test_what_a_program_ignores_is_not_left_out_of_our_packages(
+    cluster: RayCluster, tmp_path: Path, ignored: str, theirs: set[str]
+) -> None:
+    for name in ("main.py", "other.py", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / ".nniignore").write_text(ignored)
+    ours, of_program = sent(cluster, str(tmp_path))
+    assert files_of("common", "strategies", "nni_compat") <= ours
+    assert of_program == theirs
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--ray", "auto", "--storage", "sqlite:///a.db"], ["--ray runs the trials of one search", "leave one of them out"]),
-        (["--workers", "some"], ["--workers", "'some'", "at least 1"]),
+        (
+            ["--ray", "auto", "--storage", "sqlite:///a.db"],
+            [
+                "a Ray cluster runs the trials of one search; --storage shares one study among searches without Ray: leave one out",
+            ],
+        ),
+        (["--workers", "some"], ["--workers", "'some'", "from 1 to"]),
+        (["--ray", "local"], ["--ray", "'local' is no address of a Ray cluster", "HOST:PORT"]),
         (["--ray", "auto", "--gpus-per-trial", "1.5"], ["--gpus-per-trial", "neither a fraction"]),
         (["--ray", "auto", "--objectives", "accuracy,latency"], ["leave out --objectives"]),
     ],
@@ -183,3 +276,20 @@ def test_no_ray_at_an_address_is_said_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: no Ray answers at '127.0.0.1:9' (ConnectionRefusedError: ")
+
+
+def test_a_ray_that_cannot_be_joined_is_not_called_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    import strategies.engines.ray_connection as ray_connection
+
+    def refuse(address: str, **_: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster")  # what Ray raises where the token is another
+
+    monkeypatch.setattr(ray_connection, "is_connected", lambda: False)
+    monkeypatch.setattr(ray_connection, "_connected", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with (
+            pytest.raises(rt.StrategyError, match=r"^cannot join the Ray at '127.*Failed to connect.*with the same token"),
+            ray_connection.cluster_ray(address),
+        ):
+            pass

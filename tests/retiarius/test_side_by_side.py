@@ -96,6 +96,6 @@ def test_an_interrupted_search_leaves_its_trials_and_no_process(how: str) -> Non
         _, error = process.communicate(timeout=60)
     if how != "kill -9":
         assert process.returncode == 130
-        assert error == "error: interrupted; what was finished is kept: the same command with --out run --resume resumes it\n"
+        assert error == "error: interrupted; finished work is kept: to resume, use the same command with --out run --resume\n"
     assert wait_until_gone(pids)
     assert len(trials_of("run")) >= 2

@@ -85,7 +85,7 @@ def test_no_more_than_there_are_trials_and_the_same_when_gone_on_with(table: lis
     starts = ["--start-with", write_best("good.json", GOOD), write_best("best.json", BEST)]
     search = [*table, "--strategy", "tpe", "--out", "run"]
     assert main([*search, *starts, "--trials", "1"]) == 2
-    assert "begins with 2 trials, good.json, best.json: more --trials than 1" in capsys.readouterr().err
+    assert "--trials 1 is too few: the search begins with 2, good.json, best.json" in capsys.readouterr().err
     assert main([*search, *starts, "--trials", "2"]) == 0, "to compare them and no others"
     assert {json.dumps(trial.architecture) for trial in TrialLog(Path("run/trials.jsonl")).read()} == set(map(json.dumps, (GOOD, BEST)))
     assert main([*search, *starts[:2], "--trials", "2", "--resume"]) == 2
@@ -109,7 +109,7 @@ def test_what_means_the_same_is_tried_once(table: list[str]) -> None:
 def test_a_budget_of_time_may_leave_some_out(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     starts = ["--start-with", write_best("a.json", BEST), write_best("b.json", GOOD)]  # of 42 and 36 simulated seconds
     assert main([*table, "--strategy", "random", *starts, "--time-budget", "41", "--trials", "9", "--out", "run"]) == 1, "no trial fits"
-    assert "the search begins without b.json: the budget is spent" in capsys.readouterr().err
+    assert "b.json is not tried first: the budget is spent" in capsys.readouterr().err
     many = [write_best(f"{edge}.json", {**BEST, edge: "none"}) for edge in EDGES]
     assert main([*table, "--strategy", "random", "--start-with", *many, "a.json", "b.json", "--time-budget", "400", "--out", "more"]) == 0
     assert len(TrialLog(Path("more/trials.jsonl")).read()) > 6, "as many as the budget brings, not the preset's number"
@@ -135,14 +135,14 @@ def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.Ca
         "those that the search holds"
     )
     capsys.readouterr()
-    for start, words in (("first:99", "9 networks are there that this search holds, and not 99"), ("none:2", "no such file")):
+    for start, words in (("first:99", "asks for 99 networks, and only 9 of this search are there"), ("none:2", "no such file")):
         assert main([*table, "--strategy", "random", "--start-with", start, "--out", "d"]) == 2
         assert words in capsys.readouterr().err
     Path("first/trials.jsonl").unlink()
     assert tried("e", "first")[0] == ranked[0].architecture, "of a one-shot run, its best.json"
     Path("first/best.json").unlink()
     assert main([*table, "--strategy", "random", "--start-with", "first", "--out", "f"]) == 2
-    assert "first: no best.json in this folder" in capsys.readouterr().err
+    assert "first has no best.json; name a run that has found something" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -157,7 +157,7 @@ def test_of_a_one_shot_run_what_its_latest_epochs_had_found(table: list[str], ca
     assert main(compare) == 0, capsys.readouterr().err
     assert [trial.architecture for trial in TrialLog(Path("choice/trials.jsonl")).read()] == [third, second, first]
     assert main([*compare[:-5], "run:4", "--trials", "4", "--out", "more"]) == 2
-    assert "run:4: 3 networks are there that this search holds, and not 4" in capsys.readouterr().err
+    assert "--start-with: run:4 asks for 4 networks, and only 3 of this search are there" in capsys.readouterr().err
 
 
 def test_of_a_folder_no_two_that_this_search_would_train_alike(table: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +174,7 @@ def test_of_a_folder_no_two_that_this_search_would_train_alike(table: list[str],
     small = ["--max-params", "500", "--trials", "3", "--out", "again"]  # nothing is trained: what is too large is named
     assert main([*search, "--start-with", "run:2", *small]) == 2
     said = capsys.readouterr().err
-    assert "without trial 0 of run:" in said and "without trial 2 of run:" in said and "without trial 1 of run:" not in said
+    assert "trial 0 of run is not tried first:" in said and "trial 2 of run is not" in said and "trial 1 of run is not" not in said
 
 
 @pytest.mark.slow
@@ -200,7 +200,7 @@ def test_a_search_goes_on_with_what_it_began_with_though_the_folder_has_changed(
     assert "the budget is spent" not in capsys.readouterr().err, "what was tried long ago is no longer begun with"
     Path("run/starts.json").write_text("[]")
     assert main([*search, "--resume"]) == 2
-    assert "run/starts.json: not with what a search began; take it away" in capsys.readouterr().err
+    assert "run/starts.json: damaged; remove it, so that --start-with is read again" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -220,7 +220,7 @@ def test_the_zoo_begins_with_its_default_and_takes_the_hyperparameters_along(cap
     start = write_best("best.json", found, "zoo", initial_lr=0.0123, cutout=8)
     search = ["--space", "zoo", "--strategy", "tpe", *DIGITS, "--epochs", "1", "--start-with", start]
     assert main([*search, "--trials", "1"]) == 2
-    assert "begins with 2 trials, the default configuration, best.json: more --trials than 1" in capsys.readouterr().err
+    assert "--trials 1 is too few: the search begins with 2, the default configuration, best.json" in capsys.readouterr().err
     small = ["--model", "convnet32", "--set", "width=16", "--trials", "2", "--max-params", "1M", "--out", "run"]
     assert main([*search, *small]) == 0, capsys.readouterr().err
     default, started = TrialLog(Path("run/trials.jsonl")).read()
@@ -230,7 +230,7 @@ def test_the_zoo_begins_with_its_default_and_takes_the_hyperparameters_along(cap
     start = write_best("best.json", found, "zoo", initial_lr=7.5, optimizer=3)
     again = [*search, *small[:-1], "other", "--set", "batch_size=64"]
     assert main(again) == 0
-    assert "best.json: not among what is searched, so that the recipe's is taken: initial_lr 7.5, optimizer 3" in capsys.readouterr().err
+    assert "best.json: not searched here, so the recipe's value is used: initial_lr 7.5, optimizer 3" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -239,7 +239,7 @@ def test_what_is_too_large_is_left_out_with_a_word(capsys: pytest.CaptureFixture
     search = ["--space", "darts", "--strategy", "random", *DIGITS, *sizes, "--epochs", "1", "--trials", "2", "--out", "run"]
     skips = {label: "skip_connect" if "edge" in label else [0, 1] for label in architecture_from_genotype(GENOTYPES["DARTS_V2"])}
     assert main([*search, "--start-with", write_best("skips.json", skips, "darts"), "DARTS_V2"]) == 0
-    assert "the search begins without skips.json: 1,664 parameters, more than --max-params 1,600" in capsys.readouterr().err
+    assert "skips.json is not tried first: 1,664 parameters, more than --max-params 1,600" in capsys.readouterr().err
     first = TrialLog(Path("run/trials.jsonl")).read()[0].architecture
     assert first["normal/inputs_5"] == architecture_from_genotype(GENOTYPES["DARTS_V2"])["normal/inputs_5"]
 
@@ -333,7 +333,7 @@ def test_a_default_that_is_not_searched_is_left_out_with_a_word(
     monkeypatch.setitem(EVALUATORS, "train", EvaluatorEntry("fake_evaluators:score_by_rate", "none"))
     monkeypatch.setitem(ZooSpace.NARROWED, "quick", {"backbone": ["squeezenet1_1", "tinynet_e"]})
     assert main(["--space", "zoo", "--strategy", "random", "--trials", "1", "--dataset", "digits", "--out", "run"]) == 0
-    said = "the search begins without the default configuration: not among what is searched: backbone resnet18"
+    said = "the default configuration is not tried first, as it is outside of what is searched: backbone resnet18"
     assert said in capsys.readouterr().err
 
 
@@ -347,5 +347,5 @@ def test_one_that_would_have_to_wait_beyond_the_budget_does_not_begin(
     # Two begin at once, the default configuration among them; the third has to wait for one of them.
     starts = ["--start-with", "squeezenet1_1", "tinynet_e", "--workers", "2", "--time-budget", "2"]
     assert main([*search, *starts, "--device", "cpu", "--out", "run"]) == 0
-    assert "the search begins without tinynet_e: the budget is spent" in capsys.readouterr().err
+    assert "tinynet_e is not tried first: the budget is spent" in capsys.readouterr().err
     assert len(TrialLog(Path("run/trials.jsonl")).read()) == 2

@@ -55,7 +55,7 @@ def test_images_that_are_too_small_for_a_network(
     folder = write_images(tmp_path / "images")
     assert main(["--retrain", "squeezenet1_1", "--dataset", str(folder), "--device", "cpu", "--precision", "float32"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: squeezenet1_1 takes no images of 8x8 pixels: ")
+    assert line.startswith("error: squeezenet1_1 does not accept images of 8x8 pixels: ")
     assert not Path("runs").exists()
 
 

@@ -31,5 +31,5 @@ def test_ranges_are_what_stands_in_their_column() -> None:
     assert found["lr"].values == [0.001, 0.01, 0.1]
     assert (found["a/n"].values, found["a/n"].label) == ([2, 8], "a/n")
     assert all(isinstance(value, int) for value in found["a/n"].values)
-    with pytest.raises(SpaceError, match=r"in the space's range, 0.001 to 0.1; the column has 0.5, 7$"):
+    with pytest.raises(SpaceError, match=r"no number of its column is in the range of the space, 0\.001 to 0\.1; the column has 0\.5, 7$"):
         as_looked_up({"lr": mutables["lr"]}, lambda label: [7.0, 0.5])

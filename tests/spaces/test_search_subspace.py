@@ -76,7 +76,7 @@ def test_a_file_says_what_is_searched_and_the_rest_keeps_its_default() -> None:
     assert list(searched.hyperparameters) == ["lr"]
     assert values(part(chosen=chosen, pins={"width": 32, "stem": "odd"})) == {"stem": ["odd"], "width": [32], "inputs": [0, 1]}
     assert list(part(chosen=chosen, pins={"lr": 0.3}).hyperparameters) == []
-    with pytest.raises(SpaceError, match="--set a choice for width and 1 more"):
+    with pytest.raises(SpaceError, match="has no default for width and 1 more"):
         part(WithoutDefault, chosen=chosen)
 
 
@@ -85,9 +85,11 @@ def test_a_table_searches_the_hyperparameters_that_it_has() -> None:
 
 
 def test_without_a_default_each_choice_has_to_be_made() -> None:
-    with pytest.raises(SpaceError, match=r"^mine has no default for what is not searched: --set a choice for stem and 2 more$"):
+    with pytest.raises(
+        SpaceError, match=r"^mine has no default for stem and 2 more, which this search does not choose: set it by `fixed`$"
+    ):
         part(WithoutDefault, keeps_architecture=True)
-    with pytest.raises(SpaceError, match=r"--set a choice for width$"):
+    with pytest.raises(SpaceError, match=r"has no default for width, which this search does not choose: set it by `fixed`$"):
         part(WithoutDefault, keeps_architecture=True, pins={"stem": "wide", "inputs": [0, 2]})
     everything = part(WithoutDefault, keeps_architecture=True, pins={"stem": "wide", "inputs": [0, 2], "width": 16})
     assert values(everything) == {"stem": ["wide"], "width": [16], "inputs": [0, 2]}

@@ -73,8 +73,10 @@ def test_a_search_without_anything_allowed_ends(name: str) -> None:
     assert len(engine.rejections) == MAX_REJECTIONS
     assert engine.found_nothing_allowed
     lines, nearest = summarize_search(engine, None), min(engine.rejections, key=lambda rejection: rejection.excess)
-    assert next(lines) == "200 configurations were too large and not trained; log.txt lists all that were"
-    with pytest.raises(StrategyError, match=f"nothing proposed is small enough; the nearest of 200 has {nearest.reason}: raise the limit"):
+    assert next(lines) == "200 networks were skipped as too large; log.txt lists them"
+    with pytest.raises(
+        StrategyError, match=f"all 200 proposed networks are too large; the closest to the limit has {nearest.reason}: raise the limit"
+    ):
         next(lines)
 
 
@@ -90,7 +92,9 @@ def test_a_search_that_finds_nothing_more_keeps_what_it_has(name: str) -> None:
 
     engine = explore(name, after_three)
     assert len(engine.results) == 3
-    assert list(summarize_search(engine, None))[-1].startswith("the search ended early, after many in a row")
+    assert list(summarize_search(engine, None))[-1].startswith(
+        "the search ended early, after many networks in a row that were too large; the closest to the limit has"
+    )
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -177,7 +181,7 @@ def test_limits_are_checked_in_order_and_each_network_once() -> None:
     )
     assert limits({"width": 5, "lr": 0.1}) is None
     assert limits({"width": 5, "lr": 0.2}) is None
-    assert limits({"width": 2000, "lr": 0.2}) == Rejection(pytest.approx(5.99, abs=0.01), "4,000 parameters, more than --max-params 10")
+    assert limits({"width": 2000, "lr": 0.2}) == Rejection(pytest.approx(5.99, abs=0.01), "4,000 parameters, more than `max_parameters=10`")
     assert built == [{"width": 5}, {"width": 2000}]
 
 

@@ -46,7 +46,7 @@ def test_unknown_kinds_and_no_starts_are_refused() -> None:
     mutable.label = "m"
     with pytest.raises(StrategyError, match="m: this strategy cannot search a Mutable"):
         neighbour_values(mutable, 0)
-    with pytest.raises(StrategyError, match="at least 1 start"):
+    with pytest.raises(StrategyError, match="local search: starts is"):
         LocalSearch(starts=0)
 
 

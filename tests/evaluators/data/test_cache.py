@@ -132,7 +132,7 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(folder: Path, tmp_path: Pa
     lines: list[str] = []
     assert len(load(folder, announce=lines.append).test) == 6
     (line,) = lines
-    assert "could not be cached" in line and "No space left" in line and "\n" not in line
+    assert "the decoded images cannot be cached and are read again at each start" in line and "No space left" in line and "\n" not in line
     assert not [path for name in ("data", "xdg") for path in (tmp_path / name).rglob("*") if path.is_file()]
 
 

@@ -100,7 +100,7 @@ def test_a_download_ends_as_the_archive_on_disk(
         downloaded = load(tmp_path / "data", dataset, lines.append)
     assert all_keys(downloaded) == all_keys(load(small_cifar10))
     assert (tmp_path / "data" / ARCHIVE).read_bytes() == content
-    assert lines == [f"Downloading CIFAR-10 into {tmp_path / 'data'}"]
+    assert lines == [f"downloading CIFAR-10 into {tmp_path / 'data'}"]
     output, bar = capfd.readouterr()
     assert output == "" and "100%" in bar
     assert all_keys(load(tmp_path / "data", dataset)) == all_keys(downloaded)  # the server is gone

@@ -149,7 +149,7 @@ def one_class(folder: Path) -> None:
             r"train/cat/005\.png cannot be read \(damaged, or not an",
         ),
         (lambda f: (f / "train/cat/000.png").write_text("text"), r"train/cat/000\.png cannot be read"),
-        (sixteen_bits, r"image .*/train/cat/001\.png has pixels of mode I;16; 8 bits a channel are needed"),
+        (sixteen_bits, r"image .*/train/cat/001\.png has pixels of mode I;16; expected 8 bits per channel"),
         (dangling_link, r"image .*/train/cat/zzz\.png cannot be read: No such file"),
         (resize_one, r"mixed sizes: .*/train/cat/000\.png is 8x8 and .*/test/cat/002\.png is 8x9 \(height x width\)"),
         (only_in("train"), r"pets: class 'bird' is in train/ but missing in test/; both must have the same classes"),
@@ -163,9 +163,9 @@ def one_class(folder: Path) -> None:
         (lambda f: shutil.rmtree(f / "train"), r"pets has no train/ folder"),
         (
             lambda f: shutil.rmtree(f),
-            r"data set '.*/pets' does not exist; it must be auto, cifar10, digits, or the path",
+            r"data set '.*/pets' does not exist; expected auto, cifar10, digits, or the path",
         ),
-        (lambda f: f.rename(f.with_name("x")) and f.touch(), r"data set '.*/pets' is a file; it must be auto"),
+        (lambda f: f.rename(f.with_name("x")) and f.touch(), r"data set '.*/pets' is a file; expected auto"),
     ],
 )
 def test_bad_folders_are_refused_in_one_line(folder: Path, damage: Callable[[Path], object], message: str) -> None:
@@ -194,7 +194,7 @@ def test_a_folder_that_may_not_be_read_is_one_line(folder: Path, monkeypatch: py
 
 def test_images_that_do_not_fit_in_memory_are_refused_before_they_fill_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_folder.os, "sysconf", lambda name: 4096 if name == "SC_PAGE_SIZE" else 1)
-    with pytest.raises(DataError, match=r"its images of 8x8 need .* GiB in memory and this machine has"):
+    with pytest.raises(DataError, match=r"images of 8x8 need .* GiB of memory, and this machine has"):
         load(folder)
 
 
@@ -206,7 +206,7 @@ def test_a_folder_that_changes_while_it_is_read_is_noticed(folder: Path, monkeyp
 
     read_folder = _folder.read_folder
     monkeypatch.setattr(_folder, "read_folder", read_slowly)
-    with pytest.raises(DataError, match="pets was changed while it was read; start again"):
+    with pytest.raises(DataError, match="pets changed while it was read; start again when it no longer changes"):
         load(folder)
 
 

@@ -134,7 +134,7 @@ def test_one_entry_takes_them_all() -> None:
 @pytest.mark.parametrize(("dataset", "told"), [("digits", "'digits'"), (own_dataset((IMAGES, LABELS)), "this data set")])
 def test_a_test_set_goes_with_images_of_ones_own(dataset: Any, told: str) -> None:
     for options in ({"test": TEST}, {"classes": ["x", "y"]}):
-        with pytest.raises(DataError, match=f"go with images of your own; {told} has both already"):
+        with pytest.raises(DataError, match=f"are for your own images; {told} has both already"):
             load_dataset(dataset, **options)  # type: ignore[arg-type]
 
 
@@ -171,10 +171,10 @@ NORMALISED = (IMAGES.float() / 255 - 0.5) / 0.2
         ),
         (with_item(7, (torch.zeros(3, 6, 6), 3)), "training image 0 is 6x5 and image 7 is 6x6"),
         (with_item(2, (NORMALISED[2], 2)), r"training image 2: floating point from -2.* to 2.*; expected 0 to 1, not normalised, or uint8"),
-        (with_item(2, (PICTURE.convert("I;16"), 2)), "training image 2 has pixels of mode I;16; 8 bits a channel are needed"),
+        (with_item(2, (PICTURE.convert("I;16"), 2)), "training image 2 has pixels of mode I;16; expected 8 bits per channel"),
         (with_item(2, OSError("cut off\nhere")), "training image 2 cannot be read: OSError: cut off$"),
         (with_item(2, PICTURE), r"item 2 of the training set is <PIL.*; expected \(image, label\)"),
-        (with_item(2, (None, 2)), "training image 2: None is no tensor or array of numbers"),
+        (with_item(2, (None, 2)), "training image 2: None is not a tensor or an array of numbers"),
         (with_item(2, (PICTURE, "cat")), "label 'cat' of training image 2 is not a whole number"),
         (with_item(2, (PICTURE, 1.5)), "label 1.5 of training image 2 is not a whole number"),
         (with_item(2, (PICTURE, float("nan"))), "label nan of training image 2 is not a whole number"),
@@ -183,12 +183,12 @@ NORMALISED = (IMAGES.float() / 255 - 0.5) / 0.2
         (with_label(5, -1), "label -1 of training image 5 is out of range; there are 4 classes, so 0 to 3"),
         (with_label(5, 0.5), "label 0.5 of training image 5 is not a whole number"),
         (with_label(5, float("inf")), "label inf of training image 5 is not a whole number"),
-        (with_label(5, 70), "labels up to 70 are 71 classes, of which each needs a training image, and there are 40"),
+        (with_label(5, 70), "labels up to 70 make 71 classes; 40"),
         (with_label(5, 6), r"class 4 \('4'\) has no training image; labels are 0 to 6"),
         ((IMAGES, LABELS[:39]), "40 training images and 39 labels: each image needs one"),
         ((list(IMAGES), LABELS[:39]), "40 training images and 39 labels"),
         ((IMAGES, torch.nn.functional.one_hot(LABELS)), r"training labels of shape \(40, 4\); expected \[N\], whole numbers from 0"),
-        ((IMAGES, ["cat"] * 40), r"training labels: \['cat', .* is no tensor or array of numbers"),
+        ((IMAGES, ["cat"] * 40), r"training labels: \['cat', .* is not a tensor or an array of numbers"),
         ((IMAGES[:0], LABELS[:0]), "the training set is empty"),
         (Pictures([]), "the training set is empty"),
         ((IMAGES, LABELS * 0), "the training set has only the class '0'; at least two are needed"),
@@ -224,9 +224,9 @@ def test_what_is_wrong_with_images_is_said_in_one_line(train: Any, message: str)
         ({"classes": ["a"]}, "^the training set has only the class 'a'; at least two are needed$"),
         ({"classes": []}, "^the training set has no class; at least two are needed$"),
         ({"classes": ["x" * 1_000_000] * 2}, "names of classes must differ"),
-        ({"limit": 0}, "limit of 0 images must be a whole number of at least 1"),
+        ({"limit": 0}, "limit 0 must be a whole number of at least 1"),
         ({"validation_fraction": 1.5}, "validation fraction 1.5 must be more than 0 and less than 1"),
-        ({"limit": 4}, "data set own: 4 training images with a validation fraction of 0.1 leave 3 of 4 classes"),
+        ({"limit": 4}, "data set own: 4 training images and a validation fraction of 0.1 leave 3 of 4 classes to train on; use more images or a smaller fraction"),
     ],
 )
 def test_other_parts_that_do_not_fit(options: dict[str, Any], message: str) -> None:
@@ -240,12 +240,12 @@ def test_classes_of_both_sets_are_the_same() -> None:
     assert isinstance(own_dataset(Pictures(as_pictures()), other), Dataset)
     other.classes = ("a", "b", "d", "c")
     with pytest.raises(
-        DataError, match=r"classes \('a', 'b', 'c', 'd'\) of the training set are not those of the test set, \('a', 'b', 'd', "
+        DataError, match=r"the training set has classes \('a', 'b', 'c', 'd'\), and the test set \('a', 'b', 'd', "
     ):
         own_dataset(Pictures(as_pictures()), other)
 
 
 def test_images_that_do_not_fit_in_memory_are_refused_before_they_fill_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", lambda name: 1)
-    with pytest.raises(DataError, match=r"the training set: its images of 6x5 need .* GiB in memory and this machine has"):
+    with pytest.raises(DataError, match=r"the training set: images of 6x5 need .* GiB of memory, and this machine has"):
         own_dataset(as_pictures())

@@ -85,7 +85,7 @@ def test_limit_keeps_the_proportions_and_the_statistics_of_the_whole(folder: Pat
         ({"validation_fraction": 0.0}, r"validation fraction 0\.0 must be more than 0 and less than 1"),
         ({"validation_fraction": 1.0}, r"validation fraction 1\.0"),
         ({"validation_fraction": float("nan")}, "validation fraction nan"),
-        ({"limit": 0}, "limit of 0 images must be a whole number of at least 1"),
+        ({"limit": 0}, "limit 0 must be a whole number of at least 1"),
         ({"limit": 1}, "leave 0 of 2 classes to train on; use more images or a smaller fraction"),
         ({"validation_fraction": 0.99}, "leave 0 of 2 classes"),
     ],
@@ -127,7 +127,7 @@ def test_each_pass_has_a_new_order_and_the_same_generator_state_the_same_one() -
 def test_batch_sizes_that_give_no_batch_are_refused_at_once() -> None:
     with pytest.raises(DataError, match="batch size 0 must be at least 1"):
         iterate_batches(numbered(3), 0, generator=None, drop_last=False)
-    with pytest.raises(DataError, match="batch size 4 is more than the 3 images there are"):
+    with pytest.raises(DataError, match="batch size 4 is larger than the 3 images; use a smaller one"):
         iterate_batches(numbered(3), 4, generator=None, drop_last=True)
 
 

@@ -172,9 +172,9 @@ def test_normalizer_is_to_tensor_and_normalize(channels_last: bool) -> None:
 
 
 def test_normalizer_refuses_what_it_would_get_wrong() -> None:
-    with pytest.raises(ValueError, match="every std more than 0"):
+    with pytest.raises(ValueError, match="every std must be above 0"):
         Normalizer(MEAN, (0.2, 0.0, 0.2))
-    with pytest.raises(ValueError, match="of one length"):
+    with pytest.raises(ValueError, match="must have one length, and every std must be above 0"):
         Normalizer(MEAN, (0.2, 0.2))
     with pytest.raises(TypeError, match=r"torch\.float32"):
         Normalizer(MEAN, STD)(torch.zeros(1, 3, 4, 4))

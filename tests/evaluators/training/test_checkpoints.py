@@ -50,7 +50,7 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path, content: bytes | None) -> 
         )
     else:
         path.write_bytes(content)
-    with pytest.raises(EvaluatorError, match="not a checkpoint of this training; remove it to start over"):
+    with pytest.raises(EvaluatorError, match="not a checkpoint of this training; remove it to start again"):
         next(train(make_network(), make_data().train, make_data(), epochs=2, recipe=Recipe(), checkpoint=path))
 
 

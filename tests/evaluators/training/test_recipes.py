@@ -175,7 +175,7 @@ def test_what_is_newer_than_a_file_is_at_its_default() -> None:
     [
         (
             {"initial_lr": 0.06, "batch_size": 64},
-            "^best.json: the hyperparameters lack 'optimizer', for which initial_lr, batch_size were chosen",
+            "^best\\.json: the hyperparameters initial_lr, batch_size need an 'optimizer'; add it, or remove them all",
         ),
         ({"optimizer": "lion"}, "^best.json: optimizer: 'lion' is not one of"),
         ({"dropout": 0.1}, "^best.json: unknown hyperparameter 'dropout'"),

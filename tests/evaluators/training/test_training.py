@@ -109,7 +109,7 @@ def test_settings_that_change_nothing_are_told() -> None:
     network, with_paths = make_network(), nn.Sequential(make_network(), StochasticDepth(0.0, "row"))
     recipe = Recipe(drop_path=0.2, warmup_epochs=1)
     (line,) = idle_settings(network, recipe)
-    assert line == "drop_path 0.2 has no effect: this network has no paths that could be dropped"
+    assert line == "drop_path 0.2 has no effect: this network has no paths to drop"
     assert not list(idle_settings(with_paths, recipe))
     (line,) = idle_settings(with_paths, replace(recipe, schedule="cosine_per_batch"))
     assert line == "warmup_epochs 1 has no effect: the schedule cosine_per_batch has no warm-up"
@@ -215,12 +215,12 @@ def larger_data() -> Dataset:
 def test_images_that_are_too_small_for_a_network_are_refused_with_what_it_takes() -> None:
     data = larger_data()
     with pytest.raises(
-        EvaluatorError, match=r"^start_size: 0.2 is too small for this network, which takes from 0.5 to 1 of 16x20 pixels: "
+        EvaluatorError, match=r"^start_size: 0\.2 is too small for this network, which accepts from 0\.5 to 1 of 16x20 pixels: "
     ) as caught:
         train_and_validate(Pooling(), data=data, epochs=2, start_size=0.2, **SETTINGS)
     assert "\n" not in str(caught.value)
     assert 0 <= train_and_validate(Pooling(), data=data, epochs=2, start_size=0.5, **SETTINGS) <= 1
-    with pytest.raises(EvaluatorError, match="which takes 1 alone of 8x8 pixels"):
+    with pytest.raises(EvaluatorError, match="is too small for this network, which accepts only 1 of 8x8 pixels:"):
         train_and_validate(Pooling(), data=make_data(), epochs=2, start_size=0.5, **SETTINGS)
 
 

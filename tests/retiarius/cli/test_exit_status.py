@@ -22,7 +22,7 @@ def sigterm_as_it_was() -> Iterator[None]:
 def test_sigterm_interrupts_and_is_then_as_it_was() -> None:
     with pytest.raises(KeyboardInterrupt) as caught, end_on_sigterm():
         os.kill(os.getpid(), signal.SIGTERM)
-    assert explain(caught.value, (), ()) == (INTERRUPTED, "interrupted before a run had begun: type the same command again")
+    assert explain(caught.value, (), ()) == (INTERRUPTED, "interrupted before the run began: repeat the same command")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

@@ -36,7 +36,7 @@ def test_the_file_fills_in_what_no_flag_says(tmp_path: Path) -> None:
 def test_a_space_that_is_named_takes_the_place_of_the_command(tmp_path: Path) -> None:
     found = settings(tmp_path, V2, "--space", "zoo")
     assert (found.space, found.trial_command, found.concurrency, found.workers) == ("zoo", None, None, 2)
-    with pytest.raises(RecordError, match="--concurrency goes with --trial-command"):
+    with pytest.raises(RecordError, match="--concurrency is for trial commands; for parallel trainings, use --workers"):
         settings(tmp_path, V2, "--space", "zoo", "--concurrency", "2")
     assert settings(tmp_path, V2, "--space", "zoo", "--workers", "1").workers == 1
 
@@ -51,10 +51,13 @@ def test_a_search_space_alone_is_of_the_zoo(tmp_path: Path) -> None:
     [
         (["--trial-command", "python main.py"], "--trial-command needs a search space: --search-space FILE"),
         (["--trial-command", "x", "--space", "zoo", "--search-space", "f"], "--space and --trial-command"),
-        (["--retrain", "best.json", "--search-space", "f"], "--search-space goes with a search"),
-        (["--list", "--config", "f"], "--config goes with a search"),
+        (["--retrain", "best.json", "--search-space", "f"], "--search-space is for searches: leave it out"),
+        (["--list", "--config", "f"], "--config is for searches: leave it out"),
         (["--config", "missing.yml"], "missing.yml: no such file"),
-        (["--space", "zoo", "--strategy", "tpe", "--concurrency", "2"], "--concurrency goes with --trial-command"),
+        (
+            ["--space", "zoo", "--strategy", "tpe", "--concurrency", "2"],
+            "--concurrency is for trial commands; for parallel trainings, use --workers",
+        ),
     ],
 )
 def test_flags_that_contradict_one_another(arguments: list[str], message: str) -> None:
@@ -65,16 +68,19 @@ def test_flags_that_contradict_one_another(arguments: list[str], message: str) -
 
 @pytest.mark.parametrize("flag", [["--recipe", "lab"], ["--max-params", "1M"], ["--dataset", "digits"], ["--precision", "float32"]])
 def test_flags_of_trainings_do_not_go_with_a_command(tmp_path: Path, flag: list[str]) -> None:
-    with pytest.raises(RecordError, match="a trial command trains by itself"):
+    with pytest.raises(RecordError, match="is for built-in trainings and has no effect on a trial command: leave it out"):
         settings(tmp_path, V2, *flag)
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--ray", "127.0.0.1:9", "--storage", "sqlite:///a.db"], ["--ray runs the trials of one search", "leave one of them out"]),
-        (["--ray", "127.0.0.1:9", "--portal"], ["NNI's service", "leave out --ray, or --portal"]),
-        (["--gpus-per-trial", "1"], ["--gpus-per-trial", "goes with --ray"]),
+        (
+            ["--ray", "127.0.0.1:9", "--storage", "sqlite:///a.db"],
+            ["a Ray cluster runs the trials of one search; --storage", "leave one out"],
+        ),
+        (["--ray", "127.0.0.1:9", "--portal"], ["NNI's service", "leave out --portal, or the Ray cluster"]),
+        (["--gpus-per-trial", "1"], ["--gpus-per-trial", "needs a cluster for the trial command: add --ray"]),
     ],
 )
 def test_what_does_not_go_with_a_command_on_a_cluster(

@@ -75,7 +75,7 @@ def test_flags_that_steer_trials_are_those_that_were_given() -> None:
 def test_jobs_are_workers_or_trial_commands() -> None:
     assert parse(*SEARCH, "--jobs", "3").workers == parse(*SEARCH, "-j", "3").workers == 3
     assert parse(*SEARCH, "--jobs", "3", "--workers", "3").workers == 3
-    with pytest.raises(RecordError, match="--jobs 3 and --workers 2 contradict one another"):
+    with pytest.raises(RecordError, match="--jobs 3 and --workers 2 contradict each other: leave one out"):
         parse(*SEARCH, "--jobs", "3", "--workers", "2")
 
 
@@ -89,10 +89,10 @@ def test_names_of_habit() -> None:
     [
         ([], "--space is missing"),
         (["--space", "zoo"], "--strategy is missing"),
-        ([*SEARCH, "--trials", "0"], "'0' is not a whole number of at least 1"),
+        ([*SEARCH, "--trials", "0"], "'0' is not a whole number from 1"),
         ([*SEARCH, "--trials", "many"], "'many' is not a whole number"),
-        ([*SEARCH, "--epochs", "-3"], "'-3' is not a whole number of at least 1"),
-        ([*SEARCH, "--time-budget", "soon"], "'soon' is not a time; give seconds, or 10m, or 1.5h"),
+        ([*SEARCH, "--epochs", "-3"], "'-3' is not a whole number from 1"),
+        ([*SEARCH, "--time-budget", "soon"], "'soon' is not a time, such as 90 (seconds), 10m or 1.5h"),
         ([*SEARCH, "--time-budget", "0"], "is not a time"),
         ([*SEARCH, "--seed", "-1"], "is not a whole number from 0 to"),
         ([*SEARCH, "--seed", "99999999999"], "is not a whole number from 0 to 4294967295"),
@@ -101,20 +101,23 @@ def test_names_of_habit() -> None:
         ([*SEARCH, "--set", "=3"], "expected LABEL=VALUE"),
         ([*SEARCH, "--model", "vgg16", "--set", "backbone=resnet18"], "backbone is set twice, to 'resnet18' and to 'vgg16'"),
         ([*SEARCH, "--colour", "red"], "unrecognized arguments: --colour red"),
-        ([*SEARCH, "--resume"], "--resume needs the run's folder: --out DIR"),
-        (["--retrain", "best.json", "--trials", "3"], "--trials goes with a search, not with --retrain"),
-        ([*SEARCH, "--max-params", "-3"], "'-3' is not a number of at least 1; give one such as 300000, 300k, 1.5M or 2e6"),
+        ([*SEARCH, "--resume"], "--resume needs the run's folder: add --out DIR"),
+        (["--retrain", "best.json", "--trials", "3"], "--trials is for searches and has no use with --retrain: leave it out"),
+        ([*SEARCH, "--max-params", "-3"], "'-3' is not a number of at least 1, such as 300000, 300k, 1.5M or 2e6"),
         ([*SEARCH, "--max-params", "abc"], "'abc' is not a number of at least 1"),
         ([*SEARCH, "--max-flops", "nan"], "'nan' is not a number of at least 1"),
         ([*SEARCH, "--max-flops", "infk"], "'infk' is not a number of at least 1"),
         ([*SEARCH, "--max-flops", ""], "'' is not a number of at least 1"),
-        (["--retrain", "best.json", "--max-params", "1M"], "--max-params goes with a search, not with --retrain"),
-        (["--retrain", "best.json", "--pruner", "median"], "--pruner goes with a search, not with --retrain"),
-        (["--retrain", "best.json", "--strategy", "tpe"], "--strategy goes with a search, not with --retrain"),
-        (["--retrain", "best.json", "--dry-run"], "--dry-run goes with --space and --strategy"),
-        (["--retrain", "best.json", "--concurrency", "3"], "--concurrency goes with --trial-command"),
-        (["--retrain", "best.json", "--optimize-mode", "minimize"], "--optimize-mode goes with a search, not with --retrain"),
-        (["--retrain", "best.json", "--resume"], "--resume needs the run's folder: --out DIR"),
+        (["--retrain", "best.json", "--max-params", "1M"], "--max-params is for searches and has no use with --retrain: leave it out"),
+        (["--retrain", "best.json", "--pruner", "median"], "--pruner is for searches and has no use with --retrain: leave it out"),
+        (["--retrain", "best.json", "--strategy", "tpe"], "--strategy is for searches and has no use with --retrain: leave it out"),
+        (["--retrain", "best.json", "--dry-run"], "--dry-run works with --space and --strategy only"),
+        (["--retrain", "best.json", "--concurrency", "3"], "--concurrency is for trial commands; for parallel trainings, use --workers"),
+        (
+            ["--retrain", "best.json", "--optimize-mode", "minimize"],
+            "--optimize-mode is for searches and has no use with --retrain: leave it out",
+        ),
+        (["--retrain", "best.json", "--resume"], "--resume needs the run's folder: add --out DIR"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(arguments: list[str], message: str) -> None:

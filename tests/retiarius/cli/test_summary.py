@@ -51,6 +51,12 @@ def test_the_end_of_a_search(tmp_path: Path) -> None:
     assert text.endswith(f"Next:\n    python run_experiment.py --retrain '{folder}/best.json'\n")
 
 
+def test_the_next_command_names_the_program_as_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["../project/run_experiment.py", "--space", "zoo"])
+
+    assert f"    python ../project/run_experiment.py --retrain {tmp_path}/run/best.json\n" in found(tmp_path / "run")
+
+
 def test_hyperparameters_that_were_searched_are_told(tmp_path: Path) -> None:
     values = {"initial_lr": 0.012345, "optimizer": "adam", "batch_size": 64, "momentum": 0.9}
     lines = found(
@@ -90,7 +96,7 @@ def test_the_end_of_a_retraining_says_both_accuracies(tmp_path: Path, measured: 
 
 def test_a_number_of_configurations_is_short_however_many_there_are() -> None:
     assert [_many(number) for number in (None, 15_625, 10**12, 2**5000)] == [
-        "without end: a range is searched",
+        "unlimited (a continuous range)",
         "15,625",
         "1.0e+12",
         "1.4e+1505",

@@ -71,7 +71,7 @@ def run_twice(evaluator: Any) -> list[Any]:
     return engine.results
 
 
-@pytest.mark.parametrize("form", ["nothing is searched", "a rate", "a batch size", "its own parts", "a rate of its own parts"])
+@pytest.mark.parametrize("form", ["nothing", "a rate", "a batch size", "its own parts", "a rate of its own parts"])
 @pytest.mark.slow
 def test_each_trial_has_a_lightning_evaluator_of_its_own(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -223,3 +223,20 @@ def test_the_room_for_trials_is_counted_node_by_node(needs: dict[str, Any], room
     monkeypatch.setattr(ray, "nodes", lambda: told)
     assert Room(needs)() == room
     assert Room(needs, most=2)() == min(room, 2)
+
+
+def test_that_no_node_has_room_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    import ray
+
+    import strategies.engines.ray_room as ray_room
+
+    nodes = [{"Alive": True, "Resources": {"CPU": 4.0}}]
+    clock = iter((100.0, 105.0, 130.0, 140.0))
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(ray_room.time, "monotonic", lambda: next(clock))
+    room, said = Room({"num_cpus": 2, "num_gpus": 0.5}), list[int]()
+    for _ in range(4):
+        assert room() == 1
+        said.append(len(caplog.records))
+    assert said == [0, 0, 1, 1]
+    assert caplog.messages == ["no node of the cluster has what a trial takes (2 CPU, 0.5 GPU): waiting for one that has"]

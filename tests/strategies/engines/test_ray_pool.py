@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -332,12 +333,18 @@ def test_nothing_of_ray_outlives_the_search(how: str) -> None:
         assert process.stdout is not None and process.stdin is not None
         pids = [int(word) for word in process.stdout.readline().split()]
         assert len(pids) > 4 and all(is_alive(pid) for pid in pids), "Ray's own, the mailbox, and the workers"
+        folders = {folder for pid in pids for folder in re.findall(r"/\w+/retiarius-\w+", Path(f"/proc/{pid}/cmdline").read_text())}
+        assert len(folders) == 1
         if how == "kill -9":
             process.kill()
         elif how == "Ctrl-C":
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all
         _, error = process.communicate(timeout=60)
     assert wait_until_gone(pids)
+    folder, deadline = Path(folders.pop()), time.monotonic() + 10
+    while folder.exists():
+        assert time.monotonic() < deadline, "its folder is left"
+        time.sleep(0.05)
     assert error.count("Traceback") == (1 if how == "Ctrl-C" else 0), "the parent's alone"
 
 

@@ -66,7 +66,7 @@ def test_whatever_holds_one_number_is_a_score(score: Any) -> None:
         (math.nan, "ValueError: the evaluator's score is nan"),
         (-math.inf, "ValueError: the evaluator's score is -inf"),
         (torch.tensor(math.nan), "ValueError: the evaluator's score is nan"),
-        (None, "EvaluatorError: the evaluator returned nothing; expected a finite number, higher is better, to be returned or told by "),
+        (None, "EvaluatorError: the evaluator returned nothing; expected a finite number, higher is better, returned or given to "),
         ("0.93", "EvaluatorError: the evaluator returned '0.93', of type str; " + EXPECTED),
         (True, "EvaluatorError: the evaluator returned True, of type bool; " + EXPECTED),
         (np.bool_(True), "EvaluatorError: the evaluator returned True, of type bool; " + EXPECTED),
@@ -160,6 +160,6 @@ def test_an_evaluator_that_says_nothing_or_is_not_there_fails_its_trial() -> Non
     engine = InProcessEngine()
     engine.submit_models(frozen(FunctionalEvaluator(lambda model: None)), frozen(None, first="b"))
     assert [(trial.state, trial.error) for trial in engine.results] == [
-        ("failed", f"EvaluatorError: the evaluator returned nothing; {EXPECTED}, to be returned or told by nni.report_final_result"),
+        ("failed", f"EvaluatorError: the evaluator returned nothing; {EXPECTED}, returned or given to nni.report_final_result"),
         ("failed", "EvaluatorError: the model has no evaluator: give the space one, or the engine a run"),
     ]

@@ -147,7 +147,7 @@ def test_inputs_of_which_the_mean_is_taken() -> None:
     assert mixed([torch.ones(1)] * 3).item() == pytest.approx(1.0), "as much as the mean of the two that are kept"
     cells = DartsSpace(**SMALL)
     cells.cells[0].nodes[0].inputs.reduction = "mean"
-    with pytest.raises(StrategyError, match="normal/inputs_2: the supernet adds up the edges of a node: reduction='sum', not 'mean'"):
+    with pytest.raises(StrategyError, match="normal/inputs_2: a supernet needs reduction='sum', not 'mean'"):
         DartsStrategy(supernet="stock", facts=facts_of(cells)).mutate_model(cells)
 
 

@@ -160,7 +160,7 @@ def test_a_weight_of_costs_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_orders_and_guards_that_are_none() -> None:
-    with pytest.raises(StrategyError, match="order is 1 or 2, not 3"):
+    with pytest.raises(StrategyError, match="darts: the order is 3"):
         DartsStrategy(order=3)
     with pytest.raises(StrategyError, match="off, warn, stop"):
         DartsStrategy(collapse_guard="panic")
@@ -187,7 +187,7 @@ def test_the_guard(mode: str) -> None:
         seen.append(guard.collapsed_at)
         said.append(guard.warning(epoch.number))
     assert seen == ([None] * 4 if mode == "off" else [None, None, 3, 3]), "the first epoch has nothing to collapse from"
-    ends = {"warn": "--collapse-guard stop would end the search here", "stop": "the search ends here"}
+    ends = {"warn": "`collapse_guard='stop'` would end the search here", "stop": "the search ends here"}
     assert said == [None, None, f"skip connections take over the normal cell; {ends[mode]}" if mode in ends else None, None]
     assert guard.result(epochs[-1]).number == (2 if mode == "stop" else 4)
     assert guard.stops == (mode == "stop")

@@ -23,14 +23,14 @@ def test_a_pruner_that_cannot_act_is_said(pruner: str, epochs: int | None, trial
     reason = why_idle(make_pruner(pruner), scores=epochs, trials=trials)
     assert (reason is not None) == idle
     if reason is not None:
-        assert f"--pruner {pruner} has no effect here: it needs trials that report 2 scores or more" in reason
+        assert f"the pruner {pruner} has no effect: it needs more than 4 trials (`trials`) of at least 2 scores each" in reason
 
 
 def test_a_pruner_that_begins_after_the_last_score_but_one_is_said_and_cannot_act() -> None:
     assert why_idle(Median(start_step=7), scores=8, trials=20) is None
     reason = why_idle(Median(start_step=8), scores=8, trials=20)
     assert reason is not None
-    assert "it needs trials that report 9 scores or more" in reason
+    assert "of at least 9 scores each" in reason
     assert why_idle(Halving(), scores=8, trials=20) is None, "the start step is Medianstop's alone"
     for start_step, can_act in ((7, True), (8, False)):
         pruning = make_pruning(Median(start_step=start_step), epochs=8)

@@ -110,7 +110,7 @@ def test_a_trial_that_ended_before_the_study_heard_of_it_is_told(opened: Any) ->
 def test_another_space_or_other_objectives_of_the_same_name_are_refused(opened: Any) -> None:
     shared = SharedStudy(opened("sqlite:///study.db"), "mine", "1" * 32)
     explore("tpe", shared)
-    with pytest.raises(StrategyError, match="'mine' in this storage has other objectives; name another with --study NAME"):
+    with pytest.raises(StrategyError, match="'mine' in this storage has other objectives; set `study` to another name"):
         explore("nsga2", shared)
     study = optuna.load_study(study_name="mine", storage=shared.storage)
     with pytest.raises(StrategyError, match="has another search space"):

@@ -218,7 +218,7 @@ def test_the_strategy_takes_the_form_that_a_module_offers() -> None:
         assert {id(parameter) for parameter in weights.values()} <= {id(parameter) for parameter in space.parameters()}
     assert MixedForm in kinds["fused"] and DifferentiableMixedLayer not in kinds["fused"]
     assert MixedForm not in kinds["stock"] and DifferentiableMixedLayer in kinds["stock"]
-    with pytest.raises(StrategyError, match="one of fused, stock, not 'thin'"):
+    with pytest.raises(StrategyError, match="the supernet is 'thin'; expected one of fused, stock"):
         DartsStrategy(supernet="thin")
 
 
