@@ -21,6 +21,7 @@ from retiarius.lab_names import LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
+from retiarius.screening import check_screening
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
 from retiarius.starting_points import starting_points
@@ -85,7 +86,12 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
         reporter.warn("NNI's Regression reports a squared error, which is maximised; to minimise it, use `optimize_mode='minimize'`")
     sized_by = 1 if strategy.one_shot else sizing_trials(settings, trials, reporter)
     plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by)
-    return plan if strategy.one_shot else replace(plan, starts=starting_points(settings, plan, choices, reporter))
+    if strategy.one_shot:
+        return plan
+    plan = replace(plan, starts=starting_points(settings, plan, choices, reporter))
+    if settings.screen is not None:
+        check_screening(settings, plan)
+    return plan
 
 
 def _require_supernet(strategy: Strategy, model: Any) -> None:

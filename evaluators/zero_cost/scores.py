@@ -62,7 +62,7 @@ def score_untrained(network: nn.Module, data: Dataset, names: Iterable[str] = SC
     images, labels = _batch(data, seed)
     sizes: Mapping[str, Any] = measure_complexity(network, images.shape[1:]) if any(name in SIZES for name in names) else {}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # and no GPU's, which are not put back
         draw_first_weights(network)
     told = {name: float(sizes[name]) for name in names if name in SIZES}
     network.train()
