@@ -45,9 +45,9 @@ def check_screening(settings: SearchSettings, plan: SearchPlan) -> None:
     StrategyError
         There are no more trials than the search begins with.
     """
-    from spaces.choices import is_fixed
-
-    if all(is_fixed(mutable) for mutable in plan.searched.architecture.values()):
+    mutables = plan.searched.architecture
+    first = settings.space.canonical({label: mutable.default() for label, mutable in mutables.items()})
+    if not any(label in mutables for label in plan.searched.labels_with_effect(first)):
         raise SpaceError(f"no choice of {settings.space.name} is left to the search: leave out `screen`")
     if plan.sized_by <= len(plan.starts):
         begins = ", ".join(plan.starts)
