@@ -33,7 +33,8 @@ from scipy.stats import spearmanr
 
 from benchmarks.arguments import count
 from evaluators.data.dataset import load_dataset
-from evaluators.zero_cost.scores import ENSEMBLE, SCORES, rank_together, score_untrained
+from evaluators.zero_cost import SCORES
+from evaluators.zero_cost.scores import ENSEMBLE, rank_together, score_untrained
 from spaces.nasbench201.space import NasBench201Space
 from spaces.nasbench201.vocabulary import edge_label
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from common.arguments import mention
-from common.errors import EvaluatorError, StrategyError, require_labels
-from evaluators import EVALUATORS, open_table
+from common.errors import EvaluatorError, StrategyError, require_labels, unknown_name
+from evaluators import EVALUATORS, find_evaluator, open_table
 from evaluators.names import DATASETS, check_dataset_name, check_device_name, check_precision_name
 from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter, check_supernet_values, recipe_values
 from records.best import check_architecture
@@ -38,6 +38,7 @@ def check_before_imports(settings: SearchSettings) -> Any:
     elif settings.table is not None or settings.table_columns is not None:
         raise EvaluatorError("`table` and `table_columns` need `evaluator='table'`")
     check_flags(settings, looks_up=table is not None)
+    _check_options(settings)
     if settings.screen is not None:
         _check_screen(settings, table)
     if table is None:
@@ -144,6 +145,17 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
         raise StrategyError(f"{name} trains one supernet and runs no trials: leave out {mention(trial_flags or ['workers'])}")
     if strategy.one_shot and (settings.trials or 1) > 1:
         raise StrategyError(f"{name} trains one supernet and runs no trials: leave out `trials`")
+
+
+def _check_options(settings: SearchSettings) -> None:
+    """Refuse an illegal value of an argument of the evaluator's own, and what has no use where nothing is trained."""
+    name, entry = find_evaluator(settings.evaluator)
+    for label, legal in entry.options.items():
+        if label in settings.fixed and settings.fixed[label] not in legal:
+            raise EvaluatorError(f"`fixed['{label}']`: {unknown_name(label, settings.fixed[label], legal)}")
+    idle = {"epochs": settings.epochs, "recipe": settings.recipe, "pruner": settings.pruner}
+    if entry.untrained and (given := [flag for flag, value in idle.items() if value is not None]):
+        raise EvaluatorError(f"{name} trains nothing: leave out {mention(given)}")
 
 
 def _check_screen(settings: SearchSettings, table: Any) -> None:

@@ -13,6 +13,7 @@ from common.nni_evaluators import reports_errors
 from common.reporter import Reporter
 from evaluators import find_evaluator
 from records.best import check_architecture
+from records.metric import SCORE
 from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
 from retiarius.extension import sizing_trials, trials_of
@@ -60,9 +61,10 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     check_evaluator_fits(settings, choices, recipe)
     pins = space.pinned_choices(arguments, settings.fixed)
     own = _own_hyperparameters(settings, recipe)
+    options = find_evaluator(settings.evaluator)[1].options
     columns = [] if table is None else table.labels
-    _check_fixed(settings, pins, choices, others=[*space.settable("search"), *recipe, *own, *columns, *setting_names(strategy)])
-    recipe |= {label: settings.fixed[label] for label in own if label in settings.fixed}
+    _check_fixed(settings, pins, choices, others=[*space.settable("search"), *recipe, *own, *options, *columns, *setting_names(strategy)])
+    recipe |= {label: settings.fixed[label] for label in (*own, *options) if label in settings.fixed}
     chosen = _read_search_space(settings, choices, [*recipe, *columns])
     if strategy.one_shot and not space.is_registered:
         _require_supernet(strategy, model)
@@ -140,8 +142,10 @@ def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) ->
 
 
 def _offered(settings: SearchSettings) -> Mapping[str, Any]:
-    """Return the hyperparameters that can be searched: what NNI's evaluator leaves open, or what the space brings."""
+    """Return the hyperparameters that can be searched: what NNI's evaluator leaves open, or what the space brings for trainings."""
     evaluation = settings.nni_evaluation
+    if find_evaluator(settings.evaluator)[1].untrained:
+        return {}
     return settings.space.hyperparameters() if evaluation is None else evaluation.hyperparameters
 
 
@@ -204,6 +208,8 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
     same |= settings.trial_flags | settings.one_shot_flags
     if isinstance(settings.strategy, NniTrials):
         same |= settings.strategy.settings()
+    if find_evaluator(settings.evaluator)[1].untrained:
+        same["metric"] = SCORE.name
     if settings.nni_evaluation is not None:
         same["evaluator_arguments"] = settings.nni_evaluation.describe()
     if plan.chosen is not None:

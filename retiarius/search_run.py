@@ -76,9 +76,9 @@ def search(
     data
         ``"auto"``, ``"cifar10"``, ``"digits"``, a folder of images, or what ``load_data`` returns.
     evaluator
-        How a choice is scored: ``"train"``, ``"table"``, or any function ``(network, ...) -> float``, higher is better. A function is
-        given those of ``data``, ``epochs``, ``seed``, ``device``, ``precision``, ``report`` and of the hyperparameters that it takes. An
-        evaluator of NNI's trains by itself; what is left open in its arguments is searched.
+        How a choice is scored: ``"train"``, ``"table"``, ``"zero_cost"`` (untrained), or any function ``(network, ...) -> float``, higher
+        is better. A function is given those of ``data``, ``epochs``, ``seed``, ``device``, ``precision``, ``report`` and of the
+        hyperparameters that it takes. An evaluator of NNI's trains by itself; what is left open in its arguments is searched.
     trials, epochs
         Number of trials, and epochs of each, or of the supernet; the preset says how many otherwise.
     preset

@@ -14,6 +14,7 @@ from common.errors import EvaluatorError, unknown_name
 from evaluators.complexity import measure_complexity
 from evaluators.data.splits import Dataset
 from evaluators.training.augmentation import normalization
+from evaluators.zero_cost import SCORES
 from evaluators.zero_cost.activations import meco, naswot, swap
 from evaluators.zero_cost.gradients import synflow, zico
 
@@ -26,7 +27,6 @@ MEASURED: dict[str, Callable[[nn.Module, Tensor, Tensor], float]] = {
     "synflow": synflow,
 }
 SIZES = ("parameters", "flops")
-SCORES = (*SIZES, *MEASURED)
 # Chosen by CIFAR-100's validation accuracies of 300 cells of NAS-Bench-201; benchmarks/zero_cost.py measures it on others.
 ENSEMBLE = ("meco", "swap", "synflow")
 
@@ -71,6 +71,11 @@ def score_untrained(network: nn.Module, data: Dataset, names: Iterable[str] = SC
             value = MEASURED[name](network, images, labels)
             told[name] = value if math.isfinite(value) else -math.inf
     return {name: told[name] for name in names}
+
+
+def score_network(network: nn.Module, *, data: Dataset, seed: int = 0, proxy: str = "meco") -> float:
+    """Return the score of ``network`` that is called ``proxy``, as ``score_untrained`` does: an evaluator."""
+    return score_untrained(network, data, [proxy], seed=seed)[proxy]
 
 
 def draw_first_weights(network: nn.Module) -> None:

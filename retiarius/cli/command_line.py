@@ -112,7 +112,7 @@ def _options() -> dict[str, list[_Option]]:
             _option(
                 "--evaluator",
                 metavar="NAME",
-                help="how a trial is scored: train (default), table (default with --table), MODULE:FUNCTION",
+                help="how a trial is scored: train (default), table (default with --table), zero_cost, MODULE:FUNCTION",
             ),
             _option("--table", type=path, metavar="FILE", help="CSV file of results, plain or gzipped"),
             _option("--table-columns", type=path, metavar="FILE", help="JSON file that describes its columns"),

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import EvaluatorError
+from evaluators import evaluator_entry
+from evaluators.adapter import adapt
 from evaluators.complexity import measure_complexity
 from evaluators.data.dataset import load_dataset
+from evaluators.zero_cost import SCORES
 from evaluators.zero_cost.activations import meco, naswot, swap
 from evaluators.zero_cost.gradients import synflow, zico
-from evaluators.zero_cost.scores import SCORES, rank_together, score_untrained
+from evaluators.zero_cost.scores import MEASURED, SIZES, rank_together, score_network, score_untrained
 
 LABELS = torch.tensor([0, 1])
 
@@ -93,6 +96,14 @@ def test_all_scores_of_a_network_depend_on_the_seed_alone() -> None:
     assert list(other) == ["zico", "naswot"] and other["zico"] != told["zico"]
     with pytest.raises(EvaluatorError, match=r"unknown zero-cost score 'ziko' \(did you mean zico\?\)"):
         score_untrained(make_network(), data, ["ziko"])
+
+
+def test_the_evaluator_is_one_of_them() -> None:
+    assert (*SIZES, *MEASURED) == SCORES
+    data = load_dataset("digits", limit=100)
+    told = [adapt(evaluator_entry("zero_cost").load())(make_network(), data=data, seed=2) for _ in range(2)]
+    assert told[0] == told[1] == score_network(make_network(), data=data, seed=2, proxy="meco")
+    assert score_network(make_network(), data=data, proxy="parameters") == sum(p.numel() for p in make_network().parameters())
 
 
 def test_networks_are_ranked_by_several_scores_together() -> None:
