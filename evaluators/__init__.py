@@ -11,8 +11,8 @@ one function in one file, then one line in ``EVALUATORS``. The contract tests ru
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from common.errors import EvaluatorError, describe_error, unknown_name
 from common.nni_evaluators import is_nni_evaluator
 from common.text import show
 from evaluators.nni_evaluator import NniEvaluation
+from evaluators.zero_cost import SCORES
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class EvaluatorEntry:
     looks_up
         Whether it answers samples from a file in place of networks: its target is a function that reads the file
         (``evaluators.table.load_table``).
+    untrained
+        Whether it trains nothing: it takes no hyperparameters of a training, and its scores are no accuracies.
+    options
+        Arguments of its own that can be fixed, with their legal values.
     function
         The function itself, where it was handed over and needs no import.
     """
@@ -42,6 +47,8 @@ class EvaluatorEntry:
     target: str
     summary: str
     looks_up: bool = False
+    untrained: bool = False
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     function: Callable[..., Any] | None = None
 
     def load(self) -> Callable[..., Any]:
@@ -55,6 +62,12 @@ class EvaluatorEntry:
 EVALUATORS: dict[str, EvaluatorEntry] = {
     "train": EvaluatorEntry("evaluators.training.loop:train_and_validate", "trains the network and scores it on the validation split"),
     "table": EvaluatorEntry("evaluators.table:load_table", "looks the result of a training up in a table", looks_up=True),
+    "zero_cost": EvaluatorEntry(
+        "evaluators.zero_cost.scores:score_network",
+        "scores the untrained network by its proxy: meco (default), synflow, ...",
+        untrained=True,
+        options={"proxy": SCORES},
+    ),
 }
 
 

@@ -23,8 +23,10 @@ class BestRecord:
 
     def __init__(self, folder: RunFolder, context: RunContext, settings: SearchSettings) -> None:
         self._folder, self._context, self._settings = folder, context, settings
-        # What a registered evaluator returns is an accuracy; a function of one's own may return anything.
-        self.metric = own_metric(settings.optimize_mode) if ":" in settings.evaluator_name else ACCURACY
+        # What a training returns is an accuracy; a function of one's own may return anything.
+        self._trains_nothing = find_evaluator(settings.evaluator)[1].untrained
+        is_any = ":" in settings.evaluator_name or self._trains_nothing
+        self.metric = own_metric(settings.optimize_mode) if is_any else ACCURACY
         if context.table is not None:
             self.metric = table_metric(context.table.score_name, settings.optimize_mode)
 
@@ -67,6 +69,8 @@ class BestRecord:
 
     def _epochs_of(self, trial: Trial) -> int | None:
         """Return how long a trial was trained whose sample does not say it; None where nobody knows."""
+        if self._trains_nothing:
+            return None
         if self._settings.nni_evaluation is not None:
             return max(1, len(trial.curve))  # NNI's evaluators say themselves how long they train: as often as they report
         return self._context.epochs if self._context.table is None or self._context.table.has_epochs else None

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from common.arguments import mention
-from common.errors import EvaluatorError, StrategyError, require_labels
-from evaluators import EVALUATORS, open_table
-from evaluators.names import check_dataset_name, check_device_name, check_precision_name
+from common.errors import EvaluatorError, StrategyError, require_labels, unknown_name
+from evaluators import EVALUATORS, find_evaluator, open_table
+from evaluators.names import DATASETS, check_dataset_name, check_device_name, check_precision_name
 from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter, check_supernet_values, recipe_values
 from records.best import check_architecture
 from retiarius.architectures import read_architecture
@@ -20,7 +20,7 @@ from retiarius.settings import TRAIN, RunSettings, SearchSettings
 from retiarius.strategy_choice import setting_names
 from spaces import SPACES
 from spaces.named import NAMES
-from strategies import STRATEGIES, Darts, check_pair
+from strategies import STRATEGIES, Darts, Grid, check_pair
 
 
 def check_before_imports(settings: SearchSettings) -> Any:
@@ -38,6 +38,9 @@ def check_before_imports(settings: SearchSettings) -> Any:
     elif settings.table is not None or settings.table_columns is not None:
         raise EvaluatorError("`table` and `table_columns` need `evaluator='table'`")
     check_flags(settings, looks_up=table is not None)
+    _check_options(settings)
+    if settings.screen is not None:
+        _check_screen(settings, table)
     if table is None:
         check_names(settings)
     check_fixed_values(settings, "search", looked_up=() if table is None else table.labels)
@@ -112,6 +115,8 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     """
     strategy, name = settings.strategy, settings.strategy.name
     trial_flags, training_flags = settings.trial_flags, settings.training_flags
+    if settings.screen is not None:
+        training_flags.pop("--data-dir", None)  # where the images lie that untrained networks are scored by
     if settings.search_space is not None and strategy.one_shot:
         raise StrategyError("an NNI search space needs a multi-trial strategy, such as tpe or evolution")
     if settings.optimize_mode == "minimize" and not looks_up and (strategy.one_shot or ":" not in settings.evaluator_name):
@@ -140,6 +145,27 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
         raise StrategyError(f"{name} trains one supernet and runs no trials: leave out {mention(trial_flags or ['workers'])}")
     if strategy.one_shot and (settings.trials or 1) > 1:
         raise StrategyError(f"{name} trains one supernet and runs no trials: leave out `trials`")
+
+
+def _check_options(settings: SearchSettings) -> None:
+    """Refuse an illegal value of an argument of the evaluator's own, and what has no use where nothing is trained."""
+    name, entry = find_evaluator(settings.evaluator)
+    for label, legal in entry.options.items():
+        if label in settings.fixed and settings.fixed[label] not in legal:
+            raise EvaluatorError(f"`fixed['{label}']`: {unknown_name(label, settings.fixed[label], legal)}")
+    idle = {"epochs": settings.epochs, "recipe": settings.recipe, "pruner": settings.pruner}
+    if entry.untrained and (given := [flag for flag, value in idle.items() if value is not None]):
+        raise EvaluatorError(f"{name} trains nothing: leave out {mention(given)}")
+
+
+def _check_screen(settings: SearchSettings, table: Any) -> None:
+    """Refuse to score untrained networks where that changes nothing, or where a table's images are not known."""
+    if isinstance(settings.strategy, Grid):
+        raise StrategyError("grid tries all in an order of its own: leave out `screen`, or use another strategy")
+    if settings.strategy.fixes_architecture:
+        raise StrategyError(f"{settings.strategy.name} searches one network's hyperparameters: leave out `screen`")
+    if table is not None and isinstance(settings.data, str) and table.name not in DATASETS:
+        raise EvaluatorError(f"`screen` looks at images, and {table.name} has none here: leave it out, or use `data='cifar10'`")
 
 
 def check_takes_commands(strategy: Any) -> None:

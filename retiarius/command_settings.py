@@ -10,8 +10,8 @@ from typing import Any
 from common.passwords import hide_passwords
 from retiarius.presets import DEFAULT_PRESET
 from retiarius.ray_cluster import Ray, workers_flag
-from retiarius.settings import PrunerSettings, check_study
-from retiarius.value_checks import check_counts, check_mode, check_preset, check_seconds, check_seed, check_texts
+from retiarius.settings import PrunerSettings
+from retiarius.value_checks import check_counts, check_mode, check_preset, check_seconds, check_seed, check_study, check_texts
 from strategies import Strategy
 
 

@@ -23,6 +23,7 @@ from retiarius.settings import SearchSettings
 if TYPE_CHECKING:
     from evaluators.trial_run import TrialRun
     from strategies.engines.recording import RecordingEngine
+    from strategies.limits import SizeLimits
 
 ROOM_BESIDE_IMAGES = 100 * 2**20  # bytes of Ray's store, for what trials and their search tell one another
 
@@ -58,36 +59,48 @@ def make_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan,
 def make_table_engine(settings: SearchSettings, lookups: Lookups, labels: Sequence[str], **options: Any) -> RecordingEngine:
     """Make the engine that looks trials up, whose size depends on ``labels``; ``options`` are those of ``RecordingEngine``."""
     from strategies.engines.table import TableEngine
-    from strategies.limits import SizeLimits
-
-    def measure(name: str, sample: Mapping[str, Any]) -> int:
-        return lookups.facts(sample)[name]
 
     return TableEngine(
         look_up=lookups.steps,
         facts=lookups.facts,
         simulated_seconds=settings.time_budget,
-        reject=SizeLimits(_limits(settings, (partial(measure, "parameters"), partial(measure, "flops"))), labels, dict),
+        reject=_table_limits(settings, lookups, labels),
         seed=settings.seed,
         **options,
     )
 
 
 def _make_training_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, **options: Any) -> RecordingEngine:
-    from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
     from strategies.engines.in_process import InProcessEngine
+
+    options |= {"time_budget": settings.time_budget, "reject": size_limits(context, settings, plan)}
+    cluster = cluster_of(settings.workers)
+    if cluster is not None:
+        return _make_parallel_engine(context, settings, plan, cluster, **options)
+    return InProcessEngine(make_trial_run(context, settings, plan), **options)
+
+
+def size_limits(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> SizeLimits:
+    """Return what rejects samples whose network is larger than the search allows."""
+    if context.table is not None:
+        return _table_limits(settings, Lookups(context.table, ()), context.table.labels)
+    from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters
     from strategies.limits import SizeLimits
 
     if context.image_shape is None and settings.max_multiply_adds is not None:
         raise EvaluatorError("`max_multiply_adds` needs images to count multiply-adds, and the evaluator takes none; set `data`")
     measures = (count_parameters, partial(count_multiply_adds, image_shape=context.image_shape or ()))
     labels = list(plan.searched.architecture)
-    reject = SizeLimits(_limits(settings, measures), labels, lambda sample: build_without_data(lambda: context.build(sample)))
-    options |= {"time_budget": settings.time_budget, "reject": reject}
-    cluster = cluster_of(settings.workers)
-    if cluster is not None:
-        return _make_parallel_engine(context, settings, plan, cluster, **options)
-    return InProcessEngine(make_trial_run(context, settings, plan), **options)
+    return SizeLimits(_limits(settings, measures), labels, lambda sample: build_without_data(lambda: context.build(sample)))
+
+
+def _table_limits(settings: SearchSettings, lookups: Lookups, labels: Sequence[str]) -> SizeLimits:
+    from strategies.limits import SizeLimits
+
+    def measure(name: str, sample: Mapping[str, Any]) -> int:
+        return lookups.facts(sample)[name]
+
+    return SizeLimits(_limits(settings, (partial(measure, "parameters"), partial(measure, "flops"))), labels, dict)
 
 
 def _make_parallel_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, cluster: Ray, **options: Any) -> RecordingEngine:

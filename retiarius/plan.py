@@ -13,6 +13,7 @@ from common.nni_evaluators import reports_errors
 from common.reporter import Reporter
 from evaluators import find_evaluator
 from records.best import check_architecture
+from records.metric import SCORE
 from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
 from retiarius.extension import sizing_trials, trials_of
@@ -21,6 +22,7 @@ from retiarius.lab_names import LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
+from retiarius.screening import check_screening
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
 from retiarius.starting_points import starting_points
@@ -59,9 +61,10 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     check_evaluator_fits(settings, choices, recipe)
     pins = space.pinned_choices(arguments, settings.fixed)
     own = _own_hyperparameters(settings, recipe)
+    options = find_evaluator(settings.evaluator)[1].options
     columns = [] if table is None else table.labels
-    _check_fixed(settings, pins, choices, others=[*space.settable("search"), *recipe, *own, *columns, *setting_names(strategy)])
-    recipe |= {label: settings.fixed[label] for label in own if label in settings.fixed}
+    _check_fixed(settings, pins, choices, others=[*space.settable("search"), *recipe, *own, *options, *columns, *setting_names(strategy)])
+    recipe |= {label: settings.fixed[label] for label in (*own, *options) if label in settings.fixed}
     chosen = _read_search_space(settings, choices, [*recipe, *columns])
     if strategy.one_shot and not space.is_registered:
         _require_supernet(strategy, model)
@@ -85,7 +88,12 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
         reporter.warn("NNI's Regression reports a squared error, which is maximised; to minimise it, use `optimize_mode='minimize'`")
     sized_by = 1 if strategy.one_shot else sizing_trials(settings, trials, reporter)
     plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by)
-    return plan if strategy.one_shot else replace(plan, starts=starting_points(settings, plan, choices, reporter))
+    if strategy.one_shot:
+        return plan
+    plan = replace(plan, starts=starting_points(settings, plan, choices, reporter))
+    if settings.screen is not None:
+        check_screening(settings, plan)
+    return plan
 
 
 def _require_supernet(strategy: Strategy, model: Any) -> None:
@@ -134,8 +142,10 @@ def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) ->
 
 
 def _offered(settings: SearchSettings) -> Mapping[str, Any]:
-    """Return the hyperparameters that can be searched: what NNI's evaluator leaves open, or what the space brings."""
+    """Return the hyperparameters that can be searched: what NNI's evaluator leaves open, or what the space brings for trainings."""
     evaluation = settings.nni_evaluation
+    if find_evaluator(settings.evaluator)[1].untrained:
+        return {}
     return settings.space.hyperparameters() if evaluation is None else evaluation.hyperparameters
 
 
@@ -198,6 +208,8 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
     same |= settings.trial_flags | settings.one_shot_flags
     if isinstance(settings.strategy, NniTrials):
         same |= settings.strategy.settings()
+    if find_evaluator(settings.evaluator)[1].untrained:
+        same["metric"] = SCORE.name
     if settings.nni_evaluation is not None:
         same["evaluator_arguments"] = settings.nni_evaluation.describe()
     if plan.chosen is not None:

@@ -16,6 +16,7 @@ from retiarius.plan import make_plan, search_identity
 from retiarius.presets import DEFAULT_PRESET
 from retiarius.ray_cluster import Ray
 from retiarius.results import SearchResult
+from retiarius.screening import images_to_screen, screen_networks
 from retiarius.settings import DEFAULT_DATA_DIR, TRAIN, SearchSettings
 from retiarius.starting_points import STARTS
 from retiarius.table_search import search_table
@@ -44,6 +45,7 @@ def search(
     max_parameters: int | None = None,
     max_multiply_adds: int | None = None,
     start_with: Sequence[str] = (),
+    screen: int | None = None,
     objectives: Sequence[str] | None = None,
     search_space: Mapping[str, Any] | None = None,
     optimize_mode: str = "maximize",
@@ -74,9 +76,9 @@ def search(
     data
         ``"auto"``, ``"cifar10"``, ``"digits"``, a folder of images, or what ``load_data`` returns.
     evaluator
-        How a choice is scored: ``"train"``, ``"table"``, or any function ``(network, ...) -> float``, higher is better. A function is
-        given those of ``data``, ``epochs``, ``seed``, ``device``, ``precision``, ``report`` and of the hyperparameters that it takes. An
-        evaluator of NNI's trains by itself; what is left open in its arguments is searched.
+        How a choice is scored: ``"train"``, ``"table"``, ``"zero_cost"`` (untrained), or any function ``(network, ...) -> float``, higher
+        is better. A function is given those of ``data``, ``epochs``, ``seed``, ``device``, ``precision``, ``report`` and of the
+        hyperparameters that it takes. An evaluator of NNI's trains by itself; what is left open in its arguments is searched.
     trials, epochs
         Number of trials, and epochs of each, or of the supernet; the preset says how many otherwise.
     preset
@@ -91,6 +93,8 @@ def search(
         A larger network is not trained.
     start_with
         Networks to try first: files, run folders (``"runs/NAME:4"``: its best four), or names.
+    screen
+        Score so many random networks untrained, and try the best first: half of the trials, at most 10.
     objectives
         For ``NSGA2``: the accuracy, and what else is to be small.
     search_space
@@ -147,6 +151,7 @@ def search(
         "max_parameters": max_parameters,
         "max_multiply_adds": max_multiply_adds,
         "start_with": start_with,
+        "screen": screen,
         "objectives": objectives,
         "search_space": search_space,
         "optimize_mode": optimize_mode,
@@ -175,11 +180,13 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
     with open_study_storage(settings.storage, settings.strategy) as storage:  # likewise: it may not be there
         context = RunContext(settings, settings.space, plan.arguments, plan.recipe, plan.epochs, reporter, plan.table)
         fit_to_images(context, settings, plan)
+        data = images_to_screen(context, settings)
         with context.open_folder(settings.strategy.name, **search_identity(context, settings, plan)) as folder:
             if settings.strategy.one_shot:
                 search_one_shot(context, settings, folder)
             else:
                 save_starts(folder.path / STARTS, settings.start_with, plan.starts)
+                plan = screen_networks(context, settings, plan, folder, data)
                 search_trials(context, settings, plan, folder, storage)
     in_memory = None if isinstance(settings.data, str) else settings.data
     return SearchResult(folder.path, settings.space, in_memory, None if plan.table is None else Lookups(plan.table, ()))

@@ -26,6 +26,7 @@ from retiarius.value_checks import (
     check_preset,
     check_seconds,
     check_seed,
+    check_study,
     check_texts,
 )
 from spaces.adapter import find_space
@@ -169,6 +170,8 @@ class SearchSettings(RunSettings, PrunerSettings):
         A network of more parameters, or multiply-adds, is not trained.
     start_with
         Networks to try first.
+    screen
+        How many untrained networks are scored before the first trial; None: none.
     objectives
         The accuracy, and what else is to be small, for a strategy of several objectives.
     search_space
@@ -191,6 +194,7 @@ class SearchSettings(RunSettings, PrunerSettings):
     max_parameters: int | None = None
     max_multiply_adds: int | None = None
     start_with: tuple[str, ...] = ()
+    screen: int | None = None
     objectives: tuple[str, ...] | None = None
     search_space: dict[str, Any] | None = None
     optimize_mode: str = "maximize"
@@ -201,7 +205,7 @@ class SearchSettings(RunSettings, PrunerSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         limits = {"max_parameters": self.max_parameters, "max_multiply_adds": self.max_multiply_adds}
-        check_counts(trials=self.trials, **limits)
+        check_counts(trials=self.trials, screen=self.screen, **limits)
         self._settle(workers=as_workers(self.workers))
         self._settle(table=as_path("table", self.table), table_columns=as_path("table_columns", self.table_columns))
         self._settle(space=None if self._searches_rows() else find_space(self.space))
@@ -231,8 +235,7 @@ class SearchSettings(RunSettings, PrunerSettings):
         """By flag what was given of that which steers trials: which come first, are left out, end early, how many run at once."""
         flags: dict[str, Any] = {"--max-params": self.max_parameters, "--max-flops": self.max_multiply_adds}
         flags["--pruner"] = None if self.pruner is None else self.pruner_name
-        flags["--start-with"] = list(self.start_with) or None
-        flags["--workers"] = workers_flag(self.workers)
+        flags |= {"--start-with": list(self.start_with) or None, "--screen": self.screen, "--workers": workers_flag(self.workers)}
         flags |= {"--storage": None if self.storage is None else hide_passwords(self.storage), "--study": self.study}
         return {flag: value for flag, value in flags.items() if value is not None}
 
@@ -290,9 +293,3 @@ class RetrainSettings(RunSettings):
     """
 
     retrain: str = ""
-
-
-def check_study(storage: str | None, study: str | None) -> None:
-    """Raise ``RecordError`` where a study is named, and no storage."""
-    if study is not None and storage is None:
-        raise RecordError("`study` names a study in a storage: set `storage`, too")

@@ -67,6 +67,8 @@ def plan_row_search(settings: SearchSettings, reporter: Reporter) -> RowSearch:
     check_flags(settings, looks_up=True)
     if settings.start_with:
         raise StrategyError("`start_with` names networks, and this search has none: leave it out")
+    if settings.screen is not None:
+        raise StrategyError("`screen` scores networks, and this search has none: leave it out")
     table = open_table(settings.evaluator_name, settings.table, settings.table_columns, settings.dataset)
     epochs, trials = plan_budget(settings, table, trials_of(settings), epochs=settings.epochs)
     load_libraries(reporter)

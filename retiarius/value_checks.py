@@ -40,6 +40,12 @@ def check_seconds(**times: object) -> None:
             raise RecordError(f"{name}: {show(value)} is not a number of seconds above 0")
 
 
+def check_study(storage: str | None, study: str | None) -> None:
+    """Raise ``RecordError`` where a study is named, and no storage."""
+    if study is not None and storage is None:
+        raise RecordError("`study` names a study in a storage: set `storage`, too")
+
+
 def check_mode(optimize_mode: object) -> None:
     """Raise ``RecordError`` where it is neither ``maximize`` nor ``minimize``."""
     if optimize_mode not in ("maximize", "minimize"):

@@ -10,7 +10,7 @@ from common.errors import RecordError
 from common.files import LARGEST_OWN_FILE, parse_json, read_json
 from common.trial import Trial
 from records.best import BestArchitecture, load_best
-from records.metric import ACCURACY, Metric, own_metric, result_metric, table_metric
+from records.metric import ACCURACY, SCORE, Metric, own_metric, result_metric, table_metric
 from records.report.text import as_number, as_object
 from records.run_config import read_config
 from records.run_lock import is_locked
@@ -88,7 +88,7 @@ class Run:
         """What its trials are compared by."""
         if self.trial_command is not None:
             return result_metric(self.settings.get("optimize_mode"))
-        if ":" in str(self.identity.get("evaluator")):
+        if ":" in str(self.identity.get("evaluator")) or self.identity.get("metric") == SCORE.name:
             return own_metric(self.identity.get("optimize_mode"))
         return table_metric(self.dataset.get("score"), self.identity.get("optimize_mode")) if self.looks_up else ACCURACY
 

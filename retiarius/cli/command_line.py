@@ -112,7 +112,7 @@ def _options() -> dict[str, list[_Option]]:
             _option(
                 "--evaluator",
                 metavar="NAME",
-                help="how a trial is scored: train (default), table (default with --table), MODULE:FUNCTION",
+                help="how a trial is scored: train (default), table (default with --table), zero_cost, MODULE:FUNCTION",
             ),
             _option("--table", type=path, metavar="FILE", help="CSV file of results, plain or gzipped"),
             _option("--table-columns", type=path, metavar="FILE", help="JSON file that describes its columns"),
@@ -165,6 +165,7 @@ def _search_options() -> list[_Option]:
             metavar="WHAT",
             help="networks to try first: a file, a name, or RUN:4 (the four best of a run)",
         ),
+        _option("--screen", type=positive_count, metavar="N", help="score N random networks untrained, and try the best first"),
         _option("--pruner", metavar="NAME", help="stop unpromising trials early: none (default), median, halving, hyperband"),
         _option(
             "--objectives", type=read_objectives, metavar="NAMES", help="for nsga2: accuracy,parameters (default); also flops, latency"

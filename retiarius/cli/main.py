@@ -147,7 +147,7 @@ def search(settings: Settings, screen: Screen) -> None:
     from retiarius.dry_run import preview
     from retiarius.search_run import search as search_space
 
-    asked = settings.given(*RUN, "trials", "time_budget", "start_with", "evaluator", "objectives", "table", "table_columns")
+    asked = settings.given(*RUN, "trials", "time_budget", "start_with", "screen", "evaluator", "objectives", "table", "table_columns")
     asked |= settings.given("storage", "study", "search_space", "optimize_mode") | workers_of(settings)
     names = {"dataset": "data", "max_params": "max_parameters", "max_flops": "max_multiply_adds"}
     asked |= {names[name]: value for name, value in settings.given(*names).items()}

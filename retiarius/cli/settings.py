@@ -39,6 +39,7 @@ class Settings:
     max_params: int | None = None
     max_flops: int | None = None
     start_with: tuple[str, ...] = ()
+    screen: int | None = None
     pruner: str | None = None
     start_step: int | None = None
     supernet: str | None = None
@@ -92,7 +93,7 @@ USUAL: dict[str, Any] = {"concurrency": 1, "workers": 1, "optimize_mode": "maxim
 USUAL |= {"evaluator": "train", "device": "auto", "precision": "auto", "data_dir": Path("data")}
 RUN = ("preset", "data_dir", "epochs", "recipe", "device", "precision", "seed", "out", "resume", "tensorboard")
 RAY = ("ray", "cpus_per_trial", "gpus_per_trial")
-TRIALS = ("max_params", "max_flops", "pruner", "start_with", "workers", "storage", "study", *RAY)
+TRIALS = ("max_params", "max_flops", "pruner", "start_with", "screen", "workers", "storage", "study", *RAY)
 OF_COMMANDS = ("--pruner", "--storage", "--study", "--ray", "--cpus-per-trial", "--gpus-per-trial")  # which go with trial commands, too
 ONE_SHOT = ("supernet", "order", "cost_weight", "collapse_guard")
 TRAINING = ("data_dir", "device", "precision", "recipe")

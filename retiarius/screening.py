@@ -1,0 +1,251 @@
+"""Many random networks scored untrained before the first trial, so that a search by trials begins with the best of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.errors import EvaluatorError, RecordError, SpaceError, StrategyError
+from common.files import LARGEST_OWN_FILE, read_json, write_json_atomically
+from records.formats import count_of
+from records.run_folder import RunFolder
+from retiarius.context import RunContext
+from retiarius.engines import size_limits
+from retiarius.presets import PRESETS
+from retiarius.search_plan import SearchPlan
+from retiarius.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from evaluators.data.splits import Dataset
+
+logger = logging.getLogger("retiarius.screening")
+
+SCREENED = "screened.json"  # in the folder of a run
+FORMAT, VERSION = "retiarius-screened", 1
+MOST_TRIED = 10  # of the best networks; at most half of the trials
+MOST_FRUITLESS = 500  # draws in a row that bring no new network: there are no more, or hardly any
+SECONDS_BETWEEN_SAVES = 10.0
+
+Scores = dict[str, float]
+
+
+def check_screening(settings: SearchSettings, plan: SearchPlan) -> None:
+    """Refuse to score networks of which none could be tried.
+
+    Raises
+    ------
+    SpaceError
+        There is one network alone.
+    StrategyError
+        There are no more trials than the search begins with.
+    """
+    mutables = plan.searched.architecture
+    first = settings.space.canonical({label: mutable.default() for label, mutable in mutables.items()})
+    if not any(label in mutables for label in plan.searched.labels_with_effect(first)):
+        raise SpaceError(f"no choice of {settings.space.name} is left to the search: leave out `screen`")
+    if plan.sized_by <= len(plan.starts):
+        begins = ", ".join(plan.starts)
+        raise StrategyError(f"`trials={plan.sized_by}` leaves no trial for `screen`: the search begins with {len(plan.starts)}, {begins}")
+
+
+def images_to_screen(context: RunContext, settings: SearchSettings) -> Dataset | None:
+    """Return the images that untrained networks are scored by; None where none are scored.
+
+    Raises
+    ------
+    DataError
+        Those of a table's data set cannot be had.
+    EvaluatorError
+        The evaluator takes no images.
+    """
+    if settings.screen is None:
+        return None
+    if context.table is None:
+        if context.image_shape is None:
+            raise EvaluatorError("`screen` looks at images, and the evaluator takes none: set `data`, or leave out `screen`")
+        data: Dataset = context.data
+        return data
+    from evaluators.data.dataset import load_dataset
+
+    told = settings.data if not isinstance(settings.data, str) else context.table.name
+    where: dict[str, Any] = {"data_dir": settings.data_dir, "announce": context.reporter.say, "warn": context.reporter.warn}
+    return load_dataset(told, seed=settings.seed, limit=PRESETS[settings.preset].images, **where)
+
+
+def screen_networks(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder, data: Dataset | None) -> SearchPlan:
+    """Return ``plan``, which then begins with the best of many networks, too.
+
+    All scores go to ``screened.json`` as they come: what an interrupted run has scored is not scored again.
+
+    Parameters
+    ----------
+    data
+        The images; None where no network is to be scored.
+
+    Raises
+    ------
+    RecordError
+        ``screened.json`` is damaged.
+    """
+    if data is None:
+        return plan
+    path = folder.path / SCREENED
+    chosen, networks = _read(path)
+    if chosen is None:
+        known = {_key(architecture): scores for architecture, scores in networks}
+        drawn = list(_draw(context, settings, plan))
+        networks = _ranked(_score_all(context, settings, data, drawn, known, path))
+        scored = [scores for _, scores in networks if any(map(math.isfinite, scores.values()))]
+        chosen = min(len(scored), MOST_TRIED, max(1, plan.sized_by // 2), plan.sized_by - len(plan.starts))
+        _write(path, chosen, networks)
+        if failed := len(networks) - len(scored):
+            context.reporter.warn(f"{count_of(failed, 'network')} of {len(networks)} could not be scored untrained; log.txt says why")
+    context.reporter.say(f"{count_of(len(networks), 'network')} scored untrained, {chosen} of which come first: {path}")
+    best = [_as_offered(plan.searched.architecture, architecture) for architecture, _ in networks[:chosen]]
+    first = {f"network {place} of {SCREENED}": _sample(plan, architecture) for place, architecture in enumerate(best, 1)}
+    return replace(plan, starts=plan.searched.without_repeats({**plan.starts, **first}))
+
+
+def _draw(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> Iterator[dict[str, Any]]:
+    """Yield different architectures, none of them one that is tried in any case, as many as asked for or as there are."""
+    from nni.nas.space import SimplifiedModelSpace
+    from numpy.random import RandomState
+
+    from strategies.domain import Domain, sample_key
+
+    searched, random, rejects = plan.searched, RandomState(settings.seed), size_limits(context, settings, plan)
+    space = SimplifiedModelSpace(context.space.make(context.arguments), searched.architecture | searched.constraints, None)
+    domain = Domain(space)
+    met = {searched.meaning(sample) for sample in plan.starts.values()}
+    drawn: set[str] = set()
+    fruitless, count = 0, 0
+    while count < (settings.screen or 0) and fruitless < MOST_FRUITLESS:
+        architecture = domain.draw(random, drawn)
+        if architecture is None:
+            return
+        drawn.add(sample_key(architecture))
+        sample = searched.canonical(_sample(plan, architecture))
+        meaning = searched.meaning(sample)
+        fruitless += 1
+        if meaning in met or (context.table is not None and not context.table.has(sample)) or _is_rejected(rejects, sample):
+            continue
+        met.add(meaning)
+        fruitless, count = 0, count + 1
+        yield {label: sample[label] for label in searched.architecture}
+
+
+def _is_rejected(rejects: Any, sample: Mapping[str, Any]) -> bool:
+    try:
+        return rejects(sample) is not None
+    except Exception:  # what cannot be measured cannot be scored, either, and comes last
+        return False
+
+
+def _sample(plan: SearchPlan, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sample of an architecture, with the hyperparameters of the default configuration."""
+    sample: dict[str, Any] = plan.searched.sample(architecture, {**plan.recipe, "epochs": plan.epochs}, {})
+    return sample
+
+
+def _score_all(
+    context: RunContext,
+    settings: SearchSettings,
+    data: Dataset,
+    drawn: Sequence[dict[str, Any]],
+    known: Mapping[str, Scores],
+    path: Path,
+) -> list[tuple[dict[str, Any], Scores]]:
+    """Return each of the architectures with its scores, in their order; those that are ``known`` are not scored again."""
+    scored = [(architecture, known[_key(architecture)]) for architecture in drawn if _key(architecture) in known]
+    saved = time.monotonic()
+    try:
+        with context.reporter.progress(len(drawn), "networks", "screen", completed=len(scored)) as shown:
+            for architecture in drawn:
+                if _key(architecture) in known:
+                    continue
+                scored.append((architecture, _score(context, settings, data, architecture)))
+                shown.update(1)
+                if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                    _write(path, None, scored)
+                    saved = time.monotonic()
+    finally:
+        if len(scored) < len(drawn):
+            _write(path, None, scored)
+    order = {_key(architecture): place for place, architecture in enumerate(drawn)}
+    return sorted(scored, key=lambda network: order[_key(network[0])])
+
+
+def _score(context: RunContext, settings: SearchSettings, data: Dataset, architecture: Mapping[str, Any]) -> Scores:
+    """Return the scores of one network: minus infinity where it has none."""
+    import torch
+
+    from evaluators.zero_cost.scores import ENSEMBLE, score_untrained
+
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(settings.seed)  # of dropout
+            return score_untrained(context.build(architecture), data, ENSEMBLE, seed=settings.seed)
+    except Exception:
+        logger.warning("cannot be scored untrained: %s", architecture, exc_info=True)
+        return dict.fromkeys(ENSEMBLE, -math.inf)
+
+
+def _ranked(networks: Sequence[tuple[dict[str, Any], Scores]]) -> list[tuple[dict[str, Any], Scores]]:
+    """Return the networks, the best first, the first of equals before the others."""
+    from evaluators.zero_cost.scores import rank_together
+
+    if not networks:
+        return []
+    ranks = rank_together([scores for _, scores in networks])
+    return [networks[place] for place in sorted(range(len(networks)), key=lambda place: -ranks[place])]
+
+
+def _key(architecture: Mapping[str, Any]) -> str:
+    return json.dumps(architecture, sort_keys=True)
+
+
+def _as_offered(mutables: Mapping[str, Any], architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an architecture with tuples again where a file has lists in their place."""
+    offered = {
+        label: [value for value in getattr(mutable, "values", ()) if isinstance(value, tuple)] for label, mutable in mutables.items()
+    }
+    return {label: next((own for own in offered[label] if list(own) == value), value) for label, value in architecture.items()}
+
+
+def _write(path: Path, chosen: int | None, networks: Sequence[tuple[Mapping[str, Any], Scores]]) -> None:
+    """Write all scores; ``chosen`` is None as long as not all networks have theirs. JSON has no infinity: it stands as null."""
+    told = [
+        {"architecture": architecture, "scores": {name: value if math.isfinite(value) else None for name, value in scores.items()}}
+        for architecture, scores in networks
+    ]
+    write_json_atomically(path, {"format": FORMAT, "version": VERSION, "chosen": chosen, "networks": told})
+
+
+def _read(path: Path) -> tuple[int | None, list[tuple[dict[str, Any], Scores]]]:
+    """Return what an earlier part of the run has written: how many were chosen, and the networks with their scores.
+
+    Raises
+    ------
+    RecordError
+        The file is none of ours.
+    """
+    if not path.exists():
+        return None, []
+    try:
+        document = read_json(path, max_bytes=LARGEST_OWN_FILE)
+        if document["format"] != FORMAT:
+            raise KeyError("format")
+        chosen = None if document["chosen"] is None else int(document["chosen"])
+        networks = [
+            (dict(entry["architecture"]), {name: -math.inf if value is None else float(value) for name, value in entry["scores"].items()})
+            for entry in document["networks"]
+        ]
+    except (RecordError, KeyError, TypeError, ValueError, AttributeError):
+        raise RecordError(f"{path}: damaged; remove it, so that the networks are scored again") from None
+    return chosen, networks
