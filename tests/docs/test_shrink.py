@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.scripts.run_commands import commands, run
+from docs.scripts.run_commands import commands, is_refused, run
 from docs.scripts.shrink import Skipped, is_command, shrink
 
 PROGRAM = "python run_experiment.py"
@@ -68,6 +68,7 @@ def test_commands_are_told_from_what_they_print() -> None:
     shown = ["$ python a.py \\", "    --flag", "python said this", "$ make test", "", "Text", "", "import retiarius as rt", "make lint"]
     page = "# Page\n\n" + "\n".join(line if line in ("", "Text") else f"    {line}" for line in shown)
     assert list(commands(page)) == [(3, "python a.py --flag"), (6, "make test"), (11, "make lint")]
+    assert [is_refused(page.replace("python said this", "error: no"), number) for number in (4, 6, 11)] == [True, False, False]
     assert not is_command("data = rt.load_data('digits')") and is_command("A=1 python x.py")
 
 
