@@ -95,6 +95,8 @@ def screen_networks(context: RunContext, settings: SearchSettings, plan: SearchP
     """
     if data is None:
         return plan
+    from spaces.choice_kinds import choice_kinds
+
     path = folder.path / SCREENED
     chosen, networks = _read(path)
     if chosen is None:
@@ -107,7 +109,8 @@ def screen_networks(context: RunContext, settings: SearchSettings, plan: SearchP
         if failed := len(networks) - len(scored):
             context.reporter.warn(f"{count_of(failed, 'network')} of {len(networks)} could not be scored untrained; log.txt says why")
     context.reporter.say(f"{count_of(len(networks), 'network')} scored untrained, {chosen} of which come first: {path}")
-    best = [_as_offered(plan.searched.architecture, architecture) for architecture, _ in networks[:chosen]]
+    kinds = choice_kinds(plan.searched.architecture)
+    best = [kinds.as_chosen(architecture) for architecture, _ in networks[:chosen]]
     first = {f"network {place} of {SCREENED}": _sample(plan, architecture) for place, architecture in enumerate(best, 1)}
     return replace(plan, starts=plan.searched.without_repeats({**plan.starts, **first}))
 
@@ -208,14 +211,6 @@ def _ranked(networks: Sequence[tuple[dict[str, Any], Scores]]) -> list[tuple[dic
 
 def _key(architecture: Mapping[str, Any]) -> str:
     return json.dumps(architecture, sort_keys=True)
-
-
-def _as_offered(mutables: Mapping[str, Any], architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an architecture with tuples again where a file has lists in their place."""
-    offered = {
-        label: [value for value in getattr(mutable, "values", ()) if isinstance(value, tuple)] for label, mutable in mutables.items()
-    }
-    return {label: next((own for own in offered[label] if list(own) == value), value) for label, value in architecture.items()}
 
 
 def _write(path: Path, chosen: int | None, networks: Sequence[tuple[Mapping[str, Any], Scores]]) -> None:

@@ -198,7 +198,7 @@ class Space:
         if not self.is_registered or self._method("canonical") is None:
             from spaces.choice_kinds import choice_kinds
 
-            self._kinds = choice_kinds(space)
+            self._kinds = choice_kinds(space.simplify())
         return space
 
     def network(self, arguments: Mapping[str, Any], architecture: Mapping[str, Any]) -> nn.Module:

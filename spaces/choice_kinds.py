@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from nni.mutable import Categorical, CategoricalMultiple
-from nni.nas.nn.pytorch import ModelSpace
 
 from common.mutables import is_chosen
 
@@ -50,9 +49,8 @@ class ChoiceKinds:
         return sorted(values, key=lambda value: places.get(value, len(places)))
 
 
-def choice_kinds(space: ModelSpace) -> ChoiceKinds:
-    """Return of which kinds the choices of an unfrozen ``space`` are."""
-    mutables = space.simplify()
+def choice_kinds(mutables: Mapping[str, Any]) -> ChoiceKinds:
+    """Return of which kinds the choices of a space are, from its mutables by label."""
     several = {label: list(mutable.values) for label, mutable in mutables.items() if isinstance(mutable, CategoricalMultiple)}
     candidates = {label: list(mutable.values) for label, mutable in mutables.items() if type(mutable) is Categorical}
     pairs = {label: values for label, values in candidates.items() if any(isinstance(value, tuple) for value in values)}
