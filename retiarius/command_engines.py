@@ -45,5 +45,5 @@ def _make_cluster_engine(
             told = {"number": number, "parameters": space.parameters(sample)}
             return FetchedTrial(pool.start(number, told), program.folder / str(number))
 
-        room = Room(cluster.needs, min((most for most in (cluster.workers, options["max_trials"]) if most), default=None))
+        room = Room(cluster.needs, cluster.workers, options["max_trials"])
         return ConcurrentEngine(start, concurrency=room, wait=pool.wait, close=stack.pop_all().close, **options)

@@ -123,7 +123,7 @@ def _make_parallel_engine(context: RunContext, settings: SearchSettings, plan: S
         stack.enter_context(connected(where, store, settings.space.name, settings.evaluator_name))
         pool = RayPool(run, threads=max(1, threads), prepare=quiet_libraries, needs=cluster.needs)
         stack.callback(pool.close)
-        room = slots if is_here else Room(cluster.needs, min((number for number in (cluster.workers, most) if number), default=None))
+        room = slots if is_here else Room(cluster.needs, cluster.workers, most)
         return ConcurrentEngine(pool.start, concurrency=room, wait=pool.wait, close=stack.pop_all().close, **options)
 
 

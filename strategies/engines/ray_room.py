@@ -25,12 +25,12 @@ class Room:
     needs
         As ``RayPool`` takes them. A trial that needs nothing of it takes one CPU.
     most
-        No more than so many; ``None``: no limit.
+        No more than the least of these; ``None``: no limit.
     """
 
-    def __init__(self, needs: Mapping[str, Any], most: int | None = None) -> None:
+    def __init__(self, needs: Mapping[str, Any], *most: int | None) -> None:
         told = {**{_NAMES[name]: needs[name] for name in _NAMES if needs.get(name)}, **(needs.get("resources") or {})}
-        self._needs, self._most = told or {"CPU": 1}, most
+        self._needs, self._most = told or {"CPU": 1}, min((limit for limit in most if limit is not None), default=None)
         self._looked, self._room = -_SECONDS_BETWEEN_LOOKS, 1
         self._without: float | None = None  # since when no node has room
         self._said = False

@@ -222,7 +222,7 @@ def test_the_room_for_trials_is_counted_node_by_node(needs: dict[str, Any], room
     told[1]["Resources"] = {"CPU": 2.0}
     monkeypatch.setattr(ray, "nodes", lambda: told)
     assert Room(needs)() == room
-    assert Room(needs, most=2)() == min(room, 2)
+    assert Room(needs, None, 2)() == min(room, 2)
 
 
 def test_that_no_node_has_room_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
