@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 def count(text: str) -> int:
@@ -17,6 +18,11 @@ def count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return number
+
+
+def resume_flags(out: Path) -> list[str]:
+    """The flags by which the program goes on in ``out``, where a run was begun there."""
+    return ["--resume"] if (out / "config.json").exists() else []
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.arguments import refuse
+from benchmarks.arguments import refuse, resume_flags
 from benchmarks.record import RECORDS, RecordFault, append_run, make_run, read_record
 from common.files import write_text_atomically
 from records.report.cells import draw_alone, read_cells
@@ -84,8 +84,7 @@ def run_step(step: str) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     done = log.with_suffix(".done")
     if not done.exists():
-        resume = ["--resume"] if (out / "config.json").exists() else []
-        command = [sys.executable, *shlex.split(command_of(step))[1:], *resume]
+        command = [sys.executable, *shlex.split(command_of(step))[1:], *resume_flags(out)]
         with log.open("w", encoding="utf-8") as file:
             status = subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
         if status != (2 if step == REFUSED else 0):

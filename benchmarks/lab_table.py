@@ -28,6 +28,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.arguments import resume_flags
 from benchmarks.lab_rows import ROWS, Row
 from benchmarks.record import RECORDS, make_run, read_record, write_record
 from common.files import write_json_atomically
@@ -40,8 +41,7 @@ QUICK = {"as given": "resnet18 --recipe lab --epochs 1", "small": "convnet32 --s
 
 def run(arguments: list[str], out: Path, log: Path) -> None:
     """One run of the program, gone on with where it was left; its output goes to ``log``."""
-    resume = ["--resume"] if (out / "config.json").exists() else []
-    command = [sys.executable, str(ROOT / "run_experiment.py"), *arguments, "--out", str(out), *resume]
+    command = [sys.executable, str(ROOT / "run_experiment.py"), *arguments, "--out", str(out), *resume_flags(out)]
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ {shlex.join(command)}\n")
         file.flush()

@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from rich.console import Console
 from rich.text import Text
 
 from records.best import load_best
-from records.formats import format_accuracy
 from records.report.cells import draw_alone, read_cells
 from retiarius.cli.main import dispatch
 from retiarius.cli.progress import LiveProgress
@@ -48,18 +47,10 @@ class RecordedScreen(Screen):
         return self.console
 
     @contextmanager
-    def progress(
-        self,
-        total: float | None,
-        unit: str,
-        description: str,
-        *,
-        completed: float = 0,
-        show_score: Callable[[float | None], str] = format_accuracy,
-    ) -> Iterator[LiveProgress]:
+    def progress(self, *what: Any, **options: Any) -> Iterator[LiveProgress]:
         """Redraw the bar in a terminal that nobody records; what stays of it, its last state, is recorded."""
         terminal = Console(file=io.StringIO(), force_terminal=True, width=WIDTH)
-        with LiveProgress(terminal, total, unit, description, completed=completed, show_score=show_score) as live:
+        with LiveProgress(terminal, *what, **options) as live:
             yield live
         self.console.print(live._render())
 

@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.arguments import refuse
+from benchmarks.arguments import refuse, resume_flags
 from common.errors import RunError
 
 
@@ -30,8 +30,8 @@ def train(words: Sequence[str], seed: int, out: Path) -> dict[str, Any]:
     """What ``retrained.json`` says of one training, which is done unless its folder ``out`` has that file."""
     told = out / "retrained.json"
     if not told.exists():
-        resume = ["--resume"] if (out / "config.json").exists() else []
-        command = [sys.executable, str(ROOT / "run_experiment.py"), "--retrain", *words, "--seed", str(seed), "--out", str(out), *resume]
+        command = [sys.executable, str(ROOT / "run_experiment.py"), "--retrain", *words, "--seed", str(seed), "--out", str(out)]
+        command += resume_flags(out)
         done = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
         if done.returncode != 0:
             raise RunError(f"exit status {done.returncode}: run_experiment.py --retrain {' '.join(words)}")
