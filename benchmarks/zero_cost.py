@@ -12,8 +12,7 @@ the images are CIFAR-10's. Ends with one line of JSON.
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
+import itertools
 import json
 import random
 import sys
@@ -33,24 +32,21 @@ from scipy.stats import spearmanr
 
 from benchmarks.arguments import count
 from evaluators.data.dataset import load_dataset
+from evaluators.table import load_table
 from evaluators.zero_cost import SCORES
 from evaluators.zero_cost.scores import ENSEMBLE, rank_together, score_untrained
 from spaces.nasbench201.space import NasBench201Space
-from spaces.nasbench201.vocabulary import edge_label
+from spaces.nasbench201.vocabulary import EDGES, OPERATION_NAMES, edge_label
 
 CELLS, QUICK_CELLS = 500, 16
+EPOCHS = 200  # of the table's longest trainings
 
 
-def read_cells(path: Path, number: int, seed: int) -> list[dict[str, str]]:
-    """Rows of the table, drawn at random."""
-    with gzip.open(path, "rt") as file:
-        return random.Random(seed).sample(list(csv.DictReader(file)), number)
-
-
-def architecture_of(text: str) -> dict[str, str]:
-    """The choices of a cell as the table writes it: ``|op~0|+|op~0|op~1|+...``."""
-    parts = [[word.split("~") for word in node.strip("|").split("|")] for node in text.split("+")]
-    return {edge_label(int(source), node): operation for node, words in enumerate(parts, 1) for operation, source in words}
+def draw_cells(number: int, seed: int) -> list[dict[str, str]]:
+    """Different cells, drawn at random."""
+    labels = [edge_label(source, node) for source, node in EDGES]
+    cells = itertools.product(OPERATION_NAMES, repeat=len(labels))
+    return [dict(zip(labels, cell, strict=True)) for cell in random.Random(seed).sample(list(cells), number)]
 
 
 def correlate(values: list[float], accuracies: list[float]) -> dict[str, float]:
@@ -68,12 +64,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few cells")
     parser.add_argument("--out", type=Path, help="a file for all scores, as JSON")
     arguments = parser.parse_args()
-    rows = read_cells(arguments.table, arguments.cells or (QUICK_CELLS if arguments.quick else CELLS), arguments.seed)
+    cells = draw_cells(arguments.cells or (QUICK_CELLS if arguments.quick else CELLS), arguments.seed)
+    tables = {name: load_table(arguments.table, dataset=name) for name in ("cifar10", "cifar100")}
+    accuracies = {
+        "cifar10": [tables["cifar10"].find(cell).facts["test_accuracy"] for cell in cells],
+        "cifar100": [tables["cifar100"].find(cell).fidelities[EPOCHS][0] for cell in cells],
+    }
     data = load_dataset("cifar10")
     scores: list[dict[str, float]] = []
     seconds = dict.fromkeys(SCORES, 0.0)
-    for number, row in enumerate(rows, 1):
-        network = NasBench201Space(num_classes=10).freeze(architecture_of(row["arch_str"]))
+    for number, cell in enumerate(cells, 1):
+        network = NasBench201Space(num_classes=10).freeze(cell)
         told = {}
         for name in SCORES:
             start = time.perf_counter()
@@ -81,18 +82,15 @@ def main() -> None:
             seconds[name] += time.perf_counter() - start
         scores.append(told)
         if number % 25 == 0:
-            print(f"{number}/{len(rows)} cells", file=sys.stderr, flush=True)
+            print(f"{number}/{len(cells)} cells", file=sys.stderr, flush=True)
     if arguments.out is not None:
-        arguments.out.write_text(json.dumps([{"cell": row["arch_str"], **told} for row, told in zip(rows, scores, strict=True)]))
+        arguments.out.write_text(json.dumps([{"cell": cell, **told} for cell, told in zip(cells, scores, strict=True)]))
     values = {name: [told[name] for told in scores] for name in SCORES} | {"+".join(ENSEMBLE): rank_together(scores)}
-    result: dict[str, Any] = {"cells": len(rows), "threads": torch.get_num_threads()}
+    result: dict[str, Any] = {"cells": len(cells), "threads": torch.get_num_threads()}
     for name, column in values.items():
-        result[name] = {
-            "cifar10": correlate(column, [float(row["c10_test200"]) for row in rows]),
-            "cifar100": correlate(column, [float(row["c100_val200"]) for row in rows]),
-        }
+        result[name] = {data_set: correlate(column, known) for data_set, known in accuracies.items()}
         if name in seconds:
-            result[name]["ms"] = round(1_000 * seconds[name] / len(rows))
+            result[name]["ms"] = round(1_000 * seconds[name] / len(cells))
     print(json.dumps(result))
 
 
