@@ -158,9 +158,7 @@ def _class_names(classes: Sequence[str] | None, train: Any, test: Any, labels: T
     if told is None:
         most = max(1, int(labels.max()) + 1)
         if most > len(labels):
-            raise DataError(
-                f"labels up to {most - 1} make {most:,} classes; {len(labels):,} training images are fewer than one for each"
-            )
+            raise DataError(f"labels up to {most - 1} make {most:,} classes; {len(labels):,} training images are fewer than one for each")
         told = [str(number) for number in range(most)]
     names = tuple(str(name) for name in told)
     others = _own_names(test)

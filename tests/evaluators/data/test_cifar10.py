@@ -87,7 +87,10 @@ def damage_batch(folder: Path) -> None:
     ("damage", "message"),
     [
         (cut_archive, r"cifar-10-python\.tar\.gz is not the whole CIFAR-10 archive \(.* bytes, and its MD5 is not"),
-        (lambda f: (f / ARCHIVE).write_bytes(b""), r"is not the whole CIFAR-10 archive \(0 bytes, and its MD5 is not .*\); delete it to download it again"),
+        (
+            lambda f: (f / ARCHIVE).write_bytes(b""),
+            r"is not the whole CIFAR-10 archive \(0 bytes, and its MD5 is not .*\); delete it to download it again",
+        ),
         (damage_batch, r"data_batch_3 is damaged \(its MD5 is not [0-9a-f]{32}\); delete .*-py to download it again"),
         (
             lambda f: (unpack(f) / BATCHES / "test_batch").unlink(),

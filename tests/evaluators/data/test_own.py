@@ -226,7 +226,11 @@ def test_what_is_wrong_with_images_is_said_in_one_line(train: Any, message: str)
         ({"classes": ["x" * 1_000_000] * 2}, "names of classes must differ"),
         ({"limit": 0}, "limit 0 must be a whole number of at least 1"),
         ({"validation_fraction": 1.5}, "validation fraction 1.5 must be more than 0 and less than 1"),
-        ({"limit": 4}, "data set own: 4 training images and a validation fraction of 0.1 leave 3 of 4 classes to train on; use more images or a smaller fraction"),
+        (
+            {"limit": 4},
+            "data set own: 4 training images and a validation fraction of 0.1 leave 3 of 4 classes to train on; "
+            "use more images or a smaller fraction",
+        ),
     ],
 )
 def test_other_parts_that_do_not_fit(options: dict[str, Any], message: str) -> None:
@@ -239,9 +243,7 @@ def test_classes_of_both_sets_are_the_same() -> None:
     other = Pictures(as_pictures(*TEST))
     assert isinstance(own_dataset(Pictures(as_pictures()), other), Dataset)
     other.classes = ("a", "b", "d", "c")
-    with pytest.raises(
-        DataError, match=r"the training set has classes \('a', 'b', 'c', 'd'\), and the test set \('a', 'b', 'd', "
-    ):
+    with pytest.raises(DataError, match=r"the training set has classes \('a', 'b', 'c', 'd'\), and the test set \('a', 'b', 'd', "):
         own_dataset(Pictures(as_pictures()), other)
 
 
