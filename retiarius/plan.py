@@ -27,6 +27,7 @@ from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
 from retiarius.starting_points import starting_points
 from retiarius.strategy_choice import setting_names
+from retiarius.told_numbers import KEY, tell_numbers
 from strategies import Darts, SearchContext, Strategy
 from strategies.nni_strategy import NniTrials
 
@@ -83,11 +84,12 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     searched = searched_part(space, mutables, **cut)
     if table is not None:
         searched, table = _look_up(settings, table, searched, epochs, reporter)
+    searched, numbers = tell_numbers(settings, searched, mutables, looks_up=table is not None)
     _check_hyperparameters(settings, searched, recipe)
     if reports_errors(settings.lightning) and settings.optimize_mode == "maximize" and not strategy.one_shot:
         reporter.warn("NNI's Regression reports a squared error, which is maximised; to minimise it, use `optimize_mode='minimize'`")
     sized_by = 1 if strategy.one_shot else sizing_trials(settings, trials, reporter)
-    plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by)
+    plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by, numbers=numbers)
     if strategy.one_shot:
         return plan
     plan = replace(plan, starts=starting_points(settings, plan, choices, reporter))
@@ -212,6 +214,8 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
         same["metric"] = SCORE.name
     if settings.nni_evaluation is not None:
         same["evaluator_arguments"] = settings.nni_evaluation.describe()
+    if plan.numbers:
+        same[KEY] = list(plan.numbers)
     if plan.chosen is not None:
         same |= {"search_space": settings.search_space, "start_step": settings.start_step}
     elif settings.start_step is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ class SearchPlan:
         The number of trials by which the strategy sizes its parts; another than ``trials`` where a search is extended.
     starts
         With what the search begins, samples by name.
+    numbers
+        What the strategy is told of numbers: ``order``, ``usual``, both or neither (``retiarius.told_numbers``).
     """
 
     arguments: dict[str, Any]
@@ -44,3 +46,4 @@ class SearchPlan:
     table: Any
     sized_by: int
     starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    numbers: Sequence[str] = ()
