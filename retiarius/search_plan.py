@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ class SearchPlan:
         Seconds of a whole trial, where trials wait and go on; None where they do not.
     starts
         With what the search begins, samples by name.
+    numbers
+        What the strategy is told of numbers: ``order``, ``usual``, both or neither (``retiarius.told_numbers``).
     """
 
     arguments: dict[str, Any]
@@ -47,3 +49,4 @@ class SearchPlan:
     sized_by: int
     share: float | None = None
     starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    numbers: Sequence[str] = ()

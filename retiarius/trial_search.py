@@ -19,6 +19,7 @@ from retiarius.engines import make_engine, reports_of
 from retiarius.ray_cluster import cluster_of
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
+from retiarius.told_numbers import usual_values
 from strategies.nni_strategy import NniTrials
 
 
@@ -121,6 +122,7 @@ def _search_context(context: RunContext, settings: SearchSettings, plan: SearchP
         shared=shared,
         canonical=plan.searched.canonical,
         features=context.space.features,
+        usual=usual_values(context.space, plan),
         described=list(plan.searched.architecture),
         costs=context.objectives[1:] if settings.strategy.several_objectives else (),
     )
