@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 FACTOR = 3  # of those that reach a rung one in so many goes on, for so many times as long
 RUNGS = 3  # the last of which is the end
+SHARES_DONE = ("a ninth", "a third")  # of a training at each of the others, in words
 
 
 @dataclass(frozen=True)
