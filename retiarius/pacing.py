@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHARES = 8  # whole trials that the budget would pay for
 ABOUT_SO_MANY = 24  # trials that are begun: a third of the budget each for the ninth, the next two and the last six of each share
+FINALS_SHARE = 0.25  # of the budget, where the best networks are compared at their full size
 MOST_EPOCHS = 100  # of a trial, where images are few
 LEG = ("checkpoint", "since", "until")  # what an evaluator takes whose trainings can wait
 AVERAGED = {"ema_decay": 0.99}  # a network that waits is scored by its average: its rate has not fallen yet
@@ -47,7 +48,17 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
     if not takes_by_name(find_evaluator(settings.evaluator)[1].load(), LEG):
         return None
     stored = stored_identity(settings.out).get(SHARE) if settings.resume else None  # a search that is extended keeps its trials' length
-    return float(stored) if isinstance(stored, int | float) else settings.time_budget / SHARES
+    seconds = settings.time_budget * (1 - FINALS_SHARE if has_finals(settings, 0.0) else 1)
+    return float(stored) if isinstance(stored, int | float) else seconds / SHARES
+
+
+def has_finals(settings: SearchSettings, share: float | None) -> bool:
+    """Return whether the best networks of a search whose trials have a ``share`` are compared once more, at the size of a retraining."""
+    space, preset, fixed = settings.space, settings.preset, settings.fixed
+    if share is None:
+        return False
+    small = space.sized_arguments(preset, "search", fixed)
+    return any(small.get(name) != value for name, value in space.sized_arguments(preset, "retrain", fixed).items())
 
 
 class Pace:
