@@ -75,6 +75,7 @@ def test_what_nni_draws_is_of_the_whole_range(tmp_path: Path) -> None:
     assert not all(rates(tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_a_range_of_a_persons_own_is_searched_as_it_is(tmp_path: Path) -> None:
     space = {"initial_lr": {"_type": "loguniform", "_value": [1e-4, 1e-3]}}
     with pytest.raises(rt.RetiariusError, match="no trial"):
