@@ -105,6 +105,18 @@ def test_a_resumed_search_is_told_what_it_was_told_at_first(told: list[str] | No
     assert (extended[:8], len(extended)) == (proposed, 16), "what was proposed is proposed again"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "then"), [(HOURS, None), (None, HOURS)])
+def test_a_budget_that_comes_or_goes_changes_nothing_of_that(first: float | None, then: float | None, tmp_path: Path) -> None:
+    run, search = tmp_path / "run", {"evaluator": score, "fixed": {"activation": "silu"}, "out": tmp_path / "run"}
+    rt.search(Knowing, **search, trials=6, time_budget=first)
+    told = identity(run)[KEY]
+    rt.search(Knowing, **search, trials=12, time_budget=then, resume=True)
+    assert identity(run)[KEY] == told == ([ORDER] if first is None else [ORDER, USUAL])
+    assert len(rates(run)) == 12
+    assert all(rates(run)) == (first is not None)
+
+
 ROWS = "batch_size,cutout,score\n" + "".join(f"{size},{cutout},{size + cutout}\n" for size in (64, 128, 256) for cutout in (0, 8, 16))
 
 
