@@ -20,6 +20,7 @@ from retiarius.extension import sizing_trials, trials_of
 from retiarius.foreign_checks import check_evaluator_fits, check_storable
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
+from retiarius.pacing import ABOUT_SO_MANY, AVERAGED, SHARE, share_of
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
 from retiarius.screening import check_screening
@@ -88,10 +89,14 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     _check_hyperparameters(settings, searched, recipe)
     if reports_errors(settings.lightning) and settings.optimize_mode == "maximize" and not strategy.one_shot:
         reporter.warn("NNI's Regression reports a squared error, which is maximised; to minimise it, use `optimize_mode='minimize'`")
-    sized_by = 1 if strategy.one_shot else sizing_trials(settings, trials, reporter)
-    plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by, numbers=numbers)
     if strategy.one_shot:
-        return plan
+        return SearchPlan(arguments, recipe, searched, chosen, epochs, 1, table, 1, numbers=numbers)
+    share = share_of(settings, searched.hyperparameters)
+    if share is not None:
+        trials = settings.trials or ABOUT_SO_MANY
+        recipe |= {name: value for name, value in AVERAGED.items() if name not in settings.fixed and settings.recipe is None}
+    sized_by = sizing_trials(settings, trials, reporter)
+    plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by, share, numbers=numbers)
     plan = replace(plan, starts=starting_points(settings, plan, choices, reporter))
     if settings.screen is not None:
         check_screening(settings, plan)
@@ -208,6 +213,8 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
     """Return what a resumed search must have in common with the first, beside what every run must."""
     same: dict[str, Any] = {"strategy": settings.strategy.name, "evaluator": settings.evaluator_name, "trials": plan.sized_by}
     same |= settings.trial_flags | settings.one_shot_flags
+    if plan.share is not None:
+        same[SHARE] = plan.share
     if isinstance(settings.strategy, NniTrials):
         same |= settings.strategy.settings()
     if find_evaluator(settings.evaluator)[1].untrained:

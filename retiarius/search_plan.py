@@ -31,6 +31,8 @@ class SearchPlan:
         Where scores are looked up; None where networks are trained.
     sized_by
         The number of trials by which the strategy sizes its parts; another than ``trials`` where a search is extended.
+    share
+        Seconds of a whole trial, where trials wait and go on; None where they do not.
     starts
         With what the search begins, samples by name.
     numbers
@@ -45,5 +47,6 @@ class SearchPlan:
     trials: int
     table: Any
     sized_by: int
+    share: float | None = None
     starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     numbers: Sequence[str] = ()

@@ -16,6 +16,7 @@ from records.trial_keeper import TrialKeeper
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
 from retiarius.engines import make_engine, reports_of
+from retiarius.finals import choose_at_full_size, seconds_for_finals
 from retiarius.ray_cluster import cluster_of
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
@@ -42,7 +43,7 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     from nni.nas.space import SimplifiedModelSpace
 
     from spaces.choices import count_configurations
-    from strategies.first_trials import submit_first_trials
+    from strategies.first_trials import submit_first_trials, submit_known_trials
     from strategies.optuna.pruning import make_pruning, why_idle
     from strategies.search_summary import summarize_search
 
@@ -52,13 +53,15 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     explored = SimplifiedModelSpace(context.space.make(context.arguments), searched.architecture | searched.constraints, evaluator)
     most = count_configurations(explored.simplify())  # a small space may hold fewer
     total = min(plan.trials, most)
-    # With a table the budget alone may end a search; the number of trials is then an estimate.
-    max_trials = None if context.table is not None and settings.trials is None and settings.time_budget else total
+    # With a table, or where trials wait, the budget alone may end a search; the number of trials is then an estimate.
+    by_time = settings.time_budget is not None and (context.table is not None or plan.share is not None)
+    max_trials = None if by_time and settings.trials is None else total
     reports = len(reports_of(context, settings))
     if idle := why_idle(settings.pruner, scores=reports, trials=total):
         warn(idle)
     shared = join_study(storage, settings, folder)
-    keeper = _keep_trials(context, settings, plan, folder)
+    record = BestRecord(folder, context, settings)
+    keeper = _keep_trials(record, context, plan)
     engine_options = {
         "max_trials": max_trials,
         "canonical": searched.canonical,
@@ -69,15 +72,30 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
         "on_result": keeper.note,
         "on_epoch": keeper.note_epoch,
     }
-    with keeper.shown(max_trials, settings.strategy.name), make_engine(context, settings, plan, **engine_options) as engine:
+    for_finals = seconds_for_finals(context, settings, plan)
+    seconds = _seconds_left(settings, keeper, for_finals)
+    engine = make_engine(context, settings, plan, folder.checkpoints_path, seconds, **engine_options)
+    with keeper.shown(max_trials, settings.strategy.name), engine:
         for line in submit_first_trials(plan.starts, explored, engine):
-            warn(line)
+            (warn if plan.share is None else context.reporter.say)(line)  # that some are too slow is usual there
+        if plan.share is not None:
+            submit_known_trials(explored, engine)
         told = _search_context(context, settings, plan, min(plan.sized_by, most), shared, engine.open_trials)
         _explore(settings, told, explored, engine)
-        engine.wait_models()
+        engine.finish()
+    choose_at_full_size(context, settings, plan, folder.path, keeper.trials, for_finals, record.save_trial)
     _note_pareto(context, settings, folder, keeper)
     for line in summarize_search(engine, settings.pruner):
         context.reporter.say(line)
+
+
+def _seconds_left(settings: SearchSettings, keeper: TrialKeeper, for_finals: float) -> float | None:
+    """Return what is left of the time budget after the trials of the run that is resumed; None where there is none."""
+    if settings.time_budget is None:
+        return None
+    cluster = cluster_of(settings.workers)
+    side_by_side = 1 if cluster is None else cluster.workers or 1
+    return max(0.0, settings.time_budget - for_finals - sum(trial.seconds for trial in keeper.trials) / side_by_side)
 
 
 def _explore(settings: SearchSettings, told: Any, explored: Any, engine: Any) -> None:
@@ -114,8 +132,8 @@ def _search_context(context: RunContext, settings: SearchSettings, plan: SearchP
     )
 
 
-def _keep_trials(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder) -> TrialKeeper:
-    return BestRecord(folder, context, settings).keep_trials(
+def _keep_trials(record: BestRecord, context: RunContext, plan: SearchPlan) -> TrialKeeper:
+    return record.keep_trials(
         architecture=plan.searched.architecture, canonical=context.space.canonical, labels_with_effect=plan.searched.labels_with_effect
     )
 

@@ -29,7 +29,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from strategies.checkpoint import as_plain, generator_state, restore_generator
 from strategies.domain import MAX_DRAWS, MAX_LISTED, Domain, plain_sample, sample_key
-from strategies.engines.recording import RejectedEvent
+from strategies.engines.recording import ContinuedEvent, RejectedEvent
 from strategies.expected_improvement import log_expected_improvement, warp
 from strategies.local_search import neighbour_values
 from strategies.optuna.encoders import SampleEncoder, Usual, draw_value
@@ -263,6 +263,9 @@ class BayesianSearch(Strategy):
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         self._pending.pop(id(event.model), None)
+        if isinstance(event, ContinuedEvent):
+            sample = self._domain.chosen(event.model.sample or {})
+            self._observed = [observation for observation in self._observed if observation.sample != sample]
         self._note(event.model, event)
 
     def _cleanup(self) -> None:

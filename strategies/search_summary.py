@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from common.errors import SearchFailed, StrategyError
-from common.trial import STATES
-from strategies.engines.recording import MAX_REPEATS, RecordingEngine
+from common.trial import STATES, Trial
+from strategies.engines.recording import MAX_REPEATS, RecordingEngine, Rejection
 from strategies.pruners import Pruner
+from strategies.rungs import SHARES_DONE, Length
 
 
 def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator[str]:
@@ -31,16 +32,19 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
     ended = {state: [trial for trial in results if trial.state == state] for state in STATES}
     if results and pruner is not None:
         yield f"{len(ended['pruned'])} of {len(results)} trials were pruned by {pruner.name}"
+    if dropped := [trial for trial in ended["pruned"] if trial.planned_epochs is not None]:
+        yield f"{len(results)} trials began; {_places(dropped)}, as others did better"
     if rejections:
         count = "1 network was" if len(rejections) == 1 else f"{len(rejections):,} networks were"
-        yield f"{count} skipped as too large; log.txt lists them"
+        yield f"{count} skipped as {_faults(rejections)}; log.txt lists them"
         nearest = min(rejections, key=lambda rejection: rejection.excess).reason
+        fault = _faults(rejections)
         if not results and (engine.found_nothing_allowed or not engine.out_of_time):
             raise StrategyError(
-                f"all {len(rejections):,} proposed networks are too large; the closest to the limit has {nearest}: raise the limit"
+                f"all {len(rejections):,} proposed networks are {fault}; the closest to the limit has {nearest}: raise the limit"
             )
         if engine.found_nothing_allowed:
-            yield f"the search ended early, after many networks in a row that were too large; the closest to the limit has {nearest}"
+            yield f"the search ended early, after many networks in a row that were {fault}; the closest to the limit has {nearest}"
     if engine.found_nothing_new:
         yield f"the search ended early: the last {MAX_REPEATS} proposals had all been tried before"
     elif results and engine.left_over:  # all that mean the same are one, so that there may be fewer than it seems
@@ -54,3 +58,14 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
         counts = f"{len(ended['failed'])} failed, {len(ended['pruned'])} pruned"
         cause = f"the first failure: {first} (details: log.txt in the run's folder)" if first else "leave out `pruner` to let trials end"
         raise SearchFailed(f"no trial was completed: {counts}; {cause}")
+
+
+def _faults(rejections: Iterable[Rejection]) -> str:
+    return " or ".join(sorted({rejection.fault for rejection in rejections}))
+
+
+def _places(dropped: Iterable[Trial]) -> str:
+    """Return in words how many trials were dropped at which part of their training."""
+    rungs = [Length(trial.planned_epochs or 0).rungs.get(len(trial.curve), 0) for trial in dropped]
+    counts = {SHARES_DONE[rung]: rungs.count(rung) for rung in sorted(set(rungs))}
+    return ", ".join(f"{count} {'was' if count == 1 else 'were'} dropped after {share} of the training" for share, count in counts.items())

@@ -20,7 +20,7 @@ from optuna.trial import Trial, TrialState, create_trial
 from common.trial import Trial as EndedTrial
 from strategies.checkpoint import as_plain, generator_state, restore_generator
 from strategies.domain import MAX_LISTED, Domain, sample_key
-from strategies.engines.recording import RejectedEvent
+from strategies.engines.recording import ContinuedEvent, RejectedEvent
 from strategies.optuna.encoders import SampleEncoder, Usual, draw_value
 from strategies.optuna.shared_study import MEMBER, SharedStudy
 from strategies.optuna.study_state import add_described, describe_study
@@ -241,6 +241,8 @@ class OptunaStrategy(Strategy):
     def _on_end(self, event: TrainingEndEvent) -> None:
         trial = self._running.pop(id(event.model), None)
         if trial is None:
+            if isinstance(event, ContinuedEvent):  # its score so far stays beside the new one, which is higher if it learns
+                self._told.discard(sample_key(self._domain.chosen(event.model.sample or {})))
             self._learn_of_end(event.model, event.status)
             return
         if event.status == ModelStatus.Trained:
