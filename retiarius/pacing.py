@@ -126,4 +126,5 @@ class Pace:
         context, architecture = self._context, self._plan.searched.architecture
         recipe = make_recipe({**context.recipe, **{label: value for label, value in sample.items() if label not in architecture}})
         network = context.build({label: sample[label] for label in architecture})
-        return measure_epoch(network, context.data, recipe, device=context.device, precision=context.precision)
+        where = {"device": context.device, "precision": context.precision}
+        return measure_epoch(network, context.data, recipe, **where, enough=self._plan.share or math.inf)
