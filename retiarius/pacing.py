@@ -104,10 +104,13 @@ class Pace:
 
         length = self.length(sample)
         needed = length.seconds_per_epoch * max(FEWEST_EPOCHS, length.epochs)
-        if needed <= (self.share if self._settings.epochs is None else self.share * SHARES):
+        is_given = self._settings.epochs is not None
+        limit = self.share * SHARES if is_given else self.share
+        if needed <= limit:
             return None
-        told = f"{needed:.0f} s for {max(FEWEST_EPOCHS, length.epochs)} epochs, more than the {self.share:.0f} s of a trial"
-        return Rejection(math.log(needed / self.share), told, fault="too slow")
+        whole = "the search" if is_given else "a trial"
+        told = f"{needed:.0f} s for {max(FEWEST_EPOCHS, length.epochs)} epochs, more than the {limit:.0f} s of {whole}"
+        return Rejection(math.log(needed / limit), told, fault="too slow")
 
     def _cost(self, sample: Mapping[str, Any]) -> float:
         """Return about how many seconds an epoch takes; 0 where nobody can know."""

@@ -18,7 +18,7 @@ import pytest
 import recorded_trials
 
 from common.errors import RecordError
-from common.trial import Trial
+from common.trial import PLANNED_EPOCHS, Trial
 from records.trials import TrialLog
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -183,7 +183,7 @@ def test_a_full_device_is_an_os_error() -> None:
 APPEND_FOR_EVER = """
 import sys
 from pathlib import Path
-from common.trial import Trial
+from common.trial import PLANNED_EPOCHS, Trial
 from records.trials import TrialLog
 log = TrialLog(Path(sys.argv[1]))
 number = len(log.read())
@@ -207,3 +207,30 @@ def test_kill_minus_nine_loses_no_finished_trial(tmp_path: Path) -> None:
         numbers = [trial.number for trial in log.read()]
         assert numbers == list(range(len(numbers)))
         assert int(acknowledged[-1]) in (numbers[-1], numbers[-1] - 1)
+
+
+def test_a_trial_that_has_gone_on_has_several_lines_of_which_the_last_counts(tmp_path: Path) -> None:
+    log = TrialLog(tmp_path / "trials.jsonl")
+    waits = {PLANNED_EPOCHS: 9}
+    lines = [
+        make_trial(0, state="pruned", score=0.3, curve=[0.3], **waits),
+        make_trial(1, state="pruned", score=0.2, curve=[0.2], **waits),
+        make_trial(0, state="pruned", score=0.5, curve=[0.3, 0.4, 0.5], **waits),
+        make_trial(2, state="pruned", score=0.1, curve=[0.1], **waits),
+        make_trial(0, score=0.6, curve=[0.3, 0.4, 0.5, 0.6], **waits),
+    ]
+    for trial in lines:
+        log.append(trial)
+    assert len(log.path.read_text().splitlines()) == 5, "nothing is overwritten"
+    assert log.read() == [lines[1], lines[3], lines[4]], "in the order in which they ended"
+    assert {trial.planned_epochs for trial in log.read()} == {9}
+    with log.path.open("ab") as file:
+        file.write(b'{"number": 1, "status": "comp')
+    assert log.read() == [lines[1], lines[3], lines[4]], "a line that was cut off does not take the place of the one before"
+
+
+def test_a_trial_without_a_length_of_its_own_has_the_line_of_old(tmp_path: Path) -> None:
+    log = TrialLog(tmp_path / "trials.jsonl")
+    log.append(make_trial(0))
+    assert PLANNED_EPOCHS not in json.loads(log.path.read_text())
+    assert log.read()[0].planned_epochs is None

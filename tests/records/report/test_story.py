@@ -1,0 +1,99 @@
+"""The two tables on how a search went: whenever something better was found, and what was dropped when."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from recorded_trials import make_trial
+from report_runs import write_search
+
+from common.trial import Trial
+from records.report.collect import read_run
+from records.report.story import show_story
+
+BEGIN = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+
+
+def trial(number: int, state: str, curve: list[float], minute: float, *, backbone: str = "resnet18", **more: Any) -> Trial:
+    """One of a minute that ended so many minutes after the beginning."""
+    finished = (BEGIN + timedelta(minutes=minute)).isoformat()
+    score = curve[-1] if curve and (state == "complete" or "planned_epochs" in more) else None
+    told = {"seconds": 60.0, "finished": finished, **more}
+    return make_trial(number, state, {"backbone": backbone}, {"initial_lr": 0.1}, score, curve, **told)
+
+
+def tables(folder: Path, *trials: Trial) -> dict[str, list[list[str]]]:
+    """Return the rows of each table of the story, by its heading; the note below as a row of its own."""
+    page = show_story(read_run(write_search(folder, list(trials))))
+    found = {}
+    for part in page.split("<h4>")[1:]:
+        heading, body = part.split("</h4>", 1)
+        rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(<td>.*?)</tr>", body)]
+        notes = re.findall(r"<p[^>]*>(.*?)</p>", body)
+        found[heading] = [[unescape(cell) for cell in row] for row in [*rows, *([notes] if notes else [])]]
+    return found
+
+
+GAINS, DROPPED = "Whenever something better was found", "What was dropped, and when"
+
+
+def test_each_gain_has_its_time_and_its_price(tmp_path: Path) -> None:
+    told = tables(
+        tmp_path,
+        trial(0, "complete", [0.5], 1, backbone="resnet18"),
+        trial(1, "complete", [0.4], 2, backbone="vgg16"),
+        trial(2, "complete", [0.6], 3, backbone="tinynet_e"),
+    )
+    assert list(told) == [GAINS], "nothing was dropped"
+    assert told[GAINS] == [
+        ["1 min", "0", "50.00%", "-", "-", "backbone resnet18"],
+        ["3 min", "2", "60.00%", "10.00 points", "300 points", "backbone tinynet_e"],
+    ]
+
+
+def test_the_latest_gains_are_shown(tmp_path: Path) -> None:
+    told = tables(tmp_path, *(trial(number, "complete", [number / 100], number + 1) for number in range(15)))
+    assert [row[1] for row in told[GAINS][:-1]] == [str(number) for number in range(3, 15)]
+    assert told[GAINS][-1] == ["The first 3 ones of them are left out."] or "left out" in told[GAINS][-1][0]
+
+
+def test_of_trials_that_waited_the_parts_of_their_training_are_told(tmp_path: Path) -> None:
+    waits = {"planned_epochs": 9}
+    told = tables(
+        tmp_path,
+        trial(0, "complete", [0.1] * 8 + [0.9], 5, **waits),
+        trial(1, "pruned", [0.2], 1, **waits),
+        trial(2, "pruned", [0.3], 2, **waits),
+        trial(3, "pruned", [0.2, 0.3, 0.4], 3, **waits),
+        trial(4, "failed", [], 4, error="out of memory"),
+    )
+    assert told[DROPPED] == [
+        ["up to a ninth", "2", "30.00%", "2 min"],
+        ["up to a third", "1", "40.00%", "1 min"],
+        ["to their end", "1", "90.00%", "1 min"],
+        ["Why: the best third of those that had come as far went on, until the time was up."],
+    ]
+
+
+def test_of_what_a_pruner_ended_the_epochs_are_told(tmp_path: Path) -> None:
+    told = tables(
+        tmp_path,
+        trial(0, "complete", [0.5, 0.6], 1),
+        trial(1, "pruned", [0.1], 2),
+        trial(2, "pruned", [0.1, 0.2], 3),
+        trial(3, "pruned", [0.3], 4),
+    )
+    assert told[DROPPED] == [
+        ["1 epoch", "2", "30.00%", "2 min"],
+        ["2 epochs", "1", "20.00%", "1 min"],
+        ["to their end", "1", "60.00%", "1 min"],
+        ["Why: the pruner saw that they could not win."],
+    ]
+
+
+def test_a_search_without_a_score_has_no_story(tmp_path: Path) -> None:
+    assert tables(tmp_path, trial(0, "failed", [], 1, error="out of memory")) == {}
