@@ -130,7 +130,7 @@ def train(
 ) -> Iterator[Epoch]:
     """Train ``network`` in place; yield every epoch, those of an interrupted training first.
 
-    Where the recipe averages weights, ``network`` has the average while a new epoch is yielded and at the end.
+    Where the recipe averages weights, ``network`` has the average while an epoch is yielded and at the end.
 
     Parameters
     ----------
@@ -174,7 +174,8 @@ def train(
     if average is not None:
         state["average"] = average
     history = load_checkpoint(checkpoint, state, generator) if checkpoint is not None else []
-    yield from (Epoch(**epoch) for epoch in history)
+    with nullcontext() if average is None else average.instead_of_weights(network):
+        yield from (Epoch(**epoch) for epoch in history)
     paths = [module for module in network.modules() if isinstance(module, StochasticDepth)] if recipe.drop_path else []
     height, width = split.images.shape[2:]
     full_size = height, width

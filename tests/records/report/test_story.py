@@ -50,15 +50,15 @@ def test_each_gain_has_its_time_and_its_price(tmp_path: Path) -> None:
     )
     assert list(told) == [GAINS], "nothing was dropped"
     assert told[GAINS] == [
-        ["1 min", "0", "50.00%", "-", "-", "backbone resnet18"],
-        ["3 min", "2", "60.00%", "10.00 points", "300 points", "backbone tinynet_e"],
+        ["1 min 00 s", "0", "50.00%", "-", "-", "backbone resnet18"],
+        ["3 min 00 s", "2", "60.00%", "10.00 points", "300 points", "backbone tinynet_e"],
     ]
 
 
 def test_the_latest_gains_are_shown(tmp_path: Path) -> None:
     told = tables(tmp_path, *(trial(number, "complete", [number / 100], number + 1) for number in range(15)))
     assert [row[1] for row in told[GAINS][:-1]] == [str(number) for number in range(3, 15)]
-    assert told[GAINS][-1] == ["The first 3 ones of them are left out."] or "left out" in told[GAINS][-1][0]
+    assert "left out" in told[GAINS][-1][0]
 
 
 def test_of_trials_that_waited_the_parts_of_their_training_are_told(tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_of_trials_that_waited_the_parts_of_their_training_are_told(tmp_path: Pa
         trial(4, "failed", [], 4, error="out of memory"),
     )
     assert told[DROPPED] == [
-        ["up to a ninth", "2", "30.00%", "2 min"],
-        ["up to a third", "1", "40.00%", "1 min"],
-        ["to their end", "1", "90.00%", "1 min"],
+        ["up to a ninth", "2", "30.00%", "2 min 00 s"],
+        ["up to a third", "1", "40.00%", "1 min 00 s"],
+        ["to their end", "1", "90.00%", "1 min 00 s"],
         ["Why: the best third of those that had come as far went on, until the time was up."],
     ]
 
@@ -88,9 +88,9 @@ def test_of_what_a_pruner_ended_the_epochs_are_told(tmp_path: Path) -> None:
         trial(3, "pruned", [0.3], 4),
     )
     assert told[DROPPED] == [
-        ["1 epoch", "2", "30.00%", "2 min"],
-        ["2 epochs", "1", "20.00%", "1 min"],
-        ["to their end", "1", "60.00%", "1 min"],
+        ["1 epoch", "2", "30.00%", "2 min 00 s"],
+        ["2 epochs", "1", "20.00%", "1 min 00 s"],
+        ["to their end", "1", "60.00%", "1 min 00 s"],
         ["Why: the pruner saw that they could not win."],
     ]
 
