@@ -28,7 +28,6 @@ FINALS_SHARE = 0.25  # of the budget, where the best networks are compared at th
 MOST_EPOCHS = 100  # of a trial, where images are few
 FEWEST_EPOCHS = 2  # of a trial: one that does not get so far in its share is not begun
 LEG = ("checkpoint", "since", "until")  # what an evaluator takes whose trainings can wait
-AVERAGED = {"ema_decay": 0.99}  # a network that waits is scored by its average: its rate has not fallen yet
 SHARE = "seconds_per_trial"  # in the record of a run
 
 

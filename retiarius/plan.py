@@ -20,7 +20,7 @@ from retiarius.extension import sizing_trials, trials_of
 from retiarius.foreign_checks import check_evaluator_fits, check_storable
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
-from retiarius.pacing import ABOUT_SO_MANY, AVERAGED, SHARE, share_of, tell_if_not
+from retiarius.pacing import ABOUT_SO_MANY, SHARE, share_of, tell_if_not
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
 from retiarius.screening import check_screening
@@ -95,7 +95,6 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     tell_if_not(settings, share, reporter)
     if share is not None:
         trials = settings.trials or ABOUT_SO_MANY
-        recipe |= {name: value for name, value in AVERAGED.items() if name not in settings.fixed and settings.recipe is None}
     sized_by = sizing_trials(settings, trials, reporter)
     plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by, share, numbers=numbers)
     plan = replace(plan, starts=starting_points(settings, plan, choices, reporter))
