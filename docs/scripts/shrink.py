@@ -128,6 +128,10 @@ def _small_training(words: list[str], folder: Path) -> list[str]:
         trials = min(int(value_of(words, "--trials") or 2), 2)
         words = _without(words, lambda flag, value: flag == "--trials")
         added += ["--trials", str(trials)]
+    elif "--retrain" in words:  # one epoch is given, so no time may be
+        words = _without(words, lambda flag, value: flag == "--time-budget")
+    if "--then-retrain" in words:
+        words[words.index("--then-retrain") + 1] = "5"
     for flag in ("--jobs", "-j", "--workers"):
         if (value_of(words, flag) or "").isdigit():
             words[words.index(flag) + 1] = "2"

@@ -28,6 +28,8 @@ def folder(tmp_path: Path) -> Path:
         (f"{SEARCH} --preset lab --trials 20", f"{SEARCH} {SMALL} --trials 2 --set backbone=convnet32 --set width=16"),
         (f"{SEARCH} --set backbone=vgg16 --jobs 4  # side by side", f"{SEARCH} --set backbone=vgg16 --jobs 2 {SMALL} --trials 2"),
         (f"{PROGRAM} --retrain convnet32 --set width=32", f"{PROGRAM} --retrain convnet32 {SMALL} --set width=16 --set depth=2"),
+        (f"{PROGRAM} --retrain resnet18 --time-budget 20m", f"{PROGRAM} --retrain resnet18 {SMALL}"),
+        (f"{SEARCH} --set backbone=vgg16 --then-retrain 60m", f"{SEARCH} --set backbone=vgg16 --then-retrain 5 {SMALL} --trials 2"),
         (f"{PROGRAM} --retrain runs/NAME/best.json", f"{PROGRAM} --retrain runs/cells/best.json {SMALL} --set width=2 --set num_cells=3"),
         (f"X=1 {PROGRAM} --space darts --strategy darts --set num_cells=20", None),
         ("retiarius --list", f"{PROGRAM} --list"),

@@ -1,0 +1,147 @@
+"""Searches with a time budget, from the first trial to the weights: in time, interrupted, extended, retrained."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from few_digits import use_few_digits
+from paced_parts import LEGS
+from program import Program, run_program
+
+import retiarius as rt
+from records.trials import TrialLog
+from run_experiment import main
+
+OUT, LOG = Path("run"), Path("run/trials.jsonl")
+HERE = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
+OWN = ["--space", "paced_parts:Ranked", "--evaluator", "paced_parts:train_in_legs", "--strategy", "random", "--epochs", "9"]
+SEARCH = [*OWN, *HERE, "--out", "run"]
+SLACK = 0.5  # seconds: what the engine does beside the trainings counts as theirs
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own_with_few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    use_few_digits(monkeypatch)
+
+
+def document(name: str) -> Any:
+    return json.loads((OUT / name).read_text())
+
+
+def seconds() -> float:
+    """Return the seconds of all trials: of each the last line, which has those of its whole training."""
+    return sum(trial.seconds for trial in TrialLog(LOG).read())
+
+
+def legs() -> list[tuple[str, int, int, int]]:
+    """Return of each leg the trial, whence and whither it went, and how far the training's file had come."""
+    lines = [line.split() for line in (OUT / LEGS).read_text().splitlines()]
+    return [(name, int(since), int(until), int(done)) for name, since, until, done in lines]
+
+
+@pytest.mark.slow
+def test_trials_wait_and_the_best_go_on_within_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SEARCH, "--time-budget", "3"]) == 0, capsys.readouterr().err
+    trials = TrialLog(LOG).read()
+    assert {trial.planned_epochs for trial in trials} == {9}
+    assert seconds() <= 3 + SLACK
+    assert len(LOG.read_text().splitlines()) > len(trials), "those that went on have several lines"
+    best, score = max(trials, key=lambda trial: trial.score or 0.0), document("best.json")["score"]
+    assert (best.state, len(best.curve)) == ("complete", 9)
+    assert (score["value"], score["epochs"]) == (best.score, 9)
+    waiting = [trial for trial in trials if trial.state == "pruned"]
+    assert waiting and all(len(trial.curve) in (1, 3) and trial.score == trial.curve[-1] for trial in waiting)
+    assert all(done == since for _, since, _, done in legs()), "each leg began where the one before had ended"
+    assert document("config.json")["identity"]["seconds_per_trial"] == 3 / 8
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on_and_begins_nothing_anew() -> None:
+    with Program(*SEARCH, "--time-budget", "4") as process:
+        process.wait_until(lambda: LOG.exists() and len(LOG.read_text().splitlines()) >= 8)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    before, lines = TrialLog(LOG).read(), LOG.read_text().rsplit("\n", 1)[0]
+    done = run_program(*SEARCH, "--time-budget", "4", "--resume")
+    assert done.returncode == 0, done.stderr
+    trials = {trial.number: trial for trial in TrialLog(LOG).read()}
+    assert LOG.read_text().startswith(lines), "what was on record stays there"
+    assert sorted(trials) == list(range(len(trials))) and len(trials) > len(before)
+    for trial in before:
+        assert trials[trial.number].curve[: len(trial.curve)] == trial.curve, "no training has begun anew"
+    assert all(done >= since for _, since, _, done in legs() if since)
+    assert seconds() <= 4 + SLACK
+    assert document("best.json")["score"]["value"] == max(trial.score or 0.0 for trial in trials.values())
+
+
+@pytest.mark.slow
+def test_more_time_extends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SEARCH, "--time-budget", "2"]) == 0, capsys.readouterr().err
+    first = TrialLog(LOG).read()
+    assert main([*SEARCH, "--time-budget", "2", "--resume"]) == 0, capsys.readouterr().err
+    assert len(TrialLog(LOG).read()) == len(first), "no new one: the time was up"
+    assert main([*SEARCH, "--time-budget", "4", "--resume"]) == 0, capsys.readouterr().err
+    assert len(TrialLog(LOG).read()) > len(first)
+    assert 2 < seconds() <= 4 + SLACK
+    assert document("config.json")["identity"]["seconds_per_trial"] == 2 / 8, "trials are as long as they were"
+    assert all(done == since for _, since, _, done in legs())
+
+
+@pytest.mark.slow
+def test_then_retrained_once(capsys: pytest.CaptureFixture[str]) -> None:
+    search = [*SEARCH, "--time-budget", "1", "--then-retrain", "0.5"]
+    assert main(search) == 0, capsys.readouterr().err
+    path = OUT / "retrain" / "retrained.json"
+    retrained = document("retrain/retrained.json")
+    assert retrained["architecture"] == document("best.json")["architecture"]
+    assert 1 <= retrained["epochs"] <= 300 and 0 <= retrained["plain_test_accuracy"] <= 1
+    assert "mirror" in capsys.readouterr().out, "both test accuracies are shown"
+    before = path.read_bytes()
+    assert main([*search, "--resume"]) == 0, capsys.readouterr().err
+    assert path.read_bytes() == before
+    found = rt.open_run("run")
+    assert isinstance(found, rt.SearchResult) and found.retrained is not None
+    assert found.retrained.document == retrained
+
+
+@pytest.mark.slow
+def test_what_a_supernet_finds_is_retrained_too(capsys: pytest.CaptureFixture[str]) -> None:
+    search = ["--space", "two_layers:TwoLayers", "--strategy", "darts", "--epochs", "1", "--then-retrain", "0.5", *HERE, "--out", "run"]
+    assert main(search) == 0, capsys.readouterr().err
+    assert document("retrain/retrained.json")["architecture"] == document("best.json")["architecture"]
+
+
+@pytest.mark.slow
+def test_the_zoo_in_some_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    """One small backbone, so that several trials fit; an epoch of it is measured."""
+    zoo = ["--space", "zoo", "--strategy", "tpe", "--set", "backbone=convnet32", "--set", "width=16", "--set", "depth=2", *HERE]
+    assert main([*zoo, "--time-budget", "24", "--trials", "6", "--out", "run"]) == 0, capsys.readouterr().err
+    trials = TrialLog(LOG).read()
+    longest = max(trial.seconds / len(trial.curve) for trial in trials if trial.curve)
+    assert seconds() <= 24 + longest, "what would overrun is stopped after an epoch"
+    assert trials and all(1 <= (trial.planned_epochs or 0) <= 100 for trial in trials)
+    best = max(trials, key=lambda trial: trial.score or 0.0)
+    assert document("best.json")["score"]["epochs"] == len(best.curve)
+    assert all(len(trial.curve) <= (trial.planned_epochs or 0) for trial in trials)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--trial-command", "python main.py", "--search-space", "s.json", "--then-retrain", "1m"], "--then-retrain is for built-in"),
+        (["--space", "zoo", "--strategy", "tpe", "--evaluator", "zero_cost", "--then-retrain", "1m"], "leave out --evaluator"),
+        (["--retrain", "resnet18", "--time-budget", "1m", "--epochs", "3"], "both say how long a retraining is: leave one out"),
+        (["--retrain", "resnet18", "--then-retrain", "1m"], "--then-retrain is for searches and has no use with --retrain"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("s.json").write_text('{"x": {"_type": "choice", "_value": [1, 2]}}')
+    assert main([*arguments, "--out", "run"]) == 2
+    error = capsys.readouterr().err
+    assert words in error and len(error.strip().splitlines()) == 1
+    assert not OUT.exists()
