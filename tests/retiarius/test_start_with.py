@@ -20,10 +20,15 @@ from nni.nas.space import SimplifiedModelSpace
 from optuna.trial import TrialState
 from small_spaces import TinySpace
 
+from common.reporter import Reporter
 from common.trial import Trial
 from evaluators import EVALUATORS, EvaluatorEntry
 from nni_compat.trial_program import TrialProgram
 from records.trials import TrialLog
+from retiarius.pacing import ABOUT_SO_MANY
+from retiarius.plan import make_plan
+from retiarius.presets import PRESETS
+from retiarius.settings import SearchSettings
 from run_experiment import main
 from spaces.darts.genotypes import GENOTYPES, architecture_from_genotype
 from spaces.zoo.space import ZooSpace
@@ -349,3 +354,40 @@ def test_one_that_would_have_to_wait_beyond_the_budget_does_not_begin(
     assert main([*search, *starts, "--device", "cpu", "--out", "run"]) == 0
     assert "tinynet_e is not tried first: the budget is spent" in capsys.readouterr().err
     assert len(TrialLog(Path("run/trials.jsonl")).read()) == 2
+
+
+def starts_of(**told: Any) -> dict[str, dict[str, Any]]:
+    """Return with what a search of the zoo begins, by name."""
+    return make_plan(
+        SearchSettings(**{"space": "zoo", "strategy": "tpe", "preset": "lab", "time_budget": 3600.0, **told}), Reporter()
+    ).starts
+
+
+DEFAULT_START = "the default configuration"
+
+
+@pytest.mark.slow
+def test_a_search_of_a_given_time_begins_with_the_default_and_the_portfolio() -> None:
+    first, *others = starts_of()
+    assert first == DEFAULT_START and others and all(name.endswith("of the portfolio") for name in others)
+    assert len(others) + 1 <= ABOUT_SO_MANY // 2, "at most half of the trials"
+    assert list(starts_of(time_budget=None)) == [DEFAULT_START]
+    assert list(starts_of(start_with=["default"])) == [DEFAULT_START]
+    assert list(starts_of(start_with=["portfolio"], time_budget=None)) == [first, *others][: PRESETS["lab"].trials // 2]
+    assert list(starts_of(start_with=["convnet32"])) == [DEFAULT_START, "convnet32"], "who names a start means that one"
+
+
+@pytest.mark.slow
+def test_never_more_than_half_of_the_trials_are_of_the_portfolio() -> None:
+    assert len(starts_of(trials=6)) == 3
+    assert list(starts_of(trials=1)) == [DEFAULT_START]
+
+
+@pytest.mark.slow
+def test_of_the_portfolio_only_what_is_searched() -> None:
+    backbones = [start["backbone"] for start in starts_of().values()]
+    one = next(backbone for backbone in backbones[1:] if backbone != "resnet18")
+    kept = starts_of(fixed={"backbone": one})
+    assert len(kept) <= 1 + backbones[1:].count(one)
+    assert any(name.endswith("of the portfolio") for name in kept)
+    assert {start.get("backbone", one) for start in kept.values()} == {one}
