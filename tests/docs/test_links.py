@@ -14,7 +14,7 @@ from docs.scripts.pages import ROOT, anchors, links, list_pages, name_of, read_b
 PAGES = [name_of(page) for page in list_pages()]
 DIARY = "docs/measurements/"
 # Folders of a run or of a reader, and the beginning of a label.
-NOT_OURS = ("runs", "data", "trials", "nni", "tensorboard", "checkpoints", "normal", "train", "test", "site")
+NOT_OURS = ("runs", "data", "trials", "nni", "tensorboard", "checkpoints", "normal", "train", "test", "site", "retrain")
 
 
 def read(name: str) -> str:
