@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from common.reporter import Reporter
 from evaluators import find_evaluator
 from evaluators.adapter import takes_by_name
 from records.run_folder import stored_identity
@@ -24,6 +26,7 @@ SHARES = 8  # whole trials that the budget would pay for
 ABOUT_SO_MANY = 24  # trials that are begun: a third of the budget each for the ninth, the next two and the last six of each share
 FINALS_SHARE = 0.25  # of the budget, where the best networks are compared at their full size
 MOST_EPOCHS = 100  # of a trial, where images are few
+FEWEST_EPOCHS = 2  # of a trial: one that does not get so far in its share is not begun
 LEG = ("checkpoint", "since", "until")  # what an evaluator takes whose trainings can wait
 AVERAGED = {"ema_decay": 0.99}  # a network that waits is scored by its average: its rate has not fallen yet
 SHARE = "seconds_per_trial"  # in the record of a run
@@ -52,6 +55,12 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
     return float(stored) if isinstance(stored, int | float) else seconds / SHARES
 
 
+def tell_if_not(settings: SearchSettings, share: float | None, reporter: Reporter) -> None:
+    """Say where trainings have a time budget and do not wait, as several of them run at a time."""
+    if share is None and settings.time_budget is not None and settings.evaluator == TRAIN and cluster_of(settings.workers) is not None:
+        reporter.say("trials side by side do not wait for one another: each comes to its end, and none begins after `time_budget`")
+
+
 def has_finals(settings: SearchSettings, share: float | None) -> bool:
     """Return whether the best networks of a search whose trials have a ``share`` are compared once more, at the size of a retraining."""
     space, preset, fixed = settings.space, settings.preset, settings.fixed
@@ -68,30 +77,44 @@ class Pace:
     ----------
     context, settings, plan
         Of the search; ``plan`` has a share.
+
+    Attributes
+    ----------
+    share
+        Seconds of a whole trial: that of the plan, or what the cheapest of the first networks needs at least.
     """
 
     def __init__(self, context: RunContext, settings: SearchSettings, plan: SearchPlan) -> None:
         assert plan.share is not None
-        self._context, self._settings, self._plan, self._share = context, settings, plan, plan.share
+        self._context, self._settings, self._plan = context, settings, plan
         self._costs: dict[str, float] = {}
+        self.share = max(plan.share, min((settings.time_budget or 0.0) / 2, FEWEST_EPOCHS * self._least_cost()))
+
+    def _least_cost(self) -> float:
+        """Return what an epoch of the cheapest network costs with which the search begins; 0 where there is none."""
+        costs = [0.0]
+        for sample in self._plan.starts.values():
+            with contextlib.suppress(Exception):  # it fails again when it is tried, and then says why
+                costs.append(self._cost(sample))
+        return min(cost for cost in costs if cost) if any(costs) else 0.0
 
     def length(self, sample: Mapping[str, Any]) -> Length:
         """Return how long the trial of ``sample`` is."""
         cost = self._cost(sample)
         if self._settings.epochs is not None or cost == 0.0:
             return Length(self._context.epochs, cost)
-        return Length(max(1, min(MOST_EPOCHS, int(self._share / cost))), cost)
+        return Length(max(1, min(MOST_EPOCHS, int(self.share / cost))), cost)
 
     def reject(self, sample: Mapping[str, Any]) -> Rejection | None:
         """Return why ``sample`` is not tried: it would hardly get anywhere in its share; None where it is."""
         from strategies.engines.recording import Rejection
 
         length = self.length(sample)
-        needed = length.seconds_per_epoch * max(2, length.epochs)
-        if needed <= (self._share if self._settings.epochs is None else self._share * SHARES):
+        needed = length.seconds_per_epoch * max(FEWEST_EPOCHS, length.epochs)
+        if needed <= (self.share if self._settings.epochs is None else self.share * SHARES):
             return None
-        told = f"{needed:.0f} s for {max(2, length.epochs)} epochs, more than the {self._share:.0f} s of a trial"
-        return Rejection(math.log(needed / self._share), told, fault="too slow")
+        told = f"{needed:.0f} s for {max(FEWEST_EPOCHS, length.epochs)} epochs, more than the {self.share:.0f} s of a trial"
+        return Rejection(math.log(needed / self.share), told, fault="too slow")
 
     def _cost(self, sample: Mapping[str, Any]) -> float:
         """Return about how many seconds an epoch takes; 0 where nobody can know."""
@@ -110,4 +133,5 @@ class Pace:
         context, architecture = self._context, self._plan.searched.architecture
         recipe = make_recipe({**context.recipe, **{label: value for label, value in sample.items() if label not in architecture}})
         network = context.build({label: sample[label] for label in architecture})
-        return measure_epoch(network, context.data, recipe, device=context.device, precision=context.precision)
+        where = {"device": context.device, "precision": context.precision}
+        return measure_epoch(network, context.data, recipe, **where, enough=self._plan.share or math.inf)
