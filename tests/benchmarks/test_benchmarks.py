@@ -52,6 +52,15 @@ def test_searches_in_tables_end_with_what_they_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_the_order_of_numbers_is_worth_ends_with_what_was_found(tmp_path: Path) -> None:
+    done = call("ordered_numbers", "--quick", "--seeds", "2", "--trials", "8", "--cache", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["rows"], told["seeds"], list(told["found"])) == (96, 2, ["Optuna's TPE", "tpe"])
+    assert all(0.1 < score <= told["best"] for scores in told["found"].values() for score in scores)
+
+
+@pytest.mark.slow
 def test_the_ablation_ends_with_an_accuracy_of_each_row() -> None:
     done = call("recipe_ablation", "--quick", "--dataset", "digits", "--width", "8", "--epochs", "1")
     assert done.returncode == 0, done.stderr
