@@ -18,6 +18,7 @@ from retiarius.ray_cluster import check_cluster, cluster_of
 from retiarius.recipe_values import recipe_values_of
 from retiarius.settings import TRAIN, RunSettings, SearchSettings
 from retiarius.strategy_choice import setting_names
+from retiarius.warm_start import WORDS
 from spaces import SPACES
 from spaces.named import NAMES
 from strategies import STRATEGIES, Darts, Grid, check_pair
@@ -97,7 +98,7 @@ def check_start_names(settings: SearchSettings) -> None:
     """Refuse what ``start_with`` names and is not there."""
     for word in settings.start_with:
         path = re.sub(r":\d+$", "", word)
-        if word not in NAMES and not Path(word).exists() and not Path(path).exists():
+        if word not in (*NAMES, *WORDS) and not Path(word).exists() and not Path(path).exists():
             read_architecture(word, settings.fixed, "`start_with`: ")
 
 

@@ -13,10 +13,9 @@ from records.best import BestArchitecture, check_architecture
 from retiarius.architectures import read_architecture
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
-from retiarius.warm_start import load_starts, stored_starts
+from retiarius.warm_start import PORTFOLIO, WORDS, load_starts, stored_starts
 from spaces.named import NAMES
 
-PORTFOLIO, DEFAULT = "portfolio", "default"  # what ``start_with`` may say beside files, runs and known names
 STARTS = "starts.json"  # in the folder of a run that began with what start_with names
 
 
@@ -45,7 +44,7 @@ def starting_points(
             return stored
     searched = plan.searched
     points = _default_point(settings, plan, reporter)
-    words = [word for word in settings.start_with if word not in (PORTFOLIO, DEFAULT)]
+    words = [word for word in settings.start_with if word not in WORDS]
     sample_of = partial(_sample_of, plan)
     load = partial(read_architecture, fixed=settings.fixed, argument="`start_with`: ")
     fit = partial(_fit, settings, plan, choices)
