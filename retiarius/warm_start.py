@@ -14,7 +14,8 @@ from records.best import BestArchitecture, load_best
 from records.lines import EpochLog
 from records.trials import TrialLog
 
-PORTFOLIO, DEFAULT = WORDS = ("portfolio", "default")  # what ``start_with`` may say beside files, runs and known names
+PORTFOLIO = "portfolio"
+WORDS = (PORTFOLIO, "default")  # what ``start_with`` may say beside files, runs and known names
 
 FORMAT, VERSION = "retiarius-starts", 1
 Named = tuple[str, BestArchitecture]
