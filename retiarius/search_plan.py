@@ -33,6 +33,8 @@ class SearchPlan:
         The number of trials by which the strategy sizes its parts; another than ``trials`` where a search is extended.
     starts
         With what the search begins, samples by name.
+    screened_seconds
+        What it took to score untrained networks, which counts against the time budget; 0 where none were scored.
     """
 
     arguments: dict[str, Any]
@@ -44,3 +46,4 @@ class SearchPlan:
     table: Any
     sized_by: int
     starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    screened_seconds: float = 0.0
