@@ -10,11 +10,12 @@ of a seed goes to 20,000 s; what it had found at 12,000 s and 6,000 s is read of
 strategies size their parts by the number of trials. Successive halving from 12 to 200 epochs has no place here: one training of 200 epochs
 takes as long as 17 of 12, more than a budget of 2,000 s has, and the protocol judges by the validation accuracy after 12.
 
-``bo, screened`` begins with the best of many random cells by scores of untrained networks, which ``zero_cost.py --different`` has written
-to FILE. The seconds of scoring count against the budget, as they were measured: of one core of a processor, where the table's seconds are
-of a GPU. The images are CIFAR-10's, for CIFAR-100 as well. ``random`` and ``evolution`` are NNI's
-strategies as this project sets them up; ``evolution, NNI's defaults`` is NNI's as it comes. The overhead is the processor time of a
-search (strategy, engine and look-up) by the number of its trials.
+``bo, screened`` begins with the best of many random cells by scores of untrained networks, which ``zero_cost.py --different synflow flops
+--out FILE`` has written. The seconds of scoring count against the budget, as they were measured: of one core of a processor, where the
+table's seconds are of a GPU. The images are CIFAR-10's, for CIFAR-100 as well. The program puts fewer first, at most half of the trials.
+
+``random`` and ``evolution`` are NNI's strategies as this project sets them up; ``evolution, NNI's defaults`` is NNI's as it comes. The
+overhead is the processor time of a search (strategy, engine and look-up) by the number of its trials.
 
 The full run keeps every finished search in ``--runs`` and, begun again, resumes there. The last line is one JSON object.
 """
@@ -50,7 +51,6 @@ from benchmarks.zero_cost import Scores, draw_cells, form_of, read_scores
 from common.errors import EvaluatorError
 from evaluators.table import Table, load_table
 from evaluators.zero_cost.scores import rank_together
-from retiarius.screening import MOST_TRIED
 from spaces.nasbench201.space import NasBench201Space
 from spaces.nasbench201.vocabulary import EDGES, edge_label
 from strategies import STRATEGIES as KNOWN
@@ -72,7 +72,8 @@ NNI_EVOLUTION = "evolution, NNI's defaults"
 BO_SCREENED = "bo, screened"
 STRATEGIES = ("random", "evolution", NNI_EVOLUTION, "local", "tpe", "gp", "bo")
 PROCESSES = ("gp", "bo", BO_SCREENED)
-SCREENED, SCREENED_BY = 200, ("synflow", "flops")  # networks, and scores: chosen by the searches on CIFAR-100
+# Networks, scores, and how many networks come first: chosen by searches on CIFAR-100.
+SCREENED, SCREENED_BY, TRIED_FIRST = 2_000, ("synflow", "flops"), 14
 LABELS = [edge_label(source, node) for source, node in EDGES]
 
 
@@ -111,24 +112,23 @@ def make_strategy(name: str, seed: int, trials: int) -> Any:
     return KNOWN["bo" if name == BO_SCREENED else name]().build(SearchContext(seed=seed, trials=trials, **told))
 
 
-def screen(table: Table, scores: Scores, seed: int, budget: int) -> tuple[list[dict[str, str]], float]:
-    """The best of random cells by what they score untrained, as many as ``--screen`` puts first, and the seconds that all scores took.
+def screen(table: Table, scores: Scores, seed: int) -> tuple[list[dict[str, str]], float]:
+    """The best of random cells by what they score untrained, and the seconds that all scores took.
 
     They are drawn among the cells that ``scores`` has.
     """
     every = draw_cells(len(table), seed)
     drawn = list(itertools.islice((cell for cell in every if form_of(cell) in scores), SCREENED))
-    told = [{**scores[form_of(cell)], "flops": table.find(cell).facts["flops"]} for cell in drawn]
+    told = [scores[form_of(cell)] for cell in drawn]
     ranks = rank_together(told, SCREENED_BY)
-    first = min(MOST_TRIED, max(1, table.trials_within(SIZED_FOR[budget], EPOCHS) // 2))
-    best = sorted(range(len(drawn)), key=lambda place: -ranks[place])[:first]
+    best = sorted(range(len(drawn)), key=lambda place: -ranks[place])[:TRIED_FIRST]
     return [drawn[place] for place in best], sum(each["seconds"] for each in told)
 
 
 def search(table: Table, name: str, seed: int, budget: int, scores: Scores | None = None) -> Run:
     """Search the table with a strategy until ``budget`` simulated seconds are spent."""
     sized_for = SIZED_FOR.get(budget, SIZED_FOR[max(SIZED_FOR)])
-    first, spent = ([], 0.0) if name != BO_SCREENED else screen(table, scores or {}, seed, budget)
+    first, spent = ([], 0.0) if name != BO_SCREENED else screen(table, scores or {}, seed)
     clock, path = spent, []
 
     def note(result: Any) -> None:
