@@ -54,7 +54,7 @@ def by_machine(records: Records, goal: Mapping[str, Any]) -> dict[str, list[floa
     found: dict[str, list[float]] = {}
     for run in runs_of(records, goal):
         values = as_list(look_up(run["values"], goal["value"]))
-        if values and (not run.get("shared") or "mean" in goal or "percent" in goal):
+        if values and (not run.get("shared") or not {"mean", "percent", "every"}.isdisjoint(goal)):
             found.setdefault(kind_of(run), []).extend([statistics.mean(values)] if goal.get("mean") else values)
     return found
 

@@ -115,7 +115,7 @@ def check_search(table: Path | None) -> Finding:
     from benchmarks.search_quality import find_table, search
     from evaluators.table import load_table
 
-    values = read_record("nasbench201")["runs"][-1]["values"]["cifar10"]["strategies"]["bo"]
+    values = read_record("nasbench201")["runs"][0]["values"]["cifar10"]["strategies"]["bo"]
     least = min(values[f"at_{BUDGET}_s"])
     try:
         path = find_table(table)

@@ -2,10 +2,14 @@
 
     python benchmarks/zero_cost.py --table FILE            # 500 cells; a quarter of an hour on two cores
     python benchmarks/zero_cost.py --table FILE --quick    # 16 cells, less than 50 s
+    python benchmarks/zero_cost.py --different synflow --out FILE    # one cell of all that are the same function; ten minutes
 
 Spearman's rank correlation with the table's test accuracy after 200 epochs on CIFAR-10, over all cells and over the better half of them; on
 CIFAR-100 with its validation accuracy, by which the ensemble was chosen (on cells drawn with another seed). The cells are drawn at random,
-the images are CIFAR-10's. Ends with one line of JSON.
+the images are CIFAR-10's. Times are of the processor, on as many threads as torch takes. Ends with one line of JSON.
+
+``--different`` scores by the scores that it names alone, and correlates nothing: FILE gets a line of JSON a cell, in random order, which
+``search_quality.py --scores FILE`` reads. Begun again, it resumes.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -17,6 +21,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +40,13 @@ from evaluators.data.dataset import load_dataset
 from evaluators.table import load_table
 from evaluators.zero_cost import SCORES
 from evaluators.zero_cost.scores import ENSEMBLE, rank_together, score_untrained
+from spaces.building import build_network
 from spaces.nasbench201.space import NasBench201Space
-from spaces.nasbench201.vocabulary import EDGES, OPERATION_NAMES, edge_label
+from spaces.nasbench201.vocabulary import EDGES, NUM_NODES, OPERATION_NAMES, edge_label
 
 CELLS, QUICK_CELLS = 500, 16
 EPOCHS = 200  # of the table's longest trainings
+Scores = Mapping[str, Mapping[str, float]]  # by ``form_of``: the scores by name, and ``seconds``
 
 
 def draw_cells(number: int, seed: int) -> list[dict[str, str]]:
@@ -47,6 +54,55 @@ def draw_cells(number: int, seed: int) -> list[dict[str, str]]:
     labels = [edge_label(source, node) for source, node in EDGES]
     cells = itertools.product(OPERATION_NAMES, repeat=len(labels))
     return [dict(zip(labels, cell, strict=True)) for cell in random.Random(seed).sample(list(cells), number)]
+
+
+def form_of(cell: Mapping[str, str]) -> str:
+    """What the cell computes: the same for cells that are the same function by leaving out zeros and skip connections."""
+    terms = ["x"]
+    for node in range(1, NUM_NODES):
+        parts = []
+        for source in range(node):
+            operation = cell[edge_label(source, node)]
+            if operation != "none" and terms[source]:
+                parts.append(terms[source] if operation == "skip_connect" else f"{operation}({terms[source]})")
+        terms.append("+".join(sorted(f"[{part}]" for part in parts)) if len(parts) > 1 else "".join(parts))
+    return terms[-1]
+
+
+def read_scores(path: Path) -> Scores:
+    """What ``--different`` has written, by ``form_of``; a last line that was cut off is passed over."""
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            told = json.loads(line)
+        except ValueError:
+            continue
+        found[form_of(told.pop("cell"))] = told
+    return found
+
+
+def score(cell: Mapping[str, str], data: Any, names: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """The scores of a cell's network, and the seconds of the processor that each took."""
+    network = build_network(NasBench201Space, {"num_classes": 10}, cell)
+    told, seconds = {}, {}
+    for name in names:
+        start = time.process_time()
+        told |= score_untrained(network, data, [name])
+        seconds[name] = time.process_time() - start
+    return told, seconds
+
+
+def score_different(path: Path, names: Sequence[str], seed: int) -> None:
+    """Score a random cell of each form that ``path`` does not have yet; its seconds are those of building the network, too."""
+    known, data = set(read_scores(path)), load_dataset("cifar10")
+    for cell in draw_cells(len(OPERATION_NAMES) ** len(EDGES), seed):
+        if form_of(cell) not in known:
+            known.add(form_of(cell))
+            start = time.process_time()
+            told, _ = score(cell, data, names)
+            line = json.dumps({"cell": cell, **told, "seconds": round(time.process_time() - start, 4)})
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
 
 
 def correlate(values: list[float], accuracies: list[float]) -> dict[str, float]:
@@ -58,12 +114,18 @@ def correlate(values: list[float], accuracies: list[float]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=Path, required=True, help="NAS-Bench-201's table")
+    parser.add_argument("--table", type=Path, help="NAS-Bench-201's table")
     parser.add_argument("--cells", type=count, metavar="N", help=f"default: {CELLS}; {QUICK_CELLS} with --quick")
     parser.add_argument("--seed", type=int, default=0, help="of the cells that are drawn (default: 0)")
     parser.add_argument("--quick", action="store_true", help="few cells")
     parser.add_argument("--out", type=Path, help="a file for all scores, as JSON")
+    parser.add_argument("--different", nargs="+", choices=SCORES, metavar="NAME", help="score all different cells by these, to --out")
     arguments = parser.parse_args()
+    if arguments.different and arguments.out:
+        score_different(arguments.out, arguments.different, arguments.seed)
+        return
+    if arguments.different or arguments.table is None:
+        parser.error("--different needs --out" if arguments.different else "--table FILE is needed")
     cells = draw_cells(arguments.cells or (QUICK_CELLS if arguments.quick else CELLS), arguments.seed)
     tables = {name: load_table(arguments.table, dataset=name) for name in ("cifar10", "cifar100")}
     accuracies = {
@@ -74,12 +136,8 @@ def main() -> None:
     scores: list[dict[str, float]] = []
     seconds = dict.fromkeys(SCORES, 0.0)
     for number, cell in enumerate(cells, 1):
-        network = NasBench201Space(num_classes=10).freeze(cell)
-        told = {}
-        for name in SCORES:
-            start = time.perf_counter()
-            told |= score_untrained(network, data, [name])
-            seconds[name] += time.perf_counter() - start
+        told, took = score(cell, data, SCORES)
+        seconds = {name: seconds[name] + took[name] for name in SCORES}
         scores.append(told)
         if number % 25 == 0:
             print(f"{number}/{len(cells)} cells", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,31 @@ FORMAT, VERSION = "retiarius-screened", 1
 MOST_TRIED = 10  # of the best networks; at most half of the trials
 MOST_FRUITLESS = 500  # draws in a row that bring no new network: there are no more, or hardly any
 SECONDS_BETWEEN_SAVES = 10.0
+SHARE = 0.1  # of the time budget, which the scores take at most
 
 Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What ``screened.json`` holds.
+
+    Attributes
+    ----------
+    chosen
+        How many of the networks come first; None as long as not all have their scores.
+    networks
+        Architectures and their scores: in the order in which they were drawn, and the best first once all have theirs.
+    seconds
+        What drawing and scoring took, those of an interrupted run included.
+    is_out_of_time
+        Whether the time budget left no time for more.
+    """
+
+    chosen: int | None = None
+    networks: Sequence[tuple[dict[str, Any], Scores]] = ()
+    seconds: float = 0.0
+    is_out_of_time: bool = False
 
 
 def check_screening(settings: SearchSettings, plan: SearchPlan) -> None:
@@ -81,7 +104,8 @@ def images_to_screen(context: RunContext, settings: SearchSettings) -> Dataset |
 def screen_networks(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder, data: Dataset | None) -> SearchPlan:
     """Return ``plan``, which then begins with the best of many networks, too.
 
-    All scores go to ``screened.json`` as they come: what an interrupted run has scored is not scored again.
+    All scores go to ``screened.json`` as they come: what an interrupted run has scored is not scored again. Where there is a time budget,
+    scoring ends when a tenth of it is spent, and what it took is told in the plan.
 
     Parameters
     ----------
@@ -98,21 +122,25 @@ def screen_networks(context: RunContext, settings: SearchSettings, plan: SearchP
     from spaces.choice_kinds import choice_kinds
 
     path = folder.path / SCREENED
-    chosen, networks = _read(path)
-    if chosen is None:
-        known = {_key(architecture): scores for architecture, scores in networks}
-        drawn = list(_draw(context, settings, plan))
-        networks = _ranked(_score_all(context, settings, data, drawn, known, path))
-        scored = [scores for _, scores in networks if any(map(math.isfinite, scores.values()))]
+    screened = _read(path)
+    if screened.chosen is None:
+        screened = _score_all(context, settings, plan, data, screened, path)
+        scored = [scores for _, scores in screened.networks if any(map(math.isfinite, scores.values()))]
         chosen = min(len(scored), MOST_TRIED, max(1, plan.sized_by // 2), plan.sized_by - len(plan.starts))
-        _write(path, chosen, networks)
-        if failed := len(networks) - len(scored):
-            context.reporter.warn(f"{count_of(failed, 'network')} of {len(networks)} could not be scored untrained; log.txt says why")
-    context.reporter.say(f"{count_of(len(networks), 'network')} scored untrained, {chosen} of which come first: {path}")
+        screened = replace(screened, chosen=chosen, networks=_ranked(screened.networks))
+        _write(path, screened)
+        if failed := len(screened.networks) - len(scored):
+            context.reporter.warn(
+                f"{count_of(failed, 'network')} of {len(screened.networks)} could not be scored untrained; log.txt says why"
+            )
+    ended = " before a tenth of the time budget was spent" if screened.is_out_of_time else ""
+    told = f"{count_of(len(screened.networks), 'network')} scored untrained{ended}"
+    context.reporter.say(f"{told}, {screened.chosen} of which come first: {path}")
     kinds = choice_kinds(plan.searched.architecture)
-    best = [kinds.as_chosen(architecture) for architecture, _ in networks[:chosen]]
+    best = [kinds.as_chosen(architecture) for architecture, _ in screened.networks[: screened.chosen]]
     first = {f"network {place} of {SCREENED}": _sample(plan, architecture) for place, architecture in enumerate(best, 1)}
-    return replace(plan, starts=plan.searched.without_repeats({**plan.starts, **first}))
+    starts = plan.searched.without_repeats({**plan.starts, **first})
+    return replace(plan, starts=starts, screened_seconds=screened.seconds)
 
 
 def _draw(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> Iterator[dict[str, Any]]:
@@ -156,32 +184,32 @@ def _sample(plan: SearchPlan, architecture: Mapping[str, Any]) -> dict[str, Any]
     return sample
 
 
-def _score_all(
-    context: RunContext,
-    settings: SearchSettings,
-    data: Dataset,
-    drawn: Sequence[dict[str, Any]],
-    known: Mapping[str, Scores],
-    path: Path,
-) -> list[tuple[dict[str, Any], Scores]]:
-    """Return each of the architectures with its scores, in their order; those that are ``known`` are not scored again."""
-    scored = [(architecture, known[_key(architecture)]) for architecture in drawn if _key(architecture) in known]
-    saved = time.monotonic()
+def _score_all(context: RunContext, settings: SearchSettings, plan: SearchPlan, data: Dataset, screened: Screened, path: Path) -> Screened:
+    """Return the networks that are drawn, in their order, with their scores; those that ``screened`` has are not scored again."""
+    networks, known = list(screened.networks), {_key(architecture) for architecture, _ in screened.networks}
+    limit = math.inf if settings.time_budget is None else SHARE * settings.time_budget
+    saved = start = time.monotonic()
+    is_out_of_time = False
+
+    def so_far() -> Screened:
+        return Screened(None, networks, screened.seconds + time.monotonic() - start, is_out_of_time)
+
     try:
-        with context.reporter.progress(len(drawn), "networks", "screen", completed=len(scored)) as shown:
-            for architecture in drawn:
+        with context.reporter.progress(settings.screen, "networks", "screen", completed=len(networks)) as shown:
+            for architecture in _draw(context, settings, plan):
                 if _key(architecture) in known:
                     continue
-                scored.append((architecture, _score(context, settings, data, architecture)))
+                is_out_of_time = so_far().seconds >= limit
+                if is_out_of_time:
+                    break
+                networks.append((architecture, _score(context, settings, data, architecture)))
                 shown.update(1)
                 if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                    _write(path, None, scored)
+                    _write(path, so_far())
                     saved = time.monotonic()
     finally:
-        if len(scored) < len(drawn):
-            _write(path, None, scored)
-    order = {_key(architecture): place for place, architecture in enumerate(drawn)}
-    return sorted(scored, key=lambda network: order[_key(network[0])])
+        _write(path, so_far())
+    return so_far()
 
 
 def _score(context: RunContext, settings: SearchSettings, data: Dataset, architecture: Mapping[str, Any]) -> Scores:
@@ -213,17 +241,19 @@ def _key(architecture: Mapping[str, Any]) -> str:
     return json.dumps(architecture, sort_keys=True)
 
 
-def _write(path: Path, chosen: int | None, networks: Sequence[tuple[Mapping[str, Any], Scores]]) -> None:
-    """Write all scores; ``chosen`` is None as long as not all networks have theirs. JSON has no infinity: it stands as null."""
+def _write(path: Path, screened: Screened) -> None:
+    """Write all scores. JSON has no infinity: it stands as null."""
     told = [
         {"architecture": architecture, "scores": {name: value if math.isfinite(value) else None for name, value in scores.items()}}
-        for architecture, scores in networks
+        for architecture, scores in screened.networks
     ]
-    write_json_atomically(path, {"format": FORMAT, "version": VERSION, "chosen": chosen, "networks": told})
+    head = {"format": FORMAT, "version": VERSION, "chosen": screened.chosen}
+    times = {"seconds": round(screened.seconds, 3), "out_of_time": screened.is_out_of_time}
+    write_json_atomically(path, {**head, **times, "networks": told})
 
 
-def _read(path: Path) -> tuple[int | None, list[tuple[dict[str, Any], Scores]]]:
-    """Return what an earlier part of the run has written: how many were chosen, and the networks with their scores.
+def _read(path: Path) -> Screened:
+    """Return what an earlier part of the run has written.
 
     Raises
     ------
@@ -231,7 +261,7 @@ def _read(path: Path) -> tuple[int | None, list[tuple[dict[str, Any], Scores]]]:
         The file is none of ours.
     """
     if not path.exists():
-        return None, []
+        return Screened()
     try:
         document = read_json(path, max_bytes=LARGEST_OWN_FILE)
         if document["format"] != FORMAT:
@@ -241,6 +271,7 @@ def _read(path: Path) -> tuple[int | None, list[tuple[dict[str, Any], Scores]]]:
             (dict(entry["architecture"]), {name: -math.inf if value is None else float(value) for name, value in entry["scores"].items()})
             for entry in document["networks"]
         ]
+        seconds = float(document.get("seconds", 0.0))  # which files of earlier versions do not tell
+        return Screened(chosen, networks, seconds, bool(document.get("out_of_time", False)))
     except (RecordError, KeyError, TypeError, ValueError, AttributeError):
         raise RecordError(f"{path}: damaged; remove it, so that the networks are scored again") from None
-    return chosen, networks

@@ -37,6 +37,8 @@ class SearchPlan:
         With what the search begins, samples by name.
     numbers
         What the strategy is told of numbers: ``order``, ``usual``, both or neither (``retiarius.told_numbers``).
+    screened_seconds
+        What it took to score untrained networks, which counts against the time budget; 0 where none were scored.
     """
 
     arguments: dict[str, Any]
@@ -50,3 +52,4 @@ class SearchPlan:
     share: float | None = None
     starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     numbers: Sequence[str] = ()
+    screened_seconds: float = 0.0

@@ -73,7 +73,7 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
         "on_epoch": keeper.note_epoch,
     }
     for_finals = seconds_for_finals(context, settings, plan)
-    seconds = _seconds_left(settings, keeper, for_finals)
+    seconds = _seconds_left(settings, keeper, for_finals + plan.screened_seconds)
     engine = make_engine(context, settings, plan, folder.checkpoints_path, seconds, **engine_options)
     with keeper.shown(max_trials, settings.strategy.name), engine:
         for line in submit_first_trials(plan.starts, explored, engine):
@@ -89,13 +89,13 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
         context.reporter.say(line)
 
 
-def _seconds_left(settings: SearchSettings, keeper: TrialKeeper, for_finals: float) -> float | None:
+def _seconds_left(settings: SearchSettings, keeper: TrialKeeper, not_for_trials: float) -> float | None:
     """Return what is left of the time budget after the trials of the run that is resumed; None where there is none."""
     if settings.time_budget is None:
         return None
     cluster = cluster_of(settings.workers)
     side_by_side = 1 if cluster is None else cluster.workers or 1
-    return max(0.0, settings.time_budget - for_finals - sum(trial.seconds for trial in keeper.trials) / side_by_side)
+    return max(0.0, settings.time_budget - not_for_trials - sum(trial.seconds for trial in keeper.trials) / side_by_side)
 
 
 def _explore(settings: SearchSettings, told: Any, explored: Any, engine: Any) -> None:

@@ -124,6 +124,24 @@ def test_a_time_to_an_accuracy_is_of_the_shortest_training_that_reaches_it_with_
     assert goals.judge({"net": {"runs": runs}}, goal) == ("87% within 155 s", "160 to 60", "not on AVX2")
 
 
+def test_seeds_of_several_runs_are_put_together() -> None:
+    def run(**at: list[float]) -> dict[str, Any]:
+        strategies = {"bo": at} if at else {}
+        return {"values": {name: {"optimum": 95.0, "strategies": strategies} for name in ("cifar10", "cifar100")}}
+
+    runs = [run(at_6000_s=[90.0, 92.0], at_12000_s=[93.0, 94.0]), run(at_2000_s=[80.0, 81.0], at_12000_s=[94.0])]
+    bo, best = results_page.quality_rows({"nasbench201": {"runs": runs, "published": {}}})
+    assert bo == ["bo", *["80.50 ± 0.71", "91.00 ± 1.41", "93.67 ± 0.58"] * 2, "-", "2 to 3"]
+    assert best[0] == "the best there is" and best[1:7] == ["95.00"] * 6
+
+
+def test_a_goal_for_every_seed_holds_on_a_shared_machine() -> None:
+    told = {"table": {"runs": [{**run_on(["avx2"], at=[94.37, 94.22]), "shared": True}]}}
+    goal = {"goal": "every {limit}", "limit": 94.37, "record": "table", "value": "at"}
+    assert goals.judge(told, goal)[2] == "open: not on record"
+    assert goals.judge(told, {**goal, "every": True}) == ("every 94.37", "94.22 to 94.37", "no")
+
+
 def test_goals_are_of_records_that_are_there() -> None:
     told = results_page.read_records()
     for goal in json.loads(goals.GOALS.read_text()):

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from evaluators.complexity import count_parameters
 from evaluators.data import dataset
 from evaluators.zero_cost import scores
 from records.trials import TrialLog
+from retiarius import screening, search_run
+from retiarius.search_plan import SearchPlan
 from run_experiment import main
 
 SEARCH = ["--strategy", "random", "--trials", "6", "--out", "run"]
@@ -65,6 +68,10 @@ def read_screened(run: str = "run") -> dict[str, Any]:
     return document
 
 
+def without_seconds(run: str = "run") -> dict[str, Any]:
+    return {name: value for name, value in read_screened(run).items() if name != "seconds"}
+
+
 def tried(run: str = "run") -> list[dict[str, Any]]:
     return [trial.architecture for trial in TrialLog(Path(run, "trials.jsonl")).read()]
 
@@ -92,7 +99,7 @@ def test_the_best_are_tried_first(table: list[str], screen: Screen, capsys: pyte
 def test_the_seed_says_which_are_drawn(table: list[str], screen: Screen) -> None:
     for run, seed in (("a", "0"), ("b", "0"), ("c", "1")):
         assert main([*table, *SEARCH[:-1], run, "--screen", "5", "--seed", seed]) == 0
-    assert read_screened("a") == read_screened("b") != read_screened("c")
+    assert without_seconds("a") == without_seconds("b") != without_seconds("c")
 
 
 @pytest.mark.slow
@@ -110,7 +117,7 @@ def test_an_interrupted_one_is_resumed_and_scores_nothing_twice(table: list[str]
     screen.before = lambda size: None
     assert main([*table, *SEARCH, "--screen", "9", "--resume"]) == 0
     assert screen.sizes == all_sizes
-    assert read_screened() == read_screened("whole")
+    assert without_seconds() == without_seconds("whole")
     assert tried() == tried("whole")
     assert main([*table, *SEARCH, "--trials", "8", "--screen", "9", "--resume"]) == 0, "a search that is extended"
     assert screen.sizes == all_sizes and len(tried()) == 8
@@ -144,6 +151,77 @@ def test_no_more_than_there_are_within_the_limits(table: list[str], screen: Scre
     edges = ("edge_1_3", "edge_2_3")
     small = [[network["architecture"][edge] for edge in edges] for network in read_screened("small")["networks"]]
     assert len(small) == 24 and ["nor_conv_3x3", "nor_conv_3x3"] not in small
+
+
+@pytest.fixture
+def plans(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> list[SearchPlan]:
+    """The plans of searches, each network of which takes ten seconds to be scored."""
+    plans: list[SearchPlan] = []
+    search_trials = search_run.search_trials
+
+    def search(context: Any, settings: Any, plan: SearchPlan, *rest: Any) -> None:
+        plans.append(plan)
+        search_trials(context, settings, plan, *rest)
+
+    monkeypatch.setattr(search_run, "search_trials", search)
+    monkeypatch.setattr(screening, "time", SimpleNamespace(monotonic=lambda: 10.0 * len(screen.sizes)))
+    return plans
+
+
+def test_scoring_ends_with_its_share_of_the_time_budget(
+    table: list[str], screen: Screen, plans: list[SearchPlan], capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = [*table, *SEARCH, "--screen", "12", "--time-budget", "450"]
+    assert main(search) == 0
+    assert len(screen.sizes) == len(read_screened()["networks"]) == 5, "the first that begins after 45 s is left out"
+    assert "5 networks scored untrained before a tenth of the time budget was spent, 3 of which come first" in capsys.readouterr().out
+    assert main([*search, "--resume"]) == 0
+    assert len(screen.sizes) == 5
+    assert [plan.screened_seconds for plan in plans] == [50.0, 50.0]
+
+
+@pytest.mark.slow
+def test_seconds_of_an_interrupted_run_count(table: list[str], screen: Screen, plans: list[SearchPlan]) -> None:
+    def interrupt(size: int) -> None:
+        if len(screen.sizes) == 3:
+            raise KeyboardInterrupt
+
+    screen.before = interrupt
+    search = [*table, *SEARCH, "--screen", "12", "--time-budget", "450"]
+    assert main(search) == 130
+    assert (read_screened()["chosen"], read_screened()["seconds"]) == (None, 30.0)
+    screen.before = lambda size: None
+    assert main([*search, "--resume"]) == 0
+    assert len(screen.sizes) == len(read_screened()["networks"]) == 5
+    assert [plan.screened_seconds for plan in plans] == [50.0]
+
+
+@pytest.mark.slow
+def test_a_file_of_an_earlier_version_tells_no_seconds(table: list[str], screen: Screen, plans: list[SearchPlan]) -> None:
+    assert main([*table, *SEARCH, "--screen", "4"]) == 0
+    assert read_screened()["out_of_time"] is False
+    old = {name: value for name, value in read_screened().items() if name not in ("seconds", "out_of_time")}
+    Path("run/screened.json").write_text(json.dumps(old))
+    assert main([*table, *SEARCH, "--screen", "4", "--resume"]) == 0
+    assert [plan.screened_seconds for plan in plans] == [40.0, 0.0]
+
+
+@pytest.mark.slow
+def test_processes_that_share_a_study_try_the_best_of_what_each_has_drawn(table: list[str], screen: Screen) -> None:
+    search = [*table, "--strategy", "tpe", "--trials", "6", "--screen", "12", "--storage", "sqlite:///study.db", "--study", "shared"]
+    for seed, run in enumerate(("one", "two")):
+        assert main([*search, "--seed", str(seed), "--out", run]) == 0
+        assert tried(run)[:3] == [network["architecture"] for network in read_screened(run)["networks"][:3]]
+    assert without_seconds("one") != without_seconds("two")
+
+
+@pytest.mark.slow
+def test_two_workers_try_the_best_first(screen: Screen) -> None:
+    search = ["--space", "nasbench201", "--set", "width=4", "--set", "cells=1", *ZOO[2:], "--workers", "2"]
+    assert main([*search, "--trials", "4", "--screen", "5", "--out", "run"]) == 0
+    best = [network["architecture"] for network in read_screened()["networks"][:2]]
+    trials = sorted(TrialLog(Path("run/trials.jsonl")).read(), key=lambda trial: trial.number)
+    assert len(trials) == 4 and [trial.architecture for trial in trials[:2]] == best
 
 
 ZOO = ["--space", "zoo", "--strategy", "tpe", "--dataset", "digits", "--device", "cpu", "--precision", "float32", "--epochs", "1"]
