@@ -12,6 +12,7 @@ from common.errors import RecordError
 from common.text import show
 
 STATES = ("complete", "failed", "pruned")
+PLANNED_EPOCHS = "planned_epochs"  # the fact of how many epochs a trial has to its end, where trials have their own
 Sample = Mapping[str, Any]
 # run(sample, report, note) -> score. ``report`` takes the score after each epoch and may end the trial by raising; ``note`` takes facts.
 RunTrial = Callable[[Sample, Callable[[float], None], Callable[[dict[str, Any]], None]], float]
@@ -35,7 +36,8 @@ class Trial:
         ``complete``, ``failed`` or ``pruned``.
     score
         Higher is better; a validation accuracy in [0, 1] where networks are trained. None where there is none. A score that is
-        not finite becomes None, and the trial ``failed``.
+        not finite becomes None, and the trial ``failed``. A ``pruned`` trial has one where it was to go on, as those of a search with a
+        time budget: the score so far.
     curve
         The score after each epoch; NaN where it was no number.
     seconds
@@ -43,7 +45,8 @@ class Trial:
     error
         One line, for a failed trial.
     facts
-        What else is known: ``parameters``, ``flops`` (multiply-adds of one image), ``latency`` (milliseconds of one image).
+        What else is known: ``parameters``, ``flops`` (multiply-adds of one image), ``latency`` (milliseconds of one image),
+        ``planned_epochs`` (of the whole training, of which ``curve`` has those that were done).
     architecture_labels
         Those labels of ``sample`` that belong to the architecture.
     finished
@@ -85,6 +88,11 @@ class Trial:
     def hyperparameters(self) -> dict[str, Any]:
         """Everything else in the sample, name to value."""
         return {label: value for label, value in self.sample.items() if label not in self.architecture_labels}
+
+    @property
+    def planned_epochs(self) -> int | None:
+        """Epochs that the whole training has, where trials have their own number."""
+        return self.facts.get(PLANNED_EPOCHS)
 
     @property
     def parameters(self) -> int | None:

@@ -11,7 +11,8 @@ These are evaluators, all of them::
 
 Beside hyperparameters, by their names, a function may take ``data`` (the ``Dataset``), ``epochs``, ``seed``, ``device`` (a
 ``torch.device``), ``precision`` (``torch.float32`` or ``torch.bfloat16``), and ``report``: to be called with the score after each epoch;
-what it raises ends the trial.
+what it raises ends the trial. One that takes ``checkpoint``, ``since`` and ``until`` can wait and go on: it keeps its state in the file
+``checkpoint`` after each epoch, goes on from there where the file exists, reports the epochs after ``since``, and returns after ``until``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from common.text import show
 from evaluators import evaluator_name
 from evaluators.nni_evaluator import NniEvaluation
 
-OFFERED = ("data", "epochs", "seed", "device", "precision", "report")
+OFFERED = ("data", "epochs", "seed", "device", "precision", "report", "checkpoint", "since", "until")
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,11 @@ def adapt(function: Callable[..., Any]) -> Evaluate:
 def takes(function: Callable[..., Any], name: str) -> bool:
     """Return whether ``function``, as ``adapt`` takes it, has an argument of this name, or takes any."""
     return _read_signature(function.function if isinstance(function, Evaluate) else function).takes(name)
+
+
+def takes_by_name(function: Callable[..., Any], names: Collection[str]) -> bool:
+    """Return whether ``function``, as ``adapt`` takes it, has an argument of each of these names; one that takes any does not count."""
+    return set(names) <= set(_read_signature(function.function if isinstance(function, Evaluate) else function).names)
 
 
 def check_takes(function: Callable[..., Any], names: Collection[str], *, given: Collection[str] | None = None) -> None:

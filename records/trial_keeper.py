@@ -14,7 +14,7 @@ from common.trial import Trial
 from records.best import load_best
 from records.formats import format_accuracy
 from records.scalars import Scalars
-from records.trials import TrialLog
+from records.trials import TrialLog, latest
 
 
 class TrialKeeper:
@@ -91,13 +91,14 @@ class TrialKeeper:
         """Keep a new trial of the engine, whose sample is what was searched; it is recorded with the recipe beside it."""
         trial = self._complete(trial)
         self._log.append(trial)
-        self.trials.append(trial)
+        is_new = all(other.number != trial.number for other in self.trials)  # otherwise it has waited, and gone on
+        self.trials = latest([*self.trials, trial])
         self._scalars.note_trial(trial)
         if trial.state == "failed":
             self._reporter.warn(f"trial {trial.number} failed: {trial.error}")
         if self._compare(trial):
             self._save_best(trial)
-        self._progress.update(1, detail=f"trial {trial.number} pruned in epoch {len(trial.curve)}" if trial.state == "pruned" else "")
+        self._progress.update(1 if is_new else 0, detail=_detail(trial))
 
     def note_epoch(self, number: int, score: float) -> None:
         """Show how the trial that runs, or one of those, is doing."""
@@ -123,3 +124,12 @@ class TrialKeeper:
             return load_best(self._best_path).strategy.get("trial") == trial.number
         except RecordError:  # there is none, or it was cut off
             return False
+
+
+def _detail(trial: Trial) -> str:
+    """Return in a few words how a trial ended early; nothing where it did not."""
+    if trial.state != "pruned":
+        return ""
+    if trial.planned_epochs is not None:
+        return f"trial {trial.number} waits after {len(trial.curve)} of {trial.planned_epochs} epochs"
+    return f"trial {trial.number} pruned in epoch {len(trial.curve)}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import RecordError
 from common.files import parse_json, to_json
 from common.numbers import is_real
 from common.text import printable, show
-from common.trial import Trial
+from common.trial import PLANNED_EPOCHS, Trial
 from records.lines import append_line
 
 # What a line has, in this order, and the types that each takes. ``status`` is the trial's state.
@@ -24,11 +25,12 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "parameters": (int, type(None)),
     "flops": (int, type(None)),
     "latency": (float, int, type(None)),
+    "planned_epochs": (int, type(None)),
     "error": (str, type(None)),
     "finished": (str,),
 }
-_LATER = ("latency",)  # records of earlier versions are without
-_FACTS = ("parameters", "flops", "latency")
+_LATER = ("latency", "planned_epochs")  # records of earlier versions are without
+_FACTS = ("parameters", "flops", "latency", PLANNED_EPOCHS)
 
 
 class TrialLog:
@@ -57,6 +59,8 @@ class TrialLog:
 
     def read(self, *, leave_out_damaged: bool = False) -> list[Trial]:
         """Return the trials of all whole lines. The file is not touched, so the log of a running search can be read.
+
+        A trial that has waited and gone on has several lines, of which the last counts.
 
         A last line that a crash cut off is left out, and :attr:`note` says so; :meth:`append` takes it away.
 
@@ -94,7 +98,7 @@ class TrialLog:
             except RecordError:
                 notes.append(f"{self.path}: the last line was cut off after {len(tail)} bytes and is ignored")
         self.note = printable("; ".join(notes)) or None
-        return trials
+        return latest(trials)
 
     def append(self, trial: Trial) -> None:
         """Add one line, and return when it is on the disk.
@@ -112,6 +116,12 @@ class TrialLog:
             self.note = printable(f"{self.path}: the last line was cut off after {lost} bytes and was removed")
 
 
+def latest(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the last of those of each number, in the order in which they come."""
+    last = {trial.number: trial for trial in trials}
+    return [trial for trial in trials if last[trial.number] is trial]
+
+
 def _format(trial: Trial) -> bytes:
     """Return the line of ``trial``; what is not finite in its curve is null."""
     values = {
@@ -119,7 +129,9 @@ def _format(trial: Trial) -> bytes:
         "status": trial.state,
         "curve": [float(score) if math.isfinite(score) else None for score in trial.curve],
     }
-    return (to_json({name: values[name] for name in _FIELDS}) + "\n").encode("utf-8", "backslashreplace")
+    if trial.planned_epochs is None:
+        del values[PLANNED_EPOCHS]
+    return (to_json({name: values[name] for name in _FIELDS if name in values}) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _parse(line: bytes) -> Trial:

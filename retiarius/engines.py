@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import EvaluatorError
@@ -16,6 +17,7 @@ from records.metric import table_metric
 from retiarius.context import RunContext
 from retiarius.lookups import Lookups
 from retiarius.no_images import NoImages
+from retiarius.pacing import Pace
 from retiarius.ray_cluster import Ray, cluster_of, connected
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
@@ -41,11 +43,17 @@ def fidelities_of(table: Any, settings: SearchSettings, epochs: int) -> list[int
     return [known for known in table.fidelities if least <= known <= epochs]
 
 
-def make_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, **options: Any) -> RecordingEngine:
+def make_engine(
+    context: RunContext, settings: SearchSettings, plan: SearchPlan, checkpoints: Path, seconds: float | None, **options: Any
+) -> RecordingEngine:
     """Make the engine.
 
     Parameters
     ----------
+    checkpoints
+        A folder for trials that wait.
+    seconds
+        What is left of the time budget; None: there is none.
     options
         Those of ``RecordingEngine``.
     """
@@ -53,7 +61,26 @@ def make_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan,
         sign = table_metric(context.table.score_name, settings.optimize_mode).sign
         lookups = Lookups(context.table, reports_of(context, settings), sign)
         return make_table_engine(settings, lookups, context.table.labels, **options)
-    return _make_training_engine(context, settings, plan, **options)
+    if plan.share is not None:
+        return _make_paced_engine(context, settings, plan, checkpoints, seconds or 0.0, **options)
+    return _make_training_engine(context, settings, plan, time_budget=seconds, **options)
+
+
+def _make_paced_engine(
+    context: RunContext, settings: SearchSettings, plan: SearchPlan, checkpoints: Path, seconds: float, **options: Any
+) -> RecordingEngine:
+    from strategies.engines.paced import PacedEngine
+
+    pace, limits = Pace(context, settings, plan), size_limits(context, settings, plan)
+    return PacedEngine(
+        make_trial_run(context, settings, plan),
+        length=pace.length,
+        share=plan.share or 0.0,
+        checkpoints=checkpoints,
+        time_budget=seconds,
+        reject=lambda sample: limits(sample) or pace.reject(sample),
+        **{name: value for name, value in options.items() if name not in ("pruning", "replays_at_once")},
+    )
 
 
 def make_table_engine(settings: SearchSettings, lookups: Lookups, labels: Sequence[str], **options: Any) -> RecordingEngine:
@@ -73,7 +100,7 @@ def make_table_engine(settings: SearchSettings, lookups: Lookups, labels: Sequen
 def _make_training_engine(context: RunContext, settings: SearchSettings, plan: SearchPlan, **options: Any) -> RecordingEngine:
     from strategies.engines.in_process import InProcessEngine
 
-    options |= {"time_budget": settings.time_budget, "reject": size_limits(context, settings, plan)}
+    options["reject"] = size_limits(context, settings, plan)
     cluster = cluster_of(settings.workers)
     if cluster is not None:
         return _make_parallel_engine(context, settings, plan, cluster, **options)

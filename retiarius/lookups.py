@@ -104,9 +104,9 @@ def fit_to_table(settings: SearchSettings, table: Any, mutables: Mapping[str, An
     rows = {label: value for label, value in settings.fixed.items() if label in table.labels and label not in mutables}
     names_score = settings.space is None or settings.optimize_mode == "minimize"
     narrowed = table.narrowed(labels, rows, names_score=names_score)
-    # Searches of our own spaces give by the same seed what they gave before there was an order.
-    has_order = settings.space is None or settings.search_space is not None or not settings.space.is_registered
-    return as_looked_up(mutables, narrowed.numbers_of, has_order=has_order), narrowed
+    # That of our own spaces was not told at first: ``retiarius.told_numbers`` does it, and leaves it out where such a run is resumed.
+    orders = settings.space is None or settings.search_space is not None or not settings.space.is_registered
+    return as_looked_up(mutables, narrowed.numbers_of, orders=orders), narrowed
 
 
 def warn_of_missing_rows(lookups: Lookups, mutables: Mapping[str, Any], canonical: Callable[[Any], Any], reporter: Reporter) -> None:

@@ -20,6 +20,7 @@ from retiarius.extension import sizing_trials, trials_of
 from retiarius.foreign_checks import check_evaluator_fits, check_storable
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
+from retiarius.pacing import ABOUT_SO_MANY, AVERAGED, SHARE, share_of
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
 from retiarius.screening import check_screening
@@ -27,6 +28,7 @@ from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
 from retiarius.starting_points import starting_points
 from retiarius.strategy_choice import setting_names
+from retiarius.told_numbers import KEY, tell_numbers
 from strategies import Darts, SearchContext, Strategy
 from strategies.nni_strategy import NniTrials
 
@@ -83,13 +85,18 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     searched = searched_part(space, mutables, **cut)
     if table is not None:
         searched, table = _look_up(settings, table, searched, epochs, reporter)
+    searched, numbers = tell_numbers(settings, searched, mutables, looks_up=table is not None)
     _check_hyperparameters(settings, searched, recipe)
     if reports_errors(settings.lightning) and settings.optimize_mode == "maximize" and not strategy.one_shot:
         reporter.warn("NNI's Regression reports a squared error, which is maximised; to minimise it, use `optimize_mode='minimize'`")
-    sized_by = 1 if strategy.one_shot else sizing_trials(settings, trials, reporter)
-    plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by)
     if strategy.one_shot:
-        return plan
+        return SearchPlan(arguments, recipe, searched, chosen, epochs, 1, table, 1, numbers=numbers)
+    share = share_of(settings, searched.hyperparameters)
+    if share is not None:
+        trials = settings.trials or ABOUT_SO_MANY
+        recipe |= {name: value for name, value in AVERAGED.items() if name not in settings.fixed and settings.recipe is None}
+    sized_by = sizing_trials(settings, trials, reporter)
+    plan = SearchPlan(arguments, recipe, searched, chosen, epochs, trials, table, sized_by, share, numbers=numbers)
     plan = replace(plan, starts=starting_points(settings, plan, choices, reporter))
     if settings.screen is not None:
         check_screening(settings, plan)
@@ -206,12 +213,16 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
     """Return what a resumed search must have in common with the first, beside what every run must."""
     same: dict[str, Any] = {"strategy": settings.strategy.name, "evaluator": settings.evaluator_name, "trials": plan.sized_by}
     same |= settings.trial_flags | settings.one_shot_flags
+    if plan.share is not None:
+        same[SHARE] = plan.share
     if isinstance(settings.strategy, NniTrials):
         same |= settings.strategy.settings()
     if find_evaluator(settings.evaluator)[1].untrained:
         same["metric"] = SCORE.name
     if settings.nni_evaluation is not None:
         same["evaluator_arguments"] = settings.nni_evaluation.describe()
+    if plan.numbers:
+        same[KEY] = list(plan.numbers)
     if plan.chosen is not None:
         same |= {"search_space": settings.search_space, "start_step": settings.start_step}
     elif settings.start_step is not None:

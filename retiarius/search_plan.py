@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,12 @@ class SearchPlan:
         Where scores are looked up; None where networks are trained.
     sized_by
         The number of trials by which the strategy sizes its parts; another than ``trials`` where a search is extended.
+    share
+        Seconds of a whole trial, where trials wait and go on; None where they do not.
     starts
         With what the search begins, samples by name.
+    numbers
+        What the strategy is told of numbers: ``order``, ``usual``, both or neither (``retiarius.told_numbers``).
     """
 
     arguments: dict[str, Any]
@@ -43,4 +47,6 @@ class SearchPlan:
     trials: int
     table: Any
     sized_by: int
+    share: float | None = None
     starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    numbers: Sequence[str] = ()

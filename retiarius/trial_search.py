@@ -19,6 +19,7 @@ from retiarius.engines import make_engine, reports_of
 from retiarius.ray_cluster import cluster_of
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
+from retiarius.told_numbers import usual_values
 from strategies.nni_strategy import NniTrials
 
 
@@ -41,7 +42,7 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     from nni.nas.space import SimplifiedModelSpace
 
     from spaces.choices import count_configurations
-    from strategies.first_trials import submit_first_trials
+    from strategies.first_trials import submit_first_trials, submit_known_trials
     from strategies.optuna.pruning import make_pruning, why_idle
     from strategies.search_summary import summarize_search
 
@@ -51,8 +52,9 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     explored = SimplifiedModelSpace(context.space.make(context.arguments), searched.architecture | searched.constraints, evaluator)
     most = count_configurations(explored.simplify())  # a small space may hold fewer
     total = min(plan.trials, most)
-    # With a table the budget alone may end a search; the number of trials is then an estimate.
-    max_trials = None if context.table is not None and settings.trials is None and settings.time_budget else total
+    # With a table, or where trials wait, the budget alone may end a search; the number of trials is then an estimate.
+    by_time = settings.time_budget is not None and (context.table is not None or plan.share is not None)
+    max_trials = None if by_time and settings.trials is None else total
     reports = len(reports_of(context, settings))
     if idle := why_idle(settings.pruner, scores=reports, trials=total):
         warn(idle)
@@ -68,15 +70,28 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
         "on_result": keeper.note,
         "on_epoch": keeper.note_epoch,
     }
-    with keeper.shown(max_trials, settings.strategy.name), make_engine(context, settings, plan, **engine_options) as engine:
+    seconds = _seconds_left(settings, keeper)
+    engine = make_engine(context, settings, plan, folder.checkpoints_path, seconds, **engine_options)
+    with keeper.shown(max_trials, settings.strategy.name), engine:
         for line in submit_first_trials(plan.starts, explored, engine):
             warn(line)
+        if plan.share is not None:
+            submit_known_trials(explored, engine)
         told = _search_context(context, settings, plan, min(plan.sized_by, most), shared, engine.open_trials)
         _explore(settings, told, explored, engine)
-        engine.wait_models()
+        engine.finish()
     _note_pareto(context, settings, folder, keeper)
     for line in summarize_search(engine, settings.pruner):
         context.reporter.say(line)
+
+
+def _seconds_left(settings: SearchSettings, keeper: TrialKeeper) -> float | None:
+    """Return what is left of the time budget after the trials of the run that is resumed; None where there is none."""
+    if settings.time_budget is None:
+        return None
+    cluster = cluster_of(settings.workers)
+    side_by_side = 1 if cluster is None else cluster.workers or 1
+    return max(0.0, settings.time_budget - sum(trial.seconds for trial in keeper.trials) / side_by_side)
 
 
 def _explore(settings: SearchSettings, told: Any, explored: Any, engine: Any) -> None:
@@ -107,6 +122,7 @@ def _search_context(context: RunContext, settings: SearchSettings, plan: SearchP
         shared=shared,
         canonical=plan.searched.canonical,
         features=context.space.features,
+        usual=usual_values(context.space, plan),
         described=list(plan.searched.architecture),
         costs=context.objectives[1:] if settings.strategy.several_objectives else (),
     )

@@ -7,6 +7,10 @@ of itself. What a class may say, as class attributes, static methods or class me
 - ``describe(architecture)``: the architecture in words, ``{name: text}``;
 - ``default_architecture()``: the architecture a search starts from and ``hpo`` keeps, or ``None``;
 - ``hyperparameters()``: the hyperparameters that are searched together with the architecture, as NNI mutables by label;
+- ``usual(sample)``: by label the good value of a number for the network and the optimizer of ``sample``, which has all hyperparameters; the
+  same labels for every sample. With a time budget, strategies look for such a number near it: up to ten times as large or small;
+- ``portfolio()``: whole configurations that are worth a try first, the best expected gain a second before the others, each
+  ``{"architecture": {...}, "hyperparameters": {...}}``;
 - ``SIZES``: by preset and phase, ``"search"`` or ``"retrain"``, arguments of the constructor. Every argument of a search, but those in
   ``OF_CHOICES``, is one of the retraining, too: else that would keep the search's own size;
 - ``NARROWED``: by preset the choices that it searches, by label, where it leaves some out;

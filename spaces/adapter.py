@@ -12,13 +12,12 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from common.errors import SpaceError, closest, unknown_name
 from spaces import SPACES, SpaceEntry
 from spaces.argument_choices import candidates_by_label
 from spaces.arguments import legal_argument, plain_arguments
 from spaces.capabilities import Acceleration, OneShot
 from spaces.class_facts import differentiable_form, told_by, told_function
-from spaces.foreign import CLASS_COUNTS, HUB, HUB_SPACES, count_classes, full_name, import_space, state_side
+from spaces.foreign import CLASS_COUNTS, count_classes, full_name, import_space, state_side, unknown_space
 from spaces.origins import Origin, origin_of
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Space:
         """What it is, in a few words."""
         if self._entry is not None:
             return self._entry.summary
-        return ((self._kind.__doc__ or "").strip() or self.name).splitlines()[0]
+        return ((self._origin.kind.__doc__ or "").strip() or self.name).splitlines()[0]
 
     @property
     def offers(self) -> frozenset[str]:
@@ -106,9 +105,8 @@ class Space:
         """
         arguments, settable = self.preset_arguments(preset, phase), self.settable(phase)
         named = {name: legal for name, legal in settable.items() if name in pins}
-        choices: dict[str, list[Any]] = {}
-        if not self.is_registered and phase != "retrain" and any(not isinstance(pins[name], list | tuple | dict) for name in named):
-            choices = candidates_by_label(self._origin, self.with_required_classes(arguments))
+        chooses = not self.is_registered and phase != "retrain" and any(not isinstance(pins[name], list | tuple | dict) for name in named)
+        choices = candidates_by_label(self._origin, self.with_required_classes(arguments)) if chooses else {}
         for name, legal in named.items():
             if name not in choices or pins[name] not in choices[name]:
                 arguments[name] = pins[name] if legal is None else legal_argument(name, pins[name], legal)
@@ -213,6 +211,16 @@ class Space:
         return self._origin.network(arguments, architecture)
 
     @property
+    def usual(self) -> Callable[[Mapping[str, Any]], Mapping[str, float]] | None:
+        """What tells of a whole sample, by label, the good value of a number for its network and optimizer; ``None`` where nothing does."""
+        return self._method("usual")
+
+    def portfolio(self) -> list[dict[str, Any]]:
+        """Return configurations that are worth a try first, in this order, as ``{"architecture": ..., "hyperparameters": ...}``."""
+        told = self._method("portfolio")
+        return [] if told is None else told()
+
+    @property
     def features(self) -> Callable[[Mapping[str, Any]], Mapping[str, float]] | None:
         """What tells of an architecture, in numbers by name, what its network computes; ``None`` where nothing does."""
         return self._method("surrogate_features")
@@ -220,7 +228,7 @@ class Space:
     @property
     def tells_costs(self) -> bool:
         """Whether ``one_shot`` tells edges and costs."""
-        return all(told_by(self._kind, name) is not None for name in ("input_edges", "operation_costs"))
+        return all(told_by(self._origin.kind, name) is not None for name in ("input_edges", "operation_costs"))
 
     def one_shot(self, model: ModelSpace) -> OneShot:
         """Return what ``model``, an unfrozen space, tells a one-shot strategy."""
@@ -240,10 +248,6 @@ class Space:
         return Origin(self._entry.load())
 
     @property
-    def _kind(self) -> type:
-        return self._origin.kind
-
-    @property
     def _vocabulary(self) -> ModuleType | None:
         return None if self._entry is None else self._entry.load_vocabulary()
 
@@ -257,12 +261,12 @@ class Space:
 
     def _data(self, name: str) -> Any:
         """Return what the vocabulary or the class tells as plain data; a class of anyone's may have something else of that name."""
-        told = told_by(self._vocabulary or self._kind, name)
+        told = told_by(self._vocabulary or self._origin.kind, name)
         return told if isinstance(told, Mapping | frozenset | set) else {}
 
     def _method(self, name: str) -> Any:
         """Return the static method or class method of this name, or ``None``."""
-        return told_function(self._kind, name)
+        return told_function(self._origin.kind, name)
 
 
 def find_space(what: Any) -> Space:
@@ -285,9 +289,7 @@ def find_space(what: Any) -> Space:
         if what in SPACES:
             return Space(what, entry=SPACES[what])
         if ":" not in what:
-            near = closest(what.rpartition(".")[2], HUB_SPACES, 1)
-            hint = f"NNI's is {HUB}:{near[0]}" if near else "your own is package.module:Class"
-            raise SpaceError(f"{unknown_name('space', what, SPACES)}; {hint}")
+            raise unknown_space(what, SPACES)
         what = import_space(what)
     origin, name = origin_of(what), full_name(what)
     for registered, entry in SPACES.items():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from common.errors import SpaceError, closest, describe_error
+from common.errors import SpaceError, closest, describe_error, unknown_name
 from common.libraries import quiet_libraries
 from common.text import show
 
@@ -54,6 +54,13 @@ def import_space(name: str) -> Any:
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise SpaceError(f"space {show(name)}: {module} has no {path}{hint}") from None
     return found
+
+
+def unknown_space(name: str, known: Iterable[str]) -> SpaceError:
+    """Return the error for a ``name`` that is none of the ``known`` ones, nor ``package.module:Class``."""
+    near = closest(name.rpartition(".")[2], HUB_SPACES, 1)
+    hint = f"NNI's is {HUB}:{near[0]}" if near else "your own is package.module:Class"
+    return SpaceError(f"{unknown_name('space', name, known)}; {hint}")
 
 
 def full_name(build: Any) -> str:

@@ -1,4 +1,4 @@
-"""Choices as a table of results has them: ranges become the numbers that stand there, and numbers have an order."""
+"""Choices of numbers, which have an order; and as a table of results has them, where ranges become the numbers that stand there."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ LEAST = 3  # of two values one cannot tell an order
 MOST_SHOWN = 6  # numbers of a column in a message
 
 
-def as_looked_up(mutables: Mapping[str, Any], values_of: Callable[[str], Sequence[float]], *, has_order: bool = True) -> dict[str, Any]:
+def as_looked_up(mutables: Mapping[str, Any], values_of: Callable[[str], Sequence[float]], *, orders: bool = True) -> dict[str, Any]:
     """Return ``mutables`` for a search whose scores are looked up, by label.
 
     Parameters
     ----------
     values_of
         Label to the numbers that the table has for it; only asked for those of ranges.
-    has_order
+    orders
         Whether the order of numbers is to be used.
 
     Returns
     -------
     dict[str, Any]
-        A range is the choice of those numbers of the table that it takes, in their order. With ``has_order`` a choice of ``LEAST``
+        A range is the choice of those numbers of the table that it takes, in their order. With ``orders`` a choice of ``LEAST``
         numbers or more has the attribute ``ordered``, true, by which strategies know that its order tells something.
 
     Raises
@@ -39,7 +39,24 @@ def as_looked_up(mutables: Mapping[str, Any], values_of: Callable[[str], Sequenc
         A range takes none of the table's numbers.
     """
     found = {label: _one_of(label, mutable, values_of) for label, mutable in mutables.items()}
-    return {label: _ordered(mutable) for label, mutable in found.items()} if has_order else found
+    return with_order(found) if orders else found
+
+
+def with_order(mutables: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return ``mutables`` by label; a choice of ``LEAST`` numbers or more has the attribute ``ordered``, true.
+
+    Parameters
+    ----------
+    known
+        All mutables of the space by label, of which ``mutables`` may have fewer values. A choice that is 0, 1, 2, ... there is left as it
+        is: NNI calls the candidates of a ``LayerChoice`` so that are given as a list, and their places tell nothing. ``None``: none is.
+    """
+    places = {label for label, mutable in (known or {}).items() if _is_of_places(mutable)}
+    return {label: mutable if label in places else _ordered(mutable) for label, mutable in mutables.items()}
+
+
+def _is_of_places(mutable: Any) -> bool:
+    return isinstance(mutable, Categorical) and list(mutable.values) == list(range(len(mutable.values)))
 
 
 def _one_of(label: str, mutable: Any, values_of: Callable[[str], Sequence[float]]) -> Any:
@@ -57,7 +74,7 @@ def _one_of(label: str, mutable: Any, values_of: Callable[[str], Sequence[float]
 
 
 def _ordered(mutable: Any) -> Any:
-    if not isinstance(mutable, Categorical) or isinstance(mutable, CategoricalMultiple):
+    if not isinstance(mutable, Categorical) or isinstance(mutable, CategoricalMultiple) or getattr(mutable, "ordered", False):
         return mutable
     if len(mutable.values) < LEAST or not all(map(is_real, mutable.values)):
         return mutable

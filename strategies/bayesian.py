@@ -29,10 +29,10 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from strategies.checkpoint import as_plain, generator_state, restore_generator
 from strategies.domain import MAX_DRAWS, MAX_LISTED, Domain, plain_sample, sample_key
-from strategies.engines.recording import RejectedEvent
+from strategies.engines.recording import ContinuedEvent, RejectedEvent
 from strategies.expected_improvement import log_expected_improvement, warp
 from strategies.local_search import neighbour_values
-from strategies.optuna.encoders import Encoder, draw_value, make_encoder
+from strategies.optuna.encoders import SampleEncoder, Usual, draw_value
 
 Features = Callable[[Mapping[str, Any]], Mapping[str, float]]
 
@@ -100,6 +100,8 @@ class BayesianSearch(Strategy):
         every other label is described by its value: a choice by a number for each candidate, a number by its place in its range.
     canonical
         Maps a sample to the one that stands for all that mean the same.
+    usual
+        Tells of a sample the usual values of numbers, near which they are drawn and described (``SampleEncoder``); ``None``: nothing does.
     """
 
     def __init__(
@@ -110,12 +112,13 @@ class BayesianSearch(Strategy):
         features: Features | None = None,
         described: Collection[str] = (),
         canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+        usual: Usual | None = None,
     ) -> None:
         super().__init__()
         self._random, self._startup = np.random.RandomState(seed), startup
         self._features, self._described = features, set(described) if features is not None else set()
-        self._canonical = canonical
-        self._encoders: dict[str, Encoder] = {}
+        self._canonical, self._usual = canonical, usual
+        self._encoder = SampleEncoder({})
         self._tried: set[str] = set()
         self._restored: frozenset[str] = frozenset()  # what was tried by an earlier search
         self._pending: dict[int, dict[str, Any]] = {}
@@ -131,7 +134,7 @@ class BayesianSearch(Strategy):
     def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
         self._domain = Domain(model_space)
         self._mutables = self._domain.mutables
-        self._encoders = {label: make_encoder(label, mutable) for label, mutable in self._mutables.items()}
+        self._encoder = SampleEncoder(self._mutables, self._usual)
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
         for model in engine.list_models():
             if sample_key(self._domain.chosen(model.sample or {})) not in self._restored:
@@ -163,9 +166,8 @@ class BayesianSearch(Strategy):
         """Return a random sample that is new; ``None`` where none is found."""
         for _ in range(MAX_DRAWS):
             # Not by NNI's `random`, which checks each draw and takes a millisecond: hundreds are drawn for one suggestion.
-            distributions = (encoder.distributions for encoder in self._encoders.values())
-            drawn = {name: draw_value(each, self._random) for named in distributions for name, each in named.items()}
-            sample = self._canonical(plain_sample({label: encoder.decode(drawn) for label, encoder in self._encoders.items()}))
+            drawn = {name: draw_value(each, self._random) for name, each in self._encoder.distributions.items()}
+            sample = self._canonical(plain_sample(self._encoder.decode(drawn)))
             if sample_key(sample) not in self._tried and self._domain.allows(sample):
                 return sample
         return self._draw_allowed() if self._domain.is_constrained else None
@@ -241,10 +243,8 @@ class BayesianSearch(Strategy):
         described: dict[str, float] = {}
         if self._features is not None:
             described |= self._features({label: value for label, value in sample.items() if label in self._described})
-        for label, encoder in self._encoders.items():
-            if label not in self._described:
-                for name, value in encoder.encode(sample[label]).items():
-                    described |= _place(name, value, encoder.distributions[name])
+        for name, value in self._encoder.encode(sample, skip=self._described).items():
+            described |= _place(name, value, self._encoder.distributions[name])
         return described
 
     def _note(self, model: ExecutableModelSpace, event: TrainingEndEvent | None) -> None:
@@ -263,6 +263,9 @@ class BayesianSearch(Strategy):
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         self._pending.pop(id(event.model), None)
+        if isinstance(event, ContinuedEvent):
+            sample = self._domain.chosen(event.model.sample or {})
+            self._observed = [observation for observation in self._observed if observation.sample != sample]
         self._note(event.model, event)
 
     def _cleanup(self) -> None:

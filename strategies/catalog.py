@@ -141,7 +141,8 @@ class TPE(TrialStrategy):
     def build(self, context: SearchContext) -> Any:
         from strategies.optuna.samplers import tpe
 
-        return tpe(seed=context.seed, trials=context.trials, open_trials=context.open_trials, shared=context.shared)
+        told: dict[str, Any] = {"open_trials": context.open_trials, "shared": context.shared, "usual": context.usual}
+        return tpe(seed=context.seed, trials=context.trials, **told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +156,7 @@ class GaussianProcess(TrialStrategy):
     def build(self, context: SearchContext) -> Any:
         from strategies.optuna.samplers import gaussian_process
 
-        return gaussian_process(seed=context.seed, trials=context.trials, shared=context.shared)
+        return gaussian_process(seed=context.seed, trials=context.trials, shared=context.shared, usual=context.usual)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +170,7 @@ class Bayesian(TrialStrategy):
         from strategies.bayesian import bayesian
 
         told: dict[str, Any] = {"canonical": context.canonical, "features": context.features, "described": context.described}
-        return bayesian(seed=context.seed, trials=context.trials, **told)
+        return bayesian(seed=context.seed, trials=context.trials, usual=context.usual, **told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +185,8 @@ class NSGA2(TrialStrategy):
     def build(self, context: SearchContext) -> Any:
         from strategies.optuna.samplers import nsga2
 
-        return nsga2(seed=context.seed, trials=context.trials, shared=context.shared, costs=context.costs)
+        told: dict[str, Any] = {"shared": context.shared, "costs": context.costs, "usual": context.usual}
+        return nsga2(seed=context.seed, trials=context.trials, **told)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,9 @@ class SearchContext:
         Numbers by name that say what the network of an architecture computes; ``None`` where the space tells none.
     described
         The labels of a sample that ``features`` tells of.
+    usual
+        Tells of a sample, by label, the good value of a number for its network and optimizer: strategies that can look for it near that.
+        ``None``: in all of its range.
     costs
         Names of facts that are to be small, for strategies of several objectives; the score, which is to be high, comes before them.
     gradient_clip
@@ -71,6 +74,7 @@ class SearchContext:
     canonical: Callable[[dict[str, Any]], dict[str, Any]] = dict
     features: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
     described: Sequence[str] = ()
+    usual: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
     costs: Sequence[str] = ()
     gradient_clip: float | None = None
     one_shot: OneShotFacts | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nni.mutable import SampleValidationError
 from nni.nas.space import ExecutableModelSpace
 
 from strategies.engines.recording import RecordingEngine
@@ -31,3 +33,10 @@ def submit_first_trials(samples: Mapping[str, Mapping[str, Any]], space: Executa
         engine.submit_models(space.freeze(dict(sample)))
         for rejection in engine.rejections[rejected:]:
             yield f"{name} is not tried first: {rejection.reason}"
+
+
+def submit_known_trials(space: ExecutableModelSpace, engine: RecordingEngine) -> None:
+    """Submit the samples of all trials that the engine has on record, so that the strategy knows of them, and those that wait can go on."""
+    for trial in engine.results:
+        with contextlib.suppress(SampleValidationError):  # of a search that held more
+            engine.submit_models(space.freeze(dict(trial.sample)))

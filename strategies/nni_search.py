@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from nni.nas.execution.engine import ExecutionEngine
+from nni.nas.execution.event import TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy import GridSearch, Random, RegularizedEvolution
 from nni.nas.strategy.evolution import Individual
+
+from strategies.engines.recording import ContinuedEvent
 
 
 def random_search(*, seed: int) -> Random:
@@ -19,7 +22,7 @@ def grid_search(*, seed: int) -> GridSearch:
 
 
 class Evolution(RegularizedEvolution):
-    """NNI's regularized evolution, mended in two places.
+    """NNI's regularized evolution, mended in two places, and deaf to trials that go on after a pause.
 
     NNI's takes the best of an empty population where more trials run at once than it has members, and does not hear of what the engine
     holds when the search starts (say, the default configuration), which is of the first population here.
@@ -32,6 +35,10 @@ class Evolution(RegularizedEvolution):
         # As many of the best as it has room for; the oldest, which die first, are the worst of them.
         self._population.extend(sorted(trained, key=lambda individual: individual.y)[-self.population_size :])
         return super()._initialize(model_space, engine)
+
+    def _training_end_callback(self, event: TrainingEndEvent) -> None:
+        if not isinstance(event, ContinuedEvent):  # it is of the population already, or has died
+            super()._training_end_callback(event)
 
     def new_individual(self) -> ExecutableModelSpace:
         """Return a mutated one of the best, or a random one as long as no trial has been completed."""

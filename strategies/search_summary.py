@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from common.errors import SearchFailed, StrategyError
 from common.trial import STATES
-from strategies.engines.recording import MAX_REPEATS, RecordingEngine
+from strategies.engines.recording import MAX_REPEATS, RecordingEngine, Rejection
 from strategies.pruners import Pruner
 
 
@@ -33,14 +33,15 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
         yield f"{len(ended['pruned'])} of {len(results)} trials were pruned by {pruner.name}"
     if rejections:
         count = "1 network was" if len(rejections) == 1 else f"{len(rejections):,} networks were"
-        yield f"{count} skipped as too large; log.txt lists them"
+        yield f"{count} skipped as {_faults(rejections)}; log.txt lists them"
         nearest = min(rejections, key=lambda rejection: rejection.excess).reason
+        fault = _faults(rejections)
         if not results and (engine.found_nothing_allowed or not engine.out_of_time):
             raise StrategyError(
-                f"all {len(rejections):,} proposed networks are too large; the closest to the limit has {nearest}: raise the limit"
+                f"all {len(rejections):,} proposed networks are {fault}; the closest to the limit has {nearest}: raise the limit"
             )
         if engine.found_nothing_allowed:
-            yield f"the search ended early, after many networks in a row that were too large; the closest to the limit has {nearest}"
+            yield f"the search ended early, after many networks in a row that were {fault}; the closest to the limit has {nearest}"
     if engine.found_nothing_new:
         yield f"the search ended early: the last {MAX_REPEATS} proposals had all been tried before"
     elif results and engine.left_over:  # all that mean the same are one, so that there may be fewer than it seems
@@ -54,3 +55,7 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
         counts = f"{len(ended['failed'])} failed, {len(ended['pruned'])} pruned"
         cause = f"the first failure: {first} (details: log.txt in the run's folder)" if first else "leave out `pruner` to let trials end"
         raise SearchFailed(f"no trial was completed: {counts}; {cause}")
+
+
+def _faults(rejections: Iterable[Rejection]) -> str:
+    return " or ".join(sorted({rejection.fault for rejection in rejections}))

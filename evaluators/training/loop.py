@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -11,16 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim import Optimizer
+from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchvision.ops import StochasticDepth
 
-from common.errors import TrainingDiverged
 from evaluators.data.images import Split
 from evaluators.data.splits import Dataset
-from evaluators.devices import autocast, denormals_as_zero, gpus_of
+from evaluators.devices import denormals_as_zero, gpus_of
 from evaluators.memory import keep_freed_memory
 from evaluators.training.accuracy import measure_accuracies, measure_accuracy
 from evaluators.training.averaging import AveragedWeights
@@ -29,7 +25,7 @@ from evaluators.training.checkpoints import Stateful, load_checkpoint, save_chec
 from evaluators.training.first_weights import initialize_from_images
 from evaluators.training.optimizers import learning_rate_factor, make_optimizer
 from evaluators.training.recipes import Recipe, make_recipe
-from evaluators.training.small_images import refuse_small_images
+from evaluators.training.step import take_step
 from kernels.grouped import keep_grouped_in_float32
 from kernels.small_maps import speed_up_small_maps
 from kernels.thin_strides import avoid_thin_strides
@@ -67,6 +63,9 @@ def train_and_validate(
     device: torch.device | str = "cpu",
     precision: torch.dtype = torch.float32,
     report: Callable[[float], Any] | None = None,
+    checkpoint: Path | str | None = None,
+    since: int = 0,
+    until: int | None = None,
     **hyperparameters: Any,
 ) -> float:
     """Train ``network`` on ``data.train`` and return its accuracy on ``data.validation``, a fraction in [0, 1].
@@ -87,6 +86,11 @@ def train_and_validate(
         Where and how exactly it computes.
     report
         Called with the validation accuracy of every epoch; what it raises ends the training.
+    checkpoint
+        A file in which the state is kept after every epoch, and with which the training goes on where it exists.
+    since, until
+        The training has gone as far as epoch ``since``, of which is not reported again, and pauses after epoch ``until``: the learning
+        rate is that of a training of all ``epochs``.
     hyperparameters
         Those of ``Recipe``; what is not given is at its default.
 
@@ -100,10 +104,15 @@ def train_and_validate(
     recipe = make_recipe(hyperparameters)
     validation = data.validation.to(device)
     accuracy = 0.0
-    for _ in train(network, data.train, data, epochs=epochs, recipe=recipe, seed=seed, device=device, precision=precision):
+    how: dict[str, Any] = {"epochs": epochs, "recipe": recipe, "seed": seed, "device": device, "precision": precision}
+    for epoch in train(network, data.train, data, **how, checkpoint=None if checkpoint is None else Path(checkpoint)):
+        if epoch.number <= since:  # a later one that the file has is scored by the weights there are, as its own are gone
+            continue
         accuracy = measure_accuracy(network, validation, data, device=device, precision=precision, flip_averaging=recipe.flip_averaging)
         if report is not None:
             report(accuracy)
+        if epoch.number == until:
+            break
     return accuracy
 
 
@@ -177,7 +186,7 @@ def train(
         totals = torch.zeros(2, device=device)
         with denormals_as_zero():
             for step, (inputs, labels) in enumerate(batches.epoch(number), start=number * batches.steps + 1):
-                totals += _step(network, optimizer, inputs, labels, recipe, precision, full_size)
+                totals += take_step(network, optimizer, inputs, labels, recipe, precision, full_size)
                 scheduler.step()
                 if average is not None:
                     average.update(network, step)
@@ -199,42 +208,6 @@ def idle_settings(network: nn.Module, recipe: Recipe) -> Iterator[str]:
         yield f"drop_path {recipe.drop_path:g} has no effect: this network has no paths to drop"
     if recipe.warmup_epochs and recipe.schedule == "cosine_per_batch":
         yield f"warmup_epochs {recipe.warmup_epochs:g} has no effect: the schedule {recipe.schedule} has no warm-up"
-
-
-def _step(
-    network: nn.Module,
-    optimizer: Optimizer,
-    images: Tensor,
-    labels: Tensor,
-    recipe: Recipe,
-    precision: torch.dtype,
-    full_size: tuple[int, int],
-) -> Tensor:
-    """Take one gradient step; return (loss, number of correct answers; of mixed images the larger part is what is right).
-
-    ``full_size`` is that of the images before they were made smaller, height and width.
-    """
-    with autocast(images.device, precision):
-        try:
-            output = network(images)
-        except (RuntimeError, ValueError) as error:
-            if images.shape[2] < full_size[0]:
-                refuse_small_images(network, images, full_size, recipe.start_size, error)
-            raise
-    logits, auxiliary = output if isinstance(output, tuple) else (output, None)
-    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-    total = loss
-    if auxiliary is not None:
-        total = loss + recipe.auxiliary_weight * functional.cross_entropy(auxiliary.float(), labels, label_smoothing=recipe.label_smoothing)
-    if not math.isfinite(total.item()):
-        raise TrainingDiverged(f"the training diverged: the loss is {total.item()} (a smaller initial_lr or a grad_clip may help)")
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    if recipe.grad_clip > 0:
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
-    optimizer.step()
-    answers = labels if labels.dim() == 1 else labels.argmax(1)
-    return torch.stack([loss.detach(), (logits.detach().argmax(1) == answers).sum()])
 
 
 def retrain(

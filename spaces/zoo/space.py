@@ -15,6 +15,7 @@ from common.text import show
 from kernels.winograd import kernels_note, use_winograd
 from spaces.zoo.backbones import build_backbone, check_num_classes
 from spaces.zoo.hyperparameters import search_hyperparameters
+from spaces.zoo.networks import portfolio, usual_values
 from spaces.zoo.vocabulary import BACKBONES, DEFAULT, LEGAL, NARROWED, SIZE_LABELS, SIZED, unread_by
 
 
@@ -134,6 +135,16 @@ class ZooSpace(nas.ModelSpace):
     def hyperparameters() -> dict[str, LabeledMutable]:
         """Return the hyperparameters that can be searched together with the architecture, by label."""
         return search_hyperparameters()
+
+    @staticmethod
+    def usual(sample: Sample) -> dict[str, float]:
+        """Return by label the good learning rate and weight decay for the backbone, optimizer and batch size of ``sample``."""
+        return usual_values(sample)
+
+    @classmethod
+    def portfolio(cls) -> list[dict[str, Any]]:
+        """Return configurations that are worth a try first, in this order, each ``{"architecture": ..., "hyperparameters": ...}``."""
+        return portfolio()
 
     kernels_note = staticmethod(kernels_note)
     speed_up = staticmethod(use_winograd)

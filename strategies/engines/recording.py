@@ -43,10 +43,13 @@ class Rejection:
         How far outside it is, above 0.
     reason
         Why, in words.
+    fault
+        The same in two words.
     """
 
     excess: float
     reason: str
+    fault: str = "too large"
 
 
 @dataclass
@@ -54,6 +57,11 @@ class RejectedEvent(TrainingEndEvent):
     """The end of a model that was never trained: an ordinary end for NNI's strategies, and more for those that can learn from it."""
 
     excess: float
+
+
+@dataclass
+class ContinuedEvent(TrainingEndEvent):
+    """The end of a model whose end was told before, with a score so far: it has gone on since, and its metric is the new one."""
 
 
 class RecordingEngine(ExecutionEngine):
@@ -242,7 +250,8 @@ class RecordingEngine(ExecutionEngine):
     def _end(self, model: ExecutableModelSpace, trial: Trial) -> None:
         if trial.score is not None:
             self.dispatch_model_event(FinalMetricEvent(model, trial.score))
-        self.dispatch_model_event(TrainingEndEvent(model, END_STATUS[trial.state]))
+        status = END_STATUS["complete" if trial.score is not None else trial.state]  # a trial that waits has a score so far
+        self.dispatch_model_event(TrainingEndEvent(model, status))
 
     def _make_trial(self, number: int, sample: Sample, **how: Any) -> Trial:
         """Return a trial that has ended; ``how`` are the other attributes of ``Trial``."""
@@ -262,6 +271,10 @@ class RecordingEngine(ExecutionEngine):
             and not self.found_nothing_new
             and not self.found_nothing_allowed
         )
+
+    def finish(self) -> None:
+        """Wait for what runs; the strategy proposes nothing more."""
+        self.wait_models()
 
     def __enter__(self) -> RecordingEngine:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,12 @@ from nni.mutable import Categorical, CategoricalMultiple, Numerical
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from common.errors import StrategyError
+from common.numbers import is_real
 
+Usual = Callable[[Mapping[str, Any]], Mapping[str, float]]
+
+FACTOR = 10.0  # how far from its usual value a number is looked for, either way
+DIGITS = 6  # of such a number; so few come back the same through a logarithm
 MAX_SUBSETS = 256  # more subsets than this are described item by item
 
 
@@ -132,3 +137,88 @@ def make_encoder(label: str, mutable: Any) -> Encoder:
     if isinstance(mutable, Numerical):
         return _Number(label, mutable)
     raise StrategyError(f"{label}: this strategy cannot search a {type(mutable).__name__}; it knows choices, subsets and numbers")
+
+
+class _NearUsual:
+    """A number by its distance from the usual one, on a log scale.
+
+    0 is the usual number, 1 is ``FACTOR`` times it, or the upper end of the range where that is nearer; -1 likewise downwards. What is
+    farther away is encoded as if it were there.
+    """
+
+    def __init__(self, label: str, mutable: Numerical) -> None:
+        self._label, self._mutable = label, mutable
+        self.distributions: dict[str, BaseDistribution] = {label: FloatDistribution(-1.0, 1.0)}
+
+    def decode(self, parameters: Mapping[str, Any], usual: Mapping[str, Any]) -> float:
+        distance = parameters[self._label]
+        centre = self._centre(usual)
+        value = centre * (self._end(centre, distance) / centre) ** abs(distance)
+        number = self._mutable.qclip(float(f"{value:.{DIGITS}g}"))
+        return number if isinstance(number, int) else float(number)
+
+    def encode(self, value: Any, usual: Mapping[str, Any]) -> dict[str, Any]:
+        centre = self._centre(usual)
+        ratio = math.log(value / centre)
+        end = math.log(self._end(centre, ratio) / centre)
+        return {self._label: math.copysign(min(1.0, ratio / end), ratio) if end else 0.0}
+
+    def _centre(self, usual: Mapping[str, Any]) -> float:
+        told = usual.get(self._label)
+        if not is_real(told):
+            raise StrategyError(f"`usual` of the space tells {told!r} as the usual value of {self._label}; expected a number")
+        return float(min(self._mutable.high, max(self._mutable.low, told)))
+
+    def _end(self, centre: float, direction: float) -> float:
+        """Return how far numbers go from ``centre`` in a direction, which is above or below 0."""
+        return float(min(self._mutable.high, centre * FACTOR) if direction > 0 else max(self._mutable.low, centre / FACTOR))
+
+
+class SampleEncoder:
+    """The samples of a space as Optuna's parameters, and back.
+
+    Parameters
+    ----------
+    mutables
+        NNI's, by label.
+    usual
+        Tells of a sample, by label, the usual values of numbers, the same labels for every sample. Such a number, where its range is
+        bounded and above 0, is modelled by its distance from the usual one; ``None``: none is.
+
+    Attributes
+    ----------
+    distributions
+        Of all parameters, by name.
+    """
+
+    def __init__(self, mutables: Mapping[str, Any], usual: Usual | None = None) -> None:
+        told = {} if usual is None else usual({label: mutable.default() for label, mutable in mutables.items()})
+        self._usual: Usual = (lambda sample: {}) if usual is None else usual
+        self._near = {label: _NearUsual(label, mutable) for label, mutable in mutables.items() if label in told and _is_positive(mutable)}
+        self._others = {label: make_encoder(label, mutable) for label, mutable in mutables.items() if label not in self._near}
+        self._labels = list(mutables)
+        parts = [(self._near.get(label) or self._others[label]).distributions for label in self._labels]
+        self.distributions = {name: distribution for part in parts for name, distribution in part.items()}
+
+    def decode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the sample of Optuna's parameters: what usual values depend on comes first, then the numbers near them."""
+        sample = {label: encoder.decode(parameters) for label, encoder in self._others.items()}
+        if self._near:
+            usual = self._usual(sample)
+            sample |= {label: near.decode(parameters, usual) for label, near in self._near.items()}
+        return {label: sample[label] for label in self._labels}
+
+    def encode(self, sample: Mapping[str, Any], skip: Container[str] = ()) -> dict[str, Any]:
+        """Return Optuna's parameters of a sample, without those of the labels ``skip``."""
+        usual = self._usual(sample) if self._near else {}
+        parameters: dict[str, Any] = {}
+        for label in self._labels:
+            if label not in skip:
+                near = self._near.get(label)
+                parameters |= self._others[label].encode(sample[label]) if near is None else near.encode(sample[label], usual)
+        return parameters
+
+
+def _is_positive(mutable: Any) -> bool:
+    """Return whether a mutable is a number of a bounded range above 0."""
+    return isinstance(mutable, Numerical) and mutable.low > 0 and math.isfinite(mutable.high)

@@ -20,8 +20,8 @@ from optuna.trial import Trial, TrialState, create_trial
 from common.trial import Trial as EndedTrial
 from strategies.checkpoint import as_plain, generator_state, restore_generator
 from strategies.domain import MAX_LISTED, Domain, sample_key
-from strategies.engines.recording import RejectedEvent
-from strategies.optuna.encoders import Encoder, draw_value, make_encoder
+from strategies.engines.recording import ContinuedEvent, RejectedEvent
+from strategies.optuna.encoders import SampleEncoder, Usual, draw_value
 from strategies.optuna.shared_study import MEMBER, SharedStudy
 from strategies.optuna.study_state import add_described, describe_study
 
@@ -51,6 +51,8 @@ class OptunaStrategy(Strategy):
     shared
         A study in which other processes take part; ``None``: one in memory. It needs one of our engines, whose record puts it in order
         after an interruption.
+    usual
+        Tells of a sample the usual values of numbers, near which they are looked for (``SampleEncoder``); ``None``: in all of their ranges.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class OptunaStrategy(Strategy):
         seed: int,
         costs: Sequence[str] = (),
         shared: SharedStudy | None = None,
+        usual: Usual | None = None,
     ) -> None:
         super().__init__()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -67,7 +70,8 @@ class OptunaStrategy(Strategy):
         self._make_sampler, self._shared = sampler, shared
         self._study = self._new_study(seed) if shared is None else shared.open(self._directions, sampler(seed))
         self._costs = tuple(costs)
-        self._encoders: dict[str, Encoder] = {}
+        self._usual = usual
+        self._encoder = SampleEncoder({})
         self._running: dict[int, Trial] = {}
         self._asked: set[str] = set()
         self._noticed: set[int] = set()  # numbers of trials of other processes whose samples are in `_asked`
@@ -88,7 +92,7 @@ class OptunaStrategy(Strategy):
 
     def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
         self._domain = Domain(model_space)
-        self._encoders = {label: make_encoder(label, mutable) for label, mutable in self._domain.mutables.items()}
+        self._encoder = SampleEncoder(self._domain.mutables, self._usual)
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
         if self._shared is not None:
             with self._shared.reachable():
@@ -99,11 +103,11 @@ class OptunaStrategy(Strategy):
 
     def _join(self, shared: SharedStudy, engine: Any) -> None:
         """Bring the study and the record of this process into line: either may have been cut off, or lost, before the other."""
-        shared.check(self._study, self._distributions)
+        shared.check(self._study, self._encoder.distributions)
         for trial in self._study.get_trials(deepcopy=False):
             if not shared.owns(trial):
                 continue
-            sample = self._decode(trial.params) if trial.params.keys() >= self._distributions.keys() else None
+            sample = self._encoder.decode(trial.params) if trial.params.keys() >= self._encoder.distributions.keys() else None
             result = engine.result_of(sample) if sample is not None else None
             state = trial.state
             if not state.is_finished():
@@ -120,10 +124,6 @@ class OptunaStrategy(Strategy):
             elif result.state == "pruned":
                 self._learn(result.sample, None, result.curve)
 
-    @property
-    def _distributions(self) -> dict[str, BaseDistribution]:
-        return {name: distribution for encoder in self._encoders.values() for name, distribution in encoder.distributions.items()}
-
     def _learn_of_end(self, model: ExecutableModelSpace, status: ModelStatus) -> None:
         """Tell the study of a model that was submitted before the search, and that is through; one that failed is left out."""
         if status == ModelStatus.Trained:
@@ -137,15 +137,15 @@ class OptunaStrategy(Strategy):
         if key in self._told:
             return
         self._told.add(key)
-        parameters = self._encode(sample)
+        parameters = self._encoder.encode(sample)
         if self._costs:  # one that is added, and was not begun, would belong to no generation
-            self._study.tell(self._begin(parameters, self._distributions), values)
+            self._study.tell(self._begin(parameters, self._encoder.distributions), values)
             return
         signed = {} if self._shared is None else {MEMBER: self._shared.member}
         reports = dict(enumerate(curve, start=1))
         state = TrialState.PRUNED if values is None else TrialState.COMPLETE
         told: dict[str, Any] = {"state": state, "values": values, "intermediate_values": reports, "user_attrs": signed}
-        self._study.add_trial(create_trial(params=parameters, distributions=self._distributions, **told))
+        self._study.add_trial(create_trial(params=parameters, distributions=self._encoder.distributions, **told))
 
     def _values(self, model: ExecutableModelSpace) -> list[float]:
         """Return the score and the costs of a trained model."""
@@ -163,13 +163,13 @@ class OptunaStrategy(Strategy):
 
     def _run(self) -> None:
         with nullcontext() if self._shared is None else self._shared.reachable():
-            distributions = self._distributions
+            distributions = self._encoder.distributions
             while self.wait_for_resource():
                 trial = self._ask(distributions)
                 if trial is None:
                     logger.info("the search ends: the space has no sample left")
                     break
-                model = self.model_space.freeze(self._decode(trial.params))
+                model = self.model_space.freeze(self._encoder.decode(trial.params))
                 self._running[id(model)] = trial
                 self.engine.submit_models(model)
             self.engine.wait_models()
@@ -179,21 +179,21 @@ class OptunaStrategy(Strategy):
         if self._shared is not None:
             self._notice_others(distributions)
         trial = self._begin(self._again.pop(0), distributions) if self._again else self._propose_allowed(distributions)
-        sample = self._decode(trial.params)
+        sample = self._encoder.decode(trial.params)
         if sample_key(sample) in self._asked or not self._domain.allows(sample):
             moved = self._move_away(trial.params, distributions)
             self._study.tell(trial, state=TrialState.FAIL)
             if moved is None:
                 return None
             trial = self._begin(moved, distributions)
-        self._asked.add(sample_key(self._decode(trial.params)))
+        self._asked.add(sample_key(self._encoder.decode(trial.params)))
         return trial
 
     def _propose_allowed(self, distributions: Mapping[str, BaseDistribution]) -> Trial:
         """Return the sampler's next proposal that is allowed; one that is not where too many in a row are not."""
         for _ in range(MAX_FORBIDDEN):
             trial = self._propose(distributions)
-            if self._domain.allows(self._decode(trial.params)):
+            if self._domain.allows(self._encoder.decode(trial.params)):
                 break
             self._study.tell(trial, state=TrialState.FAIL)
         else:
@@ -219,13 +219,7 @@ class OptunaStrategy(Strategy):
         for trial in self._study.get_trials(deepcopy=False, states=[state for state in TrialState if state != TrialState.FAIL]):
             if trial.number not in self._noticed and trial.params.keys() >= distributions.keys():
                 self._noticed.add(trial.number)
-                self._asked.add(sample_key(self._decode(trial.params)))
-
-    def _decode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        return {label: encoder.decode(parameters) for label, encoder in self._encoders.items()}
-
-    def _encode(self, sample: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for label, encoder in self._encoders.items() for name, value in encoder.encode(sample[label]).items()}
+                self._asked.add(sample_key(self._encoder.decode(trial.params)))
 
     def _move_away(self, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any] | None:
         """Return ``parameters`` with one after another drawn anew until they are a new sample, or until patience ends.
@@ -236,17 +230,19 @@ class OptunaStrategy(Strategy):
         for _ in range(MAX_MOVES if names else 0):
             name = names[self._explore.randint(len(names))]
             moved[name] = draw_value(distributions[name], self._explore)
-            sample = self._decode(moved)
+            sample = self._encoder.decode(moved)
             if sample_key(sample) not in self._asked and self._domain.allows(sample):
                 return moved
         if not self._domain.is_constrained and self._domain.count > MAX_LISTED:
             return moved
         drawn = self._domain.draw(self._explore, self._asked)
-        return None if drawn is None else self._encode(drawn)
+        return None if drawn is None else self._encoder.encode(drawn)
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         trial = self._running.pop(id(event.model), None)
         if trial is None:
+            if isinstance(event, ContinuedEvent):  # its score so far stays beside the new one, which is higher if it learns
+                self._told.discard(sample_key(self._domain.chosen(event.model.sample or {})))
             self._learn_of_end(event.model, event.status)
             return
         if event.status == ModelStatus.Trained:
@@ -269,7 +265,7 @@ class OptunaStrategy(Strategy):
         state: dict[str, Any] = {"random": generator_state(self._explore)}
         if self._shared is None:
             running = [dict(trial.params) for trial in self._running.values()]
-            known = (self._asked | self._told) - {sample_key(self._decode(parameters)) for parameters in running}
+            known = (self._asked | self._told) - {sample_key(self._encoder.decode(parameters)) for parameters in running}
             state |= {"study": describe_study(self._study), "known": sorted(known), "again": running}
         return dict(as_plain(state))
 

@@ -1,0 +1,167 @@
+"""The engine of a search with a time budget: trials wait on their way, and the best of them go on where they left off."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nni.nas.execution.event import IntermediateMetricEvent
+from nni.nas.space import ExecutableModelSpace, ModelStatus
+
+from common.trial import PLANNED_EPOCHS, RunTrial, Sample, Trial
+from strategies.engines.in_process import InProcessEngine
+from strategies.engines.recording import ContinuedEvent, sample_key
+from strategies.engines.trial_runner import TrialPruned, run_trial
+from strategies.rungs import Length, Rungs
+
+logger = logging.getLogger("retiarius.strategies")
+
+
+class PacedEngine(InProcessEngine):
+    """Runs each submitted model at once, as far as its first rung; whenever there is time for a trial, one that waits may come first.
+
+    A strategy hears of a trial when it waits, with its score so far, and again (``ContinuedEvent``) whenever it has gone on. When less than
+    ``share`` is left no new trial begins, and the best that wait go on until the time is up. What then runs is stopped after an epoch, and
+    counts with that.
+
+    Parameters
+    ----------
+    run
+        Runs a trial of a sample in which ``epochs``, ``since``, ``until`` and ``checkpoint`` stand beside the rest, as
+        ``evaluators.training.loop.train_and_validate`` takes them.
+    length
+        Says how long the trial of a (canonical) sample is.
+    share
+        Seconds of a whole trial.
+    checkpoints
+        A folder, in which trials that wait have their state.
+    time_budget
+        Seconds that are left to the search.
+    clock
+        Says the time, in seconds.
+    options
+        As ``RecordingEngine`` takes them. There is no pruner.
+    """
+
+    def __init__(
+        self,
+        run: RunTrial,
+        *,
+        length: Callable[[Sample], Length],
+        share: float,
+        checkpoints: Path,
+        time_budget: float,
+        clock: Callable[[], float] = time.monotonic,
+        **options: Any,
+    ) -> None:
+        self._length, self._share, self._checkpoints, self._clock = length, share, checkpoints, clock
+        self._rungs = Rungs()
+        self._is_closing = False
+        self._model_of: dict[str, ExecutableModelSpace] = {}
+        super().__init__(run, **options)
+        self._end_of_time = clock() + time_budget
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the time is up, less than 0 after it."""
+        return self._end_of_time - self._clock()
+
+    @property
+    def out_of_time(self) -> bool:
+        return self._is_closing or self.seconds_left < self._share
+
+    def _take_over(self, trials: Iterable[Trial]) -> None:
+        trials = list(trials)
+        super()._take_over(trials)
+        for trial in trials:
+            key, length = sample_key(trial.sample), Length(trial.facts.get(PLANNED_EPOCHS, 0))
+            for epoch, rung in length.rungs.items():
+                if epoch == len(trial.curve) and trial.state == "pruned":
+                    self._rungs.wait(key, rung, trial.curve[epoch - 1])
+                elif epoch <= len(trial.curve):
+                    self._rungs.note(key, rung, trial.curve[epoch - 1])
+
+    def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
+        self._model_of.setdefault(sample_key(sample), model)
+        super()._try(model, sample)
+
+    def _run(self, model: ExecutableModelSpace) -> None:
+        assert model.sample is not None
+        sample = dict(model.sample)
+        trial = self._make_trial(self._next_number(), sample, state="failed")
+        try:
+            length = self._length(sample)
+        except Exception as error:
+            self._record(model, replace(trial, error=f"{type(error).__name__}: {error}"))
+            return
+        trial = replace(trial, facts={PLANNED_EPOCHS: length.epochs})
+        self._record(model, self._train(model, trial, length))
+
+    def _go_on(self, key: str) -> None:
+        """Train a trial that waits as far as its next rung."""
+        self._rungs.take(key)
+        before, model = self._known[key], self._model_of.get(key)
+        if model is None:  # of an earlier run, and nobody has proposed it since
+            return
+        trial = self._train(model, before, self._length_of(before))
+        self._known[key] = trial
+        if self._on_result is not None:
+            self._on_result(trial)
+        if trial.score is not None:
+            model.metrics.final = trial.score  # NNI's event warns where there is one already
+            self.dispatch_model_event(ContinuedEvent(model, ModelStatus.Trained))
+
+    def _length_of(self, trial: Trial) -> Length:
+        return Length(trial.facts[PLANNED_EPOCHS], trial.seconds / max(1, len(trial.curve)))
+
+    def _train(self, model: ExecutableModelSpace, before: Trial, length: Length) -> Trial:
+        """Return ``before`` as it is after the next leg of its training."""
+        begin, key = self._clock(), sample_key(before.sample)
+        curve, facts = list(before.curve), dict(before.facts)
+        until = length.next_stop(len(curve))
+        checkpoint = self._checkpoints / f"trial-{before.number}.ckpt"
+        epoch_begin = begin
+
+        def report(score: float) -> None:
+            nonlocal epoch_begin
+            curve.append(score)
+            self.dispatch_model_event(IntermediateMetricEvent(model, score))
+            now = self._clock()
+            is_up, epoch_begin = self.seconds_left < now - epoch_begin, now
+            if is_up and len(curve) < until:
+                raise TrialPruned
+
+        leg = {"epochs": length.epochs, "since": len(curve), "until": until, "checkpoint": str(checkpoint)}
+        assert self._runner is not None
+        end = run_trial(self._runner, {**before.sample, **leg}, report, facts.update)
+        told: dict[str, Any] = {"curve": curve, "facts": facts, "seconds": before.seconds + self._clock() - begin, "error": end.error}
+        if end.traceback is not None:
+            logger.warning("trial %d failed\n%s", before.number, end.traceback)
+        waits = end.state == "complete" and until < length.epochs
+        if waits:
+            self._rungs.wait(key, length.rungs[until], curve[-1])
+        else:
+            checkpoint.unlink(missing_ok=True)
+        state = "pruned" if waits else "failed" if end.state == "failed" else "complete"
+        score = end.score if end.state == "complete" else curve[-1] if end.state == "pruned" else None
+        return self._make_trial(before.number, before.sample, state=state, score=score, **told)
+
+    def _next_to_go_on(self) -> str | None:
+        if not self.out_of_time:
+            return self._rungs.promoted()
+        return next((key for key in self._rungs.waiting if self._length_of(self._known[key]).seconds_per_epoch < self.seconds_left), None)
+
+    def idle_worker_available(self) -> bool:
+        """Let trials that wait go on, as long as they come before a new one; return true."""
+        while (key := self._next_to_go_on()) is not None:
+            self._go_on(key)
+        return True
+
+    def finish(self) -> None:
+        """Let the best trials that wait go on until the time is up; no new one begins."""
+        self._is_closing = True
+        self.idle_worker_available()

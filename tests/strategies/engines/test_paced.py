@@ -1,0 +1,173 @@
+"""The engine of a search with a time budget, by a clock that the trials themselves move on."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from nni.mutable import Categorical
+from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.execution import ModelEventType
+from nni.nas.space import ModelStatus, SimplifiedModelSpace
+from small_spaces import TinySpace
+
+from common.trial import Trial
+from strategies import STRATEGIES, SearchContext
+from strategies.engines.paced import PacedEngine
+from strategies.engines.recording import ContinuedEvent
+from strategies.first_trials import submit_known_trials
+from strategies.rungs import Length
+
+NUMBERS = list(range(60))
+
+
+class Trainings:
+    """Trainings of 9 epochs of 1 second; that of ``n`` comes to n / 60, near which it is from the start."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = 0.0
+        self.folder = folder
+        self.legs: list[tuple[int, int, int]] = []
+        self.begun_anew = 0
+
+    def __call__(self, sample: Any, report: Any, note: Any) -> float:
+        number, since, until, state = sample["n"], sample["since"], sample["until"], Path(sample["checkpoint"])
+        self.legs.append((number, since, until))
+        if since and int(state.read_text()) != since:
+            self.begun_anew += 1
+        score = math.nan
+        for epoch in range(since + 1, until + 1):
+            self.now += 1.0
+            state.write_text(str(epoch))
+            score = number / 60 - 0.1 / epoch
+            report(score)
+        return score
+
+    def engine(self, budget: float, **options: Any) -> PacedEngine:
+        options = {"length": lambda sample: Length(9, 1.0), "share": 9.0, **options}
+        return PacedEngine(self, checkpoints=self.folder, time_budget=budget, clock=lambda: self.now, **options)
+
+
+def space() -> SimplifiedModelSpace:
+    evaluator = FunctionalEvaluator(lambda model, n: 0.0, n=Categorical(NUMBERS, label="n"))
+    return SimplifiedModelSpace.from_model(TinySpace(), evaluator)
+
+
+def submit(engine: PacedEngine, *numbers: int) -> list[Any]:
+    models = [space().freeze({"first": "a", "second": "b", "inputs": [0, 1], "n": number}) for number in numbers]
+    for model in models:
+        assert engine.idle_worker_available()
+        engine.submit_models(model)
+    return models
+
+
+def test_a_trial_waits_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    trainings = Trainings(tmp_path)
+    engine = trainings.engine(1000.0)
+    submit(engine, 10, 30, 20)
+    assert trainings.legs == [(10, 0, 1), (30, 0, 1), (20, 0, 1)]
+    assert {trial.state for trial in engine.results} == {"pruned"} and not engine.out_of_time
+    submit(engine, 5)
+    assert trainings.legs[3:] == [(30, 1, 3), (5, 0, 1)]
+    best = engine.results[1]
+    assert (best.number, len(best.curve), best.planned_epochs, best.seconds) == (1, 3, 9, 3.0)
+    assert best.score == best.curve[-1] == pytest.approx(0.5 - 0.1 / 3)
+    assert trainings.begun_anew == 0
+
+
+def test_strategies_hear_of_each_rung(tmp_path: Path) -> None:
+    heard: list[tuple[type, float | None, ModelStatus]] = []
+    engine = Trainings(tmp_path).engine(1000.0)
+    engine.register_model_event_callback(
+        ModelEventType.TrainingEnd, lambda event: heard.append((type(event), event.model.metric, event.status))
+    )
+    model = submit(engine, 30, 1, 2)[0]
+    engine.finish()
+    mine = [(kind, score) for kind, score, status in heard if score in {0.5 - 0.1 / 1, 0.5 - 0.1 / 3, 0.5 - 0.1 / 9}]
+    assert [kind is ContinuedEvent for kind, _ in mine] == [False, True, True]
+    assert [score for _, score in mine] == pytest.approx([0.4, 0.5 - 0.1 / 3, 0.5 - 0.1 / 9])
+    assert model.metric == pytest.approx(0.5 - 0.1 / 9) and len(model.metrics.intermediates) == 9
+    assert {status for _, _, status in heard} == {ModelStatus.Trained}
+
+
+@pytest.mark.parametrize("budget", [30.0, 72.0, 100.5])
+def test_the_time_is_kept_and_the_best_comes_to_its_end(tmp_path: Path, budget: float) -> None:
+    trainings = Trainings(tmp_path)
+    engine = trainings.engine(budget)
+    number = 0
+    while engine.idle_worker_available() and engine.budget_available():
+        number += 7
+        submit(engine, number % 60)
+    engine.finish()
+    assert budget - 1.0 <= trainings.now <= budget, "no epoch is begun that cannot end"
+    complete = [trial for trial in engine.results if trial.state == "complete" and len(trial.curve) == 9]
+    best = max(engine.results, key=lambda trial: trial.score or 0.0)
+    assert best in complete
+    assert sum(trial.seconds for trial in engine.results) == pytest.approx(trainings.now)
+    assert not list(tmp_path.glob(f"trial-{best.number}.ckpt")), "its state is needed no more"
+
+
+def test_what_runs_when_the_time_is_up_counts_with_its_last_epoch(tmp_path: Path) -> None:
+    trainings = Trainings(tmp_path)
+    engine = trainings.engine(12.5)
+    submit(engine, 30)
+    engine.finish()
+    assert engine.results[0].state == "complete" and len(engine.results[0].curve) == 9
+    trainings = Trainings(tmp_path)
+    engine = trainings.engine(5.5, share=1.0)
+    submit(engine, 30)
+    engine.finish()
+    (trial,) = engine.results
+    assert (trial.state, len(trial.curve), trial.score) == ("complete", 5, trial.curve[-1])
+
+
+def test_a_failure_on_the_way_is_a_failed_trial(tmp_path: Path) -> None:
+    trainings = Trainings(tmp_path)
+
+    def run(sample: Any, report: Any, note: Any) -> float:
+        if sample["since"]:
+            raise ValueError("out of luck")
+        return trainings(sample, report, note)
+
+    engine = PacedEngine(
+        run, checkpoints=tmp_path, length=lambda _: Length(9, 1.0), share=9.0, time_budget=100.0, clock=lambda: trainings.now
+    )
+    submit(engine, 30, 1, 2)
+    engine.finish()
+    assert {trial.state for trial in engine.results} == {"failed"}
+    assert engine.results[0].score is None and "out of luck" in (engine.results[0].error or "")
+
+
+def test_what_cannot_be_measured_is_a_failed_trial(tmp_path: Path) -> None:
+    def length(sample: Any) -> Length:
+        raise ValueError("no such network")
+
+    engine = Trainings(tmp_path).engine(100.0, length=length)
+    submit(engine, 3)
+    assert engine.results[0].state == "failed" and "no such network" in (engine.results[0].error or "")
+
+
+@pytest.mark.parametrize("strategy", ["random", "grid", "evolution", "local", "tpe", "gp", "bo"])
+def test_every_strategy_searches_so_and_goes_on_after_an_interruption(tmp_path: Path, strategy: str) -> None:
+    kept: dict[int, Trial] = {}
+    trainings = Trainings(tmp_path)
+    with trainings.engine(60.0, on_result=lambda trial: kept.update({trial.number: trial})) as engine:
+        STRATEGIES[strategy]().build(SearchContext(seed=1, trials=20))(space(), engine)
+        if strategy != "local":  # which waits for nothing more
+            assert engine.out_of_time
+    begun = len(kept)
+    assert begun >= 8 and trainings.now <= 60.0
+    with trainings.engine(60.0, known=list(kept.values()), on_result=lambda trial: kept.update({trial.number: trial})) as engine:
+        explored = space()
+        submit_known_trials(explored, engine)
+        STRATEGIES[strategy]().build(SearchContext(seed=1, trials=20))(explored, engine)
+        engine.finish()
+    assert trainings.now <= 120.0 and trainings.begun_anew == 0
+    assert sorted(kept) == list(range(len(kept))) and len(kept) > begun
+    ended = [trial for trial in kept.values() if trial.state == "complete"]
+    dropped = [trial for trial in kept.values() if trial.state == "pruned"]
+    assert median(trial.curve[0] for trial in ended) > median(trial.curve[0] for trial in dropped), "the good ones go on"
+    assert sum(trial.seconds for trial in kept.values()) == pytest.approx(trainings.now)
