@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+RETRAINED = "retrain"  # in the folder of a search, that of the training after it
+
+
 class RunResult:
     """The record of one run.
 
@@ -92,6 +95,12 @@ class SearchResult(RunResult):
     def trials(self) -> list[Trial]:
         """All trials, failed and pruned ones too, in the order of their ends; none of a one-shot search."""
         return self.record.trials
+
+    @property
+    def retrained(self) -> RetrainResult | None:
+        """What training the best network anew gave (``then_retrain``); None where that was not asked for or has not begun."""
+        folder = self.path / RETRAINED
+        return RetrainResult(folder, self._space) if (folder / "config.json").is_file() else None
 
     @cached_property
     def best(self) -> Architecture:

@@ -35,6 +35,7 @@ def retrain(
     *,
     data: str | Path | Dataset | None = None,
     epochs: int | None = None,
+    time_budget: float | None = None,
     preset: str | None = None,
     recipe: str | Recipe | Mapping[str, Any] | None = None,
     fixed: Mapping[str, Any] | None = None,
@@ -59,6 +60,8 @@ def retrain(
         ``"auto"``, ``"cifar10"``, ``"digits"``, a folder of images, or what ``load_data`` returns; that of the search otherwise.
     epochs
         How long; the preset says otherwise.
+    time_budget
+        In place of epochs: seconds, of which as many epochs are made as fit, by a short measurement, at most 300.
     preset
         How large: ``"quick"``, ``"lab"`` or ``"paper"``; that of the search otherwise.
     recipe
@@ -105,6 +108,7 @@ def retrain(
         data=data if data is not None else chosen.data or "auto",
         data_dir=Path(data_dir) if data_dir is not None else chosen.data_dir,
         epochs=epochs,
+        time_budget=time_budget,
         preset=preset or chosen.preset or DEFAULT_PRESET,
         recipe=recipe,
         fixed=dict(fixed or {}),
@@ -164,19 +168,40 @@ def run_retrain(chosen: Architecture, settings: RetrainSettings, reporter: Repor
     context = RunContext(settings, space, arguments, asdict(recipe), epochs, reporter)
     network = context.build(chosen.record.architecture)
     recipe = fit_recipe(context, network, recipe)
+    if settings.time_budget is not None:
+        context.epochs = _epochs_within(context, settings.time_budget, chosen, recipe)
     size = _measure(context, network, chosen, recipe)
     with (
         context.open_folder("retrain", architecture=chosen.record.architecture) as folder,
         open_scalars(folder.path, wanted=settings.tensorboard) as scalars,
     ):
         result = _train(context, network, recipe, folder, scalars)
-        document = {**result, **size, "epochs": epochs, "hyperparameters": asdict(recipe), "architecture": chosen.record.architecture}
+        document = {
+            **result,
+            **size,
+            "epochs": context.epochs,
+            "hyperparameters": asdict(recipe),
+            "architecture": chosen.record.architecture,
+        }
         document |= {"space": {"name": space.name, "arguments": context.arguments}, "dataset": context.data.describe()}
         document |= {"seed": settings.seed, "precision": context.precision_name, "versions": collect_versions()}
         document["normalization"] = {"mean": list(context.data.mean), "std": list(context.data.std)}
         document["classes"] = list(context.data.classes)
         write_json_atomically(folder.path / "retrained.json", document)
     return RetrainResult(folder.path, space)
+
+
+def _epochs_within(context: RunContext, seconds: float, chosen: Architecture, recipe: Recipe) -> int:
+    """Return how many epochs fit into so many seconds; of a run that is resumed as many as it began with."""
+    from evaluators.training.cost import epochs_within
+
+    stored = context.stored.get("epochs")
+    if isinstance(stored, int):
+        return stored
+    where = {"device": context.device, "precision": context.precision}
+    epochs = epochs_within(seconds, context.build(chosen.record.architecture), context.data, recipe, **where)
+    context.reporter.say(f"{epochs} epochs fit into `time_budget={seconds:g}`")
+    return epochs
 
 
 def _measure(context: RunContext, network: Any, chosen: Architecture, recipe: Recipe) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from retiarius.screening import images_to_screen, screen_networks
 from retiarius.settings import DEFAULT_DATA_DIR, TRAIN, SearchSettings
 from retiarius.starting_points import STARTS
 from retiarius.table_search import search_table
+from retiarius.then_retrain import retrain_found
 from retiarius.trial_search import open_study_storage, search_trials
 from retiarius.value_checks import as_reporter
 from retiarius.warm_start import save_starts
@@ -42,6 +43,7 @@ def search(
     fixed: Mapping[str, Any] | None = None,
     recipe: str | Recipe | Mapping[str, Any] | None = None,
     time_budget: float | None = None,
+    then_retrain: float | None = None,
     max_parameters: int | None = None,
     max_multiply_adds: int | None = None,
     start_with: Sequence[str] = (),
@@ -88,11 +90,15 @@ def search(
     recipe
         How networks are trained: a name, a ``Recipe``, or values by name; the space's own otherwise.
     time_budget
-        Seconds after which no trial starts, and a supernet ends; simulated ones with a table.
+        Seconds of the search, simulated ones with a table. Trials are then trained for the same seconds, wait on the way, and the best
+        third goes on; with a pruner, workers or an evaluator that cannot wait, no trial starts after that time. A supernet ends.
+    then_retrain
+        Seconds for which the best network is trained anew after the search, at its full size, as ``retrain`` does.
     max_parameters, max_multiply_adds
         A larger network is not trained.
     start_with
-        Networks to try first: files, run folders (``"runs/NAME:4"``: its best four), or names.
+        Networks to try first: files, run folders (``"runs/NAME:4"``: its best four), names, or ``"portfolio"``: what the space says is
+        worth a try, which a search with a time budget begins with unless something else is named here (``"default"``: nothing else).
     screen
         Score so many random networks untrained, and try the best first: half of the trials, at most 10.
     objectives
@@ -148,6 +154,7 @@ def search(
         "fixed": fixed,
         "recipe": recipe,
         "time_budget": time_budget,
+        "then_retrain": then_retrain,
         "max_parameters": max_parameters,
         "max_multiply_adds": max_multiply_adds,
         "start_with": start_with,
@@ -189,4 +196,7 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
                 plan = screen_networks(context, settings, plan, folder, data)
                 search_trials(context, settings, plan, folder, storage)
     in_memory = None if isinstance(settings.data, str) else settings.data
-    return SearchResult(folder.path, settings.space, in_memory, None if plan.table is None else Lookups(plan.table, ()))
+    found = SearchResult(folder.path, settings.space, in_memory, None if plan.table is None else Lookups(plan.table, ()))
+    if settings.then_retrain is not None:
+        retrain_found(found, settings, reporter)
+    return found

@@ -165,7 +165,9 @@ class SearchSettings(RunSettings, PrunerSettings):
     trials
         Number of trials.
     time_budget
-        Seconds after which no trial starts and a supernet ends; simulated ones with a table.
+        Seconds of the search: trials wait and go on so that they are used well, and a supernet ends; simulated ones with a table.
+    then_retrain
+        Seconds for which what was found is trained anew after the search; None: it is not.
     max_parameters, max_multiply_adds
         A network of more parameters, or multiply-adds, is not trained.
     start_with
@@ -191,6 +193,7 @@ class SearchSettings(RunSettings, PrunerSettings):
     table_columns: Path | None = None
     trials: int | None = None
     time_budget: float | None = None
+    then_retrain: float | None = None
     max_parameters: int | None = None
     max_multiply_adds: int | None = None
     start_with: tuple[str, ...] = ()
@@ -216,7 +219,10 @@ class SearchSettings(RunSettings, PrunerSettings):
         self._settle(start_with=as_texts("start_with", self.start_with), search_space=as_search_space(self.search_space))
         if self.objectives is not None:
             self._settle(objectives=parse_objectives(",".join(as_texts("objectives", self.objectives))))
-        check_seconds(time_budget=self.time_budget)
+        check_seconds(time_budget=self.time_budget, then_retrain=self.then_retrain)
+        trains = self.evaluator in (TRAIN, "table") if isinstance(self.evaluator, str) else True
+        if self.then_retrain is not None and (self.space is None or not trains):
+            raise SpaceError("`then_retrain` trains a network on images: set a `space`, and leave out `evaluator`")
         check_texts(storage=self.storage, study=self.study)
         find_evaluator(self.evaluator)
         check_study(self.storage, self.study)
@@ -290,6 +296,15 @@ class RetrainSettings(RunSettings):
     ----------
     retrain
         The file or the name of the network, as a word for the record.
+    time_budget
+        Seconds of the training, by which its number of epochs follows; None: the epochs are given.
     """
 
     retrain: str = ""
+    time_budget: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_seconds(time_budget=self.time_budget)
+        if self.time_budget is not None and self.epochs is not None:
+            raise RecordError("`time_budget` and `epochs` both say how long a retraining is: leave one out")

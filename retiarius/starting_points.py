@@ -16,6 +16,7 @@ from retiarius.settings import SearchSettings
 from retiarius.warm_start import load_starts, stored_starts
 from spaces.named import NAMES
 
+PORTFOLIO, DEFAULT = "portfolio", "default"  # what ``start_with`` may say beside files, runs and known names
 STARTS = "starts.json"  # in the folder of a run that began with what start_with names
 
 
@@ -23,6 +24,8 @@ def starting_points(
     settings: SearchSettings, plan: SearchPlan, choices: Mapping[str, Any], reporter: Reporter
 ) -> dict[str, dict[str, Any]]:
     """Return samples by name, no two the same: the default configuration first, then what ``settings.start_with`` names.
+
+    A search with a time budget begins with the space's portfolio where nothing is named.
 
     Parameters
     ----------
@@ -42,13 +45,16 @@ def starting_points(
             return stored
     searched = plan.searched
     points = _default_point(settings, plan, reporter)
+    words = [word for word in settings.start_with if word not in (PORTFOLIO, DEFAULT)]
     sample_of = partial(_sample_of, plan)
     load = partial(read_architecture, fixed=settings.fixed, argument="`start_with`: ")
     fit = partial(_fit, settings, plan, choices)
-    for name, best in load_starts(settings.start_with, NAMES, load, fit, lambda best: searched.meaning(sample_of(best))):
+    for name, best in load_starts(words, NAMES, load, fit, lambda best: searched.meaning(sample_of(best))):
         if outside := searched.outside(best.hyperparameters):
             reporter.warn(f"`start_with`: {name}: not searched here, so the recipe's value is used: {', '.join(outside)}")
         points[name] = sample_of(best)
+    if PORTFOLIO in settings.start_with or (plan.share is not None and not settings.start_with):
+        points |= _portfolio(settings, plan, choices, len(points))
     points = searched.without_repeats(points)
     is_an_estimate = plan.table is not None and settings.trials is None
     if len(points) > plan.trials and not is_an_estimate:
@@ -70,6 +76,23 @@ def _default_point(settings: SearchSettings, plan: SearchPlan, reporter: Reporte
         reporter.warn(f"the default configuration is not tried first, as it is outside of what is searched: {', '.join(outside)}")
         return {}
     return {"the default configuration": plan.searched.sample(default, {**plan.recipe, "epochs": plan.epochs}, {})}
+
+
+def _portfolio(settings: SearchSettings, plan: SearchPlan, choices: Mapping[str, Any], already: int) -> dict[str, dict[str, Any]]:
+    """Return the space's portfolio, as far as this search holds it, by name: half of the trials at most, those before it included."""
+    from spaces.choices import legal_choices
+
+    points: dict[str, dict[str, Any]] = {}
+    for number, entry in enumerate(settings.space.portfolio(), start=1):
+        try:
+            check_architecture(entry["architecture"], choices)
+            fitted = plan.searched.fit(entry["architecture"])
+            check_architecture(fitted, legal_choices(plan.searched.architecture))
+        except RecordError:  # of a part of the space that is not searched
+            continue
+        told = {**plan.recipe, "epochs": plan.epochs}
+        points[f"configuration {number} of the portfolio"] = plan.searched.sample(fitted, told, entry["hyperparameters"])
+    return dict(list(points.items())[: max(0, plan.sized_by // 2 - already)])
 
 
 def _fit(settings: SearchSettings, plan: SearchPlan, choices: Mapping[str, Any], name: str, best: BestArchitecture) -> BestArchitecture:

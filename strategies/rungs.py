@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 FACTOR = 3  # of those that reach a rung one in so many goes on, for so many times as long
 RUNGS = 3  # the last of which is the end
+SHARES_DONE = ("a ninth", "a third")  # of a training at each of the others, in words
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Length:
 
 
 class Rungs:
-    """The trials that wait, by key, and all scores at each rung; higher scores are better."""
+    """The trials that wait, by key, and all scores at each rung; higher scores are better.
+
+    A trial of few epochs may leave out the lowest rung. It counts there with its first score, which it would not have had by then.
+    """
 
     def __init__(self) -> None:
         self._scores: list[dict[str, float]] = [{} for _ in range(RUNGS - 1)]
@@ -52,6 +56,8 @@ class Rungs:
 
     def note(self, key: str, rung: int, score: float) -> None:
         """Note the score of a trial at ``rung``, from which it has gone on."""
+        for lower in self._scores[:rung]:
+            lower.setdefault(key, score)
         self._scores[rung][key] = score
 
     def take(self, key: str) -> None:
@@ -60,14 +66,21 @@ class Rungs:
 
     @property
     def waiting(self) -> list[str]:
-        """All that wait, those that came farthest first, and of those the best."""
-        return sorted(self._waiting, key=lambda key: (-self._waiting[key], -self._scores[self._waiting[key]][key]))
+        """All that wait, the best first, and of equals those that came farther."""
+        return sorted(self._waiting, key=lambda key: (-self._score(key), -self._waiting[key]))
 
     def promoted(self) -> str | None:
-        """Return the trial that goes on next, the best of the highest rung first; ``None`` where none of the best third waits."""
-        for key in self.waiting:
-            scores = self._scores[self._waiting[key]]
-            better = sum(score > scores[key] for score in scores.values())
-            if better < len(scores) // FACTOR:
+        """Return the trial that goes on next, the best of the highest rung first; ``None`` where none of the best third waits.
+
+        One that waits on a lower rung with a higher score counts as better, too: it needed less for it.
+        """
+        for key in sorted(self._waiting, key=lambda key: (-self._waiting[key], -self._score(key))):
+            rung, mine = self._waiting[key], self._score(key)
+            better = sum(score > mine for score in self._scores[rung].values())
+            better += sum(self._score(other) > mine for other, place in self._waiting.items() if place < rung)
+            if better < len(self._scores[rung]) // FACTOR:
                 return key
         return None
+
+    def _score(self, key: str) -> float:
+        return self._scores[self._waiting[key]][key]

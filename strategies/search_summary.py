@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from common.errors import SearchFailed, StrategyError
-from common.trial import STATES
+from common.trial import STATES, Trial
 from strategies.engines.recording import MAX_REPEATS, RecordingEngine, Rejection
 from strategies.pruners import Pruner
+from strategies.rungs import SHARES_DONE, Length
 
 
 def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator[str]:
@@ -31,6 +32,8 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
     ended = {state: [trial for trial in results if trial.state == state] for state in STATES}
     if results and pruner is not None:
         yield f"{len(ended['pruned'])} of {len(results)} trials were pruned by {pruner.name}"
+    if dropped := [trial for trial in ended["pruned"] if trial.planned_epochs is not None]:
+        yield f"{len(results)} trials began; {_places(dropped)}, as others did better"
     if rejections:
         count = "1 network was" if len(rejections) == 1 else f"{len(rejections):,} networks were"
         yield f"{count} skipped as {_faults(rejections)}; log.txt lists them"
@@ -59,3 +62,10 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
 
 def _faults(rejections: Iterable[Rejection]) -> str:
     return " or ".join(sorted({rejection.fault for rejection in rejections}))
+
+
+def _places(dropped: Iterable[Trial]) -> str:
+    """Return in words how many trials were dropped at which part of their training."""
+    rungs = [Length(trial.planned_epochs or 0).rungs.get(len(trial.curve), 0) for trial in dropped]
+    counts = {SHARES_DONE[rung]: rungs.count(rung) for rung in sorted(set(rungs))}
+    return ", ".join(f"{count} {'was' if count == 1 else 'were'} dropped after {share} of the training" for share, count in counts.items())

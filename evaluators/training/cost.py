@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
 
 from evaluators.data.splits import Dataset
 from evaluators.devices import denormals_as_zero, gpus_of
+from evaluators.training.augmentation import sides_of_training
 from evaluators.training.batches import TrainingBatches
 from evaluators.training.optimizers import make_optimizer
 from evaluators.training.recipes import Recipe
@@ -20,6 +22,8 @@ from kernels.thin_strides import avoid_thin_strides
 
 MOST_STEPS = 10  # after the first, which sets things up
 FORWARD = 1 / 3  # of a step: what a scored image costs
+MOST_EPOCHS = 300  # more have brought nothing here
+RESERVE = 0.05  # of the time, for what the measurement does not see
 
 
 def measure_epoch(
@@ -33,7 +37,7 @@ def measure_epoch(
 ) -> float:
     """Return about how many seconds an epoch of training takes, the scoring of the validation images included.
 
-    Images are taken at their full size: a recipe that begins with smaller ones is faster.
+    It is the mean over a training: where the recipe begins with smaller images, those cost as much less as they have fewer pixels.
 
     Parameters
     ----------
@@ -70,6 +74,19 @@ def measure_epoch(
                 begin = end
                 if len(taken) > MOST_STEPS or (len(taken) > 1 and sum(taken[1:]) > seconds) or taken[0] > 10 * seconds:
                     break
-    step = min(taken[1:] or taken)  # other work on the machine only adds
+    sides = sides_of_training(height, recipe.start_size)
+    step = sum((side / height) ** 2 for side in sides) / len(sides) * min(taken[1:] or taken)  # other work on the machine only adds
     scored = len(data.validation.labels) * (2 if recipe.flip_averaging else 1) * FORWARD / recipe.batch_size
     return step * (batches.steps + scored)
+
+
+def epochs_within(seconds: float, network: nn.Module, data: Dataset, recipe: Recipe, **where: Any) -> int:
+    """Return how many epochs on training and validation images fit into so many seconds, 1 to ``MOST_EPOCHS``; ``network`` is changed.
+
+    Parameters
+    ----------
+    where
+        ``device`` and ``precision``, as ``measure_epoch`` takes them.
+    """
+    cost = measure_epoch(network, data, recipe, **where) * len(data.train_and_validation.labels) / len(data.train.labels)
+    return max(1, min(MOST_EPOCHS, int(seconds * (1 - RESERVE) / cost)))

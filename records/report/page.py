@@ -17,6 +17,7 @@ from records.report.importance import EVALUATOR, measure_importance
 from records.report.lab_table import Row, as_html, as_markdown, fill, is_of_the_lab
 from records.report.palette import as_css
 from records.report.seeds import Group, group_by_seed, plot_epochs_together, plot_searches
+from records.report.story import show_story
 from records.report.text import as_number, as_object, definition_list, escape, paragraph
 from records.report.times import show_moment
 from records.report.training_plots import plot_alphas, plot_epochs, show_probabilities
@@ -144,7 +145,7 @@ def _show_search(run: Run, name: str) -> str:
     parallel = show(plot_parallel(f"{name}-parallel", trials, shares, run.metric))
     costs = SIZES if all(trial.latency is None for trial in trials) else (*SIZES, MEASURED_LATENCY)
     fronts = [plot_pareto(f"{name}-{cost.attribute}", trials, cost, run.metric) for cost in costs]
-    sections = [_section("The search over time", over_time)]
+    sections = [_section("The search over time", over_time, show_story(run))]
     if not run.searches_parameters:
         sections.append(_section(f"{run.metric.short.capitalize()} against cost", _pair(*fronts)))
     sections.append(_section("Which labels mattered", show_importance(importance, EVALUATOR, len(trials) - len(run.completed))))

@@ -85,7 +85,7 @@ def best_so_far(trials: Sequence[Trial]) -> list[tuple[int, float]]:
     """Return for each trial that is better than all before it its place among ``trials``, and its score."""
     found: list[tuple[int, float]] = []
     for index, trial in enumerate(trials):
-        if trial.state == "complete" and trial.score is not None and (not found or trial.score > found[-1][1]):
+        if trial.score is not None and (not found or trial.score > found[-1][1]):
             found.append((index, trial.score))
     return found
 

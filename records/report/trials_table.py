@@ -41,7 +41,7 @@ def show_trials(trials: Sequence[Trial], best: Trial | None, metric: Metric) -> 
             f'<td data-v="{escape(trial.state)}"><span class="status {escape(trial.state)}">{escape(trial.state)}</span></td>',
             _cell(None if result is None else metric.result(result), metric.show(result)),
             f'<td data-v="{_sort_key(finite[-1] if finite else None)}">{spark}</td>',
-            _cell(len(trial.curve), str(len(trial.curve))),
+            _cell(len(trial.curve), f"{len(trial.curve)}{f' of {trial.planned_epochs}' if trial.planned_epochs else ''}"),
             _cell(trial.parameters, format_count(as_number(trial.parameters))),
             _cell(trial.flops, format_count(as_number(trial.flops))),
             *(_cell(trial.latency, format_milliseconds(as_number(trial.latency))) for _ in measured),

@@ -29,7 +29,21 @@ WITHOUT_EFFECT = ("num_workers", "log_frequency")
 HABITS = {"initial_lr": "--lr", "optimizer": "--opt"}  # what people type in place of the lab's names
 # What `--help` shows; `--help-all` shows everything.
 MOST_USED = (
-    *("space", "strategy", "retrain", "report", "list", "preset", "trials", "epochs", "time_budget", "dataset", "set", "jobs"),
+    *(
+        "space",
+        "strategy",
+        "retrain",
+        "report",
+        "list",
+        "preset",
+        "trials",
+        "epochs",
+        "time_budget",
+        "then_retrain",
+        "dataset",
+        "set",
+        "jobs",
+    ),
     *("out", "resume", "seed"),
 )
 EXAMPLES = """examples:
@@ -148,7 +162,8 @@ def _budget_options() -> list[_Option]:
         ),
         _option("--trials", type=positive_count, metavar="N", help="number of trials"),
         _option("--epochs", type=positive_count, metavar="N", help="epochs per supernet, trial or retraining"),
-        _option("--time-budget", type=positive_seconds, metavar="TIME", help="start no trial after 90 (seconds), 10m or 1.5h"),
+        _option("--time-budget", type=positive_seconds, metavar="TIME", help="time of a search or a retraining: 90 (seconds), 10m or 1.5h"),
+        _option("--then-retrain", type=positive_seconds, metavar="TIME", help="retrain what was found for so long"),
         _option("--max-params", type=positive_size, metavar="N", help=limit.format("parameters")),
         _option("--max-flops", "--max-macs", type=positive_size, metavar="N", help=limit.format("multiply-adds")),
     ]
@@ -163,7 +178,7 @@ def _search_options() -> list[_Option]:
             action="extend",
             default=[],
             metavar="WHAT",
-            help="networks to try first: a file, a name, or RUN:4 (the four best of a run)",
+            help="networks to try first: a file, a name, RUN:4 (the four best of a run), portfolio, default",
         ),
         _option("--screen", type=positive_count, metavar="N", help="score N random networks untrained, and try the best first"),
         _option("--pruner", metavar="NAME", help="stop unpromising trials early: none (default), median, halving, hyperband"),

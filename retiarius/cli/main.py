@@ -147,7 +147,9 @@ def search(settings: Settings, screen: Screen) -> None:
     from retiarius.dry_run import preview
     from retiarius.search_run import search as search_space
 
-    asked = settings.given(*RUN, "trials", "time_budget", "start_with", "screen", "evaluator", "objectives", "table", "table_columns")
+    asked = settings.given(
+        *RUN, "trials", "time_budget", "then_retrain", "start_with", "screen", "evaluator", "objectives", "table", "table_columns"
+    )
     asked |= settings.given("storage", "study", "search_space", "optimize_mode") | workers_of(settings)
     names = {"dataset": "data", "max_params": "max_parameters", "max_flops": "max_multiply_adds"}
     asked |= {names[name]: value for name, value in settings.given(*names).items()}
@@ -157,6 +159,8 @@ def search(settings: Settings, screen: Screen) -> None:
         return
     found = search_space(**call)
     (show_best_parameters if settings.space is None else show_found)(screen, found)
+    if settings.then_retrain is not None and found.retrained is not None:
+        show_retrained(screen, found.retrained)
 
 
 def search_command(settings: Settings, screen: Screen) -> None:
@@ -177,5 +181,5 @@ def retrain(settings: Settings, screen: Screen) -> None:
     """Retrain an architecture, and show how good it is."""
     from retiarius.retrain_run import retrain as retrain_architecture
 
-    asked = settings.given(*RUN, "space") | ({} if settings.dataset is None else {"data": settings.dataset})
+    asked = settings.given(*RUN, "space", "time_budget") | ({} if settings.dataset is None else {"data": settings.dataset})
     show_retrained(screen, retrain_architecture(settings.retrain or "", fixed=settings.pins, **asked, reporter=screen))

@@ -36,6 +36,7 @@ class Settings:
     trials: int | None = None
     epochs: int | None = None
     time_budget: float | None = None
+    then_retrain: float | None = None
     max_params: int | None = None
     max_flops: int | None = None
     start_with: tuple[str, ...] = ()
@@ -189,7 +190,7 @@ def check_action(settings: Settings) -> None:
         searching = (
             "strategy",
             "trials",
-            "time_budget",
+            "then_retrain",
             "evaluator",
             "table",
             "table_columns",
@@ -208,7 +209,7 @@ def check_action(settings: Settings) -> None:
 
 
 def _check_trial_command(settings: Settings) -> None:
-    for flag in settings.given_flags(*TRAINING, *TRIALS, *ONE_SHOT, "dataset", *TABLES):
+    for flag in settings.given_flags(*TRAINING, *TRIALS, *ONE_SHOT, "dataset", "then_retrain", *TABLES):
         if flag == "--workers":
             raise RecordError("--workers is for built-in trainings; to run N trial commands in parallel, use --concurrency N")
         if flag not in OF_COMMANDS:

@@ -38,12 +38,22 @@ def test_of_three_the_best_goes_on_and_of_six_two() -> None:
 
 def test_who_came_farther_goes_first() -> None:
     rungs = Rungs()
-    for key, rung, score in [("a", 1, 0.5), ("b", 1, 0.6), ("c", 1, 0.4), ("d", 0, 0.9), ("e", 0, 0.1), ("f", 0, 0.2)]:
+    for key, rung, score in [("a", 1, 0.5), ("b", 1, 0.6), ("c", 1, 0.4), ("d", 0, 0.55), ("e", 0, 0.1), ("f", 0, 0.2)]:
+        rungs.note(key, 0, min(score, 0.55))
         rungs.wait(key, rung, score)
     assert rungs.promoted() == "b"
     rungs.take("b")
     assert rungs.promoted() == "d"
-    assert rungs.waiting == ["a", "c", "d", "f", "e"]
+    assert rungs.waiting == ["d", "a", "c", "f", "e"]
+
+
+def test_a_trial_that_needed_less_for_more_goes_first() -> None:
+    rungs = Rungs()
+    for key, rung, score in [("slow", 1, 0.2), ("slower", 1, 0.1), ("slowest", 1, 0.15), ("fast", 0, 0.5)]:
+        rungs.wait(key, rung, score)
+    assert rungs.promoted() == "fast", "three came to the higher rung with less"
+    rungs.take("fast")
+    assert rungs.promoted() == "slow"
 
 
 def test_equal_scores_are_equally_good() -> None:

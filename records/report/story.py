@@ -1,0 +1,96 @@
+"""How a search by trials went: when it found something better, what each gain cost, and which trials were dropped when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from common.trial import Trial
+from records.formats import count_of, format_seconds
+from records.report.collect import Run
+from records.report.labels import varied_labels
+from records.report.text import escape, paragraph, show_value
+from records.report.times import ends_of
+from records.report.trial_plots import best_so_far, last_value
+
+_MOST_GAINS = 12  # the latest, where there were more
+_MOST_LABELS = 4
+
+
+def show_story(run: Run) -> str:
+    """Return the two tables; empty where no trial has a score."""
+    return "".join(part for part in (_show_gains(run), _show_dropped(run)) if part)
+
+
+def _show_gains(run: Run) -> str:
+    """Return a line for each trial that was better than all before it."""
+    ends, metric = ends_of(run), run.metric
+    order = sorted(range(len(run.trials)), key=lambda index: ends[index])
+    trials, ends = [run.trials[index] for index in order], [ends[index] for index in order]
+    labels = varied_labels(trials)[:_MOST_LABELS]
+    rows: list[list[str]] = []
+    before: tuple[float, float] | None = None
+    for index, score in best_so_far(trials):
+        trial, end = trials[index], ends[index]
+        gained, rate = ("-", "-") if before is None else _gain(score - before[0], end - before[1], metric.percent)
+        what = ", ".join(f"{label} {show_value(trial.sample.get(label))}" for label in labels if label in trial.sample)
+        rows.append([format_seconds(end), str(trial.number), metric.show(score), gained, rate, what])
+        before = score, end
+    left_out = len(rows) - _MOST_GAINS
+    note = f"The first {count_of(left_out, 'one')} of them are left out." if left_out > 0 else ""
+    heads = ("time", "trial", metric.short, "gain", "gain per hour", "what")
+    return _table("Whenever something better was found", heads, rows[-_MOST_GAINS:], note)
+
+
+def _gain(points: float, seconds: float, percent: bool) -> tuple[str, str]:
+    """Return by how much a score has risen, and how fast that is, in words."""
+    scale, unit = (100.0, " points") if percent else (1.0, "")
+    rate = f"{scale * points * 3600 / seconds:,.3g}{unit}" if seconds > 0 else "-"
+    return f"{scale * points:.2f}{unit}", rate
+
+
+def _show_dropped(run: Run) -> str:
+    """Return a line for each part of the training after which trials were dropped; empty where each came to its end."""
+    early = [trial for trial in run.trials if trial.state == "pruned"]
+    if not early:
+        return ""
+    groups: dict[str, list[Trial]] = {}
+    for trial in sorted(early, key=_share):
+        groups.setdefault(_words_of(trial), []).append(trial)
+    whole = [trial for trial in run.trials if trial.state == "complete"]
+    lines = {**groups, **({"to their end": whole} if whole else {})}
+    rows = [[words, str(len(trials)), _best_of(run, trials), _seconds_of(trials)] for words, trials in lines.items()]
+    waits = any(trial.planned_epochs is not None for trial in early)
+    why = (
+        "the best third of those that had come as far went on, until the time was up" if waits else "the pruner saw that they could not win"
+    )
+    heads = ("trained", "trials", f"best {run.metric.short}", "time")
+    return _table("What was dropped, and when", heads, rows, f"Why: {why}.")
+
+
+def _share(trial: Trial) -> float:
+    """Return which part of its training a trial has had, or its epochs where nobody knows of how many."""
+    return len(trial.curve) / trial.planned_epochs if trial.planned_epochs else float(len(trial.curve))
+
+
+def _words_of(trial: Trial) -> str:
+    if trial.planned_epochs:
+        return "up to a ninth" if _share(trial) < 0.2 else "up to a third" if _share(trial) < 0.45 else "up to a half or more"
+    return count_of(len(trial.curve), "epoch")
+
+
+def _best_of(run: Run, trials: Sequence[Trial]) -> str:
+    values = [value for value in map(last_value, trials) if value is not None]
+    return run.metric.show(max(values)) if values else "-"
+
+
+def _seconds_of(trials: Sequence[Trial]) -> str:
+    return format_seconds(sum(trial.seconds for trial in trials))
+
+
+def _table(heading: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+    if not rows:
+        return ""
+    head = "".join(f'<th scope="col">{escape(name, 60)}</th>' for name in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell, 300)}</td>' for cell in row)}</tr>" for row in rows)
+    table = f'<div class="scroll"><table class="overview"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f"<h4>{escape(heading)}</h4>{table}{paragraph(note) if note else ''}"
