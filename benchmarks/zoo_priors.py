@@ -9,7 +9,7 @@ times as heavy as those of other backbones. The highest place of that curve with
 nowhere on a data set in the time tells nothing there. Stem, weight decay and batch size stay as they are in the file: they were not varied,
 or not enough. So do rates whose source is another measurement.
 
-**Portfolio** (Feurer et al. 2022, *Auto-sklearn 2.0*, arXiv 2007.04074, section 3.2, by time): the next configuration is the one that raises
+**Portfolio** (after Feurer et al. 2022, *Auto-sklearn 2.0*, arXiv 2007.04074, and by time): the next configuration is the one that raises
 the best accuracy so far most per second, in the mean over data sets; accuracies are normalised from guessing to the best of the data set.
 At most ``MOST_OF_ONE`` are of one backbone. It ends where nothing is gained, or at ``MOST``.
 """
@@ -50,7 +50,7 @@ MOST, MOST_OF_ONE = 8, 2
 SEARCHED = ("initial_lr", "optimizer", "batch_size", "cutout", "label_smoothing")
 NOT_VARIED = {"momentum": 0.9, "weight_decay": 0.0005, "grad_clip": 0.0}
 SEARCHED_RATES = (1e-4, 0.5)  # of spaces/zoo/hyperparameters.py
-PORTFOLIO_SOURCE = "benchmarks/zoo_priors.py: greedy by gain per second, in n trainings of 8 s each on three data sets of 4,000 images at most"
+PORTFOLIO_SOURCE = "benchmarks/zoo_priors.py: greedy by gain per second, in n trainings of 8 s on three data sets of 4,000 images"
 Point = tuple[str, float, float]  # backbone, decimal logarithm of the rate at batches of 128, accuracy less the mean
 
 

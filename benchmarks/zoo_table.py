@@ -134,9 +134,7 @@ def read_table(path: Path = TABLE) -> list[Training]:
             points = [point.split(":") for point in row["curve"].split()]
             curve = [(float(seconds), float(accuracy)) for seconds, accuracy in points]
             configuration = {name: told[name] for name in NAMES[1:]}
-            found.append(
-                Training(told["data"], configuration, told["state"], told["epochs"], told["epoch_seconds"], told["limit"], curve)
-            )
+            found.append(Training(told["data"], configuration, told["state"], told["epochs"], told["epoch_seconds"], told["limit"], curve))
     return found
 
 

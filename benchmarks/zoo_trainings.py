@@ -87,7 +87,9 @@ def read_fashion(package: Path, each: int = 700) -> tuple[torch.Tensor, torch.Te
         try:
             rows = json.loads((package / "src" / "clothes" / f"{label}.json").read_text())["data"]
         except OSError as error:
-            raise InputError(f"--fashion {package}: {error.strerror}: src/clothes/{label}.json; expected the npm package, unpacked") from error
+            raise InputError(
+                f"--fashion {package}: {error.strerror}: src/clothes/{label}.json; expected the npm package, unpacked"
+            ) from error
         whole = [row for row in rows[FASHION_FIRST:] if row][:each]  # the mark is an empty row
         images.append(torch.tensor(whole, dtype=torch.uint8).reshape(-1, 1, 28, 28).expand(-1, 3, -1, -1))
         labels += [label] * len(whole)
