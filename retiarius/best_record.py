@@ -71,6 +71,8 @@ class BestRecord:
         """Return how long a trial was trained whose sample does not say it; None where nobody knows."""
         if self._trains_nothing:
             return None
+        if trial.planned_epochs is not None:
+            return len(trial.curve)
         if self._settings.nni_evaluation is not None:
             return max(1, len(trial.curve))  # NNI's evaluators say themselves how long they train: as often as they report
         return self._context.epochs if self._context.table is None or self._context.table.has_epochs else None
@@ -114,6 +116,7 @@ class BestRecord:
             size = {"parameters": trial.parameters, "flops": trial.flops}
             self.save(best, hyperparameters, score, size, trial=trial.number, searched=labels_with_effect(best))
 
+        self.save_trial = save_trial
         return TrialKeeper(
             self._folder.trials_path,
             self._folder.best_path,

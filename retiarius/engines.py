@@ -75,7 +75,7 @@ def _make_paced_engine(
     return PacedEngine(
         make_trial_run(context, settings, plan),
         length=pace.length,
-        share=plan.share or 0.0,
+        share=pace.share,
         checkpoints=checkpoints,
         time_budget=seconds,
         reject=lambda sample: limits(sample) or pace.reject(sample),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 SHARES = 8  # whole trials that the budget would pay for
 ABOUT_SO_MANY = 24  # trials that are begun: a third of the budget each for the ninth, the next two and the last six of each share
+FINALS_SHARE = 0.25  # of the budget, where the best networks are compared at their full size
 MOST_EPOCHS = 100  # of a trial, where images are few
+FEWEST_EPOCHS = 2  # of a trial: one that does not get so far in its share is not begun
 LEG = ("checkpoint", "since", "until")  # what an evaluator takes whose trainings can wait
 AVERAGED = {"ema_decay": 0.99}  # a network that waits is scored by its average: its rate has not fallen yet
 SHARE = "seconds_per_trial"  # in the record of a run
@@ -47,7 +50,17 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
     if not takes_by_name(find_evaluator(settings.evaluator)[1].load(), LEG):
         return None
     stored = stored_identity(settings.out).get(SHARE) if settings.resume else None  # a search that is extended keeps its trials' length
-    return float(stored) if isinstance(stored, int | float) else settings.time_budget / SHARES
+    seconds = settings.time_budget * (1 - FINALS_SHARE if has_finals(settings, 0.0) else 1)
+    return float(stored) if isinstance(stored, int | float) else seconds / SHARES
+
+
+def has_finals(settings: SearchSettings, share: float | None) -> bool:
+    """Return whether the best networks of a search whose trials have a ``share`` are compared once more, at the size of a retraining."""
+    space, preset, fixed = settings.space, settings.preset, settings.fixed
+    if share is None:
+        return False
+    small = space.sized_arguments(preset, "search", fixed)
+    return any(small.get(name) != value for name, value in space.sized_arguments(preset, "retrain", fixed).items())
 
 
 class Pace:
@@ -57,30 +70,44 @@ class Pace:
     ----------
     context, settings, plan
         Of the search; ``plan`` has a share.
+
+    Attributes
+    ----------
+    share
+        Seconds of a whole trial: that of the plan, or what the cheapest of the first networks needs at least.
     """
 
     def __init__(self, context: RunContext, settings: SearchSettings, plan: SearchPlan) -> None:
         assert plan.share is not None
-        self._context, self._settings, self._plan, self._share = context, settings, plan, plan.share
+        self._context, self._settings, self._plan = context, settings, plan
         self._costs: dict[str, float] = {}
+        self.share = max(plan.share, min((settings.time_budget or 0.0) / 2, FEWEST_EPOCHS * self._least_cost()))
+
+    def _least_cost(self) -> float:
+        """Return what an epoch of the cheapest network costs with which the search begins; 0 where there is none."""
+        costs = [0.0]
+        for sample in self._plan.starts.values():
+            with contextlib.suppress(Exception):  # it fails again when it is tried, and then says why
+                costs.append(self._cost(sample))
+        return min(cost for cost in costs if cost) if any(costs) else 0.0
 
     def length(self, sample: Mapping[str, Any]) -> Length:
         """Return how long the trial of ``sample`` is."""
         cost = self._cost(sample)
         if self._settings.epochs is not None or cost == 0.0:
             return Length(self._context.epochs, cost)
-        return Length(max(1, min(MOST_EPOCHS, int(self._share / cost))), cost)
+        return Length(max(1, min(MOST_EPOCHS, int(self.share / cost))), cost)
 
     def reject(self, sample: Mapping[str, Any]) -> Rejection | None:
         """Return why ``sample`` is not tried: it would hardly get anywhere in its share; None where it is."""
         from strategies.engines.recording import Rejection
 
         length = self.length(sample)
-        needed = length.seconds_per_epoch * max(2, length.epochs)
-        if needed <= (self._share if self._settings.epochs is None else self._share * SHARES):
+        needed = length.seconds_per_epoch * max(FEWEST_EPOCHS, length.epochs)
+        if needed <= (self.share if self._settings.epochs is None else self.share * SHARES):
             return None
-        told = f"{needed:.0f} s for {max(2, length.epochs)} epochs, more than the {self._share:.0f} s of a trial"
-        return Rejection(math.log(needed / self._share), told, fault="too slow")
+        told = f"{needed:.0f} s for {max(FEWEST_EPOCHS, length.epochs)} epochs, more than the {self.share:.0f} s of a trial"
+        return Rejection(math.log(needed / self.share), told, fault="too slow")
 
     def _cost(self, sample: Mapping[str, Any]) -> float:
         """Return about how many seconds an epoch takes; 0 where nobody can know."""

@@ -91,14 +91,14 @@ def search(
         How networks are trained: a name, a ``Recipe``, or values by name; the space's own otherwise.
     time_budget
         Seconds of the search, simulated ones with a table. Trials are then trained for the same seconds, wait on the way, and the best
-        third goes on; with a pruner, workers or an evaluator that cannot wait, no trial starts after that time. A supernet ends.
+        third goes on. With a pruner, workers or an evaluator that cannot wait, no trial starts after that time. A supernet ends.
     then_retrain
         Seconds for which the best network is trained anew after the search, at its full size, as ``retrain`` does.
     max_parameters, max_multiply_adds
         A larger network is not trained.
     start_with
-        Networks to try first: files, run folders (``"runs/NAME:4"``: its best four), names, or ``"portfolio"``: what the space says is
-        worth a try, which a search with a time budget begins with unless something else is named here (``"default"``: nothing else).
+        Networks to try first: files, run folders (``"runs/NAME:4"``: its best four), or names. ``"portfolio"`` is what the space says is
+        worth a try; a search with a time budget begins with it unless something is named here. ``"default"`` names nothing more.
     screen
         Score so many random networks untrained, and try the best first: half of the trials, at most 10.
     objectives

@@ -41,18 +41,21 @@ def tell_numbers(
         return searched, told
     before = {**searched.architecture, **searched.constraints, **searched.hyperparameters}
     after = with_order(before, known=mutables)
-    if any(after[label] is not mutable for label, mutable in before.items()) and _is_told(settings, ORDER):
+    if any(after[label] is not mutable for label, mutable in before.items()) and _is_told(settings, ORDER, at_first=True):
         told.append(ORDER)
         own = searched.hyperparameters
         searched = searched.replaced({label: after[label] for label in before if label not in own}, {label: after[label] for label in own})
     is_short = settings.time_budget is not None and not looks_up and settings.search_space is None
-    if is_short and settings.space.usual is not None and _is_told(settings, USUAL):
+    if _is_told(settings, USUAL, at_first=is_short and settings.space.usual is not None):
         told.append(USUAL)
     return searched, told
 
 
-def _is_told(settings: SearchSettings, what: str) -> bool:
-    stored = stored_identity(settings.out).get(KEY) if settings.resume else [what]
+def _is_told(settings: SearchSettings, what: str, *, at_first: bool) -> bool:
+    """Return whether the strategy is told ``what``: ``at_first``, or where a search is resumed, whether it was told then."""
+    if not settings.resume:
+        return at_first
+    stored = stored_identity(settings.out).get(KEY)
     return isinstance(stored, list) and what in stored
 
 

@@ -16,6 +16,7 @@ from records.trial_keeper import TrialKeeper
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
 from retiarius.engines import make_engine, reports_of
+from retiarius.finals import choose_at_full_size, seconds_for_finals
 from retiarius.ray_cluster import cluster_of
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
@@ -59,7 +60,8 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     if idle := why_idle(settings.pruner, scores=reports, trials=total):
         warn(idle)
     shared = join_study(storage, settings, folder)
-    keeper = _keep_trials(context, settings, plan, folder)
+    record = BestRecord(folder, context, settings)
+    keeper = _keep_trials(record, context, plan)
     engine_options = {
         "max_trials": max_trials,
         "canonical": searched.canonical,
@@ -70,28 +72,30 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
         "on_result": keeper.note,
         "on_epoch": keeper.note_epoch,
     }
-    seconds = _seconds_left(settings, keeper)
+    for_finals = seconds_for_finals(context, settings, plan)
+    seconds = _seconds_left(settings, keeper, for_finals)
     engine = make_engine(context, settings, plan, folder.checkpoints_path, seconds, **engine_options)
     with keeper.shown(max_trials, settings.strategy.name), engine:
         for line in submit_first_trials(plan.starts, explored, engine):
-            warn(line)
+            (warn if plan.share is None else context.reporter.say)(line)  # that some are too slow is usual there
         if plan.share is not None:
             submit_known_trials(explored, engine)
         told = _search_context(context, settings, plan, min(plan.sized_by, most), shared, engine.open_trials)
         _explore(settings, told, explored, engine)
         engine.finish()
+    choose_at_full_size(context, settings, plan, folder.path, keeper.trials, for_finals, record.save_trial)
     _note_pareto(context, settings, folder, keeper)
     for line in summarize_search(engine, settings.pruner):
         context.reporter.say(line)
 
 
-def _seconds_left(settings: SearchSettings, keeper: TrialKeeper) -> float | None:
+def _seconds_left(settings: SearchSettings, keeper: TrialKeeper, for_finals: float) -> float | None:
     """Return what is left of the time budget after the trials of the run that is resumed; None where there is none."""
     if settings.time_budget is None:
         return None
     cluster = cluster_of(settings.workers)
     side_by_side = 1 if cluster is None else cluster.workers or 1
-    return max(0.0, settings.time_budget - sum(trial.seconds for trial in keeper.trials) / side_by_side)
+    return max(0.0, settings.time_budget - for_finals - sum(trial.seconds for trial in keeper.trials) / side_by_side)
 
 
 def _explore(settings: SearchSettings, told: Any, explored: Any, engine: Any) -> None:
@@ -128,8 +132,8 @@ def _search_context(context: RunContext, settings: SearchSettings, plan: SearchP
     )
 
 
-def _keep_trials(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder) -> TrialKeeper:
-    return BestRecord(folder, context, settings).keep_trials(
+def _keep_trials(record: BestRecord, context: RunContext, plan: SearchPlan) -> TrialKeeper:
+    return record.keep_trials(
         architecture=plan.searched.architecture, canonical=context.space.canonical, labels_with_effect=plan.searched.labels_with_effect
     )
 

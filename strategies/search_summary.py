@@ -39,9 +39,10 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
         yield f"{count} skipped as {_faults(rejections)}; log.txt lists them"
         nearest = min(rejections, key=lambda rejection: rejection.excess).reason
         fault = _faults(rejections)
-        if not results and (engine.found_nothing_allowed or not engine.out_of_time):
+        if not results and (engine.found_nothing_allowed or not engine.out_of_time or "slow" in fault):
             raise StrategyError(
-                f"all {len(rejections):,} proposed networks are {fault}; the closest to the limit has {nearest}: raise the limit"
+                f"all {len(rejections):,} proposed networks are {fault}; the closest to the limit has {nearest}: "
+                f"raise {'the limit' if 'large' in fault else '`time_budget`'}"
             )
         if engine.found_nothing_allowed:
             yield f"the search ended early, after many networks in a row that were {fault}; the closest to the limit has {nearest}"
@@ -53,7 +54,7 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
         raise SearchFailed("no trial was run: no sample meets the constraints of the space")
     if not results:
         raise SearchFailed("the time budget ended before the first trial: raise `time_budget`")
-    if not ended["complete"]:
+    if all(trial.score is None for trial in results):
         first = next((trial.error for trial in ended["failed"]), None)
         counts = f"{len(ended['failed'])} failed, {len(ended['pruned'])} pruned"
         cause = f"the first failure: {first} (details: log.txt in the run's folder)" if first else "leave out `pruner` to let trials end"

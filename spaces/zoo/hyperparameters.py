@@ -5,6 +5,7 @@ from __future__ import annotations
 from nni.mutable import Categorical, LabeledMutable, Numerical, Sample, SampleValidationError
 
 from common.mutables import check_is_real
+from spaces.zoo.vocabulary import RATES
 
 
 class FiniteNumerical(Numerical):
@@ -22,7 +23,7 @@ def search_hyperparameters() -> dict[str, LabeledMutable]:
     the gradient, and 0 switches clipping off, which is why it is uniform: a logarithmic range cannot start at 0.
     """
     mutables: list[LabeledMutable] = [
-        FiniteNumerical(1e-4, 0.5, log_distributed=True, default=0.1, label="initial_lr"),
+        FiniteNumerical(*RATES, log_distributed=True, default=0.1, label="initial_lr"),
         FiniteNumerical(1e-6, 1e-3, log_distributed=True, default=5e-4, label="weight_decay"),
         Categorical(["sgd", "adam", "rmsprop", "muon"], default="sgd", label="optimizer"),
         FiniteNumerical(0.8, 0.99, default=0.9, label="momentum"),

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from common.files import read_json
+from spaces.zoo.vocabulary import RATES
 
 NETWORKS, PORTFOLIO = (Path(__file__).with_name(name) for name in ("networks.json", "portfolio.json"))
 BATCH = 128  # at which the learning rates of the file are
@@ -96,7 +97,8 @@ def usual_values(sample: Mapping[str, Any]) -> dict[str, float]:
     """Return the good learning rate and weight decay for the ``backbone``, ``optimizer`` and ``batch_size`` of ``sample``, by label."""
     optimizer = sample["optimizer"]
     good = good_networks()[sample["backbone"]].optimizers[optimizer]
-    return {"initial_lr": good.rate_at(optimizer, sample["batch_size"]), "weight_decay": good.weight_decay}
+    rate = min(RATES[1], max(RATES[0], good.rate_at(optimizer, sample["batch_size"])))
+    return {"initial_lr": rate, "weight_decay": good.weight_decay}
 
 
 def portfolio() -> list[dict[str, Any]]:

@@ -58,6 +58,7 @@ SIZED = "convnet32"
 WIDTHS = (16, 32, 48, 64, 96, 128)
 DEPTHS = (2, 3)
 SIZE_LABELS = ("width", "depth")
+RATES = (1e-4, 0.5)  # learning rates that are searched
 
 LEGAL: dict[str, tuple[Any, ...]] = {"backbone": tuple(BACKBONES), "stem": STEMS, "width": WIDTHS, "depth": DEPTHS}
 DEFAULT: dict[str, Any] = {"backbone": "resnet18", "stem": "own", "width": 64, "depth": 2}  # the lab's baseline

@@ -7,7 +7,7 @@ from nni.mutable import Categorical, CategoricalMultiple
 
 from common.errors import SpaceError
 from nni_compat.search_space import make_mutable
-from spaces.ordered_choices import as_looked_up
+from spaces.ordered_choices import as_looked_up, with_order
 
 
 def test_numbers_have_an_order_and_names_have_none() -> None:
@@ -33,3 +33,15 @@ def test_ranges_are_what_stands_in_their_column() -> None:
     assert all(isinstance(value, int) for value in found["a/n"].values)
     with pytest.raises(SpaceError, match=r"no number of its column is in the range of the space, 0\.001 to 0\.1; the column has 0\.5, 7$"):
         as_looked_up({"lr": mutables["lr"]}, lambda label: [7.0, 0.5])
+
+
+def test_the_places_of_candidates_in_a_list_have_no_order() -> None:
+    mutables = {"layer": Categorical([0, 1, 2, 3], label="layer"), "width": Categorical([8, 16, 32], label="width")}
+    few = {"layer": Categorical([1, 2, 3], label="layer"), "width": mutables["width"]}
+    for searched in (mutables, few):
+        found = with_order(searched, known=mutables)
+        assert found["layer"] is searched["layer"]
+        assert found["width"].ordered and found["width"].values == [8, 16, 32]
+    again = with_order(found, known=mutables)
+    assert again["width"] is found["width"], "it has its order"
+    assert with_order(mutables)["layer"].ordered, "a column of a table is no list of candidates"

@@ -22,7 +22,7 @@ from evaluators.training.recipes import HYPERPARAMETERS, RECIPES
 from retiarius.presets import PRESETS
 from spaces import SPACES, make_space, space_entry
 from spaces.adapter import find_space
-from spaces.choices import count_configurations, effective_labels, first_sample, is_fixed, legal_choices, restrict
+from spaces.choices import count_configurations, effective_labels, first_sample, is_fixed, legal_choices, restrict, takes
 from spaces.named import NAMES
 from strategies.one_shot.search_epoch import ALPHA_SETTINGS
 
@@ -210,6 +210,30 @@ def test_default_architecture_is_none_or_legal(name: str) -> None:
     space = find_space(name)
     default = space.default_architecture()
     assert default is None or space.make(quick_arguments(name)).check_contains(default) is None
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", SPACES)
+def test_usual_values_are_legal_numbers_of_the_same_labels_for_every_sample(name: str, seed: int) -> None:
+    space = find_space(name)
+    numbers = space.hyperparameters()
+    assert space.usual is None or numbers, "it is about hyperparameters"
+    if space.usual is None:
+        return
+    drawn: dict[str, Any] = {}
+    MutableDict(numbers).random(memo=drawn, random_state=np.random.RandomState(seed))
+    usual = space.usual({**draw(name, seed), **drawn})
+    assert usual.keys() == space.usual({label: mutable.default() for label, mutable in {**quick_mutables(name), **numbers}.items()}).keys()
+    assert usual and all(takes(numbers[label], value) for label, value in usual.items())
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_portfolio_is_of_legal_configurations(name: str) -> None:
+    space = find_space(name)
+    offered = space.hyperparameters()
+    for configuration in space.portfolio():
+        assert space.make({}).check_contains(configuration["architecture"]) is None
+        assert all(takes(mutable, configuration["hyperparameters"][label]) for label, mutable in offered.items())
 
 
 def digest(network: Any) -> str:

@@ -1,0 +1,146 @@
+"""What a search of a given time finds, beside the default network trained for the same time, random search and TPE by trials.
+
+    python benchmarks/timed_search.py --minutes 60 --retrain-minutes 60 --seeds 0 1 2 --preset lab --dataset cifar10 --runs DIR
+    python benchmarks/timed_search.py --quick       # the digits, some seconds each; the last line is one JSON object
+
+Each method searches the zoo once a seed, by the program; what it found is then retrained for the given time and scored on the test images,
+once. ``tpe`` is a search with a time budget; ``random`` the same with random proposals and without the portfolio; ``tpe by trials`` is
+TPE as it is without a time budget, stopped when the time is up. ``default`` is the default network, trained for as long as a search and
+its retraining take together. With ``--runs`` finished parts are kept and not done again, and interrupted ones go on.
+"""
+
+# ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.arguments import refuse, resume_flags
+from common.errors import RunError
+from records.report.collect import read_run
+from records.report.times import ends_of
+from records.report.trial_plots import best_so_far
+
+METHODS = {
+    "tpe": ["--strategy", "tpe"],
+    "random": ["--strategy", "random", "--start-with", "default"],
+    "tpe by trials": ["--strategy", "tpe", "--trials", "1000"],
+}
+DEFAULT = "resnet18"
+WITHOUT_BUDGET = ("tpe by trials",)
+DONE = "done.json"  # in the folder of a search: it had its time
+
+
+def program(*words: str, seconds: float | None = None) -> float:
+    """Run the program, end it after so many ``seconds`` by Ctrl-C, and return how long it ran."""
+    begin = time.monotonic()
+    running = subprocess.Popen([sys.executable, str(ROOT / "run_experiment.py"), *words], cwd=ROOT, stdout=sys.stderr)
+    try:
+        status = running.wait(timeout=seconds)
+        if status != 0:
+            raise RunError(f"exit status {status}: run_experiment.py {' '.join(words)}")
+    except subprocess.TimeoutExpired:
+        running.send_signal(signal.SIGINT)
+        running.wait()
+    return time.monotonic() - begin
+
+
+def search(method: str, seed: int, minutes: float, words: Sequence[str], out: Path) -> dict[str, Any]:
+    """Search once, unless that was done, and return what ``DONE`` says of it."""
+    done = out / DONE
+    if not done.exists():
+        flags = ["--space", "zoo", *METHODS[method], *words, "--seed", str(seed), "--out", str(out), *resume_flags(out)]
+        by_time = method not in WITHOUT_BUDGET
+        wall = program(*flags, *(["--time-budget", f"{minutes}m"] if by_time else []), seconds=None if by_time else 60 * minutes)
+        done.write_text(json.dumps({"wall": wall, **_what_happened(out)}), encoding="utf-8")
+    return dict(json.loads(done.read_text(encoding="utf-8")))
+
+
+def _what_happened(out: Path) -> dict[str, Any]:
+    run = read_run(out)
+    ends = ends_of(run)
+    order = sorted(range(len(run.trials)), key=lambda index: ends[index])
+    trials = [run.trials[index] for index in order]
+    path = [[round(ends[order[index]], 1), round(100 * score, 2)] for index, score in best_so_far(trials)]
+    return {"trials": len(trials), "in_trials": sum(trial.seconds for trial in trials), "path": path}
+
+
+def retrain(what: str, seed: int, minutes: float, words: Sequence[str], out: Path) -> dict[str, Any]:
+    """Train one network for so long, unless that was done, and return its ``retrained.json``."""
+    told = out / "retrained.json"
+    if not told.exists():
+        program("--retrain", what, *words, "--seed", str(seed), "--time-budget", f"{minutes}m", "--out", str(out), *resume_flags(out))
+    return dict(json.loads(told.read_text(encoding="utf-8")))
+
+
+def measure(arguments: argparse.Namespace, runs: Path) -> dict[str, Any]:
+    """Return the values of a record: by method lists with a value a seed."""
+    words = ["--preset", arguments.preset, "--dataset", arguments.dataset]
+    found: dict[str, Any] = {}
+    for method in arguments.methods:
+        rows = []
+        for seed in arguments.seeds:
+            folder = runs / f"{method.replace(' ', '-')}-{seed}"
+            searched = search(method, seed, arguments.minutes, words, folder)
+            told = retrain(str(folder / "best.json"), seed, arguments.retrain_minutes, words, runs / f"{folder.name}-retrain")
+            rows.append({**searched, **told})
+            print(f"{method}, seed {seed}: {_in_words(rows[-1])}", file=sys.stderr, flush=True)
+        found[method] = _columns(rows) | {
+            "best_validation": [row["path"][-1][1] for row in rows],
+            "trials": [row["trials"] for row in rows],
+            "overhead": [round(1 - row["in_trials"] / row["wall"], 4) for row in rows],
+            "path": [row["path"] for row in rows],
+        }
+    rows = [
+        retrain(DEFAULT, seed, arguments.minutes + arguments.retrain_minutes, words, runs / f"default-{seed}") for seed in arguments.seeds
+    ]
+    found["default"] = _columns(rows)
+    return found
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "test_accuracy": [row["plain_test_accuracy"] for row in rows],
+        "test_accuracy_mirrored": [row["mirrored_test_accuracy"] for row in rows],
+        "epochs": [row["epochs"] for row in rows],
+        "seconds": [round(row["seconds"], 1) for row in rows],
+        "network": [" ".join(str(value) for value in row["architecture"].values()) for row in rows],
+    }
+
+
+def _in_words(row: dict[str, Any]) -> str:
+    return f"validation {row['path'][-1][1]:.2f}%, test {100 * row['plain_test_accuracy']:.2f}% after {row['epochs']} epochs"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("--minutes", type=float, default=60.0, help="of each search (default: 60)")
+    parser.add_argument("--retrain-minutes", type=float, help="of each training after it (default: as many)")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--preset", default="lab")
+    parser.add_argument("--dataset", default="cifar10")
+    parser.add_argument("--runs", type=Path, help="where finished parts are kept (default: nowhere)")
+    parser.add_argument("--quick", action="store_true", help="tpe alone, on the digits, some seconds each")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.methods, arguments.dataset, arguments.preset, arguments.minutes = ["tpe"], "digits", "quick", 0.2
+        arguments.retrain_minutes = 0.05
+    arguments.retrain_minutes = arguments.retrain_minutes or arguments.minutes
+    with refuse(RunError), tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(arguments, arguments.runs or Path(folder))))
+
+
+if __name__ == "__main__":
+    main()

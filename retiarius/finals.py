@@ -1,0 +1,118 @@
+"""The end of a search in small networks with a time budget: the best are trained once more at full size, and the best of those counts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from common.errors import describe_error
+from common.trial import PLANNED_EPOCHS, Trial
+from records.trials import TrialLog
+from retiarius.context import RunContext
+from retiarius.engines import make_trial_run
+from retiarius.pacing import FINALS_SHARE, MOST_EPOCHS, has_finals
+from retiarius.search_plan import SearchPlan
+from retiarius.settings import SearchSettings
+
+FINALS = "finals.jsonl"  # in the folder of a run: the same lines as in trials.jsonl
+FINALISTS = 3
+FEWEST_EPOCHS = 3  # by which networks can be told apart
+
+
+def seconds_for_finals(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> float:
+    """Return what of the time budget is kept for the finals: a quarter, or nothing where that would be too few epochs to tell by.
+
+    There are none where trials have the size of a retraining already.
+    """
+    if not has_finals(settings, plan.share) or full_arguments(context, settings) == context.arguments:
+        return 0.0
+    seconds = (settings.time_budget or 0.0) * FINALS_SHARE
+    architecture = {label: mutable.default() for label, mutable in plan.searched.architecture.items()}
+    return seconds if seconds / FINALISTS >= FEWEST_EPOCHS * _cost(context, settings, architecture) else 0.0
+
+
+def choose_at_full_size(
+    context: RunContext,
+    settings: SearchSettings,
+    plan: SearchPlan,
+    folder: Path,
+    trials: list[Trial],
+    seconds: float,
+    save_best: Callable[[Trial], None],
+) -> None:
+    """Train the best of ``trials`` at the size of a retraining, for as many epochs each, and save the best of them.
+
+    Parameters
+    ----------
+    folder
+        Of the run; finals of an interrupted run are not repeated.
+    seconds
+        What ``seconds_for_finals`` gave; 0: nothing happens.
+    save_best
+        Called with the winner: the trial, with the score that it has at full size.
+    """
+    chosen = _best_of(trials, FINALISTS)
+    if not seconds or len(chosen) < 2:
+        return
+    log = TrialLog(folder / FINALS)
+    done = {trial.number: trial for trial in log.read()}
+    waiting = [trial for trial in chosen if trial.number not in done]
+    context.reporter.say(f"the best {len(chosen)} networks are compared at the size of a retraining: {log.path}")
+    with context.reporter.progress(len(chosen), "networks", "full size", completed=len(chosen) - len(waiting)) as shown:
+        if waiting:
+            costs = [_cost(context, settings, trial.architecture) for trial in waiting]
+            known = next((trial.planned_epochs for trial in done.values() if trial.planned_epochs), None)
+            epochs = known or max(1, min(MOST_EPOCHS, int(seconds / len(chosen) / max(costs))))
+        for trial in waiting:
+            done[trial.number] = _train(context, settings, plan, trial, epochs)
+            log.append(done[trial.number])
+            shown.update(1, best=done[trial.number].score)
+    finals = [done[trial.number] for trial in chosen if done[trial.number].score is not None]
+    if finals:
+        save_best(max(finals, key=lambda trial: trial.score or 0.0))
+
+
+def full_arguments(context: RunContext, settings: SearchSettings) -> dict[str, Any]:
+    """Return the arguments of the space's constructor that a retraining has."""
+    return {**context.arguments, **context.space.sized_arguments(settings.preset, "retrain", settings.fixed)}
+
+
+def _best_of(trials: list[Trial], count: int) -> list[Trial]:
+    """Return the trials of the highest scores, no two of one architecture."""
+    first: dict[str, Trial] = {}
+    for trial in sorted((trial for trial in trials if trial.score is not None), key=lambda trial: -(trial.score or 0.0)):
+        first.setdefault(json.dumps(trial.architecture, sort_keys=True), trial)
+    return list(first.values())[:count]
+
+
+def _cost(context: RunContext, settings: SearchSettings, architecture: Mapping[str, Any]) -> float:
+    """Return about how many seconds an epoch of the network takes at full size."""
+    from evaluators.training.cost import measure_epoch
+    from evaluators.training.recipes import make_recipe
+
+    network = context.space.network(full_arguments(context, settings), architecture)
+    return measure_epoch(network, context.data, make_recipe(context.recipe), device=context.device, precision=context.precision)
+
+
+def _train(context: RunContext, settings: SearchSettings, plan: SearchPlan, trial: Trial, epochs: int) -> Trial:
+    """Return ``trial`` as it is at full size, after so many epochs."""
+    curve: list[float] = []
+    facts: dict[str, Any] = {PLANNED_EPOCHS: epochs}
+    run = replace(make_trial_run(context, settings, plan), build=partial(context.space.network, full_arguments(context, settings)))
+    begin = time.monotonic()
+    told: dict[str, Any] = {"state": "complete", "error": None}
+    try:
+        score: float | None = run({**_searched(plan, trial), "epochs": epochs}, curve.append, facts.update)
+    except Exception as error:
+        score, told = None, {"state": "failed", "error": describe_error(error)}
+    return replace(trial, score=score, curve=curve, facts=facts, seconds=time.monotonic() - begin, **told)
+
+
+def _searched(plan: SearchPlan, trial: Trial) -> dict[str, Any]:
+    """Return the sample of a recorded trial as the search has it."""
+    return {**trial.architecture, **{label: trial.sample[label] for label in plan.searched.hyperparameters}}
