@@ -50,7 +50,7 @@ MOST, MOST_OF_ONE = 8, 2
 SEARCHED = ("initial_lr", "optimizer", "batch_size", "cutout", "label_smoothing")
 NOT_VARIED = {"momentum": 0.9, "weight_decay": 0.0005, "grad_clip": 0.0}
 SEARCHED_RATES = (1e-4, 0.5)  # of spaces/zoo/hyperparameters.py
-PORTFOLIO_SOURCE = "benchmarks/zoo_priors.py: greedy by gain per second, in n trainings of 8 s on three data sets of 4,000 images"
+PORTFOLIO_SOURCE = "benchmarks/zoo_priors.py: greedy by gain per second, in n trainings of 8 s on one core, on three data sets"
 Point = tuple[str, float, float]  # backbone, decimal logarithm of the rate at batches of 128, accuracy less the mean
 
 

@@ -160,10 +160,8 @@ class Simulation:
 
     def _reject(self, sample: Sample) -> Rejection | None:
         """Return why a configuration is turned down, as the program does it: two epochs do not fit."""
-        needed = 2 * self._rows.nearest(sample).epoch_seconds
-        return (
-            Rejection(math.log(needed / self._limit), f"{needed:.1f} s for two epochs", fault="too slow") if needed > self._limit else None
-        )
+        excess = math.log(2 * self._rows.nearest(sample).epoch_seconds / self._limit)
+        return Rejection(excess, "two epochs do not fit", fault="too slow") if excess > 0 else None
 
 
 def usual_rates(document: Mapping[str, Any]) -> Usual:

@@ -2,18 +2,18 @@
 
     python benchmarks/zoo_table.py FOLDER/trainings.jsonl      # writes benchmarks/tables/zoo.csv.gz and zoo_space.json
 
-A row is one configuration on one data set. ``score_25``, ``_50``, ``_75`` and ``_100`` are the validation accuracy when that percentage of the
-seconds of a training was spent: after the last epoch that had ended by then. ``seconds_*`` are those until that epoch. All are of one
-training, whose learning rate falls to zero at its end. Where no epoch had ended the accuracy is that of guessing, and the seconds are all
-that were to be spent; a training that diverged guesses from there on. ``curve`` has seconds and accuracy of every epoch.
+A row is one configuration on one data set. ``score_25``, ``_50``, ``_75`` and ``_100`` are the validation accuracy when that percentage
+of the seconds of a training was spent: after the last epoch that had ended by then. ``seconds_*`` are those until that epoch. All are of
+one training, whose learning rate falls to zero at its end. Where no epoch had ended the accuracy is that of guessing, and the seconds are
+all that were to be spent; a training that diverged guesses from there on. ``curve`` has seconds and accuracy of every epoch.
 
 Searched from the command line, without training:
 
     python run_experiment.py --search-space benchmarks/tables/zoo_space.json --table benchmarks/tables/zoo.csv.gz \\
         --table-columns benchmarks/tables/zoo.json --set data=cifar10 --epochs 100 --time-budget 160
 
-There a sample is a ``network`` (backbone, with its size or the word small where the stem is) and an optimizer; the other hyperparameters are
-those of the row.
+There a sample is a ``network`` (backbone, with its size or the word small where the stem is) and an optimizer; the other
+hyperparameters are those of the row.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
