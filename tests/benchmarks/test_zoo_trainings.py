@@ -16,7 +16,7 @@ import torch
 from bright_bars import make_data
 
 from benchmarks import zoo_trainings
-from benchmarks.zoo_plan import OTHERS, RATES, SHARED, SPARSE, SPREAD, plan
+from benchmarks.zoo_plan import HEAVY, OTHERS, RATES, SHARED, SPARSE, SPREAD, plan
 from benchmarks.zoo_trainings import read_fashion, read_lines, run, run_all
 from common.errors import InputError
 from evaluators.data.images import Split
@@ -71,7 +71,9 @@ def test_the_plan_is_drawn_by_its_seed_and_a_part_of_it_is_mixed() -> None:
     assert plan(3) == plan(3) != plan(4)
     beginning = [one for _, one in plan(0)[:80]]
     assert {one["optimizer"] for one in beginning} == set(RATES)
-    assert len({one["backbone"] for one in beginning}) > len(BACKBONES) / 2
+    assert {one["backbone"] for one in beginning} == set(BACKBONES) - set(HEAVY)
+    is_heavy = [one["backbone"] in HEAVY for _, one in plan(0)]
+    assert is_heavy == sorted(is_heavy)
 
 
 def test_a_training_has_the_epochs_that_fit_and_what_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
