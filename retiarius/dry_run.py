@@ -38,6 +38,8 @@ class Preview:
         The network of which parameters and multiply-adds are told, in words; empty where none is trained.
     parameters, flops
         Its trainable parameters, and its multiply-adds for one image.
+    seconds_per_trial
+        Of each trial, where there is a time budget and trials wait and go on: ``trials`` is then about how many begin, and epochs follow.
     seconds_per_epoch
         As earlier runs in ``runs/`` with the same space, preset and data set took; None where there is none.
     """
@@ -51,6 +53,7 @@ class Preview:
     parameters: int | None
     flops: int | None
     seconds_per_epoch: float | None
+    seconds_per_trial: float | None = None
 
 
 def preview(space: Any = None, strategy: Any = "tpe", *, reporter: Reporter | None = None, **arguments: Any) -> Preview:
@@ -84,6 +87,7 @@ def preview(space: Any = None, strategy: Any = "tpe", *, reporter: Reporter | No
         parameters=size.get("parameters"),
         flops=size.get("flops"),
         seconds_per_epoch=_known_seconds(settings),
+        seconds_per_trial=plan.share,
     )
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from common.reporter import Reporter
 from evaluators import find_evaluator
 from evaluators.adapter import takes_by_name
 from records.run_folder import stored_identity
@@ -52,6 +53,12 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
     stored = stored_identity(settings.out).get(SHARE) if settings.resume else None  # a search that is extended keeps its trials' length
     seconds = settings.time_budget * (1 - FINALS_SHARE if has_finals(settings, 0.0) else 1)
     return float(stored) if isinstance(stored, int | float) else seconds / SHARES
+
+
+def tell_if_not(settings: SearchSettings, share: float | None, reporter: Reporter) -> None:
+    """Say where trainings have a time budget and do not wait, as several of them run at a time."""
+    if share is None and settings.time_budget is not None and settings.evaluator == TRAIN and cluster_of(settings.workers) is not None:
+        reporter.say("trials side by side do not wait for one another: each comes to its end, and none begins after `time_budget`")
 
 
 def has_finals(settings: SearchSettings, share: float | None) -> bool:
@@ -126,4 +133,5 @@ class Pace:
         context, architecture = self._context, self._plan.searched.architecture
         recipe = make_recipe({**context.recipe, **{label: value for label, value in sample.items() if label not in architecture}})
         network = context.build({label: sample[label] for label in architecture})
-        return measure_epoch(network, context.data, recipe, device=context.device, precision=context.precision)
+        where = {"device": context.device, "precision": context.precision}
+        return measure_epoch(network, context.data, recipe, **where, enough=self._plan.share or math.inf)

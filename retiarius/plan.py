@@ -20,7 +20,7 @@ from retiarius.extension import sizing_trials, trials_of
 from retiarius.foreign_checks import check_evaluator_fits, check_storable
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
-from retiarius.pacing import ABOUT_SO_MANY, AVERAGED, SHARE, share_of
+from retiarius.pacing import ABOUT_SO_MANY, AVERAGED, SHARE, share_of, tell_if_not
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
 from retiarius.screening import check_screening
@@ -92,6 +92,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     if strategy.one_shot:
         return SearchPlan(arguments, recipe, searched, chosen, epochs, 1, table, 1, numbers=numbers)
     share = share_of(settings, searched.hyperparameters)
+    tell_if_not(settings, share, reporter)
     if share is not None:
         trials = settings.trials or ABOUT_SO_MANY
         recipe |= {name: value for name, value in AVERAGED.items() if name not in settings.fixed and settings.recipe is None}

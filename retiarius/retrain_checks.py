@@ -12,7 +12,7 @@ from records.best import check_architecture
 from records.metric import SCORE
 from retiarius.architectures import Architecture
 from retiarius.recipe_values import recipe_values_of
-from retiarius.settings import RetrainSettings
+from retiarius.retrain_settings import RetrainSettings
 from spaces.adapter import Space
 from spaces.named import choices_left
 

@@ -22,7 +22,8 @@ from retiarius.image_check import fit_recipe
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 from retiarius.results import RetrainResult, SearchResult
 from retiarius.retrain_checks import arguments_of, check_architecture_of, check_before_imports, recipe_of
-from retiarius.settings import DEFAULT_DATA_DIR, RetrainSettings
+from retiarius.retrain_settings import RetrainSettings
+from retiarius.settings import DEFAULT_DATA_DIR
 from retiarius.value_checks import as_reporter
 
 if TYPE_CHECKING:

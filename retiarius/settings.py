@@ -286,25 +286,3 @@ class SearchSettings(RunSettings, PrunerSettings):
         words |= {"evaluator": self.evaluator_name, "pruner": self.pruner_name, "start_step": self.start_step}
         words |= {flag.removeprefix("--").replace("-", "_"): value for flag, value in self.one_shot_flags.items()}
         return words | {"storage": None if self.storage is None else hide_passwords(self.storage)}
-
-
-@dataclass(frozen=True)
-class RetrainSettings(RunSettings):
-    """What a retraining is told beside what every run is.
-
-    Attributes
-    ----------
-    retrain
-        The file or the name of the network, as a word for the record.
-    time_budget
-        Seconds of the training, by which its number of epochs follows; None: the epochs are given.
-    """
-
-    retrain: str = ""
-    time_budget: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_seconds(time_budget=self.time_budget)
-        if self.time_budget is not None and self.epochs is not None:
-            raise RecordError("`time_budget` and `epochs` both say how long a retraining is: leave one out")

@@ -101,7 +101,7 @@ class BayesianSearch(Strategy):
     canonical
         Maps a sample to the one that stands for all that mean the same.
     usual
-        Tells of a sample the usual values of numbers, near which they are drawn and described (``SampleEncoder``); ``None``: nothing does.
+        As ``SampleEncoder`` takes it.
     """
 
     def __init__(
@@ -125,16 +125,14 @@ class BayesianSearch(Strategy):
         self._observed: list[_Observation] = []
         self._rejected: list[dict[str, float]] = []
         self._all: _Candidates | None = None
-        self._kernel = KERNEL
-        self._asked = 0
+        self._kernel, self._asked = KERNEL, 0
 
     def extra_repr(self) -> str:
         return f"startup={self._startup}"
 
     def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
         self._domain = Domain(model_space)
-        self._mutables = self._domain.mutables
-        self._encoder = SampleEncoder(self._mutables, self._usual)
+        self._encoder = SampleEncoder(self._domain.mutables, self._usual)
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
         for model in engine.list_models():
             if sample_key(self._domain.chosen(model.sample or {})) not in self._restored:
@@ -158,7 +156,7 @@ class BayesianSearch(Strategy):
         """Return all samples, where they are not too many."""
         are_choices = all(
             isinstance(mutable, Categorical | CategoricalMultiple) and getattr(mutable, "n_chosen", 1) is not None
-            for mutable in self._mutables.values()
+            for mutable in self._domain.mutables.values()
         )
         return self._domain.list_all() if are_choices and self._domain.count <= MAX_LISTED else ()
 
@@ -208,7 +206,7 @@ class BayesianSearch(Strategy):
         neighbours = [
             self._canonical({**parent.sample, label: value})
             for parent in sorted(self._observed, key=lambda observation: -observation.score)[:PARENTS]
-            for label, mutable in self._mutables.items()
+            for label, mutable in self._domain.mutables.items()
             for value in neighbour_values(mutable, parent.sample[label])
         ]
         chosen = self._random.permutation(len(neighbours))[:NEIGHBOURS]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from evaluators.data.images import Split
 from evaluators.data.splits import Dataset
 from evaluators.devices import denormals_as_zero, gpus_of
 from evaluators.training.augmentation import sides_of_training
@@ -20,7 +23,8 @@ from kernels.grouped import keep_grouped_in_float32
 from kernels.small_maps import speed_up_small_maps
 from kernels.thin_strides import avoid_thin_strides
 
-MOST_STEPS = 10  # after the first, which sets things up
+MOST_STEPS = 10
+FEW, SETS_UP = 8, 4  # the first step has an eighth of the images, and may take four times as long as it should
 FORWARD = 1 / 3  # of a step: what a scored image costs
 MOST_EPOCHS = 300  # more have brought nothing here
 RESERVE = 0.05  # of the time, for what the measurement does not see
@@ -34,6 +38,7 @@ def measure_epoch(
     device: torch.device | str = "cpu",
     precision: torch.dtype = torch.float32,
     seconds: float = 0.5,
+    enough: float = math.inf,
 ) -> float:
     """Return about how many seconds an epoch of training takes, the scoring of the validation images included.
 
@@ -46,7 +51,9 @@ def measure_epoch(
     data, recipe, device, precision
         As ``evaluators.training.loop.train`` takes them.
     seconds
-        How long it measures, at least one step; the first step is not counted.
+        How long it measures, at least one step. A step of few images comes first, and is not counted.
+    enough
+        Of an epoch that takes longer for certain, judged by that first step, nothing more is measured.
 
     Raises
     ------
@@ -59,25 +66,39 @@ def measure_epoch(
         avoid_thin_strides(network)
         speed_up_small_maps(network)
         keep_grouped_in_float32(network)
-    with torch.random.fork_rng(devices=gpus_of(device)):
-        generator = torch.Generator().manual_seed(0)
-        batches = TrainingBatches(data.train, data, replace(recipe, start_size=1.0), 1, generator, device)
-        optimizer = make_optimizer(network, recipe)
-        height, width = data.train.images.shape[2:]
-        taken: list[float] = []
-        with denormals_as_zero():
+    height = data.train.images.shape[2]
+    with torch.random.fork_rng(devices=gpus_of(device)), denormals_as_zero():
+        some = Split(data.train.images[: (MOST_STEPS + 1) * recipe.batch_size], data.train.labels[: (MOST_STEPS + 1) * recipe.batch_size])
+        batches = TrainingBatches(some, data, replace(recipe, start_size=1.0), 1, torch.Generator().manual_seed(0), device)
+        steps = len(data.train.labels) / batches.size
+        times = _times_of_steps(network, batches, recipe, precision)
+        shortest = next(times) / SETS_UP
+        if shortest * steps < enough:
             begin = time.perf_counter()
-            for inputs, labels in batches.epoch(0):
-                take_step(network, optimizer, inputs, labels, recipe, precision, (height, width)).tolist()  # which waits for a GPU
-                end = time.perf_counter()
-                taken.append(end - begin)
-                begin = end
-                if len(taken) > MOST_STEPS or (len(taken) > 1 and sum(taken[1:]) > seconds) or taken[0] > 10 * seconds:
-                    break
+            shortest = next(times)
+            while time.perf_counter() - begin < seconds and (taken := next(times, None)) is not None:
+                shortest = min(shortest, taken)  # other work on the machine only adds
     sides = sides_of_training(height, recipe.start_size)
-    step = sum((side / height) ** 2 for side in sides) / len(sides) * min(taken[1:] or taken)  # other work on the machine only adds
-    scored = len(data.validation.labels) * (2 if recipe.flip_averaging else 1) * FORWARD / recipe.batch_size
-    return step * (batches.steps + scored)
+    share = sum((side / height) ** 2 for side in sides) / len(sides)
+    scored = len(data.validation.labels) * (2 if recipe.flip_averaging else 1) * FORWARD / batches.size
+    return shortest * (share * steps + scored)
+
+
+def _times_of_steps(network: nn.Module, batches: TrainingBatches, recipe: Recipe, precision: torch.dtype) -> Iterator[float]:
+    """Yield the seconds of steps: of one with few images what that would come to with all, then of whole ones."""
+    optimizer = make_optimizer(network, recipe)
+
+    def step(inputs: Tensor, labels: Tensor) -> float:
+        height, width = inputs.shape[2:]
+        begin = time.perf_counter()
+        take_step(network, optimizer, inputs, labels, recipe, precision, (height, width)).tolist()  # which waits for a GPU
+        return time.perf_counter() - begin
+
+    for number, (inputs, labels) in enumerate(batches.epoch(0)):
+        if number == 0:
+            few = max(2, len(inputs) // FEW)
+            yield step(inputs[:few], labels[:few]) * len(inputs) / few
+        yield step(inputs, labels)
 
 
 def epochs_within(seconds: float, network: nn.Module, data: Dataset, recipe: Recipe, **where: Any) -> int:

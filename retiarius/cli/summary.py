@@ -82,12 +82,14 @@ def show_best_parameters(screen: Screen, result: SearchResult) -> None:
 def show_preview(screen: Screen, preview: Preview) -> None:
     """Show what would run."""
     rows: _Rows = [["space", preview.space], ["strategy", preview.strategy], ["configurations", _many(preview.configurations)]]
+    timed = preview.seconds_per_trial is not None
     if preview.trials is not None:
-        rows += [["trials", preview.trials]]
+        rows += [["trials", f"about {preview.trials}" if timed else preview.trials]]
     if not preview.measured:
         screen.closing_table("What would run", rows)
         return
-    rows += [["epochs", preview.epochs], [f"parameters of {preview.measured}", format_count(preview.parameters)]]
+    rows += [["time per trial", format_seconds(preview.seconds_per_trial)] if timed else ["epochs", preview.epochs]]
+    rows += [[f"parameters of {preview.measured}", format_count(preview.parameters)]]
     rows += [[f"multiply-adds of {preview.measured}", format_count(preview.flops)]]
     known = "not known yet" if preview.seconds_per_epoch is None else format_seconds(preview.seconds_per_epoch)
     rows += [["time per epoch", known]]

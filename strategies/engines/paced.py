@@ -124,6 +124,8 @@ class PacedEngine(InProcessEngine):
         curve, facts = list(before.curve), dict(before.facts)
         until = length.next_stop(len(curve))
         checkpoint = self._checkpoints / f"trial-{before.number}.ckpt"
+        if not curve:  # that of another trial, which was interrupted before it could be recorded
+            checkpoint.unlink(missing_ok=True)
         epoch_begin = begin
 
         def report(score: float) -> None:

@@ -124,6 +124,21 @@ def test_what_runs_when_the_time_is_up_counts_with_its_last_epoch(tmp_path: Path
     assert (trial.state, len(trial.curve), trial.score) == ("complete", 5, trial.curve[-1])
 
 
+def test_a_new_trial_does_not_go_on_from_another_ones_state(tmp_path: Path) -> None:
+    (tmp_path / "trial-0.ckpt").write_text("1")
+    trainings = Trainings(tmp_path)
+
+    def run(sample: Any, report: Any, note: Any) -> float:
+        assert not Path(sample["checkpoint"]).exists()
+        return trainings(sample, report, note)
+
+    engine = PacedEngine(
+        run, checkpoints=tmp_path, length=lambda _: Length(9, 1.0), share=9.0, time_budget=100.0, clock=lambda: trainings.now
+    )
+    submit(engine, 30)
+    assert engine.results[0].state == "pruned", engine.results[0].error
+
+
 def test_a_failure_on_the_way_is_a_failed_trial(tmp_path: Path) -> None:
     trainings = Trainings(tmp_path)
 
