@@ -11,7 +11,8 @@ or not enough. So do rates whose source is another measurement.
 
 **Portfolio** (after Feurer et al. 2022, *Auto-sklearn 2.0*, arXiv 2007.04074, and by time): the next configuration is the one that raises
 the best accuracy so far most per second, in the mean over data sets; accuracies are normalised from guessing to the best of the data set.
-At most ``MOST_OF_ONE`` are of one backbone. It ends where nothing is gained, or at ``MOST``.
+When nothing is gained any more, what was reached is forgotten, and the rest are second bests. At most ``MOST_OF_ONE`` are of one backbone.
+What is shipped begins with two configurations that were measured at full size, and goes on with other backbones.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -33,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.zoo_plan import ARCHITECTURE, RATES
 from benchmarks.zoo_table import GUESSING, Training, read_table
-from common.files import read_json, write_json_atomically
+from common.files import read_json, write_text_atomically
 from spaces.zoo.networks import BATCH, NETWORKS, PORTFOLIO, POWERS
 
 OURS, POOLED = "trainings", "optimizer"  # sources of a rate: trainings of this backbone and of others, or of others alone
@@ -45,12 +46,27 @@ PRELIMINARY = "practice"  # the source of rates that were not measured, which ar
 WIDTH, OWN = 0.25, 4.0
 GOT_SOMEWHERE = 0.2  # accuracy, of ten classes
 FEWEST = 10  # trainings by an optimizer, of all backbones, below which its usual rate stays
+LONG = 250  # characters
 STEPS = 40  # places at which the smoothed curve is looked at
-MOST, MOST_OF_ONE = 8, 2
+MOST, MOST_OF_ONE = 6, 2
 SEARCHED = ("initial_lr", "optimizer", "batch_size", "cutout", "label_smoothing")
 NOT_VARIED = {"momentum": 0.9, "weight_decay": 0.0005, "grad_clip": 0.0}
 SEARCHED_RATES = (1e-4, 0.5)  # of spaces/zoo/hyperparameters.py
-PORTFOLIO_SOURCE = "benchmarks/zoo_priors.py: greedy by gain per second, in n trainings of 8 s on one core, on three data sets"
+PORTFOLIO_SOURCE = (
+    "benchmarks/zoo_priors.py: the first two by the recipe fast, measured at full size in docs/measurements/2026-11-lab-table.md and "
+    "2026-11-amx.md; the others greedily by gain per second, in n trainings of 8 s on one core, on three small data sets"
+)
+_FAST = {"optimizer": "muon", "momentum": 0.85, "weight_decay": 0.0005, "cutout": 0, "grad_clip": 0.0, "label_smoothing": 0.2}
+FULL_SIZE: list[dict[str, Any]] = [
+    {
+        "architecture": {"backbone": "convnet32", "stem": "own", "width": 32, "depth": 2},
+        "hyperparameters": {"initial_lr": 0.045, "batch_size": 128, **_FAST},
+    },
+    {
+        "architecture": {"backbone": "convnet32", "stem": "own", "width": 64, "depth": 3},
+        "hyperparameters": {"initial_lr": 0.03, "batch_size": 256, **_FAST},
+    },
+]
 Point = tuple[str, float, float]  # backbone, decimal logarithm of the rate at batches of 128, accuracy less the mean
 
 
@@ -98,24 +114,24 @@ def choose_networks(trainings: Iterable[Training], before: Mapping[str, Any]) ->
     return document
 
 
-def choose_portfolio(trainings: Iterable[Training]) -> list[Mapping[str, Any]]:
-    """Return configurations (``Training.configuration``), those that gain most per second first."""
+def choose_portfolio(trainings: Iterable[Training], most: int = MOST) -> list[Mapping[str, Any]]:
+    """Return at most so many configurations (``Training.configuration``), those that gain most per second first."""
     tables: dict[str, dict[int, Training]] = defaultdict(dict)
     for one in trainings:
         tables[one.data][one.configuration["number"]] = one
-    best = dict.fromkeys(tables, 0.0)
-    everywhere: dict[int, Mapping[str, Any]] = {number: one.configuration for table in tables.values() for number, one in table.items()}
+    everywhere = {number: one.configuration for table in tables.values() for number, one in table.items()}
     chosen: list[Mapping[str, Any]] = []
-    while len(chosen) < MOST:
+    best: dict[str, float] = defaultdict(float)
+    while len(chosen) < most:
         often = Counter(one["backbone"] for one in chosen)
-        rates = {
-            number: _gain_per_second(number, tables, best)
-            for number, one in everywhere.items()
-            if one not in chosen and often[one["backbone"]] < MOST_OF_ONE
-        }
-        number = max(rates, key=lambda place: rates[place], default=None)
-        if number is None or rates[number] <= 0:
-            break
+        left = [number for number, one in everywhere.items() if one not in chosen and often[one["backbone"]] < MOST_OF_ONE]
+        gains = {number: _gain_per_second(number, tables, best) for number in left}
+        number = max(left, key=lambda number: (gains[number], -number), default=None)
+        if number is None or gains[number] <= 0:
+            if number is None or not best:
+                break
+            best.clear()
+            continue
         chosen.append(everywhere[number])
         for data, table in tables.items():
             if number in table:
@@ -126,7 +142,7 @@ def choose_portfolio(trainings: Iterable[Training]) -> list[Mapping[str, Any]]:
 def _gain_per_second(number: int, tables: Mapping[str, Mapping[int, Training]], best: Mapping[str, float]) -> float:
     """Return what a configuration adds to the normalised accuracies, by its seconds, both in the mean over the data sets that have it."""
     having = [(data, table) for data, table in tables.items() if number in table]
-    gain = statistics.mean(max(0.0, _normalised(table[number], table.values()) - best[data]) for data, table in having)
+    gain = statistics.mean(max(0.0, _normalised(table[number], table.values()) - best.get(data, 0.0)) for data, table in having)
     return gain / statistics.mean(table[number].end[1] for _, table in having)
 
 
@@ -142,15 +158,30 @@ def is_searched(training: Training) -> bool:
 
 def portfolio_document(trainings: Collection[Training]) -> dict[str, Any]:
     """Return the document of ``portfolio.json``."""
+    known = {entry["architecture"]["backbone"] for entry in FULL_SIZE}
+    others = [one for one in trainings if is_searched(one) and one.configuration["backbone"] not in known]
     configurations = [
         {
             "architecture": {label: one[label] for label in ARCHITECTURE},
-            "hyperparameters": {label: one[label] for label in SEARCHED if label in one} | NOT_VARIED,
+            "hyperparameters": {label: one[label] for label in SEARCHED} | NOT_VARIED,
         }
-        for one in choose_portfolio([one for one in trainings if is_searched(one)])
+        for one in choose_portfolio(others, MOST - len(FULL_SIZE))
     ]
     told = {"format": "retiarius-portfolio", "version": 1, "source": PORTFOLIO_SOURCE, "n": len(trainings)}
-    return {**told, "configurations": configurations}
+    return {**told, "configurations": [*FULL_SIZE, *configurations]}
+
+
+def as_text(value: Any, margin: str = "") -> str:
+    """Return plain data as JSON; what holds no further lists or objects is one line, unless that is a long one."""
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    line = json.dumps(value)
+    if not any(isinstance(one, dict | list) for one in inner) and len(line) < LONG:
+        return line
+    deeper = margin + "  "
+    names = [f"{json.dumps(name)}: " for name in value] if isinstance(value, dict) else [""] * len(inner)
+    lines = ",\n".join(f"{deeper}{name}{as_text(one, deeper)}" for name, one in zip(names, inner, strict=True))
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    return f"{first}\n{lines}\n{margin}{last}"
 
 
 def main() -> None:
@@ -165,7 +196,7 @@ def main() -> None:
             sys.exit(f"{', '.join(stale)}: not what benchmarks/tables gives; run python benchmarks/zoo_priors.py")
         return
     for path, document in documents.items():
-        write_json_atomically(path, document)
+        write_text_atomically(path, as_text(document) + "\n")
     print(json.dumps({"trainings": len(trainings), "portfolio": len(documents[PORTFOLIO]["configurations"])}))
 
 
