@@ -3,15 +3,16 @@
     python benchmarks/zoo_priors.py           # writes spaces/zoo/networks.json and spaces/zoo/portfolio.json anew
     python benchmarks/zoo_priors.py --check   # status 1 where what is shipped is not what the table gives
 
-**Learning rates.** Each training counts by its accuracy less the mean of its backbone on its data set. Of an optimizer these are smoothed
-over the logarithm of the rate at batches of 128 (Nadaraya-Watson, a Gaussian of ``WIDTH`` decades), the backbone's own trainings ``OWN``
-times as heavy as those of other backbones. The highest place of that curve within the tried rates is the good rate. A backbone that got
-nowhere on a data set in the time tells nothing there. Stem, weight decay and batch size stay as they are in the file: they were not varied,
-or not enough. So do rates whose source is another measurement.
+**Learning rates.** Each training counts by its accuracy less the mean of its backbone on its data set, as a share of what the best gains
+over guessing there. Of an optimizer these are smoothed over the logarithm of the rate at batches of 128 (Nadaraya-Watson, a Gaussian of
+``WIDTH`` decades), the backbone's own trainings ``OWN`` times as heavy as those of other backbones. The highest place of that curve within
+the tried rates is the good rate. A backbone that got nowhere on a data set in the time tells nothing there. One that tells of fewer than
+``FEWEST`` rates keeps the usual one, and so does a rate that was measured otherwise. Stem, weight decay and batch size stay as they are
+in the file: they were not varied, or not enough.
 
 **Portfolio** (after Feurer et al. 2022, *Auto-sklearn 2.0*, arXiv 2007.04074, and by time): the next configuration is the one that raises
 the best accuracy so far most per second, in the mean over data sets; accuracies are normalised from guessing to the best of the data set.
-When nothing is gained any more, what was reached is forgotten, and the rest are second bests. At most ``MOST_OF_ONE`` are of one backbone.
+When nothing is gained any more, what was reached is forgotten, and the rest are second bests. No two are of one backbone.
 What is shipped begins with two configurations that were measured at full size, and goes on with other backbones.
 """
 
@@ -23,7 +24,7 @@ import json
 import math
 import statistics
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -37,18 +38,15 @@ from benchmarks.zoo_table import GUESSING, Training, read_table
 from common.files import read_json, write_text_atomically
 from spaces.zoo.networks import BATCH, NETWORKS, PORTFOLIO, POWERS
 
-OURS, POOLED = "trainings", "optimizer"  # sources of a rate: trainings of this backbone and of others, or of others alone
-SOURCES = {
-    OURS: "benchmarks/zoo_priors.py: short trainings of this backbone, n of them, and less heavily of all others by this optimizer",
-    POOLED: "benchmarks/zoo_priors.py: n short trainings of other backbones by this optimizer; those of this one got nowhere in the time",
-}
+OURS = "trainings"
+SOURCES = {OURS: "benchmarks/zoo_priors.py: n trainings of this backbone, 8 s each, and less heavily all others by this optimizer"}
 PRELIMINARY = "practice"  # the source of rates that were not measured, which are replaced
 WIDTH, OWN = 0.25, 4.0
 GOT_SOMEWHERE = 0.2  # accuracy, of ten classes
-FEWEST = 10  # trainings by an optimizer, of all backbones, below which its usual rate stays
+FEWEST = 3
 LONG = 250  # characters
 STEPS = 40  # places at which the smoothed curve is looked at
-MOST, MOST_OF_ONE = 6, 2
+MOST = 6
 SEARCHED = ("initial_lr", "optimizer", "batch_size", "cutout", "label_smoothing")
 NOT_VARIED = {"momentum": 0.9, "weight_decay": 0.0005, "grad_clip": 0.0}
 SEARCHED_RATES = (1e-4, 0.5)  # of spaces/zoo/hyperparameters.py
@@ -67,7 +65,7 @@ FULL_SIZE: list[dict[str, Any]] = [
         "hyperparameters": {"initial_lr": 0.03, "batch_size": 256, **_FAST},
     },
 ]
-Point = tuple[str, float, float]  # backbone, decimal logarithm of the rate at batches of 128, accuracy less the mean
+Point = tuple[str, float, float]  # backbone, decimal logarithm of the rate at batches of 128, gain
 
 
 def telling_points(trainings: Iterable[Training]) -> dict[str, list[Point]]:
@@ -78,13 +76,13 @@ def telling_points(trainings: Iterable[Training]) -> dict[str, list[Point]]:
             groups[one.data, one.configuration["backbone"]].append(one)
     points: dict[str, list[Point]] = {optimizer: [] for optimizer in RATES}
     for (_, backbone), group in groups.items():
-        mean = statistics.mean(one.end[0] for one in group)
-        if max(one.end[0] for one in group) < GOT_SOMEWHERE:
+        mean, best = statistics.mean(one.end[0] for one in group), max(one.end[0] for one in group)
+        if best < GOT_SOMEWHERE:
             continue
         for one in group:
             optimizer, batch_size = one.configuration["optimizer"], one.configuration["batch_size"]
             rate = one.configuration["initial_lr"] / (batch_size / BATCH) ** POWERS[optimizer]
-            points[optimizer].append((backbone, math.log10(rate), one.end[0] - mean))
+            points[optimizer].append((backbone, math.log10(rate), (one.end[0] - mean) / (best - GUESSING)))
     return points
 
 
@@ -106,11 +104,9 @@ def choose_networks(trainings: Iterable[Training], before: Mapping[str, Any]) ->
     document["sources"] = {**document["sources"], **SOURCES}
     for backbone, told in document["networks"].items():
         for optimizer, good in told["optimizers"].items():
-            if good["source"] not in (PRELIMINARY, *SOURCES) or len(points[optimizer]) < FEWEST:
-                continue
-            own = sum(name == backbone for name, _, _ in points[optimizer])
-            good["initial_lr"] = good_rate(points[optimizer], backbone)
-            good["source"], good["n"] = (OURS, own) if own else (POOLED, len(points[optimizer]))
+            own = [place for name, place, _ in points[optimizer] if name == backbone]
+            if good["source"] in (PRELIMINARY, OURS) and len(set(own)) >= FEWEST:
+                good |= {"initial_lr": good_rate(points[optimizer], backbone), "source": OURS, "n": len(own)}
     return document
 
 
@@ -123,8 +119,8 @@ def choose_portfolio(trainings: Iterable[Training], most: int = MOST) -> list[Ma
     chosen: list[Mapping[str, Any]] = []
     best: dict[str, float] = defaultdict(float)
     while len(chosen) < most:
-        often = Counter(one["backbone"] for one in chosen)
-        left = [number for number, one in everywhere.items() if one not in chosen and often[one["backbone"]] < MOST_OF_ONE]
+        taken = {one["backbone"] for one in chosen}
+        left = [number for number, one in everywhere.items() if one["backbone"] not in taken]
         gains = {number: _gain_per_second(number, tables, best) for number in left}
         number = max(left, key=lambda number: (gains[number], -number), default=None)
         if number is None or gains[number] <= 0:

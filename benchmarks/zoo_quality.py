@@ -1,7 +1,7 @@
 """How good a network of the zoo the multi-trial strategies find per second, on the table of real trainings in ``benchmarks/tables``.
 
     python benchmarks/zoo_quality.py            # 100 seeds (20 of the Gaussian processes), three data sets; nothing is trained
-    python benchmarks/zoo_quality.py --quick    # 5 seeds, digits, less than 50 s; the last line is one JSON object
+    python benchmarks/zoo_quality.py --quick    # 5 seeds, digits, 64 s, less than 50 s; the last line is one JSON object
 
 A strategy searches the zoo as the program has it: backbone, stem, width, depth and hyperparameters. A sample stands for the nearest row of
 the table: of the same backbone if there is one, then of the nearest optimizer, stem, size and learning rate. What counts is the best
@@ -68,7 +68,7 @@ STRATEGIES = ("random", "evolution", "local", "tpe", "gp", "bo")
 QUICK = ("random", "tpe")
 PROCESSES = ("gp", "bo")
 WAYS = ("whole", "halving", "priors")
-BUDGETS = (32, 64, 160)  # seconds; a training has 8, and the program makes it an eighth of a budget
+BUDGETS = (64, 160)  # seconds; a training has 8, and the program makes it an eighth of a budget
 LOWEST_RATE, HIGHEST_RATE = 1e-5, 1.0
 Usual = Callable[[Mapping[str, Any]], Mapping[str, float]]
 
@@ -228,7 +228,7 @@ def read_searches(path: Path) -> dict[tuple[Any, ...], float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="5 seeds, digits, two strategies, less than 50 s")
+    parser.add_argument("--quick", action="store_true", help="5 seeds, digits, 64 s, two strategies, less than 50 s")
     parser.add_argument("--seeds", type=count, help="default: 100, with --quick 5")
     parser.add_argument("--gp-seeds", type=count, default=20, help="seeds of the Gaussian processes, gp and bo (default: 20)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "zoo_quality.jsonl", help="finished searches of the full run")
@@ -237,7 +237,7 @@ def main() -> None:
     if arguments.quick:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "searches.jsonl"
-            print(json.dumps(run_all({"digits": simulated["digits"]}, path, lambda _: arguments.seeds or 5, QUICK, BUDGETS[:2])))
+            print(json.dumps(run_all({"digits": simulated["digits"]}, path, lambda _: arguments.seeds or 5, QUICK, BUDGETS[:1])))
         return
     seeds = dict.fromkeys(STRATEGIES, arguments.seeds or 100) | dict.fromkeys(PROCESSES, arguments.gp_seeds)
     print(json.dumps(run_all(simulated, arguments.runs, seeds.__getitem__, STRATEGIES, BUDGETS)))
