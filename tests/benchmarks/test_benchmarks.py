@@ -61,6 +61,18 @@ def test_what_the_order_of_numbers_is_worth_ends_with_what_was_found(tmp_path: P
 
 
 @pytest.mark.slow
+def test_searches_of_the_zoo_end_with_their_regrets() -> None:
+    done = call("zoo_quality", "--quick", "--seeds", "2")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])["digits"]
+    best = told.pop("best")
+    assert list(told) == [f"{name}, {way}" for name in ("random", "tpe") for way in ("whole", "halving", "priors")]
+    for regrets in told.values():
+        assert [one["seeds"] for one in regrets.values()] == [2]
+        assert all(0 <= one["mean"] <= 100 * best for one in regrets.values())
+
+
+@pytest.mark.slow
 def test_the_ablation_ends_with_an_accuracy_of_each_row() -> None:
     done = call("recipe_ablation", "--quick", "--dataset", "digits", "--width", "8", "--epochs", "1")
     assert done.returncode == 0, done.stderr
