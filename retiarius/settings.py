@@ -220,8 +220,7 @@ class SearchSettings(RunSettings, PrunerSettings):
         if self.objectives is not None:
             self._settle(objectives=parse_objectives(",".join(as_texts("objectives", self.objectives))))
         check_seconds(time_budget=self.time_budget, then_retrain=self.then_retrain)
-        trains = self.evaluator in (TRAIN, "table") if isinstance(self.evaluator, str) else True
-        if self.then_retrain is not None and (self.space is None or not trains):
+        if self.then_retrain is not None and (self.space is None or find_evaluator(self.evaluator)[1].untrained):
             raise SpaceError("`then_retrain` trains a network on images: set a `space`, and leave out `evaluator`")
         check_texts(storage=self.storage, study=self.study)
         find_evaluator(self.evaluator)

@@ -33,7 +33,7 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
     if results and pruner is not None:
         yield f"{len(ended['pruned'])} of {len(results)} trials were pruned by {pruner.name}"
     if dropped := [trial for trial in ended["pruned"] if trial.planned_epochs is not None]:
-        yield f"{len(results)} trials began; {_places(dropped)}, as others did better"
+        yield f"{len(results)} {'trial' if len(results) == 1 else 'trials'} began; {_places(dropped)}"
     if rejections:
         count = "1 network was" if len(rejections) == 1 else f"{len(rejections):,} networks were"
         yield f"{count} skipped as {_faults(rejections)}; log.txt lists them"
@@ -69,4 +69,4 @@ def _places(dropped: Iterable[Trial]) -> str:
     """Return in words how many trials were dropped at which part of their training."""
     rungs = [Length(trial.planned_epochs or 0).rungs.get(len(trial.curve), 0) for trial in dropped]
     counts = {SHARES_DONE[rung]: rungs.count(rung) for rung in sorted(set(rungs))}
-    return ", ".join(f"{count} {'was' if count == 1 else 'were'} dropped after {share} of the training" for share, count in counts.items())
+    return ", ".join(f"{count} {'was' if count == 1 else 'were'} left after {share} of the training" for share, count in counts.items())

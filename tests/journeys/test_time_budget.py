@@ -62,12 +62,12 @@ def test_trials_wait_and_the_best_go_on_within_the_time(capsys: pytest.CaptureFi
 
 @pytest.mark.slow
 def test_killed_it_goes_on_and_begins_nothing_anew() -> None:
-    with Program(*SEARCH, "--time-budget", "4") as process:
-        process.wait_until(lambda: LOG.exists() and len(LOG.read_text().splitlines()) >= 8)
+    with Program(*SEARCH, "--time-budget", "12") as process:
+        process.wait_until(lambda: LOG.exists() and len(LOG.read_text().splitlines()) >= 4)
         process.kill()
     assert process.returncode == -signal.SIGKILL
     before, lines = TrialLog(LOG).read(), LOG.read_text().rsplit("\n", 1)[0]
-    done = run_program(*SEARCH, "--time-budget", "4", "--resume")
+    done = run_program(*SEARCH, "--time-budget", "12", "--resume")
     assert done.returncode == 0, done.stderr
     trials = {trial.number: trial for trial in TrialLog(LOG).read()}
     assert LOG.read_text().startswith(lines), "what was on record stays there"
@@ -75,7 +75,7 @@ def test_killed_it_goes_on_and_begins_nothing_anew() -> None:
     for trial in before:
         assert trials[trial.number].curve[: len(trial.curve)] == trial.curve, "no training has begun anew"
     assert all(done >= since for _, since, _, done in legs() if since)
-    assert seconds() <= 4 + SLACK
+    assert seconds() <= 12 + SLACK
     assert document("best.json")["score"]["value"] == max(trial.score or 0.0 for trial in trials.values())
 
 
@@ -84,7 +84,7 @@ def test_more_time_extends_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SEARCH, "--time-budget", "2"]) == 0, capsys.readouterr().err
     first = TrialLog(LOG).read()
     assert main([*SEARCH, "--time-budget", "2", "--resume"]) == 0, capsys.readouterr().err
-    assert len(TrialLog(LOG).read()) == len(first), "no new one: the time was up"
+    assert seconds() <= 2 + SLACK, "what was left after the first run, and no more"
     assert main([*SEARCH, "--time-budget", "4", "--resume"]) == 0, capsys.readouterr().err
     assert len(TrialLog(LOG).read()) > len(first)
     assert 2 < seconds() <= 4 + SLACK
