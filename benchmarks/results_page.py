@@ -161,7 +161,7 @@ def quality_rows(records: Records) -> list[list[str]]:
         for dataset, budget in itertools.product(("cifar10", "cifar100"), BUDGETS):
             path = f"{dataset}.strategies.{name}.at_{budget}_s"
             values = [value for told in runs for value in as_list(look_up(told, path))]
-            cells.append(f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}" if values else "-")
+            cells.append(f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else "-")
             seeds |= {len(values)} - {0}
         count = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else str(*seeds)
         rows.append([name, *cells, record["published"].get(name, "-"), count])
