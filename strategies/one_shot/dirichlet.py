@@ -1,4 +1,4 @@
-"""DrNAS (Chen et al. 2021, arXiv 2006.10355): the weights of an edge are drawn from a Dirichlet distribution, whose concentration is learnt."""
+"""DrNAS (Chen et al. 2021, arXiv 2006.10355): the weights of an edge are drawn from a Dirichlet distribution that is learnt."""
 
 from __future__ import annotations
 

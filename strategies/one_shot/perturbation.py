@@ -9,7 +9,7 @@ FIRST_RADIUS = 0.03  # as in the authors' code
 
 
 class Perturbation:
-    """Adds uniform noise from ``-radius`` to ``radius`` to the weights of operations, cuts them to [0, 1], and makes them add up to 1 again.
+    """Adds uniform noise from ``-radius`` to ``radius`` to the weights of operations, cuts them to [0, 1], and scales their sum back to 1.
 
     The radius grows in equal steps from ``FIRST_RADIUS`` in the first epoch towards ``largest``, which it would have after the last.
 

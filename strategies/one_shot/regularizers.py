@@ -1,4 +1,4 @@
-"""What the architecture step adds to the validation loss: a function of the architecture parameters by label and of how far the search is."""
+"""What the architecture step adds to the validation loss: functions of the architecture parameters and of how far the search is."""
 
 from __future__ import annotations
 

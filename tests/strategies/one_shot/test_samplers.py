@@ -162,7 +162,9 @@ def test_reinmax_is_exact_in_the_mean_for_quadratic_losses() -> None:
             soft = alpha.softmax(0)
             return torch.nn.functional.one_hot(noise, 4) + (soft - soft.detach())
 
-    assert (exact_and_mean_gradient(StraightThrough(), alpha, quadratic)[1] - exact).norm() > 0.1 * exact.norm(), "there was an error to mend"
+    assert (exact_and_mean_gradient(StraightThrough(), alpha, quadratic)[1] - exact).norm() > 0.1 * exact.norm(), (
+        "there was an error to mend"
+    )
     assert not torch.allclose(exact_and_mean_gradient(ReinMax(temperature=2.0), alpha, quadratic)[1], exact, atol=1e-3)
 
 
