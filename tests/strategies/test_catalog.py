@@ -12,8 +12,8 @@ from project import SEARCH_PATH
 
 from common.errors import StrategyError
 from strategies import (
-    HPO,
     GDAS,
+    HPO,
     NSGA2,
     PRUNERS,
     STRATEGIES,
