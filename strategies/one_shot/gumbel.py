@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -23,8 +25,8 @@ class GumbelHard(Sampler):
 
     single_path = True
 
-    def __init__(self, seed: int = 0, temperatures: tuple[float, float] = (10.0, 0.1), **others: object) -> None:
-        super().__init__(seed, **others)  # type: ignore[arg-type]
+    def __init__(self, seed: int = 0, temperatures: tuple[float, float] = (10.0, 0.1), **others: Any) -> None:
+        super().__init__(seed, **others)
         self._first, self._last = temperatures
         self.temperature: float = self._first
 

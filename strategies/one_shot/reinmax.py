@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -25,8 +27,8 @@ class ReinMax(Sampler):
 
     single_path = True
 
-    def __init__(self, seed: int = 0, temperature: float = 1.0, **others: object) -> None:
-        super().__init__(seed, **others)  # type: ignore[arg-type]
+    def __init__(self, seed: int = 0, temperature: float = 1.0, **others: Any) -> None:
+        super().__init__(seed, **others)
         self.temperature: float = temperature
 
     def noise(self, label: str, alpha: Tensor) -> Tensor:

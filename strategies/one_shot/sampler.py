@@ -78,6 +78,7 @@ class Sampler(nn.Module):
         if not self.training:
             return self.probabilities(alpha)
         if label not in self._drawn:
+            self._alphas.setdefault(label, alpha)
             self._drawn[label] = self.noise(label, alpha.detach().cpu()).to(alpha.device)
         weights = self.weigh(alpha, self._drawn[label])
         return weights if self.perturbation is None else self.perturbation.move(label, weights)

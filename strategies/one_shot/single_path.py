@@ -35,8 +35,8 @@ class FairPaths(UniformPath):
     have fewer operations than others begin their next round within it.
     """
 
-    def __init__(self, seed: int = 0, **others: object) -> None:
-        super().__init__(seed, **others)  # type: ignore[arg-type]
+    def __init__(self, seed: int = 0, **others: Any) -> None:
+        super().__init__(seed, **others)
         self._left: dict[str, list[int]] = {}
 
     @property
