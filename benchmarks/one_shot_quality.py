@@ -127,6 +127,13 @@ def read_runs(path: Path) -> list[Run]:
     return runs
 
 
+def keep(run: Run, path: Path) -> None:
+    """Add a finished search to the file, on a line of its own also where the last line was cut off."""
+    was_cut = path.exists() and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(("\n" if was_cut else "") + json.dumps(asdict(run)) + "\n")
+
+
 def run_all(table: Table, methods: Sequence[str], seeds: int, size: Size, data: Any, path: Path) -> list[Run]:
     """The searches of these methods, the finished ones from ``path``, where the others are added as they end."""
     done = {(run.method, run.seed): run for run in read_runs(path) if run.size == asdict(size)}
@@ -135,8 +142,7 @@ def run_all(table: Table, methods: Sequence[str], seeds: int, size: Size, data: 
             if (method, seed) not in done:
                 name = f"{method}-{seed}-" + "-".join(str(value) for value in asdict(size).values())
                 run = done[method, seed] = search(table, method, seed, size, data, path.parent / path.stem / name)
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(run)) + "\n")
+                keep(run, path)
             run = done[method, seed]
             print(f"{method:10} seed {seed}: {run.test_accuracy:.2f}%, better than {100 * run.worse:.1f}% of all cells", flush=True)
     return [run for (method, seed), run in done.items() if method in methods and seed < seeds]

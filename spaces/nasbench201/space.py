@@ -63,7 +63,7 @@ class Cell(nn.Module):
 
     def differentiable_form(self) -> MixedCell:
         """Return the cell as a function of the weights of its operations, for a one-shot search; it has the cell's convolutions."""
-        return MixedCell(self.edges)
+        return MixedCell(dict(self.edges.items()))
 
 
 class ResidualReduction(nn.Module):

@@ -251,7 +251,7 @@ class DartsModule(DartsLightningModule):
             skips=count_skips({**sample, **self._read_off(0.0)}, self._kept_edges()),
             sample=sample,
             temperature=self._sampler.temperature,
-            paths=counts and {label: dict(zip(probabilities[label], counts[label], strict=False)) for label in counts},
+            paths=None if counts is None else {label: dict(zip(probabilities[label], counts[label], strict=False)) for label in counts},
         )
         self.guard.watch(self.last_epoch)
         if self._on_epoch is not None:
