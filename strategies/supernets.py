@@ -62,7 +62,7 @@ class Darts(Strategy):
     def settings(self) -> dict[str, Any]:
         return changed_settings(self, ["supernet", "order", "cost_weight", "collapse_guard"])  # the others are set with --set, not by flags
 
-    def parts(self, seed: int) -> dict[str, Any]:
+    def _parts(self, seed: int) -> dict[str, Any]:
         """Return what takes the place of the paper's own parts, as ``DartsStrategy`` takes it, with generators of this seed."""
         return {}
 
@@ -78,7 +78,7 @@ class Darts(Strategy):
             cost_weight=self.cost_weight,
             collapse_guard=self.collapse_guard,
             facts=context.one_shot,
-            **self.parts(context.seed),
+            **self._parts(context.seed),
             on_step=context.on_step,
             on_epoch=context.on_epoch,
         )
@@ -132,7 +132,7 @@ class ComposedDarts(Darts):
         if self.kl_weight > 0 and self.sampler != "dirichlet":
             raise StrategyError(f"kl_weight: it needs sampler='dirichlet', not {self.sampler!r}")
 
-    def parts(self, seed: int) -> dict[str, Any]:
+    def _parts(self, seed: int) -> dict[str, Any]:
         from strategies.one_shot.perturbation import Perturbation
         from strategies.one_shot.regularizers import beta_decay, dirichlet_divergence
 

@@ -108,7 +108,7 @@ def test_the_published_combinations_have_their_papers_parts() -> None:
     both = DrNAS(kl_weight=1e-3, beta_weight=1.0, perturbation=0.1).build(SearchContext())
     assert len(both._regularizers) == 2 and both._sampler.perturbation is not None, "parts compose"
     assert type(GDAS(sampler="reinmax").build(SearchContext())._sampler).__name__ == "ReinMax"
-    assert type(Darts().build(SearchContext())._sampler).__name__ == "Softmax" and Darts().parts(0) == {}
+    assert type(Darts().build(SearchContext())._sampler).__name__ == "Softmax" and Darts()._parts(0) == {}
 
 
 @pytest.mark.parametrize(
