@@ -14,7 +14,8 @@ from records.formats import format_accuracy
 from records.lines import EpochLog
 from records.scalars import Scalars
 
-_CHARTED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy")
+_CHARTED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy", "temperature")
+_OF_DRAWS = ("temperature", "paths")  # which only methods that draw have
 
 
 class EpochKeeper:
@@ -65,11 +66,14 @@ class EpochKeeper:
 
     def note(self, epoch: Any, warning: str | None = None) -> None:
         """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it; within :meth:`shown`."""
-        if self._log.note(asdict(epoch)):
+        told = {name: value for name, value in asdict(epoch).items() if value is not None or name not in _OF_DRAWS}
+        if self._log.note(told):
             values = {name: value for name in _CHARTED if (value := getattr(epoch, name)) is not None}
             self._scalars.note(epoch.number, values | {"share of skip connections": epoch.skip_share})
         found = "; ".join(f"{cell}: {text}" for cell, text in self._describe(epoch.sample).items())
         alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
+        if epoch.temperature is not None:
+            alphas += f", temperature {epoch.temperature:.3g}"
         loss = "-" if epoch.train_loss is None else f"{epoch.train_loss:.3f}"
         detail = f"epoch {epoch.number}: loss {loss}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
         self._progress.update(0, detail=detail)

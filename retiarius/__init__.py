@@ -43,12 +43,15 @@ if TYPE_CHECKING:
     from retiarius.search_run import search
     from spaces import SPACES, SpaceEntry
     from strategies import (
+        GDAS,
         HPO,
         NSGA2,
         STRATEGIES,
         TPE,
         Bayesian,
+        BetaDarts,
         Darts,
+        DrNAS,
         Evolution,
         GaussianProcess,
         Grid,
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
         Median,
         Pruner,
         Random,
+        SDarts,
         SearchContext,
         Strategy,
         TrialStrategy,
@@ -84,6 +88,7 @@ _HOMES = {
     "retiarius.search_run": ("search",),
     "spaces": ("SPACES", "SpaceEntry"),
     "strategies": (
+        *("GDAS", "BetaDarts", "DrNAS", "SDarts"),
         *("HPO", "NSGA2", "STRATEGIES", "TPE", "Bayesian", "Darts", "Evolution", "GaussianProcess", "Grid", "Halving", "Hyperband"),
         *("LocalSearch", "Median", "Pruner", "Random", "SearchContext", "Strategy", "TrialStrategy"),
     ),
@@ -91,6 +96,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "GDAS",
     "HPO",
     "NSGA2",
     "SPACES",
@@ -98,9 +104,11 @@ __all__ = [
     "TPE",
     "Architecture",
     "Bayesian",
+    "BetaDarts",
     "Darts",
     "DataError",
     "Dataset",
+    "DrNAS",
     "EvaluatorError",
     "Evolution",
     "GaussianProcess",
@@ -120,6 +128,7 @@ __all__ = [
     "RetiariusError",
     "RetrainResult",
     "RunError",
+    "SDarts",
     "Screen",
     "SearchContext",
     "SearchFailed",

@@ -29,7 +29,7 @@ from retiarius.settings import TRAIN, SearchSettings
 from retiarius.starting_points import starting_points
 from retiarius.strategy_choice import setting_names
 from retiarius.told_numbers import KEY, tell_numbers
-from strategies import Darts, SearchContext, Strategy
+from strategies import Darts, OneShotFacts, SearchContext, Strategy
 from strategies.nni_strategy import NniTrials
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     recipe |= {label: settings.fixed[label] for label in (*own, *options) if label in settings.fixed}
     chosen = _read_search_space(settings, choices, [*recipe, *columns])
     if strategy.one_shot and not space.is_registered:
-        _require_supernet(strategy, model)
+        _require_supernet(strategy, space, model)
     epochs = settings.epochs if chosen is None else chosen.epochs
     if strategy.one_shot and settings.lightning is not None:
         epochs = settings.lightning.trainer.max_epochs
@@ -103,12 +103,13 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     return plan
 
 
-def _require_supernet(strategy: Strategy, model: Any) -> None:
+def _require_supernet(strategy: Strategy, space: Any, model: Any) -> None:
     """Refuse a space of which the strategy can make no supernet; ``model`` is spent by that."""
     import torch
 
+    told = space.one_shot(model)
     with torch.random.fork_rng(devices=[]):
-        strategy.build(SearchContext()).mutate_model(model)
+        strategy.build(SearchContext(one_shot=OneShotFacts(told.input_edges, told.operation_costs))).mutate_model(model)
 
 
 def _recipe_of(settings: SearchSettings) -> dict[str, Any]:

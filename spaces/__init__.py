@@ -59,7 +59,7 @@ class SpaceEntry:
     summary
         A few words.
     offers
-        Holds ``"one_shot"`` where every choice is a ``LayerChoice`` or ``InputChoice`` and the space has ``input_edges()``, and
+        Holds ``"one_shot"`` where every choice is a ``LayerChoice`` or an ``InputChoice`` of which ``input_edges()`` tells, and
         ``"hyperparameters"`` where it brings its own.
     recipe
         The training recipe that suits its networks.
@@ -112,7 +112,7 @@ SPACES: dict[str, SpaceEntry] = {
     "nasbench201": SpaceEntry(
         "spaces.nasbench201.space:NasBench201Space",
         "the cell of NAS-Bench-201 (Dong and Yang 2020), 15,625 networks",
-        frozenset(),
+        frozenset({"one_shot"}),
         "fast",
         vocabulary="spaces.nasbench201.vocabulary",
     ),

@@ -8,17 +8,21 @@ early; a one-shot one trains a supernet.
 from __future__ import annotations
 
 from strategies.catalog import (
+    GDAS,
     HPO,
     NSGA2,
     STRATEGIES,
     TPE,
     Bayesian,
+    BetaDarts,
     Darts,
+    DrNAS,
     Evolution,
     GaussianProcess,
     Grid,
     LocalSearch,
     Random,
+    SDarts,
     Strategy,
     TrialStrategy,
     check_pair,
@@ -29,6 +33,7 @@ from strategies.context import OneShotFacts, SearchContext
 from strategies.pruners import NO_PRUNER, PRUNERS, Halving, Hyperband, Median, Pruner, make_pruner
 
 __all__ = [
+    "GDAS",
     "HPO",
     "NO_PRUNER",
     "NSGA2",
@@ -36,7 +41,9 @@ __all__ = [
     "STRATEGIES",
     "TPE",
     "Bayesian",
+    "BetaDarts",
     "Darts",
+    "DrNAS",
     "Evolution",
     "GaussianProcess",
     "Grid",
@@ -47,6 +54,7 @@ __all__ = [
     "OneShotFacts",
     "Pruner",
     "Random",
+    "SDarts",
     "SearchContext",
     "Strategy",
     "TrialStrategy",

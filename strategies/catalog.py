@@ -12,70 +12,8 @@ from typing import Any, ClassVar
 
 from common.errors import StrategyError, unknown_name
 from strategies.context import SearchContext
-from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, check_darts
-from strategies.strategy import Strategy, TrialStrategy, changed_settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Darts(Strategy):
-    """DARTS (Liu et al. 2019, arXiv 1806.09055): trains one supernet, and reads the architecture off it.
-
-    Parameters
-    ----------
-    order
-        1, or 2: the architecture parameters' gradient goes through one step of the weights; five passes of the supernet in place of two.
-    cost_weight
-        This times what an operation costs is taken off its architecture parameter where a cell is read off the supernet; 0 or more. It is
-        for spaces that say what their operations cost.
-    collapse_guard
-        What happens when skip connections take over the normal cell: ``"off"``, ``"warn"`` or ``"stop"``.
-    supernet
-        ``"fused"``: modules that have a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
-    alpha_lr, alpha_betas, alpha_weight_decay
-        Of Adam for the architecture parameters: above 0; two numbers from 0 to below 1; 0 or more. The defaults are the paper's.
-    """
-
-    name: ClassVar[str] = "darts"
-    summary: ClassVar[str] = "one-shot DARTS, first or second order"
-    needs: ClassVar[frozenset[str]] = frozenset({"one_shot"})
-    one_shot: ClassVar[bool] = True
-    set_by_name: ClassVar[tuple[str, ...]] = ("alpha_lr", "alpha_betas", "alpha_weight_decay")
-    order: int = 1
-    cost_weight: float = 0.0
-    collapse_guard: str = "warn"
-    supernet: str = "fused"
-    alpha_lr: float = AlphaOptimizer.alpha_lr
-    alpha_betas: tuple[float, float] = AlphaOptimizer.alpha_betas
-    alpha_weight_decay: float = AlphaOptimizer.alpha_weight_decay
-
-    def __post_init__(self) -> None:
-        check_darts(supernet=self.supernet, order=self.order, cost_weight=self.cost_weight)
-        CollapseGuard(self.collapse_guard)
-        object.__setattr__(self, "alpha_betas", self.alpha_optimizer.alpha_betas)  # a list, of a file or a person, becomes a tuple
-
-    @property
-    def alpha_optimizer(self) -> AlphaOptimizer:
-        """Adam for the architecture parameters."""
-        return AlphaOptimizer.of(vars(self))
-
-    def settings(self) -> dict[str, Any]:
-        return changed_settings(self, ["supernet", "order", "cost_weight", "collapse_guard"])  # the others are set with --set, not by flags
-
-    def build(self, context: SearchContext) -> Any:
-        from strategies.one_shot.darts import DartsStrategy
-
-        return DartsStrategy(
-            seed=context.seed,
-            alpha_optimizer=self.alpha_optimizer,
-            gradient_clip_val=context.gradient_clip,
-            supernet=self.supernet,
-            order=self.order,
-            cost_weight=self.cost_weight,
-            collapse_guard=self.collapse_guard,
-            facts=context.one_shot,
-            on_step=context.on_step,
-            on_epoch=context.on_epoch,
-        )
+from strategies.strategy import Strategy, TrialStrategy
+from strategies.supernets import GDAS, BetaDarts, Darts, DrNAS, SDarts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +139,10 @@ class HPO(TPE):
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "darts": Darts,
+    "gdas": GDAS,
+    "drnas": DrNAS,
+    "beta_darts": BetaDarts,
+    "sdarts": SDarts,
     "random": Random,
     "grid": Grid,
     "evolution": Evolution,

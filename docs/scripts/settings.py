@@ -170,13 +170,23 @@ def _facts(kind: type[Strategy]) -> Iterator[str]:
 
 
 def _arguments(kind: type[Strategy]) -> Iterator[str]:
+    """The settings of ``kind``, those of the classes that it is made of included; of a registered one of them the name alone."""
     own = {entry.name: entry for entry in fields(kind) if entry.name != "pruner"}
-    for names, text in read_docstring(kind).sections.get("Parameters", []):
-        told = []
-        for entry in (own[name.strip()] for name in names.split(",")):
-            flag = f"--set {entry.name}=VALUE" if entry.name in kind.set_by_name else f"--{entry.name.replace('_', '-')}"
-            told.append(f"`{entry.name}` (`{flag}`; default `{_show(entry.default)}`)")
-        yield f"- {', '.join(told)}: {text}"
+    for part in kind.__mro__:
+        told = read_docstring(part).sections.get("Parameters", [])
+        if part is not kind and part in STRATEGIES.values():
+            if told:
+                yield f"- and those of `{part.name}`"
+            return
+        for names, text in told:
+            known = [own[name.strip()] for name in names.split(",") if name.strip() in own]
+            if known:
+                yield f"- {', '.join(_setting(kind, entry) for entry in known)}: {text}"
+
+
+def _setting(kind: type[Strategy], entry: Any) -> str:
+    flag = f"--set {entry.name}=VALUE" if entry.name in kind.set_by_name else f"--{entry.name.replace('_', '-')}"
+    return f"`{entry.name}` (`{flag}`; default `{_show(entry.default)}`)"
 
 
 def _pruners() -> Iterator[str]:

@@ -26,6 +26,7 @@ RUN_AS_THEY_ARE = ("printf", "echo", "python")
 SERVERS = {"--portal": "NNI's service, which stays open", "--dashboard": "a server that stays open", "--ray": "a cluster"}
 # Actions that train nothing.
 QUICK = ("--list", "--report", "--help", "--help-all", "--version", "--dry-run")
+ONE_SHOT = ("darts", "gdas", "drnas", "beta_darts", "sdarts")
 GENOTYPES = ("DARTS_V1", "DARTS_V2", "PC_DARTS", "PDARTS")
 TABLE = "nasbench201.csv.gz"
 ASSIGNMENT = re.compile(r"[A-Z_]+=\S*$")
@@ -124,7 +125,7 @@ def _small_training(words: list[str], folder: Path) -> list[str]:
     words = _without(words, lambda flag, value: flag in ("--preset", "--dataset", "--data-dir", "--epochs"))
     program = "--trial-command" in words or ("--config" in words and "--space" not in words)
     added = [] if program else ["--dataset", "digits", "--epochs", "1"]
-    if "--retrain" not in words and value_of(words, "--strategy") != "darts":
+    if "--retrain" not in words and value_of(words, "--strategy") not in ONE_SHOT:
         trials = min(int(value_of(words, "--trials") or 2), 2)
         words = _without(words, lambda flag, value: flag == "--trials")
         added += ["--trials", str(trials)]
@@ -148,7 +149,7 @@ def _sizes(words: list[str], folder: Path) -> dict[str, object]:
     if target.endswith(".json"):
         space = json.loads((folder / target).read_text(encoding="utf-8"))["space"]["name"]
     if space == "darts":
-        one_shot = value_of(words, "--strategy") == "darts"
+        one_shot = value_of(words, "--strategy") in ONE_SHOT
         return {"width": 2, "num_cells": 3, **({"num_nodes": 1} if one_shot else {})}
     if space == "convnet32":
         return {"width": 16, "depth": 2}

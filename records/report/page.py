@@ -20,7 +20,7 @@ from records.report.seeds import Group, group_by_seed, plot_epochs_together, plo
 from records.report.story import show_story
 from records.report.text import as_number, as_object, definition_list, escape, paragraph
 from records.report.times import show_moment
-from records.report.training_plots import plot_alphas, plot_epochs, show_probabilities
+from records.report.training_plots import plot_alphas, plot_epochs, show_draws, show_probabilities
 from records.report.trial_plots import MEASURED_LATENCY, SIZES, plot_curves, plot_history, plot_parallel, plot_pareto, show_importance
 from records.report.trials_table import show_front, show_trials
 
@@ -165,7 +165,8 @@ def _show_supernet(run: Run, name: str) -> str:
         [
             _section("The supernet", _pair(left, right)),
             _section("Entropy and skip connections", plot_alphas(name, run.epochs)),
-            _section("Probabilities of the operations (softmax of alpha)", show_probabilities(run.epochs)),
+            *([_section("Draws of operations", draws)] if (draws := show_draws(name, run.epochs)) else []),
+            _section("Probabilities of the operations", show_probabilities(run.epochs)),
         ]
     )
 

@@ -52,6 +52,22 @@ def plot_alphas(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:
     return f'<div class="pair"><div>{show(entropy)}</div><div>{show(skips)}</div></div>'
 
 
+def show_draws(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:
+    """Draw the temperature, and say how often each operation was drawn, over all edges and epochs; empty where nothing was drawn."""
+    drawn: dict[str, float] = {}
+    for epoch in epochs:
+        for choice in as_object(epoch.get("paths")).values():
+            for operation, count in as_object(choice).items():
+                drawn[operation] = drawn.get(operation, 0) + (as_number(count) or 0)
+    if not drawn:
+        return ""
+    told = ", ".join(f"{operation[:24]} {count:,.0f}" for operation, count in sorted(drawn.items(), key=lambda pair: -pair[1]))
+    chart = ""
+    if any(as_number(epoch.get("temperature")) is not None for epoch in epochs):
+        chart = show(plot_epochs(f"{name}-temperature", epochs, {"temperature": "of the draws"}, "temperature", percent=False))
+    return chart + paragraph(f"How often each operation was drawn, over all edges: {told}.")
+
+
 def _skip_share(skips: Mapping[str, Any]) -> float | None:
     pairs = [pair for pair in skips.values() if isinstance(pair, list) and len(pair) == 2 and None not in map(as_number, pair)]
     kept = sum(pair[1] for pair in pairs)

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import nni.nas.nn.pytorch as nas
+import torch
 from torch import Tensor, nn
 
 from kernels.winograd import kernels_note, use_winograd
 from spaces.arguments import check_sizes
+from spaces.nasbench201.supernet import MixedCell
 from spaces.nasbench201.vocabulary import EDGES, NUM_NODES, OPERATION_NAMES, SETTABLE, SIZES, edge_label
 
 
@@ -58,6 +60,10 @@ class Cell(nn.Module):
                 total = total + self.edges[edge_label(source, node)](states[source])
             states.append(total)
         return states[-1]
+
+    def differentiable_form(self) -> MixedCell:
+        """Return the cell as a function of the weights of its operations, for a one-shot search; it has the cell's convolutions."""
+        return MixedCell(dict(self.edges.items()))
 
 
 class ResidualReduction(nn.Module):
@@ -108,6 +114,13 @@ class NasBench201Space(nas.ModelSpace):
 
     def forward(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.classifier(self.features(images).mean(dim=(2, 3))))
+
+    def operation_costs(self) -> dict[str, float]:
+        """Return, by name of an operation, its multiply-adds on an edge by those of the dearest one, the convolution of 3x3."""
+        with torch.random.fork_rng(devices=[]):
+            layers = {name: [layer for layer in make(1).modules() if isinstance(layer, nn.Conv2d)] for name, make in OPERATIONS.items()}
+        counts = {name: sum(layer.weight.numel() for layer in convolutions) for name, convolutions in layers.items()}
+        return {name: count / max(counts.values()) for name, count in counts.items()}
 
     @staticmethod
     def canonical(sample: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,11 +11,12 @@ differentiable form, by which they are replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import nni.nas.strategy  # before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken
 import torch
+from nni.mutable import Categorical
 from nni.nas.execution.engine import ExecutionEngine
 from nni.nas.nn.pytorch import InputChoice, ModelSpace
 from nni.nas.oneshot.pytorch.supermodule.differentiable import MixedOpDifferentiablePolicy
@@ -25,8 +26,10 @@ from torch import nn
 from common.errors import SearchFailed, StrategyError
 from strategies.context import OneShotFacts
 from strategies.one_shot.darts_module import DartsModule
+from strategies.one_shot.regularizers import Regularizer, expected_cost
+from strategies.one_shot.sampler import Sampler, Softmax
 from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, SearchEpoch, check_darts
-from strategies.one_shot.supernet_modules import mutation_hooks, require_categorical
+from strategies.one_shot.supernet_modules import alphas_by_label, mutation_hooks, require_categorical
 
 
 class DartsStrategy(nni.nas.strategy.DARTS):
@@ -51,6 +54,12 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         Cells get lighter with it; the search and its guard do not hear of it.
     collapse_guard
         ``"off"``, ``"warn"`` or ``"stop"``: see ``CollapseGuard``. The strategy itself warns of nothing; ``guard`` says what happened.
+    sampler
+        How operations are weighed; ``None``: by the softmax of the alphas, as in the paper. It serves one search.
+    regularizers
+        What they add up to is added to the loss of the architecture step.
+    cost_penalty
+        This times the cost to be expected of an operation is added to that loss, too: 0 or more, 0 as in the paper.
     facts
         What the space tells of itself; ``None``: nothing.
     on_step, on_epoch
@@ -59,7 +68,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     Raises
     ------
     StrategyError
-        A value cannot be, or there is a weight of costs and ``facts`` have no costs or no edges.
+        A value cannot be, or there is a weight of costs and ``facts`` have no costs or no edges, or a penalty and no costs.
     """
 
     def __init__(
@@ -72,6 +81,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         order: int = 1,
         cost_weight: float = 0.0,
         collapse_guard: str = "warn",
+        sampler: Sampler | None = None,
+        regularizers: Sequence[Regularizer] = (),
+        cost_penalty: float = 0.0,
         facts: OneShotFacts | None = None,
         on_step: Callable[[int], Any] | None = None,
         on_epoch: Callable[[SearchEpoch], Any] | None = None,
@@ -82,11 +94,14 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self.order, self.cost_weight, self.guard = order, cost_weight, CollapseGuard(collapse_guard)
         self._facts, self._seed, self._on_step, self._on_epoch = facts or OneShotFacts(), seed, on_step, on_epoch
         self._form = self._facts.form if supernet == "fused" else None
+        self._sampler, self._regularizers, self._cost_penalty = sampler or Softmax(), list(regularizers), cost_penalty
         self._n_chosen: dict[str, int] = {}
         told = {"input_edges": self._facts.input_edges, "form": self._form, "mixed_op_sampling": MixedOpDifferentiablePolicy}
-        self._told = {"softmax": self.configure_softmax(), **told}
+        self._told = {"softmax": self._sampler, **told}
         if cost_weight > 0 and not (self._facts.operation_costs and self._facts.input_edges):
             raise StrategyError("darts: `cost_weight` needs a space with input_edges() and operation_costs()")
+        if cost_penalty > 0 and not self._facts.operation_costs:
+            raise StrategyError("`cost_penalty` needs a space with operation_costs()")
 
     def _initialize(self, model_space: RawFormatModelSpace, engine: ExecutionEngine) -> RawFormatModelSpace:
         with torch.random.fork_rng(devices=[]):
@@ -97,7 +112,13 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         require_categorical(model)
         inputs = (module for module in model.modules() if type(module) is InputChoice and module.label in self._facts.input_edges)
         self._n_chosen = {module.label: module.n_chosen for module in inputs}
-        return super().mutate_model(model)
+        names = {str(label): mutable.values for label, mutable in model.simplify().items() if isinstance(mutable, Categorical)}
+        mutated = super().mutate_model(model)
+        self._sampler.bind(alphas_by_label(mutated, self._arch_parameters))
+        if self._cost_penalty > 0:
+            told = (self._facts.operation_costs, names, self._sampler.probabilities)
+            self._regularizers.append(expected_cost(self._cost_penalty, *told))
+        return mutated
 
     def default_mutation_hooks(self) -> list[Any]:
         return mutation_hooks()
@@ -118,6 +139,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             costs=self._facts.operation_costs,
             cost_weight=self.cost_weight,
             guard=self.guard,
+            sampler=self._sampler,
+            regularizers=self._regularizers,
             on_step=self._on_step,
             on_epoch=self._on_epoch,
             arc_learning_rate=self.arc_learning_rate,

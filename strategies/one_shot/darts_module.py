@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,8 @@ from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
 from torch import Tensor, nn
 
 from common.errors import SearchFailed, StrategyError
+from strategies.one_shot.regularizers import Regularizer
+from strategies.one_shot.sampler import Sampler
 from strategies.one_shot.search_epoch import (
     AlphaOptimizer,
     CollapseGuard,
@@ -23,6 +25,7 @@ from strategies.one_shot.search_epoch import (
     mean_entropy,
 )
 from strategies.one_shot.second_order import architecture_gradient
+from strategies.one_shot.supernet_modules import alphas_by_label
 
 
 class DartsModule(DartsLightningModule):
@@ -40,6 +43,8 @@ class DartsModule(DartsLightningModule):
         costs: Mapping[str, float],
         cost_weight: float,
         guard: CollapseGuard,
+        sampler: Sampler,
+        regularizers: Sequence[Regularizer],
         on_step: Callable[[int], Any] | None,
         on_epoch: Callable[[SearchEpoch], Any] | None,
         **kwargs: Any,
@@ -48,6 +53,7 @@ class DartsModule(DartsLightningModule):
         self._input_edges, self._n_chosen, self._on_step, self._on_epoch = input_edges, n_chosen, on_step, on_epoch
         self._alpha_optimizer, self._order, self.guard = alpha_optimizer, order, guard
         self._alphas, self._costs, self._cost_weight = alphas, costs, cost_weight
+        self._sampler, self._regularizers = sampler, regularizers
         self._sums = torch.zeros(4)
         self._batches = 0
         self._has_trained = False
@@ -61,17 +67,13 @@ class DartsModule(DartsLightningModule):
         known = {id(parameter) for parameter in labelled}
         return [*labelled, *(parameter for key, parameter in used.items() if key not in known)]
 
-    def _alphas_by_label(self) -> dict[str, nn.Parameter]:
-        """Return the architecture parameters by label, those of the edges in NNI's cells among them."""
-        named = {str(label): parameter for label, parameter in self._alphas.items()}
-        for module in self.supernet_modules():
-            own = getattr(module, "_arch_alpha", None)
-            if isinstance(own, nn.ParameterDict):
-                named = {**own, **named}
-        return named
-
     def export(self) -> dict[str, Any]:
         return {**super().export(), **self._read_off(self._cost_weight)}
+
+    def export_probs(self) -> dict[str, Any]:
+        with self._sampler.expected():
+            probabilities: dict[str, Any] = super().export_probs()
+        return probabilities
 
     def _read_off(self, cost_weight: float) -> dict[str, Any]:
         """Return the cells that the alphas stand for, less this times what operations cost."""
@@ -95,11 +97,23 @@ class DartsModule(DartsLightningModule):
         accuracy = told.get("accuracy", self.trainer.callback_metrics.get("train_acc"))  # NNI's evaluators log it
         return {"loss": told["loss"], "accuracy": torch.tensor(math.nan) if accuracy is None else accuracy}
 
+    def _penalty(self) -> Tensor | None:
+        """Return what the regularizers add to the loss of the architecture step; ``None`` where there are none."""
+        if not self._regularizers:
+            return None
+        used = {id(parameter) for parameter in self.arch_parameters()}
+        alphas = {label: alpha for label, alpha in alphas_by_label(self.model, self._alphas).items() if id(alpha) in used}
+        return torch.stack([penalty(alphas, self.current_epoch / self._epochs) for penalty in self._regularizers]).sum()
+
+    @property
+    def _epochs(self) -> int:
+        return max(self.trainer.max_epochs or 1, 1)
+
     def _first_order(self, batch: dict[str, Any], batch_idx: int, architecture: Any) -> dict[str, Tensor]:
         self.toggle_optimizer(architecture)
-        validation = self._measure(batch["val"], batch_idx)
+        validation, penalty = self._measure(batch["val"], batch_idx), self._penalty()
         architecture.zero_grad()
-        self.manual_backward(validation["loss"])
+        self.manual_backward(validation["loss"] if penalty is None else validation["loss"] + penalty)
         architecture.step()
         self.untoggle_optimizer(architecture)
         return validation
@@ -110,8 +124,8 @@ class DartsModule(DartsLightningModule):
         weights = [parameter for parameter in self.model.parameters() if parameter.requires_grad and id(parameter) not in others]
 
         def validate() -> tuple[Tensor, dict[str, Tensor]]:
-            measured = self._measure(batch["val"], batch_idx)
-            return measured["loss"], measured
+            measured, penalty = self._measure(batch["val"], batch_idx), self._penalty()
+            return measured["loss"] if penalty is None else measured["loss"] + penalty, measured
 
         def train_loss() -> Tensor:
             return self._measure(batch["train"], batch_idx)["loss"]
@@ -124,18 +138,51 @@ class DartsModule(DartsLightningModule):
         architecture.step()
         return validation
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def _architecture_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         weights, architecture = self.optimizers()
+        self._sampler.draw()
         if self._order == 1:
-            validation = self._first_order(batch, batch_idx, architecture)
-        else:
-            validation = self._second_order(batch, batch_idx, architecture, weights.param_groups[0]["lr"])
+            return self._first_order(batch, batch_idx, architecture)
+        return self._second_order(batch, batch_idx, architecture, weights.param_groups[0]["lr"])
 
+    def _weight_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        weights, _ = self.optimizers()
         self.toggle_optimizer(weights)
-        training = self._measure(batch["train"], batch_idx)
-        self.advance_optimization(training["loss"], batch_idx, self.gradient_clip_val)
+        if self._sampler.passes == 1:
+            training = self._measure_a_draw(batch, batch_idx)
+            self.advance_optimization(training["loss"], batch_idx, self.gradient_clip_val)
+        else:
+            training = self._step_of_several_draws(batch, batch_idx, weights)
         self.untoggle_optimizer(weights)
         self.advance_lr_schedulers(batch_idx)
+        return training
+
+    def _measure_a_draw(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        self._sampler.draw(perturbed=True)
+        measured = self._measure(batch, batch_idx)
+        self._sampler.count_paths()
+        return measured
+
+    def _step_of_several_draws(self, batch: Any, batch_idx: int, weights: Any) -> dict[str, Tensor]:
+        """Add up the gradients of one batch under several draws, and step once; return the means."""
+        inner, seen = self.training_module, []
+        inner.optimizer_zero_grad(self.current_epoch, batch_idx, weights)
+        for _ in range(self._sampler.passes):
+            measured = self._measure_a_draw(batch, batch_idx)
+            self.manual_backward(measured["loss"])
+            seen.append({name: value.detach() for name, value in measured.items()})
+        inner.configure_gradient_clipping(weights, self.gradient_clip_val)
+        inner.optimizer_step(self.current_epoch, batch_idx, weights)
+        return {name: torch.stack([measured[name] for measured in seen]).mean() for name in seen[0]}
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        if self._sampler.learns:
+            validation = self._architecture_step(batch, batch_idx)
+            training = self._weight_step(batch["train"], batch_idx)
+        else:
+            training = self._weight_step(batch["train"], batch_idx)
+            with torch.no_grad():  # by the last draw: one more would break a round of fair ones
+                validation = self._measure(batch["val"], batch_idx)
 
         values = [training["loss"], training["accuracy"], validation["loss"], validation["accuracy"]]
         step = torch.stack([value.detach().float().cpu() for value in values])
@@ -157,6 +204,10 @@ class DartsModule(DartsLightningModule):
         if self.guard.stops:  # a search that the guard had ended, resumed
             self.trainer.should_stop = True
 
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        self._sampler.begin_epoch(self.current_epoch, self._epochs)
+
     def on_fit_end(self) -> None:
         if self._has_trained:  # NNI's evaluators report what they have logged: nothing, where all epochs were done before
             super().on_fit_end()
@@ -170,11 +221,14 @@ class DartsModule(DartsLightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["search_epoch"] = None if self.last_epoch is None else asdict(self.last_epoch)
         checkpoint["collapse_guard"] = self.guard.state_dict()
+        checkpoint["sampler"] = self._sampler.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         epoch = checkpoint["search_epoch"]
         self.last_epoch = None if epoch is None else SearchEpoch(**epoch)
         self.guard.load_state_dict(checkpoint["collapse_guard"])
+        if "sampler" in checkpoint:  # those of earlier versions are of DARTS, which draws nothing
+            self._sampler.restore(checkpoint["sampler"])
 
     def note_epoch(self) -> None:
         """Turn the sums since the last call into ``last_epoch`` and report it; an epoch cut short by a time budget counts as one."""
@@ -184,7 +238,7 @@ class DartsModule(DartsLightningModule):
         self._sums, self._batches = torch.zeros(4), 0
         # NNI's labels are a type of its own, which no plain checkpoint can hold.
         probabilities = {str(label): dict(operations) for label, operations in self.export_probs().items()}
-        parameters = self._alphas_by_label()
+        parameters, counts = alphas_by_label(self.model, self._alphas), self._sampler.take_counts()
         # Not strict: an edge of NNI's cells has one more, for no operation at all.
         alphas = {label: dict(zip(operations, parameters[label].tolist(), strict=False)) for label, operations in probabilities.items()}
         sample = {str(label): value for label, value in self.export().items()}
@@ -196,6 +250,8 @@ class DartsModule(DartsLightningModule):
             entropy=mean_entropy(probabilities),
             skips=count_skips({**sample, **self._read_off(0.0)}, self._kept_edges()),
             sample=sample,
+            temperature=self._sampler.temperature,
+            paths=None if counts is None else {label: dict(zip(probabilities[label], counts[label], strict=False)) for label in counts},
         )
         self.guard.watch(self.last_epoch)
         if self._on_epoch is not None:

@@ -61,14 +61,14 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def check_darts(*, supernet: Any, order: Any, cost_weight: Any) -> None:
-    """Raise ``StrategyError``, one line, where one of these settings of DARTS cannot be."""
+def check_darts(*, supernet: Any, order: Any, cost_weight: Any, name: str = "darts") -> None:
+    """Raise ``StrategyError``, one line, where one of these settings of DARTS, or of what is built on it, cannot be."""
     if supernet not in SUPERNETS:
-        raise StrategyError(f"darts: the supernet is {show(supernet)}; expected one of {', '.join(SUPERNETS)}")
+        raise StrategyError(f"{name}: the supernet is {show(supernet)}; expected one of {', '.join(SUPERNETS)}")
     if order not in ORDERS:
-        raise StrategyError(f"darts: the order is {show(order)}; expected 1 or 2")
+        raise StrategyError(f"{name}: the order is {show(order)}; expected 1 or 2")
     if not (is_number(cost_weight) and cost_weight >= 0):
-        raise StrategyError(f"darts: the cost weight is {show(cost_weight)}; expected a number of at least 0")
+        raise StrategyError(f"{name}: the cost weight is {show(cost_weight)}; expected a number of at least 0")
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,17 @@ class SearchEpoch:
     alphas
         The architecture parameters by label and operation.
     probabilities
-        Their softmax.
+        The weights to be expected of the operations: their softmax, except where a method says otherwise.
     entropy
         Of the probabilities, the mean over the labels, in nats.
     skips
         By cell how many of the edges that would be kept without costs are skip connections, of how many.
     sample
         The architecture that the alphas stand for now, less what operations cost.
+    temperature
+        Of the method's draws in this epoch; ``None`` where there is none.
+    paths
+        By label and operation how often it was the one on which the supernet's weights learned; ``None`` where all learn at once.
     """
 
     number: int
@@ -107,6 +111,8 @@ class SearchEpoch:
     entropy: float
     skips: dict[str, tuple[int, int]]
     sample: dict[str, Any]
+    temperature: float | None = None
+    paths: dict[str, dict[Any, int]] | None = None
 
     @property
     def skip_share(self) -> float:
@@ -158,9 +164,9 @@ class CollapseGuard:
         The mode is none of ``GUARDS``.
     """
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, name: str = "darts") -> None:
         if mode not in GUARDS:
-            raise StrategyError(f"darts: the collapse guard is {show(mode)}; expected one of {', '.join(GUARDS)}")
+            raise StrategyError(f"{name}: the collapse guard is {show(mode)}; expected one of {', '.join(GUARDS)}")
         self.mode = mode
         self.last_good: SearchEpoch | None = None
         self.collapsed_at: int | None = None

@@ -181,6 +181,16 @@ def require_categorical(model: ModelSpace) -> None:
             raise StrategyError(f"one-shot: {what}; use a multi-trial strategy, such as tpe")
 
 
+def alphas_by_label(model: nn.Module, labelled: Mapping[Any, nn.Parameter]) -> dict[str, nn.Parameter]:
+    """Return the architecture parameters of a supernet by label: those of the space's labels, and of the edges in NNI's cells."""
+    named = {str(label): parameter for label, parameter in labelled.items()}
+    for module in model.modules():
+        own = getattr(module, "_arch_alpha", None)
+        if isinstance(module, BaseSuperNetModule) and isinstance(own, nn.ParameterDict):
+            named = {**own, **named}
+    return named
+
+
 def blamed_choice(error: BaseException) -> str | None:
     """Return the label of the choice in whose mixture ``error`` was raised; ``None`` where it was raised elsewhere."""
     found, step = None, error.__traceback__

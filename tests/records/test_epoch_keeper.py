@@ -24,13 +24,15 @@ class Epoch:
     validation_loss: float = 1.25
     validation_accuracy: float = 0.5
     entropy: float = 1.9
+    temperature: float | None = None
+    paths: dict[str, dict[str, int]] | None = None
 
     @property
     def skip_share(self) -> float:
         return 0.125
 
 
-def keep(path: Path, first: int, last: int) -> tuple[str, list[int]]:
+def keep(path: Path, first: int, last: int, **drawn: Any) -> tuple[str, list[int]]:
     """Keep the epochs from ``first`` to ``last`` of 3; what was said, and the numbers of the epochs in the file."""
     out = io.StringIO()
     where: dict[str, Any] = {
@@ -44,7 +46,7 @@ def keep(path: Path, first: int, last: int) -> tuple[str, list[int]]:
         for number in range(first, last + 1):
             for step in range(1, STEPS + 1):
                 keeper.note_step((number - 1) * STEPS + step)
-            keeper.note(Epoch(number, {"edge": "skip"}), "skips take over" if number == 3 else None)
+            keeper.note(Epoch(number, {"edge": "skip"}, **drawn), "skips take over" if number == 3 else None)
     return out.getvalue(), [json.loads(line)["number"] for line in path.read_text().splitlines()]
 
 
@@ -54,6 +56,15 @@ def test_epochs_are_shown_and_recorded(tmp_path: Path) -> None:
     assert "epoch 1: entropy 1.900, skip connections 12%; normal: skip(0)" in said
     assert "supernet: 12/12 steps" in said
     assert "WARNING: epoch 3: skips take over" in said and "WARNING: epoch 2" not in said
+
+
+def test_draws_are_told_where_there_are_some(tmp_path: Path) -> None:
+    keep(tmp_path / "plain.jsonl", 1, 1)
+    assert not {"temperature", "paths"} & json.loads((tmp_path / "plain.jsonl").read_text()).keys(), "as in earlier versions"
+    said, _ = keep(tmp_path / "epochs.jsonl", 1, 1, temperature=5.05, paths={"edge": {"skip": 3, "conv": 1}})
+    assert "skip connections 12%, temperature 5.05; normal: skip(0)" in said
+    noted = json.loads((tmp_path / "epochs.jsonl").read_text())
+    assert (noted["temperature"], noted["paths"]) == (5.05, {"edge": {"skip": 3, "conv": 1}})
 
 
 def test_an_epoch_that_is_done_again_is_noted_as_it_ends_then(tmp_path: Path) -> None:

@@ -59,6 +59,51 @@ def test_images_of_any_size(size: tuple[int, int]) -> None:
     assert build([*OPERATIONS, "none"], width=2, cells=1)(torch.zeros(2, 3, *size)).shape == (2, 10)
 
 
+def test_a_cell_of_the_supernet_is_the_weighted_sum_of_its_operations() -> None:
+    """With all weight on one operation an edge it is the cell of these operations, before any affine parameter has learned."""
+    space = NasBench201Space(width=2, cells=1)
+    x, generator = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0)), torch.Generator().manual_seed(1)
+    cell = space.features[2]
+    chosen = {label: OPERATIONS[int(torch.randint(5, (), generator=generator))] for label in LABELS}
+    expected = cell_of(cell, chosen, x)
+    form = cell.differentiable_form()
+    assert {label: tuple(names) for label, names in form.choices.items()} == dict.fromkeys(LABELS, OPERATIONS)
+    hot = {label: torch.eye(5)[OPERATIONS.index(name)] for label, name in chosen.items()}
+    assert torch.allclose(form(hot, x), expected, atol=1e-6)
+    mixing = {label: torch.rand(5, generator=generator, requires_grad=True) for label in LABELS}
+    by_hand: list[torch.Tensor] = [x]
+    for node in (1, 2, 3):
+        edges = [(f"edge_{source}_{node}", by_hand[source]) for source in range(node)]
+        parts = [
+            weight * (0 * state if name == "none" else form.edges[label][name](state))
+            for label, state in edges
+            for name, weight in zip(OPERATIONS, mixing[label], strict=True)
+        ]
+        by_hand.append(torch.stack(parts).sum(0))
+    assert torch.allclose(form(mixing, x), by_hand[-1], atol=1e-5)
+
+
+def cell_of(cell: torch.nn.Module, chosen: dict[str, str], x: torch.Tensor) -> torch.Tensor:
+    states = [x]
+    for node in (1, 2, 3):
+        states.append(sum(cell.edges[f"edge_{source}_{node}"][chosen[f"edge_{source}_{node}"]](states[source]) for source in range(node)))
+    return states[-1]
+
+
+def test_normalisations_of_a_supernet_have_no_affine_parameters() -> None:
+    """As in the authors' search spaces; those of trained networks, and those around the cells, have."""
+    space = NasBench201Space(width=2, cells=1)
+    norms = [layer for layer in space.features[2].differentiable_form().modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    assert len(norms) == 12 and not any(norm.affine for norm in norms)
+    assert space.features[-2].affine
+    assert all(layer.affine for layer in build(["nor_conv_3x3"] * 6, width=2).modules() if isinstance(layer, torch.nn.BatchNorm2d))
+
+
+def test_costs_are_the_multiply_adds() -> None:
+    costs = NasBench201Space(width=2, cells=1).operation_costs()
+    assert costs == {"none": 0, "skip_connect": 0, "nor_conv_1x1": pytest.approx(1 / 9), "nor_conv_3x3": 1, "avg_pool_3x3": 0}
+
+
 def test_sizes_out_of_range() -> None:
     with pytest.raises(SpaceError, match="nasbench201: cells must be at least 1, not 0"):
         NasBench201Space(cells=0)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from nni.mutable import Categorical, CategoricalMultiple, MutableDict, Numerical
+from nni.nas.nn.pytorch import InputChoice, LayerChoice
 from program import run_code
 from project import PROJECT
 
@@ -63,7 +64,10 @@ def test_offers_what_it_says(name: str) -> None:
     unfrozen = space.make(quick_arguments(name))
     categorical = all(isinstance(mutable, Categorical | CategoricalMultiple) for mutable in quick_mutables(name).values())
     assert space.offers == SPACES[name].offers
-    assert ("one_shot" in space.offers) == (categorical and bool(space.one_shot(unfrozen).input_edges))
+    inputs = {module.label for module in unfrozen.modules() if type(module) is InputChoice}
+    mixed = {module.label for module in unfrozen.modules() if type(module) in (LayerChoice, InputChoice)}
+    can_be_mixed = categorical and mixed == unfrozen.simplify().keys() and inputs <= space.one_shot(unfrozen).input_edges.keys()
+    assert ("one_shot" in space.offers) == can_be_mixed
     assert ("hyperparameters" in space.offers) == bool(space.hyperparameters())
 
 

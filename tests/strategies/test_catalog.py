@@ -12,18 +12,22 @@ from project import SEARCH_PATH
 
 from common.errors import StrategyError
 from strategies import (
+    GDAS,
     HPO,
     NSGA2,
     PRUNERS,
     STRATEGIES,
     TPE,
+    BetaDarts,
     Darts,
+    DrNAS,
     Grid,
     Halving,
     Hyperband,
     Median,
     OneShotFacts,
     Pruner,
+    SDarts,
     SearchContext,
     Strategy,
     TrialStrategy,
@@ -92,9 +96,34 @@ def test_the_settings_of_the_alphas_reach_their_optimizer() -> None:
     assert (built._alpha_optimizer, built.gradient_clip_val) == (darts.alpha_optimizer, 3.0)
 
 
+def test_the_published_combinations_have_their_papers_parts() -> None:
+    built = {kind: kind().build(SearchContext(seed=5)) for kind in (GDAS, DrNAS, BetaDarts, SDarts)}
+    assert {kind: type(strategy._sampler).__name__ for kind, strategy in built.items()} == {
+        **{GDAS: "GumbelHard", DrNAS: "Dirichlet"},
+        **{BetaDarts: "Softmax", SDarts: "Softmax"},
+    }
+    assert [len(strategy._regularizers) for strategy in built.values()] == [0, 0, 1, 0]
+    assert [strategy._sampler.perturbation is not None for strategy in built.values()] == [False, False, False, True]
+    assert (GDAS().temperatures, DrNAS().alpha_lr, BetaDarts().beta_weight, SDarts().perturbation) == ((10.0, 0.1), 6e-4, 50.0, 0.3)
+    both = DrNAS(kl_weight=1e-3, beta_weight=1.0, perturbation=0.1).build(SearchContext())
+    assert len(both._regularizers) == 2 and both._sampler.perturbation is not None, "parts compose"
+    assert type(GDAS(sampler="reinmax").build(SearchContext())._sampler).__name__ == "ReinMax"
+    assert type(Darts().build(SearchContext())._sampler).__name__ == "Softmax" and Darts()._parts(0) == {}
+
+
 @pytest.mark.parametrize(
     ("make", "line"),
     [
+        (lambda: GDAS(order=3), "gdas: the order is 3"),
+        (
+            lambda: GDAS(sampler="gumble"),
+            "gdas: unknown sampler 'gumble' (did you mean gumbel?); known: softmax, gumbel, dirichlet, reinmax",
+        ),
+        (lambda: GDAS(temperatures=(0, 1)), "temperatures: (0, 1) is not a pair of numbers above 0, such as [10, 0.1]"),
+        (lambda: BetaDarts(beta_weight=-1), "beta_weight: -1 is not a number of at least 0"),
+        (lambda: SDarts(perturbation=2), "perturbation: 2 is not a number from 0 to 1"),
+        (lambda: SDarts(kl_weight=0.1), "kl_weight: it needs sampler='dirichlet', not 'softmax'"),
+        (lambda: DrNAS(collapse_guard="panic"), "drnas: the collapse guard is 'panic'"),
         (lambda: Darts(order=3), "darts: the order is 3"),
         (lambda: Darts(supernet="thin"), "darts: the supernet is 'thin'; expected one of fused, stock"),
         (lambda: Darts(cost_weight=-1), "darts: the cost weight is -1"),

@@ -174,7 +174,9 @@ def test_unknown_kinds_of_mutables_are_refused() -> None:
 
 def test_pairs_that_do_not_fit_are_refused_with_those_that_do() -> None:
     offers = {name: entry.offers for name, entry in SPACES.items()}
-    with pytest.raises(StrategyError, match=r"strategy 'darts' does not fit space 'zoo': it fits darts; 'zoo' can be searched by random, "):
+    with pytest.raises(
+        StrategyError, match=r"strategy 'darts' does not fit space 'zoo': it fits darts, nasbench201; 'zoo' can be searched by random, "
+    ):
         check_pair(make_strategy("darts"), "zoo", offers)
     for strategy, kind in STRATEGIES.items():
         fitting = [space for space in SPACES if kind.needs <= offers[space]]

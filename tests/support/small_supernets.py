@@ -16,7 +16,7 @@ from evaluators.data.dataset import Dataset
 from evaluators.training.recipes import make_recipe
 from evaluators.training.supernet import make_supernet_evaluator
 from spaces import make_space
-from spaces.darts.space import Cell, DartsSpace
+from spaces.adapter import find_space
 from strategies import OneShotFacts, SearchContext, make_strategy
 from strategies.one_shot.search_epoch import SearchEpoch
 
@@ -45,13 +45,8 @@ def seeded(space: type[ModelSpace], arguments: dict[str, Any]) -> ModelSpace:
 
 def facts_of(space: ModelSpace) -> OneShotFacts:
     """What a space tells a one-shot strategy."""
-    if not isinstance(space, DartsSpace):
-        return OneShotFacts()
-    return OneShotFacts(
-        input_edges=space.input_edges(),
-        operation_costs=space.operation_costs(),
-        form=lambda module: module.differentiable_form() if isinstance(module, Cell) else None,
-    )
+    told = find_space(type(space)).one_shot(space)
+    return OneShotFacts(told.input_edges, told.operation_costs, told.form)
 
 
 def evaluator(

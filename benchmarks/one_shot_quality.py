@@ -1,0 +1,192 @@
+"""How good the cells are that one-shot methods find in NAS-Bench-201, by the benchmark's own table.
+
+    python benchmarks/one_shot_quality.py            # all methods, 4 seeds, 30 epochs of a supernet; many hours on two cores
+    python benchmarks/one_shot_quality.py --quick    # DARTS and GDAS, one tiny search each, less than 50 s
+
+A search trains a supernet on CIFAR-10's training images and reads a cell off it; the result is that cell's test accuracy after 200 epochs
+in the table, in percent, the mean of the table's seeds. Beside it stand the mean of all 15,625 cells, which is what a draw finds, and the
+share of them that are worse. Every finished search is kept in ``--runs``; begun again, the benchmark goes on from there, in the middle of
+a search, too. The last line is one JSON object.
+"""
+
+# ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from common.libraries import quiet_libraries
+
+quiet_libraries()
+
+import retiarius as rt
+from benchmarks import machine
+from benchmarks.arguments import count, refuse
+from benchmarks.search_quality import find_table
+from evaluators.table import Table, load_table
+
+# Where a method's authors have another value for this space than for that of DARTS, it is set here.
+METHODS: dict[str, rt.Strategy] = {
+    "darts": rt.Darts(),
+    "gdas": rt.GDAS(),
+    "drnas": rt.DrNAS(alpha_lr=3e-4),
+    "beta_darts": rt.BetaDarts(),
+    "sdarts": rt.SDarts(),
+    "reinmax": rt.GDAS(sampler="reinmax"),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a supernet and its training; ``images`` is that of both halves together, ``None``: all."""
+
+    width: int = 16
+    cells: int = 1
+    epochs: int = 30
+    batch_size: int = 64
+    images: int | None = None
+
+
+QUICK = Size(width=4, epochs=1, batch_size=32, images=320)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search: ``curve`` is the table's test accuracy of the cell after each epoch, ``worse`` the share of all cells below the last."""
+
+    method: str
+    seed: int
+    size: dict[str, Any]
+    settings: dict[str, Any]
+    seconds: float
+    test_accuracy: float
+    worse: float
+    curve: list[float]
+    architecture: dict[str, str]
+    machine: dict[str, Any]
+
+
+def accuracy_of(table: Table, architecture: Mapping[str, Any]) -> float:
+    """The test accuracy of a cell after 200 epochs, in percent."""
+    return 100 * float(table.find(architecture).facts["test_accuracy"])
+
+
+def all_accuracies(table: Table) -> list[float]:
+    return [100 * float(row.facts["test_accuracy"]) for row in table.rows.values()]
+
+
+def search(table: Table, method: str, seed: int, size: Size, data: Any, out: Path) -> Run:
+    """Search by a method, on from where ``out`` ends, and look up what was found."""
+    start, strategy = time.monotonic(), METHODS[method]
+    fixed = {"width": size.width, "cells": size.cells, "batch_size": size.batch_size}
+    found = rt.search(
+        "nasbench201",
+        strategy,
+        data=data,
+        epochs=size.epochs,
+        fixed=fixed,
+        seed=seed,
+        out=out,
+        resume=(out / "config.json").exists(),
+        reporter=rt.Screen(sys.stderr, sys.stderr),
+    )
+    epochs = [json.loads(line) for line in (out / "epochs.jsonl").read_text(encoding="utf-8").splitlines()]
+    architecture = dict(found.best.architecture)
+    accuracy, everything = accuracy_of(table, architecture), all_accuracies(table)
+    return Run(
+        method,
+        seed,
+        asdict(size),
+        {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(strategy).items()},
+        round(time.monotonic() - start, 1),
+        round(accuracy, 3),
+        round(sum(other < accuracy for other in everything) / len(everything), 4),
+        [round(accuracy_of(table, epoch["sample"]), 3) for epoch in epochs],
+        architecture,
+        machine.describe(),
+    )
+
+
+def read_runs(path: Path) -> list[Run]:
+    """The finished searches; a last line that was cut off is passed over and its search looked up again."""
+    runs = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            runs.append(Run(**json.loads(line)))
+        except ValueError:
+            continue
+    return runs
+
+
+def keep(run: Run, path: Path) -> None:
+    """Add a finished search to the file, on a line of its own also where the last line was cut off."""
+    was_cut = path.exists() and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(("\n" if was_cut else "") + json.dumps(asdict(run)) + "\n")
+
+
+def run_all(table: Table, methods: Sequence[str], seeds: int, size: Size, data: Any, path: Path) -> list[Run]:
+    """The searches of these methods, the finished ones from ``path``, where the others are added as they end."""
+    done = {(run.method, run.seed): run for run in read_runs(path) if run.size == asdict(size)}
+    for seed in range(seeds):  # all methods of one seed first, so that a table can be made early
+        for method in methods:
+            if (method, seed) not in done:
+                name = f"{method}-{seed}-" + "-".join(str(value) for value in asdict(size).values())
+                run = done[method, seed] = search(table, method, seed, size, data, path.parent / path.stem / name)
+                keep(run, path)
+            run = done[method, seed]
+            print(f"{method:10} seed {seed}: {run.test_accuracy:.2f}%, better than {100 * run.worse:.1f}% of all cells", flush=True)
+    return [run for (method, seed), run in done.items() if method in methods and seed < seeds]
+
+
+def summarize(runs: Sequence[Run], table: Table) -> dict[str, Any]:
+    """By method the accuracies of its seeds, in order, with their mean and standard deviation; and what a draw finds."""
+    everything, told = all_accuracies(table), {}
+    for method in dict.fromkeys(run.method for run in runs):
+        own = sorted((run for run in runs if run.method == method), key=lambda run: run.seed)
+        values = [run.test_accuracy for run in own]
+        told[method] = {
+            "test_accuracy": values,
+            "mean": round(statistics.mean(values), 2),
+            "std": round(statistics.stdev(values), 2) if len(values) > 1 else 0.0,
+            "seconds": [run.seconds for run in own],
+        }
+    draw = {"mean": round(statistics.mean(everything), 2), "std": round(statistics.stdev(everything), 2), "best": round(max(everything), 2)}
+    return {"all_cells": draw, "methods": told}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="DARTS and GDAS, one seed, one epoch of few images, less than 50 s")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="the table of NAS-Bench-201 (default: where search_quality.py looks)")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help=f"default: {', '.join(METHODS)}")
+    parser.add_argument("--seeds", type=count, help="default: 4, with --quick 1")
+    parser.add_argument("--epochs", type=count, help=f"of the supernet (default: {Size.epochs})")
+    parser.add_argument("--width", type=count, help=f"channels of the supernet's first stage (default: {Size.width})")
+    parser.add_argument("--cells", type=count, help=f"cells of each of its stages (default: {Size.cells}; the authors' supernets: 5)")
+    parser.add_argument("--images", type=count, help="of both halves together (default: all 50,000)")
+    parser.add_argument("--data-dir", type=Path, default=ROOT / "data", help="where CIFAR-10 lies (default: data)")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "one_shot_quality.jsonl", help="finished searches")
+    arguments = parser.parse_args()
+    asked = {name: getattr(arguments, name) for name in ("epochs", "width", "cells", "images") if getattr(arguments, name) is not None}
+    size = Size(**{**asdict(QUICK if arguments.quick else Size()), **asked})
+    methods = arguments.methods or (["darts", "gdas"] if arguments.quick else list(METHODS))
+    with refuse(rt.RetiariusError):
+        table = load_table(find_table(arguments.table), dataset="cifar10")
+        data = rt.load_data("cifar10", data_dir=arguments.data_dir, limit=size.images)
+        arguments.runs.parent.mkdir(parents=True, exist_ok=True)
+        runs = run_all(table, methods, arguments.seeds or (1 if arguments.quick else 4), size, data, arguments.runs)
+    print(json.dumps(summarize(runs, table)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The cell of NAS-Bench-201 in a one-shot search: on every edge the weighted sum of its operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from spaces.nasbench201.vocabulary import EDGES, NUM_NODES, edge_label
+
+
+def without_affine(candidate: nn.Module) -> nn.Module:
+    """Return ``candidate``, whose batch normalisations have lost their affine parameters, as in the supernets of the benchmark's authors.
+
+    With them an operation could make its output large whatever its weight, and the weights would mean nothing.
+    """
+    for name, module in list(candidate.named_children()):
+        if isinstance(module, nn.BatchNorm2d):
+            setattr(candidate, name, nn.BatchNorm2d(module.num_features, eps=module.eps, momentum=module.momentum, affine=False))
+        else:
+            without_affine(module)
+    return candidate
+
+
+class MixedCell(nn.Module):
+    """The differentiable form of a cell: [N, channels, H, W] -> the same shape, with the convolutions of the cell's candidates.
+
+    Parameters
+    ----------
+    edges
+        By label the ``LayerChoice`` of an edge.
+
+    Attributes
+    ----------
+    choices
+        By label of every edge the names of its operations.
+    """
+
+    def __init__(self, edges: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.choices: dict[str, list[str]] = {label: list(choice.names) for label, choice in edges.items()}
+        candidates = {label: {name: choice[name] for name in choice.names if name != "none"} for label, choice in edges.items()}
+        mixed = {label: {name: without_affine(each) for name, each in named.items()} for label, named in candidates.items()}
+        self.edges: Any = nn.ModuleDict({label: nn.ModuleDict(operations) for label, operations in mixed.items()})
+
+    def forward(self, mixing: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Return the output of the cell.
+
+        Parameters
+        ----------
+        mixing
+            By label of every edge the weights of its operations, [operations]; ``none`` adds nothing.
+        x
+            [N, channels, H, W].
+        """
+        states = [x]
+        for node in range(1, NUM_NODES):
+            total: Any = 0
+            for source in [source for source, target in EDGES if target == node]:
+                label = edge_label(source, node)
+                weights = dict(zip(self.choices[label], mixing[label], strict=True))
+                for name, operation in self.edges[label].items():
+                    total = total + weights[name] * operation(states[source])
+            states.append(total)
+        return states[-1]

@@ -1,0 +1,196 @@
+"""The one-shot strategies: DARTS, and what others made of it, each as settings of the same parts. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from common.errors import StrategyError, unknown_name
+from common.text import show
+from strategies.context import SearchContext
+from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, check_darts, is_number
+from strategies.strategy import Strategy, changed_settings
+
+SAMPLERS = ("softmax", "gumbel", "dirichlet", "reinmax")
+# Of generators that draw something else from the same seed, as the batches of the two halves do.
+_OF_SAMPLER, _OF_PERTURBATION = 3, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Darts(Strategy):
+    """DARTS (Liu et al. 2019, arXiv 1806.09055): trains one supernet, and reads the architecture off it.
+
+    Parameters
+    ----------
+    order
+        1, or 2: the architecture parameters' gradient goes through one step of the weights; five passes of the supernet in place of two.
+    cost_weight
+        This times what an operation costs is taken off its architecture parameter where a cell is read off the supernet; 0 or more. It is
+        for spaces that say what their operations cost.
+    collapse_guard
+        What happens when skip connections take over the normal cell: ``"off"``, ``"warn"`` or ``"stop"``.
+    supernet
+        ``"fused"``: modules that have a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
+    alpha_lr, alpha_betas, alpha_weight_decay
+        Of Adam for the architecture parameters: above 0; two numbers from 0 to below 1; 0 or more. The defaults are the paper's.
+    """
+
+    name: ClassVar[str] = "darts"
+    summary: ClassVar[str] = "one-shot DARTS, first or second order"
+    needs: ClassVar[frozenset[str]] = frozenset({"one_shot"})
+    one_shot: ClassVar[bool] = True
+    set_by_name: ClassVar[tuple[str, ...]] = ("alpha_lr", "alpha_betas", "alpha_weight_decay")
+    order: int = 1
+    cost_weight: float = 0.0
+    collapse_guard: str = "warn"
+    supernet: str = "fused"
+    alpha_lr: float = AlphaOptimizer.alpha_lr
+    alpha_betas: tuple[float, float] = AlphaOptimizer.alpha_betas
+    alpha_weight_decay: float = AlphaOptimizer.alpha_weight_decay
+
+    def __post_init__(self) -> None:
+        check_darts(supernet=self.supernet, order=self.order, cost_weight=self.cost_weight, name=self.name)
+        CollapseGuard(self.collapse_guard, self.name)
+        object.__setattr__(self, "alpha_betas", self.alpha_optimizer.alpha_betas)  # a list, of a file or a person, becomes a tuple
+
+    @property
+    def alpha_optimizer(self) -> AlphaOptimizer:
+        """Adam for the architecture parameters."""
+        return AlphaOptimizer.of(vars(self))
+
+    def settings(self) -> dict[str, Any]:
+        return changed_settings(self, ["supernet", "order", "cost_weight", "collapse_guard"])  # the others are set with --set, not by flags
+
+    def _parts(self, seed: int) -> dict[str, Any]:
+        """Return what takes the place of the paper's own parts, as ``DartsStrategy`` takes it, with generators of this seed."""
+        return {}
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.one_shot.darts import DartsStrategy
+
+        return DartsStrategy(
+            seed=context.seed,
+            alpha_optimizer=self.alpha_optimizer,
+            gradient_clip_val=context.gradient_clip,
+            supernet=self.supernet,
+            order=self.order,
+            cost_weight=self.cost_weight,
+            collapse_guard=self.collapse_guard,
+            facts=context.one_shot,
+            **self._parts(context.seed),
+            on_step=context.on_step,
+            on_epoch=context.on_epoch,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposedDarts(Darts):
+    """DARTS with other parts; the published combinations below are this with defaults of their own.
+
+    Parameters
+    ----------
+    sampler
+        How operations are weighed: ``"softmax"`` (DARTS), ``"gumbel"`` (GDAS), ``"dirichlet"`` (DrNAS), or ``"reinmax"`` (Liu et al. 2023,
+        arXiv 2304.08612): one operation an edge, drawn by the softmax, with a gradient of second order.
+    temperatures
+        Of ``"gumbel"``, in the first and in the last epoch, above 0; in equal steps between them.
+    beta_weight
+        Of beta-decay in the loss of the alphas: this times the share of the epochs that are done; 0 or more.
+    kl_weight
+        Of the Kullback-Leibler divergence from the even Dirichlet distribution in that loss; 0 or more, with ``"dirichlet"`` only.
+    perturbation
+        Largest uniform noise on the weights of operations in the steps of the supernet's weights, from 0 to 1; 0: none.
+    cost_penalty
+        Of the expected cost of the operations in the loss of the alphas, for spaces that say what their operations cost; 0 or more.
+    """
+
+    set_by_name: ClassVar[tuple[str, ...]] = (
+        *Darts.set_by_name,
+        *("sampler", "temperatures", "beta_weight", "kl_weight", "perturbation", "cost_penalty"),
+    )
+    sampler: str = "softmax"
+    temperatures: tuple[float, float] = (10.0, 0.1)
+    beta_weight: float = 0.0
+    kl_weight: float = 0.0
+    perturbation: float = 0.0
+    cost_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sampler not in SAMPLERS:
+            raise StrategyError(f"{self.name}: {unknown_name('sampler', self.sampler, SAMPLERS)}")
+        pair = self.temperatures
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(is_number(each) and each > 0 for each in pair):
+            raise StrategyError(f"temperatures: {show(pair)} is not a pair of numbers above 0, such as [10, 0.1]")
+        object.__setattr__(self, "temperatures", tuple(pair))
+        for name in ("beta_weight", "kl_weight", "cost_penalty"):
+            if not (is_number(getattr(self, name)) and getattr(self, name) >= 0):
+                raise StrategyError(f"{name}: {show(getattr(self, name))} is not a number of at least 0")
+        if not (is_number(self.perturbation) and 0 <= self.perturbation <= 1):
+            raise StrategyError(f"perturbation: {show(self.perturbation)} is not a number from 0 to 1")
+        if self.kl_weight > 0 and self.sampler != "dirichlet":
+            raise StrategyError(f"kl_weight: it needs sampler='dirichlet', not {self.sampler!r}")
+
+    def _parts(self, seed: int) -> dict[str, Any]:
+        from strategies.one_shot.perturbation import Perturbation
+        from strategies.one_shot.regularizers import beta_decay, dirichlet_divergence
+
+        moved = Perturbation(seed + _OF_PERTURBATION, self.perturbation) if self.perturbation > 0 else None
+        regularizers = [beta_decay(self.beta_weight)] if self.beta_weight > 0 else []
+        if self.kl_weight > 0:
+            regularizers.append(dirichlet_divergence(self.kl_weight))
+        sampler = self._make_sampler(seed=seed + _OF_SAMPLER, perturbation=moved)
+        return {"sampler": sampler, "regularizers": regularizers, "cost_penalty": self.cost_penalty}
+
+    def _make_sampler(self, **told: Any) -> Any:
+        from strategies.one_shot.dirichlet import Dirichlet
+        from strategies.one_shot.gumbel import GumbelHard
+        from strategies.one_shot.reinmax import ReinMax
+        from strategies.one_shot.sampler import Softmax
+
+        if self.sampler == "gumbel":
+            return GumbelHard(temperatures=self.temperatures, **told)
+        kinds: Mapping[str, Any] = {"softmax": Softmax, "dirichlet": Dirichlet, "reinmax": ReinMax}
+        return kinds[self.sampler](**told)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GDAS(ComposedDarts):
+    """GDAS (Dong and Yang 2019, arXiv 1910.04465): a step draws one operation an edge, by a Gumbel softmax whose temperature falls."""
+
+    name: ClassVar[str] = "gdas"
+    summary: ClassVar[str] = "one-shot GDAS, one operation an edge drawn by Gumbel"
+    sampler: str = "gumbel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrNAS(ComposedDarts):
+    """DrNAS (Chen et al. 2021, arXiv 2006.10355): learns a Dirichlet distribution of the weights of operations; without partial channels.
+
+    ``alpha_lr`` is 6e-4, as the authors have it for the space of DARTS; for NAS-Bench-201 they have 3e-4. Their default regularizer is the
+    alphas' weight decay; for ``kl_weight`` in its place, set ``alpha_weight_decay`` to 0.
+    """
+
+    name: ClassVar[str] = "drnas"
+    summary: ClassVar[str] = "one-shot DrNAS, weights drawn from a Dirichlet distribution"
+    sampler: str = "dirichlet"
+    alpha_lr: float = 6e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class BetaDarts(ComposedDarts):
+    """beta-DARTS (Ye et al. 2022, arXiv 2203.01665): DARTS whose alphas are held together by beta-decay, more from epoch to epoch."""
+
+    name: ClassVar[str] = "beta_darts"
+    summary: ClassVar[str] = "one-shot beta-DARTS, alphas held by beta-decay"
+    beta_weight: float = 50.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SDarts(ComposedDarts):
+    """SDARTS-RS (Chen and Hsieh 2020, arXiv 2002.05283): DARTS whose supernet learns under random noise on the weights of operations."""
+
+    name: ClassVar[str] = "sdarts"
+    summary: ClassVar[str] = "one-shot SDARTS-RS, noise on the operations' weights"
+    perturbation: float = 0.3
