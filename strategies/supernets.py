@@ -91,8 +91,8 @@ class ComposedDarts(Darts):
     Parameters
     ----------
     sampler
-        How operations are weighed: ``"softmax"`` (DARTS), ``"gumbel"`` (GDAS), ``"dirichlet"`` (DrNAS), or ``"reinmax"`` (Liu et al. 2023,
-        arXiv 2304.08612): one operation an edge, drawn by the softmax, with a gradient of second order.
+        How operations are weighed: ``"softmax"`` (DARTS), ``"gumbel"`` (GDAS), ``"dirichlet"`` (DrNAS) or ``"reinmax"``. The last draws
+        one operation an edge by the softmax, with a gradient of second order (Liu et al. 2023, arXiv 2304.08612).
     temperatures
         Of ``"gumbel"``, in the first and in the last epoch, above 0; in equal steps between them.
     beta_weight
