@@ -32,7 +32,7 @@ def settings_of(**told: Any) -> SearchSettings:
     return SearchSettings(**{"space": TwoLayers, "strategy": TPE(), "time_budget": 80.0, **told})
 
 
-@pytest.mark.parametrize("told", [{}, {"strategy": Random()}, {"evaluator": trains_in_legs}, {"epochs": 4}, {"trials": 3}], ids=str)
+@pytest.mark.parametrize("told", [{}, {"strategy": Random()}, {"evaluator": trains_in_legs}, {"epochs": 4}, {"trials": 3}], ids=" ".join)
 def test_a_time_budget_gives_each_trial_an_eighth(told: dict[str, Any]) -> None:
     assert share_of(settings_of(**told), {"initial_lr": None}) == 80.0 / SHARES
 
@@ -52,7 +52,7 @@ def test_a_time_budget_gives_each_trial_an_eighth(told: dict[str, Any]) -> None:
         {"evaluator": count_weights},
         {"evaluator": "zero_cost"},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_what_switches_it_off(told: dict[str, Any]) -> None:
     assert share_of(settings_of(**told), {}) is None
