@@ -91,8 +91,8 @@ class ComposedDarts(Darts):
     Parameters
     ----------
     sampler
-        How operations are weighed: ``"softmax"`` (DARTS), ``"gumbel"`` (GDAS), ``"dirichlet"`` (DrNAS), or ``"reinmax"`` (Liu et al. 2023,
-        arXiv 2304.08612): one operation an edge, drawn by the softmax, with a gradient of second order.
+        What weighs the operations: ``"softmax"`` as in DARTS, ``"gumbel"`` as in GDAS, ``"dirichlet"`` as in DrNAS, or ``"reinmax"``.
+        The last (Liu et al. 2023, arXiv 2304.08612) draws one operation an edge by the softmax, with a gradient of second order.
     temperatures
         Of ``"gumbel"``, in the first and in the last epoch, above 0; in equal steps between them.
     beta_weight
