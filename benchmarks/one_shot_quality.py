@@ -100,7 +100,7 @@ def search(table: Table, method: str, seed: int, size: Size, data: Any, out: Pat
         reporter=rt.Screen(sys.stderr, sys.stderr),
     )
     epochs = [json.loads(line) for line in (out / "epochs.jsonl").read_text(encoding="utf-8").splitlines()]
-    architecture = dict(found.best.architecture)
+    architecture = dict(found.best.choices)
     accuracy, everything = accuracy_of(table, architecture), all_accuracies(table)
     return Run(
         method,

@@ -91,8 +91,8 @@ class ComposedDarts(Darts):
     Parameters
     ----------
     sampler
-        How operations are weighed: ``"softmax"`` (DARTS), ``"gumbel"`` (GDAS), ``"dirichlet"`` (DrNAS) or ``"reinmax"``. The last draws
-        one operation an edge by the softmax, with a gradient of second order (Liu et al. 2023, arXiv 2304.08612).
+        What weighs the operations: ``"softmax"`` as in DARTS, ``"gumbel"`` as in GDAS, ``"dirichlet"`` as in DrNAS, or ``"reinmax"``.
+        The last (Liu et al. 2023, arXiv 2304.08612) draws one operation an edge by the softmax, with a gradient of second order.
     temperatures
         Of ``"gumbel"``, in the first and in the last epoch, above 0; in equal steps between them.
     beta_weight
