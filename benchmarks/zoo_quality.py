@@ -231,6 +231,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="5 seeds, digits, 64 s, two strategies, less than 50 s")
     parser.add_argument("--seeds", type=count, help="default: 100, with --quick 5")
     parser.add_argument("--gp-seeds", type=count, default=20, help="seeds of the Gaussian processes, gp and bo (default: 20)")
+    parser.add_argument("--only", nargs="+", choices=STRATEGIES, default=STRATEGIES, metavar="NAME", help="these strategies")
+    parser.add_argument("--budgets", type=count, nargs="+", default=BUDGETS, metavar="SECONDS", help=f"default: {BUDGETS}")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "zoo_quality.jsonl", help="finished searches of the full run")
     arguments = parser.parse_args()
     simulated = simulations(read_table())
@@ -240,7 +242,7 @@ def main() -> None:
             print(json.dumps(run_all({"digits": simulated["digits"]}, path, lambda _: arguments.seeds or 5, QUICK, BUDGETS[:1])))
         return
     seeds = dict.fromkeys(STRATEGIES, arguments.seeds or 100) | dict.fromkeys(PROCESSES, arguments.gp_seeds)
-    print(json.dumps(run_all(simulated, arguments.runs, seeds.__getitem__, STRATEGIES, BUDGETS)))
+    print(json.dumps(run_all(simulated, arguments.runs, seeds.__getitem__, arguments.only, arguments.budgets)))
 
 
 if __name__ == "__main__":
