@@ -50,6 +50,14 @@ NETWORKS: tuple[Network, ...] = (
         "convnet32，宽度 64，深度 3，16 个 epoch",
         "--set width=64 --set depth=3 --epochs 16",
     ),
+    ("timed-search", "default", "resnet18, trained for 20 min on one core", "resnet18，单核训练 20 分钟", "--time-budget 20m"),
+    (
+        "timed-search",
+        "found",
+        "what 20 min of search find, trained for 20 min on one core",
+        "搜索 20 分钟的结果，单核训练 20 分钟",
+        "--time-budget 20m --then-retrain 20m",
+    ),
 )
 IN_README = ("as given", "by hand", "finer light NAS", 4, 16)
 RACES = (  # what, the record, the path of the ratio, its unit
