@@ -24,7 +24,7 @@ def call(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a benchmark in a process of its own, which has imported the libraries already."""
     path = str(PROJECT / "benchmarks" / f"{script}.py")
     code = f"import runpy, sys\nsys.argv[0] = {path!r}\nrunpy.run_path({path!r}, run_name='__main__')"
-    return run_program(*arguments, code=code)
+    return run_program(*arguments, code=code, timeout=280)  # they fit models, which takes a minute where nothing else runs
 
 
 @pytest.mark.slow
