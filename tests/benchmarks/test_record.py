@@ -92,7 +92,7 @@ def run_on(units: list[str], **values: Any) -> dict[str, Any]:
 
 
 def test_a_training_without_a_plain_accuracy_is_no_row() -> None:
-    told: dict[str, Any] = {name: {"runs": []} for name in ("lab-table", "small-network", "large-network")}
+    told: dict[str, Any] = {network[0]: {"runs": []} for network in results_page.NETWORKS}
     told["small-network"]["runs"] = [
         run_on(["avx2"], epochs=4, test_accuracy=[0.87, 0.89], test_accuracy_mirrored=[0.88, 0.9], seconds=[200, 180], parameters=[1000]),
         run_on(["avx2", "amx_bf16"], epochs=4, test_accuracy_mirrored=[0.88], seconds_mean=60),
