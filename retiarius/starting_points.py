@@ -79,14 +79,10 @@ def _default_point(settings: SearchSettings, plan: SearchPlan, reporter: Reporte
 
 def _portfolio(settings: SearchSettings, plan: SearchPlan, choices: Mapping[str, Any], already: int) -> dict[str, dict[str, Any]]:
     """Return the space's portfolio, as far as this search holds it, by name: half of the trials at most, those before it included."""
-    from spaces.choices import legal_choices
-
     points: dict[str, dict[str, Any]] = {}
     for number, entry in enumerate(settings.space.portfolio(), start=1):
         try:
-            check_architecture(entry["architecture"], choices)
-            fitted = plan.searched.fit(entry["architecture"])
-            check_architecture(fitted, legal_choices(plan.searched.architecture))
+            fitted = _fitted(plan, choices, entry["architecture"])
         except RecordError:  # of a part of the space that is not searched
             continue
         told = {**plan.recipe, "epochs": plan.epochs}
@@ -96,15 +92,21 @@ def _portfolio(settings: SearchSettings, plan: SearchPlan, choices: Mapping[str,
 
 def _fit(settings: SearchSettings, plan: SearchPlan, choices: Mapping[str, Any], name: str, best: BestArchitecture) -> BestArchitecture:
     """Return ``best`` as this search has it; refuse one that it does not hold."""
-    from spaces.choices import legal_choices
-
     if best.space_name != settings.space.name:
         raise RecordError(f"`start_with`: {name} is a network of {best.space_name}, and the search is in {settings.space.name}")
     try:
-        check_architecture(best.architecture, choices)
-        fitted = plan.searched.fit(best.architecture)
-        check_architecture(fitted, legal_choices(plan.searched.architecture))
+        fitted = _fitted(plan, choices, best.architecture)
     except RecordError as error:
         cut = f"outside of what is searched with `preset='{settings.preset}'`, `fixed` and {settings.strategy.name}"
         raise RecordError(f"`start_with`: {name} is {cut}: {error}") from None
     return replace(best, architecture=fitted)
+
+
+def _fitted(plan: SearchPlan, choices: Mapping[str, Any], architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``architecture`` as this search has it; raise ``RecordError`` where it does not hold it."""
+    from spaces.choices import legal_choices
+
+    check_architecture(architecture, choices)
+    fitted = plan.searched.fit(architecture)
+    check_architecture(fitted, legal_choices(plan.searched.architecture))
+    return fitted

@@ -17,11 +17,9 @@ from evaluators.devices import denormals_as_zero, gpus_of
 from evaluators.training.augmentation import sides_of_training
 from evaluators.training.batches import TrainingBatches
 from evaluators.training.optimizers import make_optimizer
+from evaluators.training.placement import place
 from evaluators.training.recipes import Recipe
 from evaluators.training.step import take_step
-from kernels.grouped import keep_grouped_in_float32
-from kernels.small_maps import speed_up_small_maps
-from kernels.thin_strides import avoid_thin_strides
 
 MOST_STEPS = 10
 FEW, SETS_UP = 8, 4  # the first step has an eighth of the images, and may take four times as long as it should
@@ -61,11 +59,8 @@ def measure_epoch(
         As a training raises them.
     """
     device = torch.device(device)
-    network.to(device=device).to(memory_format=torch.channels_last).train()
-    if device.type == "cpu":
-        avoid_thin_strides(network)
-        speed_up_small_maps(network)
-        keep_grouped_in_float32(network)
+    place(network, device)
+    network.train()
     height = data.train.images.shape[2]
     with torch.random.fork_rng(devices=gpus_of(device)), denormals_as_zero():
         some = Split(data.train.images[: (MOST_STEPS + 1) * recipe.batch_size], data.train.labels[: (MOST_STEPS + 1) * recipe.batch_size])

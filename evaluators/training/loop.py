@@ -24,11 +24,9 @@ from evaluators.training.batches import TrainingBatches
 from evaluators.training.checkpoints import Stateful, load_checkpoint, save_checkpoint, save_weights
 from evaluators.training.first_weights import initialize_from_images
 from evaluators.training.optimizers import learning_rate_factor, make_optimizer
+from evaluators.training.placement import place
 from evaluators.training.recipes import Recipe, make_recipe
 from evaluators.training.step import take_step
-from kernels.grouped import keep_grouped_in_float32
-from kernels.small_maps import speed_up_small_maps
-from kernels.thin_strides import avoid_thin_strides
 
 
 @dataclass(frozen=True)
@@ -159,11 +157,7 @@ def train(
     keep_freed_memory()
     device = torch.device(device)
     generator = torch.Generator().manual_seed(seed)
-    network.to(device=device).to(memory_format=torch.channels_last)
-    if device.type == "cpu":
-        avoid_thin_strides(network)
-        speed_up_small_maps(network)
-        keep_grouped_in_float32(network)
+    place(network, device)
     batches = TrainingBatches(split, data, recipe, epochs, generator, device)
     initialize_from_images(network, batches)
     optimizer = make_optimizer(network, recipe)
