@@ -37,7 +37,7 @@ METHODS = {
     "random": ["--strategy", "random", "--start-with", "default"],
     "tpe by trials": ["--strategy", "tpe", "--trials", "1000"],
 }
-DEFAULT = "resnet18"
+DEFAULT, NETWORK = "default", "resnet18"
 WITHOUT_BUDGET = ("tpe by trials",)
 DONE = "done.json"  # in the folder of a search: it had its time
 
@@ -88,7 +88,7 @@ def measure(arguments: argparse.Namespace, runs: Path) -> dict[str, Any]:
     """Return the values of a record: by method lists with a value a seed."""
     words = ["--preset", arguments.preset, "--dataset", arguments.dataset]
     found: dict[str, Any] = {}
-    for method in arguments.methods:
+    for method in [method for method in arguments.methods if method != DEFAULT]:
         rows = []
         for seed in arguments.seeds:
             folder = runs / f"{method.replace(' ', '-')}-{seed}"
@@ -102,10 +102,9 @@ def measure(arguments: argparse.Namespace, runs: Path) -> dict[str, Any]:
             "overhead": [round(1 - row["in_trials"] / row["wall"], 4) for row in rows],
             "path": [row["path"] for row in rows],
         }
-    rows = [
-        retrain(DEFAULT, seed, arguments.minutes + arguments.retrain_minutes, words, runs / f"default-{seed}") for seed in arguments.seeds
-    ]
-    found["default"] = _columns(rows)
+    if DEFAULT in arguments.methods:
+        minutes = arguments.minutes + arguments.retrain_minutes
+        found[DEFAULT] = _columns([retrain(NETWORK, seed, minutes, words, runs / f"{DEFAULT}-{seed}") for seed in arguments.seeds])
     return found
 
 
@@ -127,15 +126,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--minutes", type=float, default=60.0, help="of each search (default: 60)")
     parser.add_argument("--retrain-minutes", type=float, help="of each training after it (default: as many)")
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=[*METHODS, DEFAULT], default=[*METHODS, DEFAULT])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--preset", default="lab")
     parser.add_argument("--dataset", default="cifar10")
     parser.add_argument("--runs", type=Path, help="where finished parts are kept (default: nowhere)")
-    parser.add_argument("--quick", action="store_true", help="tpe alone, on the digits, some seconds each")
+    parser.add_argument("--quick", action="store_true", help="tpe and the default, on the digits, some seconds each")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.methods, arguments.dataset, arguments.preset, arguments.minutes = ["tpe"], "digits", "quick", 0.2
+        arguments.methods, arguments.dataset, arguments.preset, arguments.minutes = ["tpe", DEFAULT], "digits", "quick", 0.2
         arguments.retrain_minutes = 0.05
     arguments.retrain_minutes = arguments.retrain_minutes or arguments.minutes
     with refuse(RunError), tempfile.TemporaryDirectory() as folder:
