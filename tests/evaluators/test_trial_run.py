@@ -82,3 +82,12 @@ def test_what_fails_comes_out() -> None:
         run(make_run(lambda network: float("nan")))
     with pytest.raises(ZeroDivisionError):
         run(make_run(lambda network: 1 / 0))
+
+
+def test_an_evaluator_that_can_wait_goes_to_the_end_where_nothing_waits() -> None:
+    def evaluate(network: Any, *, epochs: int, checkpoint: Any, since: int, until: int) -> float:
+        assert checkpoint is None
+        return sum(range(since + 1, until + 1)) / epochs
+
+    trial = TrialRun(build=lambda architecture: nn.Linear(1, 1), evaluate=evaluate, labels=(), training={"epochs": 4})
+    assert trial({}, print, print) == 2.5
