@@ -9,7 +9,7 @@ validation accuracy so far, in seconds of the table; these choose and judge alik
 
 - ``whole``: every trial is trained to its end. A configuration of which no epoch fits into the seconds of a training costs all of them.
 - ``halving``: trials wait and the best third goes on, by the engine that the program has for a time budget. A configuration of which
-  no two epochs fit is turned down before it begins, which costs nothing.
+  no three epochs fit is turned down before it begins, which costs nothing.
 - ``priors``: that, after the portfolio, and with the usual learning rates, which ``benchmarks/zoo_priors.py`` gives for the other two data
   sets (it keeps two rates of convnet32 that were measured on CIFAR-10 before).
 
@@ -50,7 +50,7 @@ from common.errors import TrainingDiverged
 from common.files import read_json
 from common.trial import Sample
 from nni_compat.trial_program import TrialProgram
-from retiarius.pacing import ABOUT_SO_MANY, SHARES
+from retiarius.pacing import ABOUT_SO_MANY, FEWEST_EPOCHS, SHARES
 from spaces.ordered_choices import with_order
 from spaces.zoo.hyperparameters import FiniteNumerical
 from spaces.zoo.networks import BATCH, NETWORKS, POWERS
@@ -159,9 +159,9 @@ class Simulation:
         return PacedEngine(legs, length=legs.length, checkpoints=folder, reject=self._reject, **timed, **options)
 
     def _reject(self, sample: Sample) -> Rejection | None:
-        """Return why a configuration is turned down, as the program does it: two epochs do not fit."""
-        excess = math.log(2 * self._rows.nearest(sample).epoch_seconds / self._limit)
-        return Rejection(excess, "two epochs do not fit", fault="too slow") if excess > 0 else None
+        """Return why a configuration is turned down, as the program does it: too few epochs fit."""
+        excess = math.log(FEWEST_EPOCHS * self._rows.nearest(sample).epoch_seconds / self._limit)
+        return Rejection(excess, f"{FEWEST_EPOCHS} epochs do not fit", fault="too slow") if excess > 0 else None
 
 
 def usual_rates(document: Mapping[str, Any]) -> Usual:

@@ -26,7 +26,7 @@ SHARES = 8  # whole trials that the budget would pay for
 ABOUT_SO_MANY = 24  # trials that are begun: a third of the budget each for the ninth, the next two and the last six of each share
 FINALS_SHARE = 0.25  # of the budget, where the best networks are compared at their full size
 MOST_EPOCHS = 100  # of a trial, where images are few
-FEWEST_EPOCHS = 2  # of a trial: one that does not get so far in its share is not begun
+FEWEST_EPOCHS = 3  # of a trial: of fewer a third is none, and a network that has no more in its share is not tried
 LEG = ("checkpoint", "since", "until")  # what an evaluator takes whose trainings can wait
 SHARE = "seconds_per_trial"  # in the record of a run
 

@@ -104,7 +104,7 @@ def test_a_network_that_hardly_gets_anywhere_is_too_slow(monkeypatch: pytest.Mon
     assert pace.reject({"network": "usual"}) is None
     rejection = pace.reject({"network": "heavy"})
     assert rejection is not None and rejection.excess > 0
-    assert (rejection.reason, rejection.fault) == ("11 s for 2 epochs, more than the 10 s of a trial", "too slow")
+    assert (rejection.reason, rejection.fault) == ("16 s for 3 epochs, more than the 10 s of a trial", "too slow")
 
 
 def test_epochs_that_a_person_gives_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_networks_are_measured_once_a_batch_size_and_optimizer(monkeypatch: pyte
 
 def test_the_share_grows_to_what_the_cheapest_first_network_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make_pace(monkeypatch, "usual", "slow")[0].share == 10.0
-    assert make_pace(monkeypatch, "heavy", "slow")[0].share == 11.0
+    assert make_pace(monkeypatch, "heavy", "slow")[0].share == 16.5
     assert make_pace(monkeypatch, "slow")[0].share == 40.0, "half of the time at most"
 
 
