@@ -49,6 +49,8 @@ class Perturbation:
         if label not in self._drawn:
             noise = torch.rand(len(weights), generator=self.generator) * 2 - 1
             self._drawn[label] = (self.radius * noise).to(weights)
-        moved = (weights + self._drawn[label]).clamp(0, 1)
-        total = moved.sum()
-        return torch.where(total > 0, moved / total, weights)
+        moved = weights + self._drawn[label]
+        cut = moved.clamp(0, 1)
+        # Where nothing is left, all weight goes to the largest, as in the authors' code.
+        largest = torch.nn.functional.one_hot(moved.argmax(), len(moved)).to(cut)
+        return torch.where(cut.sum() > 0, cut / cut.sum(), largest)

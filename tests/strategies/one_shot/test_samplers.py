@@ -214,3 +214,18 @@ def test_sdarts_moves_the_weights_of_operations_by_uniform_noise_in_the_step_of_
     for each in (sampler, resumed):
         each.draw(perturbed=True)
     assert torch.equal(sampler(known["b"]), resumed(known["b"]))
+
+
+def test_noise_that_takes_all_weight_leaves_it_to_the_largest() -> None:
+    """As the authors' code does where no weight of an edge is above 0."""
+    noise = Perturbation(seed=0, largest=1.0)
+    noise.begin_epoch(9, 10)
+    weights = torch.full((4,), 0.25)
+    for _ in range(200):
+        noise.renew(True)
+        moved = noise.move("edge", weights)
+        drawn = weights + noise._drawn["edge"]
+        if bool((drawn <= 0).all()):
+            break
+    assert bool((drawn <= 0).all()), "such a draw is one of some dozens"
+    assert moved.tolist() == [float(index == int(drawn.argmax())) for index in range(4)]
