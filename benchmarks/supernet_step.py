@@ -63,7 +63,7 @@ class Search:
             else:
                 space = DartsSpace(num_classes=CLASSES, width=width, num_cells=cells)
                 told = find_space("darts").one_shot(space)
-                facts = OneShotFacts(told.input_edges, told.operation_costs, told.form)
+                facts = OneShotFacts(**vars(told))
                 strategy = DartsStrategy(supernet="fused" if name == "ours" else "stock", facts=facts)
             self.weights = list(space.parameters())
             torch.manual_seed(1)

@@ -15,7 +15,7 @@ from records.lines import EpochLog
 from records.scalars import Scalars
 
 _CHARTED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy", "temperature")
-_OF_DRAWS = ("temperature", "paths")  # which only methods that draw have
+_OF_SOME = ("temperature", "paths", "frozen")  # which only some methods have
 
 
 class EpochKeeper:
@@ -66,7 +66,7 @@ class EpochKeeper:
 
     def note(self, epoch: Any, warning: str | None = None) -> None:
         """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it; within :meth:`shown`."""
-        told = {name: value for name, value in asdict(epoch).items() if value is not None or name not in _OF_DRAWS}
+        told = {name: value for name, value in asdict(epoch).items() if value is not None or name not in _OF_SOME}
         if self._log.note(told):
             values = {name: value for name in _CHARTED if (value := getattr(epoch, name)) is not None}
             self._scalars.note(epoch.number, values | {"share of skip connections": epoch.skip_share})

@@ -73,7 +73,7 @@ def _train_supernet(context: RunContext, settings: SearchSettings, evaluator: An
         SearchContext(
             seed=settings.seed,
             gradient_clip=make_recipe(context.recipe).grad_clip or None,
-            one_shot=OneShotFacts(told.input_edges, told.operation_costs, told.form),
+            one_shot=OneShotFacts(**vars(told)),
             on_step=keeper.note_step if shows_steps else None,
             on_epoch=lambda epoch: keeper.note(epoch, strategy.guard.warning(epoch.number)),
         )

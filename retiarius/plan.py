@@ -109,7 +109,7 @@ def _require_supernet(strategy: Strategy, space: Any, model: Any) -> None:
 
     told = space.one_shot(model)
     with torch.random.fork_rng(devices=[]):
-        strategy.build(SearchContext(one_shot=OneShotFacts(told.input_edges, told.operation_costs))).mutate_model(model)
+        strategy.build(SearchContext(one_shot=OneShotFacts(**vars(told)))).mutate_model(model)
 
 
 def _recipe_of(settings: SearchSettings) -> dict[str, Any]:

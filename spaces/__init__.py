@@ -24,9 +24,11 @@ of itself. What a class may say, as class attributes, static methods or class me
 And as ordinary methods of the unfrozen space:
 
 - ``input_edges()``, where cells are searched one-shot: by ``InputChoice`` label the ``LayerChoice`` labels of its candidates, in order;
+- ``node_edges()``, where no ``InputChoice`` tells them: by name of a node the ``LayerChoice`` labels of the edges that lead to it;
 - ``operation_costs()``, where a one-shot search may weigh costs: by name of the operation what it costs, from 0 to 1.
 
-A module of a space that has ``differentiable_form()`` is replaced by that in a supernet.
+A module of a space that has ``differentiable_form()`` is replaced by that in a supernet. With partial channels it is
+``partial_form(parts)``, whose operations work on one of so many parts of the channels.
 
 To add a space: write one file, then one line in ``SPACES``. The contract tests run over the dict.
 """

@@ -16,7 +16,7 @@ from spaces import SPACES, SpaceEntry
 from spaces.argument_choices import candidates_by_label
 from spaces.arguments import legal_argument, plain_arguments
 from spaces.capabilities import Acceleration, OneShot
-from spaces.class_facts import differentiable_form, told_by, told_function
+from spaces.class_facts import differentiable_form, partial_form, told_by, told_function
 from spaces.foreign import CLASS_COUNTS, count_classes, full_name, import_space, state_side, unknown_space
 from spaces.origins import Origin, origin_of
 
@@ -232,8 +232,9 @@ class Space:
 
     def one_shot(self, model: ModelSpace) -> OneShot:
         """Return what ``model``, an unfrozen space, tells a one-shot strategy."""
-        edges, costs = (told_by(type(model), name) for name in ("input_edges", "operation_costs"))
-        return OneShot({} if edges is None else edges(model), {} if costs is None else costs(model), differentiable_form)
+        methods = {name: told_by(type(model), name) for name in ("input_edges", "operation_costs", "node_edges")}
+        edges, costs, nodes = ({} if told is None else told(model) for told in methods.values())
+        return OneShot(edges, costs, differentiable_form, partial_form, nodes or edges)
 
     @property
     def acceleration(self) -> Acceleration:

@@ -23,11 +23,17 @@ class OneShot:
         By name of an operation what it costs, from 0 to 1; empty where the space does not say.
     form
         Maps a module of the space to its differentiable form, a module that computes the same faster, or to ``None`` where it has none.
+    partial_form
+        Maps a module and a number K to a form whose operations work on one K-th of the channels, or to ``None`` where it has none.
+    node_edges
+        By name of a node the labels of the ``LayerChoice`` on the edges that lead to it, in order; empty where the space does not say.
     """
 
     input_edges: Mapping[str, list[str]] = field(default_factory=dict)
     operation_costs: Mapping[str, float] = field(default_factory=dict)
     form: Callable[[Any], Any] | None = None
+    partial_form: Callable[[Any, int], Any] | None = None
+    node_edges: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,3 +23,9 @@ def differentiable_form(module: Any) -> Any:
     """Return the differentiable form of a module of a space, or ``None`` where it has none."""
     make = told_by(type(module), "differentiable_form")
     return None if make is None else make(module)
+
+
+def partial_form(module: Any, parts: int) -> Any:
+    """Return the differentiable form of a module whose operations work on one of ``parts`` parts of the channels, or ``None``."""
+    make = told_by(type(module), "partial_form")
+    return None if make is None else make(module, parts)

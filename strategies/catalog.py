@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from common.errors import StrategyError, unknown_name
 from strategies.context import SearchContext
+from strategies.published import OLES, PCDarts
 from strategies.strategy import Strategy, TrialStrategy
 from strategies.supernets import GDAS, BetaDarts, Darts, DrNAS, SDarts
 
@@ -143,6 +144,8 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "drnas": DrNAS,
     "beta_darts": BetaDarts,
     "sdarts": SDarts,
+    "pc_darts": PCDarts,
+    "oles": OLES,
     "random": Random,
     "grid": Grid,
     "evolution": Evolution,

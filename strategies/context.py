@@ -25,12 +25,21 @@ class OneShotFacts:
     form
         Maps a module of the space to its differentiable form, or to ``None`` where it has none. A form computes the same faster: a module
         with the attribute ``choices`` (label -> names of the operations) whose ``forward`` takes a dict (label -> weights of the
-        operations, which add up to 1) before the arguments of the module itself. ``None``: no module has one.
+        operations, which add up to 1, or to the weight of the edge) before the arguments of the module itself. Its
+        ``candidates()`` are its operations, as (label, name, module). ``None``: no module has one.
+    partial_form
+        Maps a module and a number K to a form whose operations work on one K-th of the channels, or to ``None`` where it has none.
+        ``None``: no module has one.
+    node_edges
+        By name of a node the labels of the edges that lead to it, in order. Where the name is that of an ``InputChoice``, its architecture
+        parameters are those of the edges.
     """
 
     input_edges: Mapping[str, list[str]] = field(default_factory=dict)
     operation_costs: Mapping[str, float] = field(default_factory=dict)
     form: Callable[[Any], Any] | None = None
+    partial_form: Callable[[Any, int], Any] | None = None
+    node_edges: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -103,11 +103,24 @@ class ComposedDarts(Darts):
         Largest uniform noise on the weights of operations in the steps of the supernet's weights, from 0 to 1; 0: none.
     cost_penalty
         Of the expected cost of the operations in the loss of the alphas, for spaces that say what their operations cost; 0 or more.
+    partial_channels
+        One of so many parts of the channels goes through the operations, as in PC-DARTS; 1 or more, 1: all of them. Cells that are too
+        thin for two channels a part are cut in fewer parts.
+    edge_normalization
+        Whether a node weighs its edges by a softmax of parameters of theirs, as in PC-DARTS.
+    alpha_warmup
+        The share of the epochs, the first ones, in which the weights learn alone; from 0 to below 1.
+    early_stop
+        As in OLES: an operation is frozen where its gradients on training and validation images are less alike than this. From 0 to 1,
+        0: none is.
+    early_stop_steps
+        The number of steps over which that mean is taken, 1 or more.
     """
 
     set_by_name: ClassVar[tuple[str, ...]] = (
         *Darts.set_by_name,
         *("sampler", "temperatures", "beta_weight", "kl_weight", "perturbation", "cost_penalty"),
+        *("partial_channels", "edge_normalization", "alpha_warmup", "early_stop", "early_stop_steps"),
     )
     sampler: str = "softmax"
     temperatures: tuple[float, float] = (10.0, 0.1)
@@ -115,6 +128,11 @@ class ComposedDarts(Darts):
     kl_weight: float = 0.0
     perturbation: float = 0.0
     cost_penalty: float = 0.0
+    partial_channels: int = 1
+    edge_normalization: bool = False
+    alpha_warmup: float = 0.0
+    early_stop: float = 0.0
+    early_stop_steps: int = 20
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,8 +149,26 @@ class ComposedDarts(Darts):
             raise StrategyError(f"perturbation: {show(self.perturbation)} is not a number from 0 to 1")
         if self.kl_weight > 0 and self.sampler != "dirichlet":
             raise StrategyError(f"kl_weight: it needs sampler='dirichlet', not {self.sampler!r}")
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        for name in ("partial_channels", "early_stop_steps"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise StrategyError(f"{name}: {show(value)} is not a whole number of at least 1")
+        if not isinstance(self.edge_normalization, bool):
+            raise StrategyError(f"edge_normalization: {show(self.edge_normalization)} is neither true nor false")
+        if not (is_number(self.alpha_warmup) and 0 <= self.alpha_warmup < 1):
+            raise StrategyError(f"alpha_warmup: {show(self.alpha_warmup)} is not a number from 0 to below 1")
+        if not (is_number(self.early_stop) and 0 <= self.early_stop <= 1):
+            raise StrategyError(f"early_stop: {show(self.early_stop)} is not a number from 0 to 1")
+        if self.early_stop > 0 and self.order == 2:
+            raise StrategyError("early_stop: it works with `order=1` only")
+        if self.partial_channels > 1 and self.supernet != "fused":
+            raise StrategyError("partial_channels: it works with `supernet='fused'` only")
 
     def _parts(self, seed: int) -> dict[str, Any]:
+        from strategies.one_shot.early_stop import EarlyStop
         from strategies.one_shot.perturbation import Perturbation
         from strategies.one_shot.regularizers import beta_decay, dirichlet_divergence
 
@@ -141,7 +177,9 @@ class ComposedDarts(Darts):
         if self.kl_weight > 0:
             regularizers.append(dirichlet_divergence(self.kl_weight))
         sampler = self._make_sampler(seed=seed + _OF_SAMPLER, perturbation=moved)
-        return {"sampler": sampler, "regularizers": regularizers, "cost_penalty": self.cost_penalty}
+        stop = EarlyStop(self.early_stop, self.early_stop_steps) if self.early_stop > 0 else None
+        plain = {name: getattr(self, name) for name in ("cost_penalty", "partial_channels", "edge_normalization", "alpha_warmup")}
+        return {"sampler": sampler, "regularizers": regularizers, "early_stop": stop, **plain}
 
     def _make_sampler(self, **told: Any) -> Any:
         from strategies.one_shot.dirichlet import Dirichlet

@@ -15,7 +15,9 @@ from torchvision.ops import StochasticDepth
 
 from spaces.darts.operations import OPERATIONS, FactorizedReduce, ReluConvNorm
 from spaces.darts.supernet.fused import FusedCell
+from spaces.darts.supernet.partial import PartialCell
 from spaces.darts.vocabulary import INPUTS_OF_A_NODE, candidate_names, edge_label, inputs_label, node_numbers
+from spaces.partial_channels import parts_of
 
 
 class FrozenNode(nn.Module):
@@ -104,6 +106,11 @@ class Cell(nn.Module):
     def differentiable_form(self) -> FusedCell:
         """Return the cell as one fast function of the weights of its operations, for a one-shot search; it has the cell's parameters."""
         return FusedCell(self)
+
+    def partial_form(self, parts: int) -> FusedCell:
+        """Return that form with operations on one of ``parts`` parts of the channels, or of as many as ``parts_of`` has; they are new."""
+        cut = parts_of(self.channels, parts)
+        return PartialCell(self, cut) if cut > 1 else FusedCell(self)
 
 
 class AuxiliaryHead(nn.Module):

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from kernels.winograd import kernels_note, use_winograd
 from spaces.arguments import check_sizes
-from spaces.nasbench201.supernet import MixedCell
+from spaces.nasbench201.supernet import MixedCell, PartialMixedCell
 from spaces.nasbench201.vocabulary import EDGES, NUM_NODES, OPERATION_NAMES, SETTABLE, SIZES, edge_label
+from spaces.partial_channels import ThinChoice, parts_of
 
 
 class Zero(nn.Module):
@@ -47,6 +48,7 @@ class Cell(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.edges = nn.ModuleDict()
         for source, node in EDGES:
             candidates = {name: OPERATIONS[name](channels) for name in OPERATION_NAMES}
@@ -64,6 +66,17 @@ class Cell(nn.Module):
     def differentiable_form(self) -> MixedCell:
         """Return the cell as a function of the weights of its operations, for a one-shot search; it has the cell's convolutions."""
         return MixedCell(dict(self.edges.items()))
+
+    def partial_form(self, parts: int) -> MixedCell:
+        """Return that form with operations on one of ``parts`` parts of the channels, or of as many as ``parts_of`` has; they are new."""
+        cut = parts_of(self.channels, parts)
+        if cut == 1:
+            return self.differentiable_form()
+        thin = self.channels // cut
+        edges = {label: ThinChoice(label, {name: OPERATIONS[name](thin) for name in OPERATION_NAMES}) for label in self.edges}
+        form = PartialMixedCell(edges, thin)
+        use_winograd(form)
+        return form
 
 
 class ResidualReduction(nn.Module):
@@ -114,6 +127,10 @@ class NasBench201Space(nas.ModelSpace):
 
     def forward(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.classifier(self.features(images).mean(dim=(2, 3))))
+
+    def node_edges(self) -> dict[str, list[str]]:
+        """Return by name of a node the labels of the edges that lead to it."""
+        return {f"node_{node}": [edge_label(source, node) for source in range(node)] for node in range(1, NUM_NODES)}
 
     def operation_costs(self) -> dict[str, float]:
         """Return, by name of an operation, its multiply-adds on an edge by those of the dearest one, the convolution of 3x3."""

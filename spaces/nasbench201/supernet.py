@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from spaces.nasbench201.vocabulary import EDGES, NUM_NODES, edge_label
+from spaces.partial_channels import shuffle
 
 
 def without_affine(candidate: nn.Module) -> nn.Module:
@@ -44,6 +46,11 @@ class MixedCell(nn.Module):
         mixed = {label: {name: without_affine(each) for name, each in named.items()} for label, named in candidates.items()}
         self.edges: Any = nn.ModuleDict({label: nn.ModuleDict(operations) for label, operations in mixed.items()})
 
+    def candidates(self) -> Iterator[tuple[str, str, nn.Module]]:
+        """Return the operations but ``none``: of each the label of its edge, its name and the module."""
+        for label, operations in self.edges.items():
+            yield from ((label, name, operation) for name, operation in operations.items())
+
     def forward(self, mixing: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the output of the cell.
 
@@ -56,11 +63,31 @@ class MixedCell(nn.Module):
         """
         states = [x]
         for node in range(1, NUM_NODES):
-            total: Any = 0
-            for source in [source for source, target in EDGES if target == node]:
-                label = edge_label(source, node)
-                weights = dict(zip(self.choices[label], mixing[label], strict=True))
-                for name, operation in self.edges[label].items():
-                    total = total + weights[name] * operation(states[source])
-            states.append(total)
+            states.append(self.mix(mixing, node, states))
         return states[-1]
+
+    def mix(self, mixing: Mapping[str, Tensor], node: int, states: Sequence[Tensor]) -> Tensor:
+        """Return the sum of the mixed edges that lead to ``node`` from the ``states`` before it."""
+        total: Any = 0
+        for source in [source for source, target in EDGES if target == node]:
+            label = edge_label(source, node)
+            weights = dict(zip(self.choices[label], mixing[label], strict=True))
+            for name, operation in self.edges[label].items():
+                total = total + weights[name] * operation(states[source])
+        return total
+
+
+class PartialMixedCell(MixedCell):
+    """A ``MixedCell`` whose operations work on the first ``thin`` of the channels (PC-DARTS, arXiv 1907.05737, equation 2).
+
+    The others go around an edge, with the sum of its weights, ``none`` included; then the channels of a node are shuffled.
+    """
+
+    def __init__(self, edges: Mapping[str, Any], thin: int) -> None:
+        super().__init__(edges)
+        self.thin = thin
+
+    def mix(self, mixing: Mapping[str, Tensor], node: int, states: Sequence[Tensor]) -> Tensor:
+        through = super().mix(mixing, node, [state[:, : self.thin] for state in states])
+        beside = [state[:, self.thin :] * mixing[edge_label(source, node)].sum() for source, state in enumerate(states)]
+        return shuffle(through, torch.stack(beside).sum(0))

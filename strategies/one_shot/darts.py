@@ -26,10 +26,11 @@ from torch import nn
 from common.errors import SearchFailed, StrategyError
 from strategies.context import OneShotFacts
 from strategies.one_shot.darts_module import DartsModule
+from strategies.one_shot.early_stop import EarlyStop
 from strategies.one_shot.regularizers import Regularizer, expected_cost
 from strategies.one_shot.sampler import Sampler, Softmax
 from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, SearchEpoch, check_darts
-from strategies.one_shot.supernet_modules import alphas_by_label, mutation_hooks, require_categorical
+from strategies.one_shot.supernet_modules import MixedForm, alphas_by_label, mutation_hooks, require_categorical
 
 
 class DartsStrategy(nni.nas.strategy.DARTS):
@@ -60,6 +61,14 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         What they add up to is added to the loss of the architecture step.
     cost_penalty
         This times the cost to be expected of an operation is added to that loss, too: 0 or more, 0 as in the paper.
+    partial_channels
+        One of so many parts of the channels goes through the operations, 1 or more; 1: all do.
+    edge_normalization
+        Whether a node weighs its edges, by architecture parameters of theirs: those of its ``InputChoice``, or their own.
+    alpha_warmup
+        The share of the epochs, the first ones, in which the weights learn alone; from 0 to below 1.
+    early_stop
+        Freezes operations that overfit; ``None``: none. It serves one search.
     facts
         What the space tells of itself; ``None``: nothing.
     on_step, on_epoch
@@ -68,7 +77,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     Raises
     ------
     StrategyError
-        A value cannot be, or there is a weight of costs and ``facts`` have no costs or no edges, or a penalty and no costs.
+        A value cannot be, or there is a weight of costs and ``facts`` have no costs or no edges, or a penalty and no costs. When the
+        supernet is made: there are to be partial channels or weighed edges, and the space has none.
     """
 
     def __init__(
@@ -84,6 +94,10 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         sampler: Sampler | None = None,
         regularizers: Sequence[Regularizer] = (),
         cost_penalty: float = 0.0,
+        partial_channels: int = 1,
+        edge_normalization: bool = False,
+        alpha_warmup: float = 0.0,
+        early_stop: EarlyStop | None = None,
         facts: OneShotFacts | None = None,
         on_step: Callable[[int], Any] | None = None,
         on_epoch: Callable[[SearchEpoch], Any] | None = None,
@@ -93,11 +107,15 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         check_darts(supernet=supernet, order=order, cost_weight=cost_weight)
         self.order, self.cost_weight, self.guard = order, cost_weight, CollapseGuard(collapse_guard)
         self._facts, self._seed, self._on_step, self._on_epoch = facts or OneShotFacts(), seed, on_step, on_epoch
-        self._form = self._facts.form if supernet == "fused" else None
+        self._parts, self._alpha_warmup, self._early_stop = partial_channels, alpha_warmup, early_stop
+        self._form = (self._facts.form if partial_channels == 1 else self._partial_form) if supernet == "fused" else None
+        nodes = self._facts.node_edges if edge_normalization else {}
+        self._nodes = {node: edges for node, edges in nodes.items() if len(edges) > 1}  # of one edge the share is 1
+        self._normalizes = edge_normalization
         self._sampler, self._regularizers, self._cost_penalty = sampler or Softmax(), list(regularizers), cost_penalty
         self._n_chosen: dict[str, int] = {}
-        told = {"input_edges": self._facts.input_edges, "form": self._form, "mixed_op_sampling": MixedOpDifferentiablePolicy}
-        self._told = {"softmax": self._sampler, **told}
+        told = {"input_edges": self._facts.input_edges, "form": self._form, "weighed_nodes": self._nodes}
+        self._told = {"softmax": self._sampler, "mixed_op_sampling": MixedOpDifferentiablePolicy, **told}
         if cost_weight > 0 and not (self._facts.operation_costs and self._facts.input_edges):
             raise StrategyError("darts: `cost_weight` needs a space with input_edges() and operation_costs()")
         if cost_penalty > 0 and not self._facts.operation_costs:
@@ -114,17 +132,33 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._n_chosen = {module.label: module.n_chosen for module in inputs}
         names = {str(label): mutable.values for label, mutable in model.simplify().items() if isinstance(mutable, Categorical)}
         mutated = super().mutate_model(model)
+        self._check_parts(mutated)
         self._sampler.bind(alphas_by_label(mutated, self._arch_parameters))
         if self._cost_penalty > 0:
             told = (self._facts.operation_costs, names, self._sampler.probabilities)
             self._regularizers.append(expected_cost(self._cost_penalty, *told))
+        if self._early_stop is not None:
+            self._early_stop.bind(mutated)
         return mutated
+
+    def _partial_form(self, module: nn.Module) -> Any:
+        make = self._facts.partial_form
+        return None if make is None else make(module, self._parts)
+
+    def _check_parts(self, supernet: nn.Module) -> None:
+        if self._normalizes and not self._nodes:
+            raise StrategyError("`edge_normalization` needs a space with input_edges() or node_edges()")
+        if self._parts > 1 and not any(isinstance(module, MixedForm) for module in supernet.modules()):
+            raise StrategyError("`partial_channels` needs a space whose cells have partial_form(), and the fused supernet")
 
     def default_mutation_hooks(self) -> list[Any]:
         return mutation_hooks()
 
     def run_hook(self, hook: Any, name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
         if not memo:  # this is called for each hook and each module, often a hundred thousand times
+            for node, edges in self._nodes.items():
+                if node not in self._arch_parameters:  # no choice of inputs: NNI has made none
+                    self._arch_parameters[node] = nn.Parameter(torch.randn(len(edges)) * 1e-3)
             memo.update(self._arch_parameters)
         return hook(module, name, memo, self._told)
 
@@ -141,6 +175,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             guard=self.guard,
             sampler=self._sampler,
             regularizers=self._regularizers,
+            weighed_nodes=self._nodes,
+            alpha_warmup=self._alpha_warmup,
+            early_stop=self._early_stop,
             on_step=self._on_step,
             on_epoch=self._on_epoch,
             arc_learning_rate=self.arc_learning_rate,

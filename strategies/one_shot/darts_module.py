@@ -13,6 +13,8 @@ from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
 from torch import Tensor, nn
 
 from common.errors import SearchFailed, StrategyError
+from strategies.one_shot.early_stop import EarlyStop
+from strategies.one_shot.edge_normalization import weigh_edges
 from strategies.one_shot.regularizers import Regularizer
 from strategies.one_shot.sampler import Sampler
 from strategies.one_shot.search_epoch import (
@@ -45,6 +47,9 @@ class DartsModule(DartsLightningModule):
         guard: CollapseGuard,
         sampler: Sampler,
         regularizers: Sequence[Regularizer],
+        weighed_nodes: Mapping[str, list[str]],
+        alpha_warmup: float,
+        early_stop: EarlyStop | None,
         on_step: Callable[[int], Any] | None,
         on_epoch: Callable[[SearchEpoch], Any] | None,
         **kwargs: Any,
@@ -54,6 +59,7 @@ class DartsModule(DartsLightningModule):
         self._alpha_optimizer, self._order, self.guard = alpha_optimizer, order, guard
         self._alphas, self._costs, self._cost_weight = alphas, costs, cost_weight
         self._sampler, self._regularizers = sampler, regularizers
+        self._weighed_nodes, self._alpha_warmup, self._early_stop = weighed_nodes, alpha_warmup, early_stop
         self._sums = torch.zeros(4)
         self._batches = 0
         self._has_trained = False
@@ -78,7 +84,7 @@ class DartsModule(DartsLightningModule):
     def _read_off(self, cost_weight: float) -> dict[str, Any]:
         """Return the cells that the alphas stand for, less this times what operations cost."""
         charged = less_costs(self.export_probs(), self._costs, cost_weight)
-        return choose_edges(charged, self._kept_edges(), self._n_chosen)
+        return choose_edges(weigh_edges(charged, self._weighed_nodes), self._kept_edges(), self._n_chosen)
 
     def _kept_edges(self) -> dict[str, list[str]]:
         return {label: self._input_edges[label] for label in self._n_chosen}
@@ -102,18 +108,28 @@ class DartsModule(DartsLightningModule):
         if not self._regularizers:
             return None
         used = {id(parameter) for parameter in self.arch_parameters()}
-        alphas = {label: alpha for label, alpha in alphas_by_label(self.model, self._alphas).items() if id(alpha) in used}
+        known = alphas_by_label(self.model, self._alphas).items()
+        alphas = {label: alpha for label, alpha in known if id(alpha) in used and label not in self._weighed_nodes}
         return torch.stack([penalty(alphas, self.current_epoch / self._epochs) for penalty in self._regularizers]).sum()
 
     @property
     def _epochs(self) -> int:
         return max(self.trainer.max_epochs or 1, 1)
 
+    @property
+    def _moves_alphas(self) -> bool:
+        """Whether this epoch has architecture steps."""
+        return self._sampler.learns and self.current_epoch + 1 > self._alpha_warmup * self._epochs + 1e-9
+
     def _first_order(self, batch: dict[str, Any], batch_idx: int, architecture: Any) -> dict[str, Tensor]:
         self.toggle_optimizer(architecture)
+        if self._early_stop is not None:
+            self._early_stop.expect_validation()
         validation, penalty = self._measure(batch["val"], batch_idx), self._penalty()
         architecture.zero_grad()
         self.manual_backward(validation["loss"] if penalty is None else validation["loss"] + penalty)
+        if self._early_stop is not None:
+            self._early_stop.note_validation()
         architecture.step()
         self.untoggle_optimizer(architecture)
         return validation
@@ -153,6 +169,8 @@ class DartsModule(DartsLightningModule):
             self.advance_optimization(training["loss"], batch_idx, self.gradient_clip_val)
         else:
             training = self._step_of_several_draws(batch, batch_idx, weights)
+        if self._early_stop is not None:
+            self._early_stop.note_training()
         self.untoggle_optimizer(weights)
         self.advance_lr_schedulers(batch_idx)
         return training
@@ -176,12 +194,14 @@ class DartsModule(DartsLightningModule):
         return {name: torch.stack([measured[name] for measured in seen]).mean() for name in seen[0]}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        if self._sampler.learns:
+        if self._moves_alphas:
             validation = self._architecture_step(batch, batch_idx)
             training = self._weight_step(batch["train"], batch_idx)
         else:
             training = self._weight_step(batch["train"], batch_idx)
-            with torch.no_grad():  # by the last draw: one more would break a round of fair ones
+            if self._sampler.learns:  # before its first architecture step: without the noise of the weights' step
+                self._sampler.draw()
+            with torch.no_grad():  # of even paths by the last draw: one more would break a round of fair ones
                 validation = self._measure(batch["val"], batch_idx)
 
         values = [training["loss"], training["accuracy"], validation["loss"], validation["accuracy"]]
@@ -201,6 +221,8 @@ class DartsModule(DartsLightningModule):
             raise StrategyError(
                 f"darts: `order=2` works with SGD only, and the evaluator trains with {used}: use `order=1`, or optimizer=SGD"
             )
+        if self._early_stop is not None:
+            self._early_stop.freeze()
         if self.guard.stops:  # a search that the guard had ended, resumed
             self.trainer.should_stop = True
 
@@ -222,6 +244,8 @@ class DartsModule(DartsLightningModule):
         checkpoint["search_epoch"] = None if self.last_epoch is None else asdict(self.last_epoch)
         checkpoint["collapse_guard"] = self.guard.state_dict()
         checkpoint["sampler"] = self._sampler.state()
+        if self._early_stop is not None:
+            checkpoint["early_stop"] = self._early_stop.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         epoch = checkpoint["search_epoch"]
@@ -229,6 +253,8 @@ class DartsModule(DartsLightningModule):
         self.guard.load_state_dict(checkpoint["collapse_guard"])
         if "sampler" in checkpoint:  # those of earlier versions are of DARTS, which draws nothing
             self._sampler.restore(checkpoint["sampler"])
+        if self._early_stop is not None:
+            self._early_stop.restore(checkpoint["early_stop"])
 
     def note_epoch(self) -> None:
         """Turn the sums since the last call into ``last_epoch`` and report it; an epoch cut short by a time budget counts as one."""
@@ -252,6 +278,7 @@ class DartsModule(DartsLightningModule):
             sample=sample,
             temperature=self._sampler.temperature,
             paths=None if counts is None else {label: dict(zip(probabilities[label], counts[label], strict=False)) for label in counts},
+            frozen=None if self._early_stop is None else self._early_stop.frozen(),
         )
         self.guard.watch(self.last_epoch)
         if self._on_epoch is not None:

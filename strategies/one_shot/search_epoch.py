@@ -99,6 +99,8 @@ class SearchEpoch:
         Of the method's draws in this epoch; ``None`` where there is none.
     paths
         By label and operation how often it was the one on which the supernet's weights learned; ``None`` where all learn at once.
+    frozen
+        By operation how many of its copies in the supernet no longer learn; ``None`` where none is ever frozen.
     """
 
     number: int
@@ -113,6 +115,7 @@ class SearchEpoch:
     sample: dict[str, Any]
     temperature: float | None = None
     paths: dict[str, dict[Any, int]] | None = None
+    frozen: dict[str, int] | None = None
 
     @property
     def skip_share(self) -> float:

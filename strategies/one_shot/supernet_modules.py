@@ -23,10 +23,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common.errors import StrategyError
+from strategies.one_shot.edge_normalization import EdgeShares
 
 
 class SummedInput(InputChoice, BaseSuperNetModule):
-    """An ``InputChoice`` whose candidates are mixed edges: their sum. Which of them stay is read off the edges' own parameters."""
+    """An ``InputChoice`` whose candidates are mixed edges: their sum, by shares where edges are normalised.
+
+    Which of them stay is read off the edges' own parameters.
+    """
+
+    def __init__(self, choice: InputChoice, shares: EdgeShares) -> None:
+        super().__init__(choice.n_candidates, n_chosen=choice.n_chosen, reduction=choice.reduction, label=choice.label)
+        self._shares = shares
 
     def resample(self, memo: Any) -> dict[str, Any]:
         return {}
@@ -35,19 +43,23 @@ class SummedInput(InputChoice, BaseSuperNetModule):
         return {}
 
     def export_probs(self, memo: Any) -> dict[str, Any]:
-        return {}
+        return self._shares.probabilities()
+
+    def arch_parameters(self) -> Iterable[nn.Parameter]:
+        return self._shares.parameters()
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> SummedInput | None:
         if type(module) is InputChoice and module.label in mutate_kwargs["input_edges"]:
             if module.reduction != "sum":
                 raise StrategyError(f"{module.label}: a supernet needs reduction='sum', not {module.reduction!r}")
-            return cls(module.n_candidates, n_chosen=module.n_chosen, reduction=module.reduction, label=module.label)
+            nodes = {label: edges for label, edges in mutate_kwargs["weighed_nodes"].items() if label == module.label}
+            return cls(module, EdgeShares(nodes, memo))
         return None
 
     def forward(self, candidate_inputs: list[Tensor]) -> Tensor:
-        total = candidate_inputs[0]
-        for candidate in candidate_inputs[1:]:
+        total, *others = self._shares.scale(candidate_inputs)
+        for candidate in others:
             total = total + candidate
         return total
 
@@ -55,21 +67,23 @@ class SummedInput(InputChoice, BaseSuperNetModule):
 class MixedForm(BaseSuperNetModule):
     """The differentiable form of a module of the space (``OneShotFacts.form``), with the architecture parameters of all choices in it."""
 
-    def __init__(self, form: nn.Module, alphas: Mapping[str, nn.Parameter], softmax: nn.Module) -> None:
+    def __init__(self, form: nn.Module, alphas: Mapping[str, nn.Parameter], softmax: nn.Module, shares: EdgeShares) -> None:
         super().__init__()
         self.form: Any = form
         self._alphas = nn.ParameterDict(list(alphas.items()))  # in this order; it would sort a dict
-        self._softmax = softmax
+        self._softmax, self._shares = softmax, shares
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> tuple[MixedForm, bool] | None:
         form = None if mutate_kwargs["form"] is None else mutate_kwargs["form"](module)
         if form is None:
             return None
-        return cls(form, {label: memo[label] for label in form.choices}, mutate_kwargs["softmax"]), True
+        nodes = {label: edges for label, edges in mutate_kwargs["weighed_nodes"].items() if set(edges) <= set(form.choices)}
+        return cls(form, {label: memo[label] for label in form.choices}, mutate_kwargs["softmax"], EdgeShares(nodes, memo)), True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.form({label: self._softmax(alpha) for label, alpha in self._alphas.items()}, *args, **kwargs)
+        mixing = {label: self._softmax(alpha) for label, alpha in self._alphas.items()}
+        return self.form(self._shares(mixing), *args, **kwargs)
 
     def resample(self, memo: Any) -> dict[str, Any]:
         return {}
@@ -80,14 +94,11 @@ class MixedForm(BaseSuperNetModule):
 
     def export_probs(self, memo: Any) -> dict[str, Any]:
         names = self.form.choices
-        return {
-            label: dict(zip(names[label], self._softmax(alpha).tolist(), strict=True))
-            for label, alpha in self._alphas.items()
-            if label not in memo
-        }
+        told = {label: dict(zip(names[label], self._softmax(alpha).tolist(), strict=True)) for label, alpha in self._alphas.items()}
+        return {label: each for label, each in {**told, **self._shares.probabilities()}.items() if label not in memo}
 
     def arch_parameters(self) -> Iterable[nn.Parameter]:
-        return self._alphas.values()
+        return [*self._alphas.values(), *self._shares.parameters()]
 
 
 class ScaledMixedInput(DifferentiableMixedInput):

@@ -15,6 +15,7 @@ from strategies import (
     GDAS,
     HPO,
     NSGA2,
+    OLES,
     PRUNERS,
     STRATEGIES,
     TPE,
@@ -26,6 +27,7 @@ from strategies import (
     Hyperband,
     Median,
     OneShotFacts,
+    PCDarts,
     Pruner,
     SDarts,
     SearchContext,
@@ -105,6 +107,8 @@ def test_the_published_combinations_have_their_papers_parts() -> None:
     assert [len(strategy._regularizers) for strategy in built.values()] == [0, 0, 1, 0]
     assert [strategy._sampler.perturbation is not None for strategy in built.values()] == [False, False, False, True]
     assert (GDAS().temperatures, DrNAS().alpha_lr, BetaDarts().beta_weight, SDarts().perturbation) == ((10.0, 0.1), 6e-4, 50.0, 0.3)
+    assert (PCDarts().partial_channels, PCDarts().edge_normalization, PCDarts().alpha_warmup, PCDarts().alpha_lr) == (4, True, 0.3, 6e-4)
+    assert (OLES().early_stop, OLES().early_stop_steps, GDAS().early_stop) == (0.4, 20, 0.0)
     both = DrNAS(kl_weight=1e-3, beta_weight=1.0, perturbation=0.1).build(SearchContext())
     assert len(both._regularizers) == 2 and both._sampler.perturbation is not None, "parts compose"
     assert type(GDAS(sampler="reinmax").build(SearchContext())._sampler).__name__ == "ReinMax"
@@ -123,6 +127,14 @@ def test_the_published_combinations_have_their_papers_parts() -> None:
         (lambda: BetaDarts(beta_weight=-1), "beta_weight: -1 is not a number of at least 0"),
         (lambda: SDarts(perturbation=2), "perturbation: 2 is not a number from 0 to 1"),
         (lambda: SDarts(kl_weight=0.1), "kl_weight: it needs sampler='dirichlet', not 'softmax'"),
+        (lambda: PCDarts(partial_channels=0), "partial_channels: 0 is not a whole number of at least 1"),
+        (lambda: PCDarts(partial_channels=2.0), "partial_channels: 2.0 is not a whole number of at least 1"),
+        (lambda: PCDarts(supernet="stock"), "partial_channels: it works with `supernet='fused'` only"),
+        (lambda: PCDarts(edge_normalization=1), "edge_normalization: 1 is neither true nor false"),
+        (lambda: PCDarts(alpha_warmup=1), "alpha_warmup: 1 is not a number from 0 to below 1"),
+        (lambda: OLES(early_stop=1.1), "early_stop: 1.1 is not a number from 0 to 1"),
+        (lambda: OLES(early_stop_steps=True), "early_stop_steps: True is not a whole number of at least 1"),
+        (lambda: OLES(order=2), "early_stop: it works with `order=1` only"),
         (lambda: DrNAS(collapse_guard="panic"), "drnas: the collapse guard is 'panic'"),
         (lambda: Darts(order=3), "darts: the order is 3"),
         (lambda: Darts(supernet="thin"), "darts: the supernet is 'thin'; expected one of fused, stock"),

@@ -45,8 +45,7 @@ def seeded(space: type[ModelSpace], arguments: dict[str, Any]) -> ModelSpace:
 
 def facts_of(space: ModelSpace) -> OneShotFacts:
     """What a space tells a one-shot strategy."""
-    told = find_space(type(space)).one_shot(space)
-    return OneShotFacts(told.input_edges, told.operation_costs, told.form)
+    return OneShotFacts(**vars(find_space(type(space)).one_shot(space)))
 
 
 def evaluator(

@@ -5,7 +5,7 @@ On a CPU the compiled kernels compute it (``compiled``). Elsewhere, and where th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -55,6 +55,12 @@ class FusedCell(nn.Module):
                 self.labels[source].append(choice.label)
                 edges[source].append(nn.ModuleDict({name: choice[name] for name in choice.names}))
         self.fans: Any = nn.ModuleList(Fan(fan, fan[0]["max_pool_3x3"][0].stride) for fan in edges)
+
+    def candidates(self) -> Iterator[tuple[str, str, nn.Module]]:
+        """Return the operations: of each the label of its edge, its name and the module."""
+        for labels, fan in zip(self.labels, self.fans, strict=True):
+            for label, edge in zip(labels, fan.edges, strict=True):
+                yield from ((label, name, operation) for name, operation in edge.items())
 
     def forward(self, mixing: Mapping[str, Tensor], before_last: Tensor, last: Tensor) -> Tensor:
         """Return the output of the cell, as the plain one does for the outputs of the two cells before.

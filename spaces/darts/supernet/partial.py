@@ -1,0 +1,134 @@
+"""A DARTS cell whose operations work on part of the channels (PC-DARTS, Xu et al. 2020, arXiv 1907.05737, equation 2).
+
+The fans compute the operations of the channels that go through. The others go around them, max-pooled where the edge has stride 2. Both are
+summed over the edges of a node before they are shuffled once: the shuffle moves channels alone, so that it is the same sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from kernels.build import kernels_for
+from kernels.calls import real_of
+from kernels.layout import nchw, nhwc, nodes_of
+from spaces.darts.operations import OPERATIONS
+from spaces.darts.supernet.batch_statistics import Statistics
+from spaces.darts.supernet.compiled import CompiledFan
+from spaces.darts.supernet.fan import Fan
+from spaces.darts.supernet.fused import FusedCell
+from spaces.partial_channels import ThinChoice, shuffle
+
+
+class PartialCell(FusedCell):
+    """The differentiable form of ``cell`` with partial channels: its preprocessing, and operations of their own on fewer channels.
+
+    Parameters
+    ----------
+    cell
+        Of the search space, with ``channels`` and ``reduces``.
+    parts
+        The channels of a state over those that go through the operations, which it divides: 2 or more.
+    """
+
+    def __init__(self, cell: Any, parts: int) -> None:
+        thin = cell.channels // parts
+        nodes = [SimpleNamespace(edges=[_thin_edge(cell, *edge, thin) for edge in enumerate(node.edges)]) for node in cell.nodes]
+        thinned: Any = SimpleNamespace(preprocess_0=cell.preprocess_0, preprocess_1=cell.preprocess_1, nodes=nodes)
+        super().__init__(thinned)
+        self.thin = thin
+
+    def forward(self, mixing: Mapping[str, Tensor], before_last: Tensor, last: Tensor) -> Tensor:
+        """Return the output of the cell.
+
+        Parameters
+        ----------
+        mixing
+            By label of every edge the weights of its operations, [operations]. Their sum is the weight of the channels that go around.
+        before_last, last
+            [N, c_before_last, H, W] and [N, c_last, H, W].
+        """
+        states = [self.preprocess_0(before_last), self.preprocess_1(last)]
+        device = before_last.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else before_last.dtype
+        statistics = Statistics(self.training)
+        with torch.autocast(device, enabled=False):
+            states = [state.to(dtype).contiguous(memory_format=torch.channels_last) for state in states]
+            weights = [torch.stack([mixing[label] for label in labels]) for labels in self.labels]
+            output = self._by_states(states, weights, statistics)
+            statistics.move_running()
+            return output
+
+    def _by_states(self, states: list[Tensor], weights: list[Tensor], statistics: Statistics) -> Tensor:
+        through: Tensor | None = None  # sums over the edges to the nodes that are not yet complete, side by side
+        around: Tensor | None = None
+        for index, (fan, mixing) in enumerate(zip(self.fans, weights, strict=True)):
+            x = states[index]
+            operated = mix(fan, x[:, : self.thin].contiguous(memory_format=torch.channels_last), mixing, statistics)
+            through = operated if through is None else operated + through
+            around = _go_around(x[:, self.thin :], fan.stride, mixing.sum(1), around)
+            if index > 0:
+                node, through = through.split([self.thin, through.shape[1] - self.thin], dim=1)
+                shape = (node.shape[0], *node.shape[2:], x.shape[1] - self.thin)
+                beside = around[0].view(shape).permute(0, 3, 1, 2)
+                states.append(shuffle(node, beside.to(node.dtype)))
+                around = around[1:]
+        return torch.cat(states[2:], dim=1)
+
+
+def _thin_edge(cell: Any, source: int, choice: Any, channels: int) -> ThinChoice:
+    """Return the choice on the edge from state ``source`` of ``cell``, with operations on so many channels."""
+    stride = 2 if cell.reduces and source < 2 else 1
+    return ThinChoice(choice.label, {name: OPERATIONS[name](channels, stride, False) for name in choice.names})
+
+
+def _go_around(x: Tensor, stride: int, shares: Tensor, sums: Tensor | None) -> Tensor:
+    """Return ``sums`` [edges, N * H' * W' * C] and, added to them, ``x`` [N, C, H, W] times the share of every edge.
+
+    They are of the type of the shares: in half precision steps of these would be lost.
+    """
+    if stride > 1:  # of odd sides the last row and column too, as the operations have them
+        x = functional.max_pool2d(x, stride, stride, ceil_mode=True)
+    flat = x.permute(0, 2, 3, 1).flatten().to(shares.dtype)
+    return torch.outer(shares, flat) if sums is None else torch.addr(sums, shares, flat)
+
+
+def mix(fan: Fan, x: Tensor, mixing: Tensor, statistics: Statistics) -> Tensor:
+    """Return the mixtures of all edges of ``fan``, as it does, by the compiled kernels where there are any."""
+    parameters = [parameter for branch in fan.branches for parameter in branch.parameters()]
+    if x.device.type == "cpu" and kernels_for(x.dtype) is not None and all(p.dtype == real_of(x.dtype) for p in parameters):
+        output: Tensor = _CompiledMixture.apply(fan, statistics, x, mixing, *parameters)
+        return output
+    return fan(x, mixing, statistics)
+
+
+class _CompiledMixture(torch.autograd.Function):
+    """The arithmetic of a ``Fan`` by the compiled kernels: [N, C, H, W] -> [N, edges * C, H', W']."""
+
+    @staticmethod
+    def forward(ctx: Any, fan: Fan, statistics: Statistics, x: Tensor, mixing: Tensor, *parameters: Tensor) -> Tensor:
+        real = real_of(x.dtype)
+        compiled = CompiledFan(fan, statistics, real)
+        images, channels, height, width = x.shape
+        nodes = x.new_empty(images, -(-height // fan.stride), -(-width // fan.stride), len(mixing), channels)
+        kept = compiled.forward(nhwc(x), mixing.to(real).contiguous(), parameters, nodes, False)
+        ctx.save_for_backward(x, *kept)
+        ctx.compiled, ctx.real, ctx.number, ctx.edges = compiled, real, len(parameters), len(mixing)
+        return nodes.flatten(3).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+        x, *kept = ctx.saved_tensors
+        want_state, learns = ctx.needs_input_grad[2], any(ctx.needs_input_grad[4:])
+        of_nodes = nodes_of(gradient, ctx.edges).to(ctx.real).contiguous()
+        of_state = torch.zeros(nhwc(x).shape, dtype=ctx.real) if want_state else None
+        of_mixing, of_parameters = ctx.compiled.backward(nhwc(x), of_nodes, kept, of_state, learns)
+        state = None if of_state is None else nchw(of_state).to(x.dtype)
+        return None, None, state, of_mixing, *(of_parameters or ctx.number * [None])
