@@ -41,6 +41,8 @@ METHODS: dict[str, rt.Strategy] = {
     "drnas": rt.DrNAS(alpha_lr=3e-4),
     "beta_darts": rt.BetaDarts(),
     "sdarts": rt.SDarts(),
+    "pc_darts": rt.PCDarts(),
+    "oles": rt.OLES(),
     "reinmax": rt.GDAS(sampler="reinmax"),
 }
 

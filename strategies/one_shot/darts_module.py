@@ -273,7 +273,7 @@ class DartsModule(DartsLightningModule):
             **dict(zip(("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"), means, strict=True)),
             alphas=alphas,
             probabilities=probabilities,
-            entropy=mean_entropy(probabilities),
+            entropy=mean_entropy({label: each for label, each in probabilities.items() if label not in self._weighed_nodes}),
             skips=count_skips({**sample, **self._read_off(0.0)}, self._kept_edges()),
             sample=sample,
             temperature=self._sampler.temperature,

@@ -86,11 +86,11 @@ class SearchEpoch:
     validation_loss, validation_accuracy
         Of the architecture's half, measured before each architecture step; in second order with the weights one step ahead.
     alphas
-        The architecture parameters by label and operation.
+        The architecture parameters by label and operation; those of weighed edges by node and position of the edge.
     probabilities
-        The weights to be expected of the operations: their softmax, except where a method says otherwise.
+        The weights to be expected of the operations: their softmax, except where a method says otherwise; and of weighed edges.
     entropy
-        Of the probabilities, the mean over the labels, in nats.
+        Of the weights of operations, the mean over the labels, in nats.
     skips
         By cell how many of the edges that would be kept without costs are skip connections, of how many.
     sample

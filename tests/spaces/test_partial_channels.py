@@ -111,6 +111,41 @@ def test_a_partial_cell_of_nasbench201_is_the_papers() -> None:
     compare(form, plain, [torch.randn(3, 8, 6, 6, dtype=torch.float64)], 1e-9)
 
 
+@pytest.mark.parametrize("way", ["compiled", "torch"])
+def test_in_half_precision_shares_are_felt_and_gradients_are_close(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of a share below the resolution of bfloat16, 2e-3 of a half, moves what goes around."""
+    if way == "torch":
+        monkeypatch.setenv(VARIABLE, "torch")
+    elif kernels_for(torch.bfloat16) is None:
+        pytest.skip(f"no compiled kernels here: {why_not()}")
+    cell = DartsSpace(width=8, num_cells=3, num_nodes=2, num_classes=2).cells[0]
+    form = cell.partial_form(4)
+    inputs = [torch.randn(8, 24, 8, 8) for _ in range(2)]
+    outcomes = []
+    for enabled in (False, True):
+        alphas = {label: torch.zeros(len(names), requires_grad=True) for label, names in form.choices.items()}
+        form.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            output = form({label: alpha.softmax(0) for label, alpha in alphas.items()}, *inputs).float()
+        (output * torch.linspace(-1, 1, output.numel()).sin().view_as(output)).sum().backward()
+        gradients = [torch.cat([x.grad.flatten() for x in group]) for group in (alphas.values(), form.parameters())]
+        assert all(gradient.dtype == torch.float32 for gradient in gradients)
+        outcomes.append([output.detach().flatten(), *gradients])
+    for exact, rounded in zip(*outcomes, strict=True):
+        assert functional.cosine_similarity(exact, rounded, dim=0) > 0.98
+    first, second = outcomes_of_shares(form, inputs)
+    moved = ((second - first) * first).sum() / (first * first).sum()
+    assert moved.item() == pytest.approx(1e-3 / 0.5, rel=0.5)
+
+
+def outcomes_of_shares(form: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
+    """What goes around the edges to the first node, for two shares that bfloat16 cannot tell apart."""
+    beside = [channel for channel in range(form.thin * 4) if channel % 4]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        both = [form({label: torch.full((7,), share / 7) for label in form.choices}, *inputs) for share in (0.5, 0.501)]
+    return [output[:, beside].float() for output in both]
+
+
 def test_the_shuffle_deals_the_parts_out_one_by_one() -> None:
     x = torch.arange(8.0).view(1, 8, 1, 1)
     assert shuffle(x[:, :2], x[:, 2:]).flatten().tolist() == [0, 2, 4, 6, 1, 3, 5, 7]
