@@ -146,8 +146,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         return None if make is None else make(module, self._parts)
 
     def _check_parts(self, supernet: nn.Module) -> None:
-        if self._normalizes and not self._nodes:
-            raise StrategyError("`edge_normalization` needs a space with input_edges() or node_edges()")
+        used = {id(parameter) for parameter in supernet.parameters()}
+        if self._normalizes and not (self._nodes and all(id(self._arch_parameters[node]) in used for node in self._nodes)):
+            raise StrategyError("`edge_normalization` needs a space with input_edges(), or with node_edges() and the fused supernet")
         if self._parts > 1 and not any(isinstance(module, MixedForm) for module in supernet.modules()):
             raise StrategyError("`partial_channels` needs a space whose cells have partial_form(), and the fused supernet")
 

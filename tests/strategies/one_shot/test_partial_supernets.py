@@ -114,9 +114,10 @@ def test_regularizers_hear_of_operations_alone(tmp_path: Path) -> None:
     assert heard == [{f"edge_{source}_{node}" for node in (1, 2, 3) for source in range(node)}]
 
 
-def test_spaces_without_cells_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StrategyError, match=r"`edge_normalization` needs a space with input_edges\(\) or node_edges\(\)"):
-        search(PlainSpace(), tmp_path, name="pc_darts")
+def test_supernets_without_such_cells_are_refused(tmp_path: Path) -> None:
+    for space, settings in ((PlainSpace(), {}), (seeded(NasBench201Space, TINY), {"supernet": "stock", "partial_channels": 1})):
+        with pytest.raises(StrategyError, match=r"`edge_normalization` needs a space with input_edges\(\), or with node_edges\(\) and"):
+            search(space, tmp_path, name="pc_darts", **settings)
     with pytest.raises(StrategyError, match=r"`partial_channels` needs a space whose cells have partial_form\(\)"):
         search(PlainSpace(), tmp_path, name="pc_darts", edge_normalization=False)
 
