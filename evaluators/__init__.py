@@ -22,6 +22,8 @@ from common.text import show
 from evaluators.nni_evaluator import NniEvaluation
 from evaluators.zero_cost import SCORES
 
+MOST_IMAGES = 1_000_000_000  # that can be asked for; there may be fewer
+
 
 @dataclass(frozen=True)
 class EvaluatorEntry:
@@ -37,7 +39,9 @@ class EvaluatorEntry:
         Whether it answers samples from a file in place of networks: its target is a function that reads the file
         (``evaluators.table.load_table``).
     untrained
-        Whether it trains nothing: it takes no hyperparameters of a training, and its scores are no accuracies.
+        Whether it trains nothing: it takes no hyperparameters of a training.
+    inherits
+        Whether it is given networks with the weights of a trained supernet, and scores their accuracy.
     options
         Arguments of its own that can be fixed, with their legal values.
     function
@@ -48,7 +52,8 @@ class EvaluatorEntry:
     summary: str
     looks_up: bool = False
     untrained: bool = False
-    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    inherits: bool = False
+    options: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     function: Callable[..., Any] | None = None
 
     def load(self) -> Callable[..., Any]:
@@ -67,6 +72,13 @@ EVALUATORS: dict[str, EvaluatorEntry] = {
         "scores the untrained network by its proxy: meco (default), synflow, ...",
         untrained=True,
         options={"proxy": SCORES},
+    ),
+    "supernet": EvaluatorEntry(
+        "evaluators.training.inherited:inherited_accuracy",
+        "scores the network by the weights of a supernet, with batch statistics of its own",
+        untrained=True,
+        inherits=True,
+        options={"statistics_images": range(1, MOST_IMAGES), "validation_images": range(1, MOST_IMAGES)},
     ),
 }
 

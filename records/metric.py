@@ -48,6 +48,7 @@ class Metric:
 ACCURACY = Metric()
 
 
+INHERITED = Metric("validation accuracy by inherited weights")  # of a supernet, in which nothing more is trained
 SCORE = Metric("score", "score", "score", percent=False)  # of a function of one's own, which may return anything
 
 

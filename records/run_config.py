@@ -79,7 +79,7 @@ def stored_identity(folder: Path | None) -> dict[str, Any]:
 def check_identity(folder: Path, identity: Mapping[str, Any]) -> None:
     """Raise ``RecordError`` where the run in ``folder`` is not the one of ``identity``; the message names the first difference."""
     stored = read_config(folder)["identity"]
-    difference = _find_difference(_without_defaults(stored, identity), _without_defaults(identity, stored))
+    difference = find_difference(_without_defaults(stored, identity), _without_defaults(identity, stored))
     if difference:
         raise RecordError(f"{folder}: cannot resume this run: {difference}; use the same settings, or set `out` to another folder")
 
@@ -90,7 +90,8 @@ def _without_defaults(identity: Mapping[str, Any], other: Mapping[str, Any]) -> 
     return {key: value for key, value in identity.items() if key not in absent}
 
 
-def _find_difference(stored: Any, given: Any, name: str = "") -> str | None:
+def find_difference(stored: Any, given: Any, name: str = "") -> str | None:
+    """Return in words where ``given``, plain data, first differs from what a run has ``stored``; None where it does not."""
     if isinstance(stored, dict) and isinstance(given, dict):
         for key in [*stored, *(key for key in given if key not in stored)]:
             inner = f"{name}.{show_text(key)}" if name else show_text(key)
@@ -98,7 +99,7 @@ def _find_difference(stored: Any, given: Any, name: str = "") -> str | None:
                 return f"{inner} is {show(given[key])} and was not set in the run"
             if key not in given:
                 return f"{inner} was {show(stored[key])} and is not set now"
-            difference = _find_difference(stored[key], given[key], inner)
+            difference = find_difference(stored[key], given[key], inner)
             if difference:
                 return difference
         return None

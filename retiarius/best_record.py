@@ -9,7 +9,7 @@ from common.trial import Trial
 from evaluators import find_evaluator
 from evaluators.adapter import takes
 from records.best import save_best
-from records.metric import ACCURACY, own_metric, table_metric
+from records.metric import ACCURACY, INHERITED, own_metric, table_metric
 from records.provenance import collect_versions
 from records.run_folder import RunFolder
 from records.scalars import open_scalars
@@ -27,6 +27,8 @@ class BestRecord:
         self._trains_nothing = find_evaluator(settings.evaluator)[1].untrained
         is_any = ":" in settings.evaluator_name or self._trains_nothing
         self.metric = own_metric(settings.optimize_mode) if is_any else ACCURACY
+        if find_evaluator(settings.evaluator)[1].inherits:
+            self.metric = INHERITED
         if context.table is not None:
             self.metric = table_metric(context.table.score_name, settings.optimize_mode)
 

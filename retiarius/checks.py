@@ -9,6 +9,7 @@ from typing import Any
 
 from common.arguments import mention
 from common.errors import EvaluatorError, StrategyError, require_labels, unknown_name
+from common.text import show
 from evaluators import EVALUATORS, find_evaluator, open_table
 from evaluators.names import DATASETS, check_dataset_name, check_device_name, check_precision_name
 from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter, check_supernet_values, recipe_values
@@ -40,6 +41,7 @@ def check_before_imports(settings: SearchSettings) -> Any:
         raise EvaluatorError("`table` and `table_columns` need `evaluator='table'`")
     check_flags(settings, looks_up=table is not None)
     _check_options(settings)
+    _check_weights(settings)
     if settings.screen is not None:
         _check_screen(settings, table)
     if table is None:
@@ -152,11 +154,25 @@ def _check_options(settings: SearchSettings) -> None:
     """Refuse an illegal value of an argument of the evaluator's own, and what has no use where nothing is trained."""
     name, entry = find_evaluator(settings.evaluator)
     for label, legal in entry.options.items():
-        if label in settings.fixed and settings.fixed[label] not in legal:
-            raise EvaluatorError(f"`fixed['{label}']`: {unknown_name(label, settings.fixed[label], legal)}")
+        value = settings.fixed.get(label, legal[0])
+        if isinstance(legal, range) and not (type(value) is int and value in legal):
+            raise EvaluatorError(f"`fixed['{label}']`: {show(value)} is not a whole number of at least {legal[0]}")
+        if not isinstance(legal, range) and value not in legal:
+            raise EvaluatorError(f"`fixed['{label}']`: {unknown_name(label, value, legal)}")
     idle = {"epochs": settings.epochs, "recipe": settings.recipe, "pruner": settings.pruner}
     if entry.untrained and (given := [flag for flag, value in idle.items() if value is not None]):
         raise EvaluatorError(f"{name} trains nothing: leave out {mention(given)}")
+
+
+def _check_weights(settings: SearchSettings) -> None:
+    """Refuse a supernet's weights without the evaluator that uses them, it without them, and several processes for trials of seconds."""
+    name, entry = find_evaluator(settings.evaluator)
+    if entry.inherits and settings.supernet_weights is None:
+        raise EvaluatorError(f"`evaluator='{name}'` needs the run that trained the supernet: set `supernet_weights`")
+    if settings.supernet_weights is not None and not entry.inherits:
+        raise EvaluatorError("`supernet_weights` needs `evaluator='supernet'`")
+    if entry.inherits and cluster_of(settings.workers) is not None:
+        raise EvaluatorError("`workers` has no use with inherited weights, by which a trial takes seconds: leave it out")
 
 
 def _check_screen(settings: SearchSettings, table: Any) -> None:

@@ -174,7 +174,7 @@ def make_trial_run(context: RunContext, settings: SearchSettings, plan: SearchPl
     from evaluators.trial_run import TrialRun
 
     fixed = {label: value for label, value in context.recipe.items() if label not in plan.searched.hyperparameters}
-    return TrialRun(
+    run = TrialRun(
         build=partial(context.space.network, context.arguments),
         evaluate=Evaluate(find_evaluator(settings.evaluator)[1].load(), -1 if settings.optimize_mode == "minimize" else 1),
         measure=_measure_of(context, settings),
@@ -182,6 +182,7 @@ def make_trial_run(context: RunContext, settings: SearchSettings, plan: SearchPl
         training={**context.training, **fixed, **training},
         seed=settings.seed,
     )
+    return run if plan.supernet is None else plan.supernet.inherit(run)
 
 
 def _measure_of(context: RunContext, settings: SearchSettings) -> Callable[[Any], Mapping[str, Any]]:

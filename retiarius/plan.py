@@ -13,7 +13,7 @@ from common.nni_evaluators import reports_errors
 from common.reporter import Reporter
 from evaluators import find_evaluator
 from records.best import check_architecture
-from records.metric import SCORE
+from records.metric import INHERITED, SCORE
 from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
 from retiarius.extension import sizing_trials, trials_of
@@ -219,7 +219,9 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
     if isinstance(settings.strategy, NniTrials):
         same |= settings.strategy.settings()
     if find_evaluator(settings.evaluator)[1].untrained:
-        same["metric"] = SCORE.name
+        same["metric"] = INHERITED.name if plan.supernet is not None else SCORE.name
+    if plan.supernet is not None:
+        same["supernet"] = plan.supernet.told
     if settings.nni_evaluation is not None:
         same["evaluator_arguments"] = settings.nni_evaluation.describe()
     if plan.numbers:

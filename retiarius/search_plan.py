@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from retiarius.inherited_trials import TrainedSupernet
     from retiarius.nni_choice import ChosenSpace
     from spaces.search_subspace import SearchedPart
 
@@ -39,6 +40,8 @@ class SearchPlan:
         What the strategy is told of numbers: ``order``, ``usual``, both or neither (``retiarius.told_numbers``).
     screened_seconds
         What it took to score untrained networks, which counts against the time budget; 0 where none were scored.
+    supernet
+        By whose weights networks are scored; None where they have their own.
     """
 
     arguments: dict[str, Any]
@@ -53,3 +56,4 @@ class SearchPlan:
     starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     numbers: Sequence[str] = ()
     screened_seconds: float = 0.0
+    supernet: TrainedSupernet | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from common.reporter import Reporter
 from records.run_folder import require_usable_out
 from retiarius.context import RunContext
 from retiarius.image_check import fit_to_images
+from retiarius.inherited_trials import open_supernet
 from retiarius.lookups import Lookups
 from retiarius.one_shot import search_one_shot
 from retiarius.plan import make_plan, search_identity
@@ -53,6 +55,7 @@ def search(
     optimize_mode: str = "maximize",
     table: str | Path | None = None,
     table_columns: str | Path | None = None,
+    supernet_weights: str | Path | None = None,
     workers: int | str | Ray = 1,
     storage: str | None = None,
     study: str | None = None,
@@ -78,9 +81,10 @@ def search(
     data
         ``"auto"``, ``"cifar10"``, ``"digits"``, a folder of images, or what ``load_data`` returns.
     evaluator
-        How a choice is scored: ``"train"``, ``"table"``, ``"zero_cost"`` (untrained), or any function ``(network, ...) -> float``, higher
-        is better. A function is given those of ``data``, ``epochs``, ``seed``, ``device``, ``precision``, ``report`` and of the
-        hyperparameters that it takes. An evaluator of NNI's trains by itself; what is left open in its arguments is searched.
+        How a choice is scored: ``"train"``, ``"table"``, ``"zero_cost"`` (untrained), ``"supernet"`` (with inherited weights), or any
+        function ``(network, ...) -> float``, higher is better. A function is given those of ``data``,
+        ``epochs``, ``seed``, ``device``, ``precision``, ``report`` and of the hyperparameters that it takes. An evaluator of NNI's
+        trains by itself; what is left open in its arguments is searched.
     trials, epochs
         Number of trials, and epochs of each, or of the supernet; the preset says how many otherwise.
     preset
@@ -110,6 +114,8 @@ def search(
         ``"maximize"``, or ``"minimize"`` where a table or an evaluator of your own gives losses.
     table, table_columns
         A CSV file of results, in which trials are looked up, and a JSON file that says what its columns mean.
+    supernet_weights
+        The folder of a one-shot search of this space, by whose supernet's weights each network is scored; nothing is trained.
     workers
         Trainings side by side, each in a process of its own; ``"auto"``: as many as there are CPUs. A ``Ray`` says on which cluster.
     storage, study
@@ -164,6 +170,7 @@ def search(
         "optimize_mode": optimize_mode,
         "table": table,
         "table_columns": table_columns,
+        "supernet_weights": supernet_weights,
         "workers": workers,
         "storage": storage,
         "study": study,
@@ -188,6 +195,7 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
         context = RunContext(settings, settings.space, plan.arguments, plan.recipe, plan.epochs, reporter, plan.table)
         fit_to_images(context, settings, plan)
         data = images_to_screen(context, settings)
+        plan = replace(plan, supernet=open_supernet(context, settings))
         with context.open_folder(settings.strategy.name, **search_identity(context, settings, plan)) as folder:
             if settings.strategy.one_shot:
                 search_one_shot(context, settings, folder)

@@ -162,6 +162,8 @@ class SearchSettings(RunSettings, PrunerSettings):
         How a choice is scored: ``train``, ``table``, the name of another registered one, or any function.
     table, table_columns
         The table that is looked up, and what its columns mean.
+    supernet_weights
+        The run whose supernet's weights networks are scored by.
     trials
         Number of trials.
     time_budget
@@ -191,6 +193,7 @@ class SearchSettings(RunSettings, PrunerSettings):
     evaluator: str | Callable[..., Any] = TRAIN
     table: Path | None = None
     table_columns: Path | None = None
+    supernet_weights: Path | None = None
     trials: int | None = None
     time_budget: float | None = None
     then_retrain: float | None = None
@@ -213,8 +216,10 @@ class SearchSettings(RunSettings, PrunerSettings):
         self._settle(table=as_path("table", self.table), table_columns=as_path("table_columns", self.table_columns))
         self._settle(space=None if self._searches_rows() else find_space(self.space))
         self._settle(strategy=with_settings(find_strategy(self.strategy), self.fixed))
-        if self.table is not None and self.evaluator == TRAIN:
-            self._settle(evaluator="table")
+        self._settle(supernet_weights=as_path("supernet_weights", self.supernet_weights))
+        for name, source in (("table", self.table), ("supernet", self.supernet_weights)):
+            if source is not None and self.evaluator == TRAIN:
+                self._settle(evaluator=name)
         check_mode(self.optimize_mode)
         self._settle(start_with=as_texts("start_with", self.start_with), search_space=as_search_space(self.search_space))
         if self.objectives is not None:

@@ -21,11 +21,12 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
 from common.nni_evaluators import fresh, loader_generators
-from evaluators.data.images import Split, stratified_cut
+from evaluators.data.images import Split
 from evaluators.data.splits import Dataset
 from evaluators.memory import keep_freed_memory
 from evaluators.training.batches import TrainingBatches
 from evaluators.training.checkpoints import broken, random_state, read_checkpoint, restore_random_state, write_checkpoint
+from evaluators.training.inherited import supernet_halves
 from evaluators.training.optimizers import learning_rate_factor, make_optimizer
 from evaluators.training.recipes import Recipe
 
@@ -198,13 +199,10 @@ def make_supernet_evaluator(
         The checkpoint is broken.
     """
     keep_freed_memory()
-    whole = data.train_and_validation
-    halves = stratified_cut(whole.labels, len(whole) // 2, torch.Generator().manual_seed(seed))
-    # Of an odd number of images one is left out: a half with a batch more would set the number of steps, and the schedule knows one.
-    weights_half, architecture_half = (whole.take(half[: len(whole) // 2]) for half in halves)
+    halves = supernet_halves(data, seed)
     loaders = [
         BatchLoader(half, data, recipe.batch_size, recipe.cutout, seed + offset, device)
-        for offset, half in ((1, weights_half), (2, architecture_half))
+        for offset, half in ((1, halves.train), (2, halves.validation))
     ]
     finished_epochs(checkpoints)  # a broken file is told before the training
     trainer = Trainer(

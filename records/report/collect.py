@@ -10,7 +10,7 @@ from common.errors import RecordError
 from common.files import LARGEST_OWN_FILE, parse_json, read_json
 from common.trial import Trial
 from records.best import BestArchitecture, load_best
-from records.metric import ACCURACY, SCORE, Metric, own_metric, result_metric, table_metric
+from records.metric import ACCURACY, INHERITED, SCORE, Metric, own_metric, result_metric, table_metric
 from records.report.text import as_number, as_object
 from records.run_config import read_config
 from records.run_lock import is_locked
@@ -90,6 +90,8 @@ class Run:
             return result_metric(self.settings.get("optimize_mode"))
         if ":" in str(self.identity.get("evaluator")) or self.identity.get("metric") == SCORE.name:
             return own_metric(self.identity.get("optimize_mode"))
+        if self.identity.get("metric") == INHERITED.name:
+            return INHERITED
         return table_metric(self.dataset.get("score"), self.identity.get("optimize_mode")) if self.looks_up else ACCURACY
 
     @property

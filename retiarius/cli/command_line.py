@@ -126,10 +126,11 @@ def _options() -> dict[str, list[_Option]]:
             _option(
                 "--evaluator",
                 metavar="NAME",
-                help="how a trial is scored: train (default), table (default with --table), zero_cost, MODULE:FUNCTION",
+                help="how a trial is scored: train (default), table (default with --table), zero_cost, supernet, MODULE:FUNCTION",
             ),
             _option("--table", type=path, metavar="FILE", help="CSV file of results, plain or gzipped"),
             _option("--table-columns", type=path, metavar="FILE", help="JSON file that describes its columns"),
+            _option("--supernet-weights", type=path, metavar="RUN", help="score networks by the weights of RUN's supernet, train none"),
         ],
         "NNI": _nni_options(),
         "output": _output_options(),

@@ -14,7 +14,7 @@ from records.provenance import get_command
 from retiarius.cli.command_line import make_parser
 from retiarius.cli.exit_status import end_on_sigterm, explain
 from retiarius.cli.screen import ProgramScreen, Screen
-from retiarius.cli.settings import ONE_SHOT, RAY, RUN, TRIALS, Settings, parse_settings
+from retiarius.cli.settings import ONE_SHOT, RAY, RUN, TABLES, TRIALS, Settings, parse_settings
 from retiarius.cli.summary import show_best_parameters, show_found, show_preview, show_retrained
 
 DESCRIPTION = "Search for better networks for small images, and train what was found."
@@ -147,9 +147,7 @@ def search(settings: Settings, screen: Screen) -> None:
     from retiarius.dry_run import preview
     from retiarius.search_run import search as search_space
 
-    asked = settings.given(
-        *RUN, "trials", "time_budget", "then_retrain", "start_with", "screen", "evaluator", "objectives", "table", "table_columns"
-    )
+    asked = settings.given(*RUN, *TABLES, "trials", "time_budget", "then_retrain", "start_with", "screen")
     asked |= settings.given("storage", "study", "search_space", "optimize_mode") | workers_of(settings)
     names = {"dataset": "data", "max_params": "max_parameters", "max_flops": "max_multiply_adds"}
     asked |= {names[name]: value for name, value in settings.given(*names).items()}

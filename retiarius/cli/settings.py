@@ -51,6 +51,7 @@ class Settings:
     objectives: tuple[str, ...] | None = None
     table: Path | None = None
     table_columns: Path | None = None
+    supernet_weights: Path | None = None
     recipe: str | None = None
     seed: int | None = None
     device: str | None = None
@@ -98,7 +99,7 @@ TRIALS = ("max_params", "max_flops", "pruner", "start_with", "screen", "workers"
 OF_COMMANDS = ("--pruner", "--storage", "--study", "--ray", "--cpus-per-trial", "--gpus-per-trial")  # which go with trial commands, too
 ONE_SHOT = ("supernet", "order", "cost_weight", "collapse_guard")
 TRAINING = ("data_dir", "device", "precision", "recipe")
-TABLES = ("evaluator", "table", "table_columns", "objectives")
+TABLES = ("evaluator", "table", "table_columns", "supernet_weights", "objectives")
 
 
 def flag_of(name: str) -> str:
@@ -191,11 +192,8 @@ def check_action(settings: Settings) -> None:
             "strategy",
             "trials",
             "then_retrain",
-            "evaluator",
-            "table",
-            "table_columns",
-            "objectives",
             "optimize_mode",
+            *TABLES,
             *TRIALS,
             *ONE_SHOT,
         )

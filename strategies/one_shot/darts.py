@@ -11,7 +11,7 @@ differentiable form, by which they are replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import nni.nas.strategy  # before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken
@@ -23,14 +23,15 @@ from nni.nas.oneshot.pytorch.supermodule.differentiable import MixedOpDifferenti
 from nni.nas.space import RawFormatModelSpace
 from torch import nn
 
-from common.errors import SearchFailed, StrategyError
+from common.errors import SearchFailed, StrategyError, describe_error
 from strategies.context import OneShotFacts
 from strategies.one_shot.darts_module import DartsModule
 from strategies.one_shot.early_stop import EarlyStop
 from strategies.one_shot.regularizers import Regularizer, expected_cost
+from strategies.one_shot.restriction import Supernet
 from strategies.one_shot.sampler import Sampler, Softmax
 from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, SearchEpoch, check_darts
-from strategies.one_shot.supernet_modules import MixedForm, alphas_by_label, mutation_hooks, require_categorical
+from strategies.one_shot.supernet_modules import MixedForm, mutation_hooks, require_categorical
 
 
 class DartsStrategy(nni.nas.strategy.DARTS):
@@ -130,11 +131,14 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         require_categorical(model)
         inputs = (module for module in model.modules() if type(module) is InputChoice and module.label in self._facts.input_edges)
         self._n_chosen = {module.label: module.n_chosen for module in inputs}
-        names = {str(label): mutable.values for label, mutable in model.simplify().items() if isinstance(mutable, Categorical)}
+        mutables = {str(label): mutable for label, mutable in model.simplify().items()}
         mutated = super().mutate_model(model)
         self._check_parts(mutated)
-        self._sampler.bind(alphas_by_label(mutated, self._arch_parameters))
+        edges = {label: self._facts.input_edges[label] for label in self._n_chosen}
+        self.restrictable = Supernet(mutated, self._sampler, self._arch_parameters, mutables, edges)
+        self._sampler.bind(self.restrictable.alphas)
         if self._cost_penalty > 0:
+            names = {label: mutable.values for label, mutable in mutables.items() if isinstance(mutable, Categorical)}
             told = (self._facts.operation_costs, names, self._sampler.probabilities)
             self._regularizers.append(expected_cost(self._cost_penalty, *told))
         if self._early_stop is not None:
@@ -151,6 +155,23 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             raise StrategyError("`edge_normalization` needs a space with input_edges(), or with node_edges() and the fused supernet")
         if self._parts > 1 and not any(isinstance(module, MixedForm) for module in supernet.modules()):
             raise StrategyError("`partial_channels` needs a space whose cells have partial_form(), and the fused supernet")
+
+    def load_supernet(self, model: ModelSpace, state: Mapping[str, Any]) -> Supernet:
+        """Make a supernet of ``model``, in place, and return it with the weights that a checkpoint of a search has: its ``state_dict``.
+
+        Raises
+        ------
+        StrategyError
+            They are those of another supernet.
+        """
+        mutated = self.mutate_model(model)
+        prefix = "training_module._model."
+        weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        try:
+            mutated.load_state_dict(weights)
+        except RuntimeError as error:
+            raise StrategyError(f"these weights are not of this supernet: {describe_error(error)[:200]}") from error
+        return self.restrictable
 
     def default_mutation_hooks(self) -> list[Any]:
         return mutation_hooks()

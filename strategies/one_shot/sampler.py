@@ -51,6 +51,7 @@ class Sampler(nn.Module):
         self._labels: dict[int, str] = {}  # by identity of the parameter
         self._drawn: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
+        self._held: dict[str, Tensor] = {}
 
     def bind(self, alphas: Mapping[str, Tensor]) -> None:
         """Learn the labels of the architecture parameters, which mixtures of NNI's do not tell."""
@@ -84,8 +85,20 @@ class Sampler(nn.Module):
         return weights if self.perturbation is None else self.perturbation.move(label, weights)
 
     def forward(self, alpha: Tensor) -> Tensor:
-        """Return :meth:`weights` of the choice whose parameter ``alpha`` is."""
-        return self.weights(self._labels.setdefault(id(alpha), f"unnamed {len(self._labels)}"), alpha)
+        """Return :meth:`weights` of the choice whose parameter ``alpha`` is, or those at which it is held."""
+        label = self._labels.setdefault(id(alpha), f"unnamed {len(self._labels)}")
+        held = self._held.get(label)
+        return self.weights(label, alpha) if held is None else held.to(alpha) + 0 * alpha  # with a gradient, which is 0
+
+    @contextmanager
+    def holding(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """Hold the choices that are named at these weights, [operations], while the ``with`` block lasts, whatever is drawn."""
+        before = self._held
+        self._held = {**before, **weights}
+        try:
+            yield
+        finally:
+            self._held = before
 
     def noise(self, label: str, alpha: Tensor) -> Tensor:
         """Return what is drawn for a choice: all that is random in its weights."""
