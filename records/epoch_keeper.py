@@ -64,6 +64,10 @@ class EpochKeeper:
         self._progress.update(done - self._shown)
         self._shown = done
 
+    def note_score(self, count: int, accuracy: float) -> None:
+        """Show that the supernet was scored ``count`` times to select an architecture, and the last accuracy; within :meth:`shown`."""
+        self._progress.update(0, detail=f"selection: {count:,} scored, the last {format_accuracy(accuracy)}")
+
     def note(self, epoch: Any, warning: str | None = None) -> None:
         """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it; within :meth:`shown`."""
         told = {name: value for name, value in asdict(epoch).items() if value is not None or name not in _OF_SOME}

@@ -92,9 +92,7 @@ class EpochLog:
 
     def read(self) -> list[dict[str, Any]]:
         """Return the epochs that were noted, in order; none where there is no file."""
-        if not self._path.exists():
-            return []
-        return [document for line in self._path.read_bytes().splitlines() if (document := _document(line)) is not None]
+        return read_lines(self._path)
 
     def note(self, epoch: Mapping[str, Any]) -> bool:
         """Add one, unless it was noted before an interruption, after which an epoch may be told again; return whether it was added.
@@ -118,7 +116,14 @@ class EpochLog:
 
     def append(self, epoch: Mapping[str, Any]) -> None:
         """Add one. Raise what :func:`append_line` raises, and ``RecordError`` where ``epoch`` is not plain data."""
-        append_line(self._path, (to_json(dict(epoch)) + "\n").encode(), is_whole=_is_document)
+        append_line(self._path, (to_json(dict(epoch)) + "\n").encode(), is_whole=is_line)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of all whole lines of a file, in order; none where there is no file."""
+    if not path.exists():
+        return []
+    return [document for line in path.read_bytes().splitlines() if (document := _document(line)) is not None]
 
 
 def _document(line: bytes) -> dict[str, Any] | None:
@@ -130,5 +135,6 @@ def _document(line: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _is_document(line: bytes) -> bool:
+def is_line(line: bytes) -> bool:
+    """Return whether ``line`` holds an object, whole."""
     return _document(line) is not None

@@ -23,6 +23,7 @@ from retiarius.warm_start import WORDS
 from spaces import SPACES
 from spaces.named import NAMES
 from strategies import STRATEGIES, Darts, Grid, check_pair
+from strategies.selections import STRONGEST, SelectionSettings
 
 
 def check_before_imports(settings: SearchSettings) -> Any:
@@ -135,6 +136,8 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     if strategy.one_shot and settings.lightning is not None and settings.lightning.is_mutable():
         left_open = ", ".join(settings.lightning.simplify())
         raise StrategyError(f"{name} trains one supernet with one evaluator: give its {left_open} a value, or use a multi-trial strategy")
+    if settings.lightning is not None and isinstance(strategy, SelectionSettings) and strategy.selection != STRONGEST:
+        raise StrategyError(f"`selection='{strategy.selection}'` scores supernets that this library trains: leave out `evaluator`")
     if settings.objectives and not strategy.several_objectives:
         fitting = ", ".join(other for other, entry in STRATEGIES.items() if entry.several_objectives)
         raise StrategyError(f"{name} has one objective, the accuracy: leave out `objectives`, or use {fitting}")

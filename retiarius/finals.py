@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import describe_error
+from common.reporter import Reporter
 from common.trial import PLANNED_EPOCHS, Trial
 from records.trials import TrialLog
 from retiarius.context import RunContext
@@ -22,6 +23,8 @@ from retiarius.settings import SearchSettings
 FINALS = "finals.jsonl"  # in the folder of a run: the same lines as in trials.jsonl
 FINALISTS = 3
 FEWEST_EPOCHS = 3  # by which networks can be told apart
+
+RunAgain = Callable[[Trial, int, Callable[[float], Any], Callable[[dict[str, Any]], Any]], float]
 
 
 def seconds_for_finals(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> float:
@@ -59,22 +62,46 @@ def choose_at_full_size(
     chosen = _best_of(trials, FINALISTS)
     if not seconds or len(chosen) < 2:
         return
+    context.reporter.say(f"the best {len(chosen)} networks are compared at the size of a retraining: {folder / FINALS}")
+    run = replace(make_trial_run(context, settings, plan), build=partial(context.space.network, full_arguments(context, settings)))
+
+    def epochs_of(done: list[Trial], waiting: list[Trial]) -> int:
+        costs = [_cost(context, settings, trial.architecture) for trial in waiting]
+        known = next((trial.planned_epochs for trial in done if trial.planned_epochs), None)
+        return known or max(1, min(MOST_EPOCHS, int(seconds / len(chosen) / max(costs))))
+
+    def run_again(trial: Trial, epochs: int, *heard: Any) -> float:
+        return run({**_searched(plan, trial), "epochs": epochs}, *heard)
+
+    finals = train_each(run_again, chosen, folder, epochs_of, context.reporter)
+    if finals:
+        save_best(max(finals, key=lambda trial: trial.score or 0.0))
+
+
+def train_each(
+    run: RunAgain, chosen: list[Trial], folder: Path, epochs_of: Callable[[list[Trial], list[Trial]], int], reporter: Reporter
+) -> list[Trial]:
+    """Return those of the ``chosen`` trials that could be trained once more, as they are then, in their order.
+
+    Parameters
+    ----------
+    run
+        Trains the network of a trial for so many epochs; takes ``report`` and ``note`` as ``RunTrial`` does, and returns the score.
+    folder
+        Of the run, whose ``finals.jsonl`` keeps them; those of an interrupted run are not repeated.
+    epochs_of
+        From those that are done, and those that wait, to the epochs of each; asked only where some wait.
+    """
     log = TrialLog(folder / FINALS)
     done = {trial.number: trial for trial in log.read()}
     waiting = [trial for trial in chosen if trial.number not in done]
-    context.reporter.say(f"the best {len(chosen)} networks are compared at the size of a retraining: {log.path}")
-    with context.reporter.progress(len(chosen), "networks", "full size", completed=len(chosen) - len(waiting)) as shown:
-        if waiting:
-            costs = [_cost(context, settings, trial.architecture) for trial in waiting]
-            known = next((trial.planned_epochs for trial in done.values() if trial.planned_epochs), None)
-            epochs = known or max(1, min(MOST_EPOCHS, int(seconds / len(chosen) / max(costs))))
+    with reporter.progress(len(chosen), "networks", "finals", completed=len(chosen) - len(waiting)) as shown:
+        epochs = epochs_of(list(done.values()), waiting) if waiting else 0
         for trial in waiting:
-            done[trial.number] = _train(context, settings, plan, trial, epochs)
+            done[trial.number] = _train(run, trial, epochs)
             log.append(done[trial.number])
             shown.update(1, best=done[trial.number].score)
-    finals = [done[trial.number] for trial in chosen if done[trial.number].score is not None]
-    if finals:
-        save_best(max(finals, key=lambda trial: trial.score or 0.0))
+    return [done[trial.number] for trial in chosen if done[trial.number].score is not None]
 
 
 def full_arguments(context: RunContext, settings: SearchSettings) -> dict[str, Any]:
@@ -99,15 +126,14 @@ def _cost(context: RunContext, settings: SearchSettings, architecture: Mapping[s
     return measure_epoch(network, context.data, make_recipe(context.recipe), device=context.device, precision=context.precision)
 
 
-def _train(context: RunContext, settings: SearchSettings, plan: SearchPlan, trial: Trial, epochs: int) -> Trial:
-    """Return ``trial`` as it is at full size, after so many epochs."""
+def _train(run: RunAgain, trial: Trial, epochs: int) -> Trial:
+    """Return ``trial`` as it is by ``run``, after so many epochs."""
     curve: list[float] = []
     facts: dict[str, Any] = {PLANNED_EPOCHS: epochs}
-    run = replace(make_trial_run(context, settings, plan), build=partial(context.space.network, full_arguments(context, settings)))
     begin = time.monotonic()
     told: dict[str, Any] = {"state": "complete", "error": None}
     try:
-        score: float | None = run({**_searched(plan, trial), "epochs": epochs}, curve.append, facts.update)
+        score: float | None = run(trial, epochs, curve.append, facts.update)
     except Exception as error:
         score, told = None, {"state": "failed", "error": describe_error(error)}
     return replace(trial, score=score, curve=curve, facts=facts, seconds=time.monotonic() - begin, **told)

@@ -12,6 +12,7 @@ from records.run_folder import RunFolder
 from records.scalars import open_scalars
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
+from retiarius.selection import Result, scoring, selected_result, selects, tuning_epochs
 from retiarius.settings import SearchSettings
 from strategies import Darts, OneShotFacts, SearchContext
 
@@ -28,17 +29,21 @@ def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFo
 
     evaluator = _evaluator_of(context, settings, folder)
     steps = _steps_of(evaluator)
+    supernet = context.build(None)
+    told = context.space.one_shot(supernet)
     with open_scalars(folder.path, wanted=settings.tensorboard) as scalars:
         keeper = EpochKeeper(
             folder.path / "epochs.jsonl",
             context.reporter,
             scalars,
-            epochs=context.epochs,
+            epochs=context.epochs + tuning_epochs(settings, supernet, told),
             steps=steps or 1,
             finished=finished_epochs(folder.checkpoints_path),
             describe=context.space.describe,
         )
-        strategy = _train_supernet(context, settings, evaluator, keeper, shows_steps=steps is not None)
+        facts = OneShotFacts(**vars(told))
+        heard = {"on_step": None if steps is None else keeper.note_step, **scoring(context, settings, folder, keeper.note_score)}
+        strategy = _train_supernet(context, settings, supernet, evaluator, keeper, one_shot=facts, **heard)
     _save_best(context, settings, folder, strategy)
 
 
@@ -61,21 +66,18 @@ def _steps_of(evaluator: Any) -> int | None:
         return None
 
 
-def _train_supernet(context: RunContext, settings: SearchSettings, evaluator: Any, keeper: EpochKeeper, *, shows_steps: bool) -> Any:
-    """Train the supernet and return the NNI strategy that did so."""
+def _train_supernet(context: RunContext, settings: SearchSettings, supernet: Any, evaluator: Any, keeper: EpochKeeper, **heard: Any) -> Any:
+    """Train the supernet and return the NNI strategy that did so; ``heard`` is what else a ``SearchContext`` tells it."""
     import torch
     from nni.nas.execution import SequentialExecutionEngine
     from nni.nas.space import RawFormatModelSpace
 
-    supernet = context.build(None)
-    told = context.space.one_shot(supernet)
     strategy: Any = settings.strategy.build(
         SearchContext(
             seed=settings.seed,
             gradient_clip=make_recipe(context.recipe).grad_clip or None,
-            one_shot=OneShotFacts(**vars(told)),
-            on_step=keeper.note_step if shows_steps else None,
             on_epoch=lambda epoch: keeper.note(epoch, strategy.guard.warning(epoch.number)),
+            **heard,
         )
     )
     with keeper.shown(), torch.random.fork_rng(devices=context.gpus):
@@ -111,13 +113,16 @@ def _score_of(epoch: Any) -> tuple[str, float, int] | None:
 def _save_best(context: RunContext, settings: SearchSettings, folder: RunFolder, strategy: Any) -> None:
     """Write ``best.json``: what the search ended with, and the recipe by which it is to be retrained."""
     epoch = strategy.result()
-    architecture = context.space.canonical(epoch.sample)
+    result = Result(epoch.sample, _score_of(epoch), {})
+    if selects(settings.strategy):
+        result = selected_result(context, settings, folder, strategy.selected, epoch.number)
+    architecture = context.space.canonical(result.sample)
     # The network is trained alone by the recipe that suits the space; the settings of this run were the supernet's.
     hyperparameters = recipe_values(context.space.recipe_for(settings.preset))
     size = context.measure(context.build(architecture))
     told = _strategy_told(settings)
     told |= {"supernet": context.recipe if settings.lightning is None else {}, "collapse_guard": strategy.guard.describe()}
-    BestRecord(folder, context, settings).save(architecture, hyperparameters, _score_of(epoch), size, **told)
+    BestRecord(folder, context, settings).save(architecture, hyperparameters, result.score, size, **told, **result.told)
 
 
 def _strategy_told(settings: SearchSettings) -> dict[str, Any]:

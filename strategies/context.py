@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,11 @@ class SearchContext:
         Largest norm of the gradient of a supernet's weights, above 0; ``None``: not clipped.
     one_shot
         What the space tells a one-shot strategy; ``None``: nothing.
+    score
+        Returns the accuracy of a supernet, held at operations, with the weights it has, in [0, 1]: for one-shot strategies that select
+        their architecture by it. ``None``: nothing is selected so.
+    scores
+        What ``score`` gave, by what was scored. Those of an interrupted run are there, and new ones are put there.
     on_step, on_epoch
         Called by a one-shot strategy with the number of pairs of steps done, those of an interrupted run included; and with each
         ``SearchEpoch`` that ended.
@@ -87,5 +92,7 @@ class SearchContext:
     costs: Sequence[str] = ()
     gradient_clip: float | None = None
     one_shot: OneShotFacts | None = None
+    score: Callable[[Any], float] | None = None
+    scores: MutableMapping[str, float] = field(default_factory=dict)
     on_step: Callable[[int], Any] | None = None
     on_epoch: Callable[[SearchEpoch], Any] | None = None

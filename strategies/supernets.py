@@ -10,6 +10,7 @@ from common.errors import StrategyError, unknown_name
 from common.text import show
 from strategies.context import SearchContext
 from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, check_darts, is_number
+from strategies.selections import SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 
 SAMPLERS = ("softmax", "gumbel", "dirichlet", "reinmax")
@@ -66,6 +67,10 @@ class Darts(Strategy):
         """Return what takes the place of the paper's own parts, as ``DartsStrategy`` takes it, with generators of this seed."""
         return {}
 
+    def make_selection(self, context: SearchContext) -> Any:
+        """Return what selects the architecture in the search of ``context``; None where the largest parameters do."""
+        return None
+
     def build(self, context: SearchContext) -> Any:
         from strategies.one_shot.darts import DartsStrategy
 
@@ -79,13 +84,14 @@ class Darts(Strategy):
             collapse_guard=self.collapse_guard,
             facts=context.one_shot,
             **self._parts(context.seed),
+            selection=self.make_selection(context),
             on_step=context.on_step,
             on_epoch=context.on_epoch,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComposedDarts(Darts):
+class ComposedDarts(SelectionSettings, Darts):
     """DARTS with other parts; the published combinations below are this with defaults of their own.
 
     Parameters
@@ -121,6 +127,7 @@ class ComposedDarts(Darts):
         *Darts.set_by_name,
         *("sampler", "temperatures", "beta_weight", "kl_weight", "perturbation", "cost_penalty"),
         *("partial_channels", "edge_normalization", "alpha_warmup", "early_stop", "early_stop_steps"),
+        *SelectionSettings.selection_names,
     )
     sampler: str = "softmax"
     temperatures: tuple[float, float] = (10.0, 0.1)
@@ -136,6 +143,7 @@ class ComposedDarts(Darts):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_selection(self.name)
         if self.sampler not in SAMPLERS:
             raise StrategyError(f"{self.name}: {unknown_name('sampler', self.sampler, SAMPLERS)}")
         pair = self.temperatures

@@ -17,6 +17,7 @@ from records.report.importance import EVALUATOR, measure_importance
 from records.report.lab_table import Row, as_html, as_markdown, fill, is_of_the_lab
 from records.report.palette import as_css
 from records.report.seeds import Group, group_by_seed, plot_epochs_together, plot_searches
+from records.report.selection_table import show_selection
 from records.report.story import show_story
 from records.report.text import as_number, as_object, definition_list, escape, paragraph
 from records.report.times import show_moment
@@ -164,6 +165,7 @@ def _show_supernet(run: Run, name: str) -> str:
     return "".join(
         [
             _section("The supernet", _pair(left, right)),
+            *([_section("How the architecture was selected", selected)] if (selected := show_selection(run)) else []),
             _section("Entropy and skip connections", plot_alphas(name, run.epochs)),
             *([_section("Draws of operations", draws)] if (draws := show_draws(name, run.epochs)) else []),
             _section("Probabilities of the operations", show_probabilities(run.epochs)),

@@ -8,7 +8,7 @@ from common.trial import Trial
 from records.formats import count_of, format_seconds
 from records.report.collect import Run
 from records.report.labels import varied_labels
-from records.report.text import escape, paragraph, show_value
+from records.report.text import escape, paragraph, plain_table, show_value
 from records.report.times import ends_of
 from records.report.trial_plots import best_so_far, last_value
 
@@ -90,7 +90,4 @@ def _seconds_of(trials: Sequence[Trial]) -> str:
 def _table(heading: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
     if not rows:
         return ""
-    head = "".join(f'<th scope="col">{escape(name, 60)}</th>' for name in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell, 300)}</td>' for cell in row)}</tr>" for row in rows)
-    table = f'<div class="scroll"><table class="overview"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    return f"<h4>{escape(heading)}</h4>{table}{paragraph(note) if note else ''}"
+    return f"<h4>{escape(heading)}</h4>{plain_table(heads, rows)}{paragraph(note) if note else ''}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from records.formats import format_number, format_seconds
@@ -38,6 +38,13 @@ def escape(value: object, longest: int = LONGEST) -> str:
 def paragraph(text: str, css: str = "note") -> str:
     """Return a line of the page."""
     return f'<p class="{css}">{escape(text, 2000)}</p>'
+
+
+def plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of texts."""
+    head = "".join(f'<th scope="col">{escape(name, 60)}</th>' for name in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell, 300)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table class="overview"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def show_value(value: object) -> str:

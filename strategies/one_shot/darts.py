@@ -12,6 +12,7 @@ differentiable form, by which they are replaced.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import nni.nas.strategy  # before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken
@@ -28,9 +29,10 @@ from strategies.context import OneShotFacts
 from strategies.one_shot.darts_module import DartsModule
 from strategies.one_shot.early_stop import EarlyStop
 from strategies.one_shot.regularizers import Regularizer, expected_cost
-from strategies.one_shot.restriction import Supernet
+from strategies.one_shot.restriction import Supernet, copy_of_structure
 from strategies.one_shot.sampler import Sampler, Softmax
 from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, SearchEpoch, check_darts
+from strategies.one_shot.selection import Selected, Selection
 from strategies.one_shot.supernet_modules import MixedForm, mutation_hooks, require_categorical
 
 
@@ -70,6 +72,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         The share of the epochs, the first ones, in which the weights learn alone; from 0 to below 1.
     early_stop
         Freezes operations that overfit; ``None``: none. It serves one search.
+    selection
+        What selects the architecture when the supernet is trained; ``None``: the operations are kept whose parameters are the largest. It
+        serves one search.
     facts
         What the space tells of itself; ``None``: nothing.
     on_step, on_epoch
@@ -99,6 +104,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         edge_normalization: bool = False,
         alpha_warmup: float = 0.0,
         early_stop: EarlyStop | None = None,
+        selection: Selection | None = None,
         facts: OneShotFacts | None = None,
         on_step: Callable[[int], Any] | None = None,
         on_epoch: Callable[[SearchEpoch], Any] | None = None,
@@ -114,6 +120,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._nodes = {node: edges for node, edges in nodes.items() if len(edges) > 1}  # of one edge the share is 1
         self._normalizes = edge_normalization
         self._sampler, self._regularizers, self._cost_penalty = sampler or Softmax(), list(regularizers), cost_penalty
+        self._selection = selection or Selection()
+        self.selected: Selected | None = None
+        self._keeps_plain = self._selection.scores_networks
         self._n_chosen: dict[str, int] = {}
         told = {"input_edges": self._facts.input_edges, "form": self._form, "weighed_nodes": self._nodes}
         self._told = {"softmax": self._sampler, "mixed_op_sampling": MixedOpDifferentiablePolicy, **told}
@@ -132,11 +141,13 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         inputs = (module for module in model.modules() if type(module) is InputChoice and module.label in self._facts.input_edges)
         self._n_chosen = {module.label: module.n_chosen for module in inputs}
         mutables = {str(label): mutable for label, mutable in model.simplify().items()}
+        plain = copy_of_structure(model) if self._keeps_plain else None
         mutated = super().mutate_model(model)
         self._check_parts(mutated)
         edges = {label: self._facts.input_edges[label] for label in self._n_chosen}
-        self.restrictable = Supernet(mutated, self._sampler, self._arch_parameters, mutables, edges)
+        self.restrictable = Supernet(mutated, self._sampler, self._arch_parameters, mutables, edges, self._nodes, plain)
         self._sampler.bind(self.restrictable.alphas)
+        self._selection.bind(self.restrictable)
         if self._cost_penalty > 0:
             names = {label: mutable.values for label, mutable in mutables.items() if isinstance(mutable, Categorical)}
             told = (self._facts.operation_costs, names, self._sampler.probabilities)
@@ -164,6 +175,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         StrategyError
             They are those of another supernet.
         """
+        self._keeps_plain = True
         mutated = self.mutate_model(model)
         prefix = "training_module._model."
         weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
@@ -184,6 +196,11 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             memo.update(self._arch_parameters)
         return hook(module, name, memo, self._told)
 
+    def mutate_evaluator(self, evaluator: Any) -> Any:
+        if self._selection.epochs:
+            evaluator.trainer.fit_loop.max_epochs += self._selection.epochs
+        return super().mutate_evaluator(evaluator)
+
     def configure_oneshot_module(self, training_module: Any) -> DartsModule:
         return DartsModule(
             training_module,
@@ -200,6 +217,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             weighed_nodes=self._nodes,
             alpha_warmup=self._alpha_warmup,
             early_stop=self._early_stop,
+            selection=self._selection,
             on_step=self._on_step,
             on_epoch=self._on_epoch,
             arc_learning_rate=self.arc_learning_rate,
@@ -211,10 +229,16 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             super()._run()
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
+        if self.oneshot_module.last_epoch is not None:
+            self.selected = self._selection.finish()
 
     def result(self) -> SearchEpoch:
-        """Return the last epoch of the search (the last good one, if the guard ended it), with the architecture; after the run."""
+        """Return the last epoch of the search (the last good one, if the guard ended it), with the architecture; after the run.
+
+        Where the architecture was selected by accuracies, ``selected`` tells the best by them.
+        """
         epoch = self.oneshot_module.last_epoch
         if epoch is None:
             raise SearchFailed("the search ended before its first step")
-        return self.guard.result(epoch)
+        read_off = self.guard.result(epoch)
+        return read_off if self.selected is None else replace(read_off, sample={**read_off.sample, **self.selected.sample})

@@ -27,7 +27,9 @@ from strategies.one_shot.search_epoch import (
     mean_entropy,
 )
 from strategies.one_shot.second_order import architecture_gradient
+from strategies.one_shot.selection import Selection
 from strategies.one_shot.supernet_modules import alphas_by_label
+from strategies.one_shot.tuning import begin_tuning_epoch
 
 
 class DartsModule(DartsLightningModule):
@@ -50,6 +52,7 @@ class DartsModule(DartsLightningModule):
         weighed_nodes: Mapping[str, list[str]],
         alpha_warmup: float,
         early_stop: EarlyStop | None,
+        selection: Selection,
         on_step: Callable[[int], Any] | None,
         on_epoch: Callable[[SearchEpoch], Any] | None,
         **kwargs: Any,
@@ -58,7 +61,7 @@ class DartsModule(DartsLightningModule):
         self._input_edges, self._n_chosen, self._on_step, self._on_epoch = input_edges, n_chosen, on_step, on_epoch
         self._alpha_optimizer, self._order, self.guard = alpha_optimizer, order, guard
         self._alphas, self._costs, self._cost_weight = alphas, costs, cost_weight
-        self._sampler, self._regularizers = sampler, regularizers
+        self._sampler, self._regularizers, self._selection = sampler, regularizers, selection
         self._weighed_nodes, self._alpha_warmup, self._early_stop = weighed_nodes, alpha_warmup, early_stop
         self._sums = torch.zeros(4)
         self._batches = 0
@@ -74,7 +77,7 @@ class DartsModule(DartsLightningModule):
         return [*labelled, *(parameter for key, parameter in used.items() if key not in known)]
 
     def export(self) -> dict[str, Any]:
-        return {**super().export(), **self._read_off(self._cost_weight)}
+        return {**super().export(), **self._read_off(self._cost_weight), **self._selection.decided}
 
     def export_probs(self) -> dict[str, Any]:
         with self._sampler.expected():
@@ -110,11 +113,16 @@ class DartsModule(DartsLightningModule):
         used = {id(parameter) for parameter in self.arch_parameters()}
         known = alphas_by_label(self.model, self._alphas).items()
         alphas = {label: alpha for label, alpha in known if id(alpha) in used and label not in self._weighed_nodes}
-        return torch.stack([penalty(alphas, self.current_epoch / self._epochs) for penalty in self._regularizers]).sum()
+        return torch.stack([penalty(alphas, min(self.current_epoch / self._epochs, 1.0)) for penalty in self._regularizers]).sum()
 
     @property
     def _epochs(self) -> int:
-        return max(self.trainer.max_epochs or 1, 1)
+        """How many epochs the search has, those of tuning not counted."""
+        return max((self.trainer.max_epochs or 1) - self._selection.epochs, 1)
+
+    @property
+    def _is_tuning(self) -> bool:
+        return self.current_epoch >= self._epochs
 
     @property
     def _moves_alphas(self) -> bool:
@@ -172,7 +180,8 @@ class DartsModule(DartsLightningModule):
         if self._early_stop is not None:
             self._early_stop.note_training()
         self.untoggle_optimizer(weights)
-        self.advance_lr_schedulers(batch_idx)
+        if not self._is_tuning:
+            self.advance_lr_schedulers(batch_idx)
         return training
 
     def _measure_a_draw(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
@@ -228,7 +237,9 @@ class DartsModule(DartsLightningModule):
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
-        self._sampler.begin_epoch(self.current_epoch, self._epochs)
+        self._sampler.begin_epoch(min(self.current_epoch, self._epochs - 1), self._epochs)
+        if self._is_tuning:
+            begin_tuning_epoch(self._selection, self.trainer.optimizers[0], self.current_epoch - self._epochs)
 
     def on_fit_end(self) -> None:
         if self._has_trained:  # NNI's evaluators report what they have logged: nothing, where all epochs were done before
@@ -243,7 +254,7 @@ class DartsModule(DartsLightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["search_epoch"] = None if self.last_epoch is None else asdict(self.last_epoch)
         checkpoint["collapse_guard"] = self.guard.state_dict()
-        checkpoint["sampler"] = self._sampler.state()
+        checkpoint["sampler"], checkpoint["selection"] = self._sampler.state(), self._selection.state()
         if self._early_stop is not None:
             checkpoint["early_stop"] = self._early_stop.state()
 
@@ -255,6 +266,8 @@ class DartsModule(DartsLightningModule):
             self._sampler.restore(checkpoint["sampler"])
         if self._early_stop is not None:
             self._early_stop.restore(checkpoint["early_stop"])
+        if "selection" in checkpoint:
+            self._selection.restore(checkpoint["selection"])
 
     def note_epoch(self) -> None:
         """Turn the sums since the last call into ``last_epoch`` and report it; an epoch cut short by a time budget counts as one."""
@@ -280,6 +293,7 @@ class DartsModule(DartsLightningModule):
             paths=None if counts is None else {label: dict(zip(probabilities[label], counts[label], strict=False)) for label in counts},
             frozen=None if self._early_stop is None else self._early_stop.frozen(),
         )
-        self.guard.watch(self.last_epoch)
+        if not self._is_tuning:
+            self.guard.watch(self.last_epoch)
         if self._on_epoch is not None:
             self._on_epoch(self.last_epoch)

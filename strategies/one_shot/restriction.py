@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import nni.nas.strategy  # noqa: F401 (before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken)
 import torch
-from nni.mutable import Categorical, CategoricalMultiple
+from nni.mutable import CategoricalMultiple
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedCell
 from torch import Tensor, nn
 
@@ -36,6 +38,10 @@ class Supernet:
         The choices of the space, by label.
     input_edges
         By label of a node's choice of inputs the labels of its edges, in order.
+    weighed_nodes
+        By name of a node whose edges have shares (edge normalization) their labels, in order.
+    plain
+        The space as it was before, with the supernet's own parameters (``copy_of_structure``); ``None``: there is none.
 
     Attributes
     ----------
@@ -52,17 +58,39 @@ class Supernet:
         labelled: Mapping[Any, nn.Parameter],
         mutables: Mapping[str, Any],
         input_edges: Mapping[str, list[str]],
+        weighed_nodes: Mapping[str, list[str]],
+        plain: Any = None,
     ) -> None:
         self.model, self.mutables, self.input_edges = model, dict(mutables), dict(input_edges)
         self.alphas = alphas_by_label(model, labelled)
-        self._sampler = sampler
+        self._sampler, self._weighed_nodes = sampler, weighed_nodes
+        self._plain = plain if plain is not None and self._has_parameters_of(plain) else None
         self._cells = {module.label: module for module in model.modules() if isinstance(module, DifferentiableMixedCell)}
+
+    def _has_parameters_of(self, plain: nn.Module) -> bool:
+        """Return whether nothing but the architecture parameters is of the supernet alone, such as NNI's kernels of several sizes are."""
+        alphas = {id(alpha) for alpha in self.alphas.values()}
+        return {id(parameter) for parameter in self.model.parameters()} - alphas <= {id(parameter) for parameter in plain.parameters()}
+
+    def freeze(self, sample: Mapping[str, Any]) -> nn.Module | None:
+        """Return a copy of the operations that ``sample`` chooses, and of nothing else; ``None`` where the supernet has to be held."""
+        network: nn.Module | None = None if self._plain is None else self._plain.freeze(dict(sample))
+        return network
 
     @contextmanager
     def held(self, weights: Weights) -> Iterator[nn.Module]:
         """Yield the supernet, whose choices have these ``weights`` while the ``with`` block lasts."""
         with self._sampler.holding(weights):
             yield self.model
+
+    def hold(self, weights: Weights) -> None:
+        """Let choices have these ``weights`` from now on."""
+        self._sampler.hold(weights)
+
+    @property
+    def cell_labels(self) -> list[str]:
+        """The labels of NNI's own cells."""
+        return list(self._cells)
 
     @property
     def expected(self) -> dict[str, Tensor]:
@@ -82,25 +110,35 @@ class Supernet:
         StrategyError
             A label is missing, or its value is none of the choice's.
         """
-        weights = {label: self._one(label, mutable, sample) for label, mutable in self.mutables.items() if label in self.alphas}
-        for label, edges in self.input_edges.items():
-            kept = set(_value_of(label, sample))
-            weights |= {edge: torch.zeros_like(weights[edge]) for source, edge in enumerate(edges) if source not in kept}
+        weights = self.weights_of_part({label: _value_of(label, sample) for label in self.mutables})
         for cell in self._cells.values():
             weights |= _edges_of_cell(cell, sample)
+        for node, edges in self._weighed_nodes.items():  # their shares are taken out: the edges that a node keeps have none
+            shares = self.alphas[node].detach().cpu().softmax(-1)
+            weights |= {edge: weights[edge] / share for edge, share in zip(edges, shares, strict=True)}
         return weights
 
-    def _one(self, label: str, mutable: Any, sample: Mapping[str, Any]) -> Tensor:
-        """Return 1 at the value that is chosen; where several are, the inputs of a node, the same share of each."""
-        value = _value_of(label, sample)
-        if isinstance(mutable, CategoricalMultiple):
-            return _shares(label, value, self.names(label))
-        assert isinstance(mutable, Categorical)
-        return _shares(label, [value], self.names(label))
+    def weights_of_part(self, sample: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return the weights of those choices alone of which a part of a sample says something, for a space without cells of NNI's.
+
+        It is 1 for the value that is chosen. Where several are, such as the inputs of a node, each has the same share.
+        """
+        weights: dict[str, Tensor] = {}
+        for label, value in sample.items():
+            if label in self.alphas:
+                several = isinstance(self.mutables[label], CategoricalMultiple)
+                weights[label] = _shares(label, value if several else [value], self.names(label))
+        for label, edges in self.input_edges.items():
+            if label in sample:
+                cut = [edge for source, edge in enumerate(edges) if source not in sample[label]]
+                weights |= {edge: torch.zeros(len(self.alphas[edge])) for edge in cut}
+        return weights
 
 
 class RestrictedSupernet(nn.Module):
-    """The network of one architecture, computed by a supernet and with its weights: what the supernet takes -> what it returns.
+    """The network of one architecture with the weights of a supernet: what the supernet takes -> what it returns.
+
+    The chosen operations alone are computed where they can be had. Else the supernet is held at them, which takes several times as long.
 
     Parameters
     ----------
@@ -117,13 +155,21 @@ class RestrictedSupernet(nn.Module):
 
     def __init__(self, supernet: Supernet, sample: Mapping[str, Any]) -> None:
         super().__init__()
-        self.supernet_model = supernet.model
         self.sample = dict(sample)
         self._supernet, self._weights = supernet, supernet.weights_of(sample)
+        frozen = supernet.freeze(sample)
+        self.network, self._is_frozen = supernet.model if frozen is None else frozen, frozen is not None
 
     def forward(self, *inputs: Any) -> Any:
+        if self._is_frozen:
+            return self.network(*inputs)
         with self._supernet.held(self._weights) as model:
             return model(*inputs)
+
+
+def copy_of_structure(space: nn.Module) -> Any:
+    """Return a copy of ``space`` that has its very parameters, and those of its buffers that stay where they are."""
+    return copy.deepcopy(space, {id(tensor): tensor for tensor in chain(space.parameters(), space.buffers())})
 
 
 def _value_of(label: str, sample: Mapping[str, Any]) -> Any:

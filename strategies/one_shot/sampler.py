@@ -90,11 +90,15 @@ class Sampler(nn.Module):
         held = self._held.get(label)
         return self.weights(label, alpha) if held is None else held.to(alpha) + 0 * alpha  # with a gradient, which is 0
 
+    def hold(self, weights: Mapping[str, Tensor]) -> None:
+        """Hold the choices that are named at these weights, [operations], from now on."""
+        self._held = {**self._held, **weights}
+
     @contextmanager
     def holding(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
         """Hold the choices that are named at these weights, [operations], while the ``with`` block lasts, whatever is drawn."""
         before = self._held
-        self._held = {**before, **weights}
+        self.hold(weights)
         try:
             yield
         finally:

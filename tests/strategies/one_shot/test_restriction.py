@@ -22,11 +22,27 @@ IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 TINY = {"width": 2, "cells": 1, "num_classes": 3}
 
 
+def strategy_of(space: Any, **settings: Any) -> DartsStrategy:
+    return DartsStrategy(facts=facts_of(space), sampler=GumbelHard(seed=1), **settings)
+
+
 def supernet_of(kind: Any, arguments: dict[str, Any], **settings: Any) -> Supernet:
     space = seeded(kind, arguments)
-    strategy = DartsStrategy(facts=facts_of(space), sampler=GumbelHard(seed=1), **settings)
+    strategy = strategy_of(space, **settings)
     strategy.mutate_model(space)
     return strategy.restrictable
+
+
+def loaded(kind: Any, arguments: dict[str, Any], **settings: Any) -> Supernet:
+    """A supernet of other weights than the space's first ones, as a checkpoint has them."""
+    trained = supernet_of(kind, arguments, **settings)
+    generator = torch.Generator().manual_seed(5)
+    state = {
+        f"training_module._model.{name}": torch.rand(value.shape, generator=generator) if value.is_floating_point() else value
+        for name, value in trained.model.state_dict().items()
+    }
+    space = seeded(kind, arguments)
+    return strategy_of(space, **settings).load_supernet(space, state)
 
 
 def drawn(kind: Any, arguments: dict[str, Any], count: int) -> list[dict[str, Any]]:
@@ -53,7 +69,9 @@ def compare(supernet: Supernet, frozen: nn.Module, sample: dict[str, Any]) -> No
     [
         (DartsSpace, SMALL, {"supernet": "fused"}),
         (DartsSpace, SMALL, {"supernet": "stock"}),
+        (DartsSpace, SMALL, {"edge_normalization": True}),
         (NasBench201Space, TINY, {}),
+        (NasBench201Space, TINY, {"edge_normalization": True}),
         (PlainSpace, {"reduction": "sum"}, {}),
         (PlainSpace, {"reduction": "mean"}, {}),
     ],
@@ -62,6 +80,29 @@ def test_a_held_supernet_computes_what_the_frozen_space_computes(kind: Any, argu
     for sample in drawn(kind, arguments, 3):
         # The same first weights, as both are of one seed.
         compare(supernet_of(kind, arguments, **settings), seeded(kind, arguments).freeze(sample), sample)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "settings", "is_alone"),
+    [
+        (DartsSpace, SMALL, {"supernet": "fused"}, True),
+        (NasBench201Space, TINY, {}, True),
+        (PlainSpace, {}, {}, True),
+        (ValuesAndDepths, {}, {}, False),
+        (Cells, {}, {}, False),
+        (NasBench201Space, {**TINY, "width": 4}, {"partial_channels": 2, "edge_normalization": True}, False),
+    ],
+)
+def test_chosen_operations_alone_compute_what_the_held_supernet_does(
+    kind: Any, arguments: dict[str, Any], settings: dict[str, Any], is_alone: bool
+) -> None:
+    supernet = loaded(kind, arguments, **settings)
+    for sample in drawn(kind, arguments, 2):
+        network = RestrictedSupernet(supernet, sample)
+        assert (network.network is not supernet.model) == is_alone
+        with torch.no_grad(), supernet.held(supernet.weights_of(sample)) as model:
+            # By the batch's statistics: a form may have norms of its own, whose running ones are computed anew in any case.
+            assert torch.allclose(network.train()(IMAGES), model.train()(IMAGES), rtol=1e-3, atol=1e-4), sample
 
 
 def test_values_and_depths_are_those_that_are_chosen() -> None:

@@ -1,0 +1,105 @@
+"""Selections of one-shot searches from the command line to the report, and that an interrupted one is resumed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from few_digits import use_few_digits
+
+import retiarius as rt
+from run_experiment import main
+
+HERE = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
+SEARCH = ["--space", "nasbench201", "--strategy", "drnas", "--set", "width=2", "--set", "cells=1", "--epochs", "1", *HERE]
+EVOLUTION = ["--set", "population=4", "--set", "generations=2"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own_with_few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    use_few_digits(monkeypatch)
+
+
+def best_of(folder: str) -> dict[str, Any]:
+    best: dict[str, Any] = json.loads(Path(folder, "best.json").read_text())
+    return {name: best[name] for name in ("architecture", "score", "strategy")}
+
+
+def cut(path: Path, lines: int) -> None:
+    """Leave so many lines of a file, and half of the next one, as a killed process does."""
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole[:lines]) + whole[lines][: len(whole[lines]) // 2])
+
+
+@pytest.mark.slow
+def test_the_best_by_inherited_weights_are_trained_and_nothing_is_done_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    search = [*SEARCH, *EVOLUTION, "--set", "selection=trained", "--set", "trained_networks=3", "--set", "trained_epochs=2"]
+    assert main([*search, "--out", "run"]) == 0
+    assert "the best 3 by inherited weights are trained alone, 2 epochs each: run/finals.jsonl" in capsys.readouterr().out
+    best, told = best_of("run"), best_of("run")["strategy"]["selected"]
+    scored = {line["scored"]: line["accuracy"] for line in map(json.loads, Path("run/selection.jsonl").read_text().splitlines())}
+    finals = [json.loads(line) for line in Path("run/finals.jsonl").read_text().splitlines()]
+    assert len(scored) == 8 and len(finals) == 3
+    assert told["by"] == best["strategy"]["selection"] == "trained" and len(told["top"]) == 5
+    assert [row["inherited_accuracy"] for row in told["top"]] == sorted(scored.values(), reverse=True)[:5]
+    assert [row["architecture"] for row in told["trained"]] == [row["architecture"] for row in told["top"][:3]]
+    winner = max(finals, key=lambda line: line["score"])
+    assert best["architecture"] == winner["architecture"]
+    assert best["score"] == {"metric": "validation accuracy", "value": winner["score"], "epochs": 2}
+    assert main(["--report", "run"]) == 0
+    page = Path("run/report.html").read_text()
+    assert "How the architecture was selected" in page and "by a short training" in page
+
+    shutil.copytree("run", "killed")
+    Path("killed/best.json").unlink()
+    cut(Path("killed/selection.jsonl"), 5)
+    cut(Path("killed/finals.jsonl"), 1)
+    assert main([*search, "--resume", "--out", "killed"]) == 0
+    assert best_of("killed") == best
+    for name in ("selection.jsonl", "finals.jsonl"):
+        lines = [Path(folder, name).read_text().splitlines() for folder in ("run", "killed")]
+        kept = 5 if name == "selection.jsonl" else 1
+        assert lines[0][:kept] == lines[1][:kept] and len(lines[0]) == len(lines[1]), "what was done is not done again"
+    assert main([*search, "--set", "population=6", "--resume", "--out", "killed"]) == 2
+    assert "population" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_perturbation_from_python_and_what_best_json_says() -> None:
+    strategy = rt.DrNAS(selection="perturbation", tuning_epochs=1, validation_images=60)
+    told: dict[str, Any] = {"data": "digits", "device": "cpu", "precision": "float32", "fixed": {"width": 2, "cells": 1}}
+    found = rt.search("nasbench201", strategy, epochs=1, out="run", **told)
+    best = best_of("run")
+    assert [epoch["number"] for epoch in found.epochs] == [1, 2, 3, 4, 5, 6], "an epoch of tuning after each of five choices"
+    (only,) = best["strategy"]["selected"]["top"]
+    assert only["architecture"] == best["architecture"] == found.best.record.architecture
+    assert best["score"] == {"metric": "validation accuracy by inherited weights", "value": only["inherited_accuracy"], "epochs": 6}
+    assert round(60 * only["inherited_accuracy"], 6).is_integer()
+    assert best["strategy"]["selected"]["by"] == "perturbation"
+
+
+@pytest.mark.slow
+def test_a_cell_of_darts_is_selected_by_perturbation() -> None:
+    sizes = ("width=2", "num_cells=3", "num_nodes=1", "statistics_images=20", "validation_images=50", "tuning_epochs=0")
+    small = [word for size in sizes for word in ("--set", size)]
+    search = ["--space", "darts", "--strategy", "sdarts", "--set", "selection=perturbation", "--epochs", "1", *small, *HERE]
+    assert main([*search, "--out", "run"]) == 0
+    assert best_of("run")["score"]["metric"] == "validation accuracy by inherited weights"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--set", "selection=best"], "unknown selection 'best'; known: strongest, perturbation, inherited, trained"),
+        (["--strategy", "darts", "--set", "selection=inherited"], "selection"),
+        (["--strategy", "random", "--set", "selection=inherited"], "selection"),
+    ],
+)
+def test_what_is_refused(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SEARCH, *words, "--out", "run"]) == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1
