@@ -1,12 +1,13 @@
 """How good the cells are that one-shot methods find in NAS-Bench-201, by the benchmark's own table.
 
     python benchmarks/one_shot_quality.py            # all methods, 4 seeds, 30 epochs of a supernet; many hours on two cores
-    python benchmarks/one_shot_quality.py --quick    # DARTS and GDAS, one tiny search each, less than 50 s
+    python benchmarks/one_shot_quality.py --quick    # DARTS and GDAS, one tiny search each, and a single-path step: less than 50 s
 
 A search trains a supernet on CIFAR-10's training images and reads a cell off it; the result is that cell's test accuracy after 200 epochs
 in the table, in percent, the mean of the table's seeds. Beside it stand the mean of all 15,625 cells, which is what a draw finds, and the
 share of them that are worse. Every finished search is kept in ``--runs``; begun again, the benchmark goes on from there, in the middle of
-a search, too. The last line is one JSON object.
+a search, too. The last line is one JSON object. With --quick it has, besides, what a step of a single-path supernet of 20 cells takes by
+that of a found network of the same cells, in time and memory (``benchmarks/single_path_step.py``).
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
@@ -29,7 +30,7 @@ from common.libraries import quiet_libraries
 quiet_libraries()
 
 import retiarius as rt
-from benchmarks import machine
+from benchmarks import machine, single_path_step
 from benchmarks.arguments import count, refuse
 from benchmarks.search_quality import find_table
 from evaluators.table import Table, load_table
@@ -44,6 +45,8 @@ METHODS: dict[str, rt.Strategy] = {
     "pc_darts": rt.PCDarts(),
     "oles": rt.OLES(),
     "reinmax": rt.GDAS(sampler="reinmax"),
+    "spos": rt.SPOS(),
+    "fairnas": rt.SPOS(sampler="fair"),
 }
 
 
@@ -168,7 +171,7 @@ def summarize(runs: Sequence[Run], table: Table) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="DARTS and GDAS, one seed, one epoch of few images, less than 50 s")
+    parser.add_argument("--quick", action="store_true", help="DARTS and GDAS, one seed, few images, and a single-path step: less than 50 s")
     parser.add_argument("--table", type=Path, metavar="FILE", help="the table of NAS-Bench-201 (default: where search_quality.py looks)")
     parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help=f"default: {', '.join(METHODS)}")
     parser.add_argument("--seeds", type=count, help="default: 4, with --quick 1")
@@ -187,7 +190,7 @@ def main() -> None:
         data = rt.load_data("cifar10", data_dir=arguments.data_dir, limit=size.images)
         arguments.runs.parent.mkdir(parents=True, exist_ok=True)
         runs = run_all(table, methods, arguments.seeds or (1 if arguments.quick else 4), size, data, arguments.runs)
-    print(json.dumps(summarize(runs, table)))
+    print(json.dumps({**summarize(runs, table), **(single_path_step.measure() if arguments.quick else {})}))
 
 
 if __name__ == "__main__":

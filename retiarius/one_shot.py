@@ -14,7 +14,7 @@ from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
 from retiarius.selection import Result, scoring, selected_result, selects, tuning_epochs
 from retiarius.settings import SearchSettings
-from strategies import Darts, OneShotFacts, SearchContext
+from strategies import SPOS, Darts, OneShotFacts, SearchContext
 
 
 def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFolder) -> None:
@@ -54,7 +54,7 @@ def _evaluator_of(context: RunContext, settings: SearchSettings, folder: RunFold
     kept: dict[str, Any] = {"checkpoints": folder.checkpoints_path, "time_budget": settings.time_budget}
     if settings.lightning is not None:
         return adopt_evaluator(settings.lightning, **kept)
-    kept |= {"uses_all": isinstance(settings.strategy, Darts)}
+    kept |= {"uses_all": settings.strategy.uses_all_weights}
     return make_supernet_evaluator(**context.training, recipe=make_recipe(context.recipe), **kept)
 
 
@@ -127,6 +127,6 @@ def _save_best(context: RunContext, settings: SearchSettings, folder: RunFolder,
 
 def _strategy_told(settings: SearchSettings) -> dict[str, Any]:
     """Return the settings of the strategy for the record."""
-    if not isinstance(settings.strategy, Darts):
+    if not isinstance(settings.strategy, Darts | SPOS):
         return {flag.removeprefix("--"): value for flag, value in settings.strategy.settings().items()}
     return {name: value for name, value in asdict(settings.strategy).items() if name not in ("supernet", "collapse_guard")}

@@ -28,7 +28,8 @@ And as ordinary methods of the unfrozen space:
 - ``operation_costs()``, where a one-shot search may weigh costs: by name of the operation what it costs, from 0 to 1.
 
 A module of a space that has ``differentiable_form()`` is replaced by that in a supernet. With partial channels it is
-``partial_form(parts)``, whose operations work on one of so many parts of the channels.
+``partial_form(parts)``, whose operations work on one of so many parts of the channels. Where one drawn operation an edge is computed it is
+``single_path_form()``.
 
 To add a space: write one file, then one line in ``SPACES``. The contract tests run over the dict.
 """

@@ -16,7 +16,7 @@ from spaces import SPACES, SpaceEntry
 from spaces.argument_choices import candidates_by_label
 from spaces.arguments import legal_argument, plain_arguments
 from spaces.capabilities import Acceleration, OneShot
-from spaces.class_facts import differentiable_form, partial_form, told_by, told_function
+from spaces.class_facts import differentiable_form, partial_form, single_path_form, told_by, told_function
 from spaces.foreign import CLASS_COUNTS, count_classes, full_name, import_space, state_side, unknown_space
 from spaces.origins import Origin, origin_of
 
@@ -234,7 +234,7 @@ class Space:
         """Return what ``model``, an unfrozen space, tells a one-shot strategy."""
         methods = {name: told_by(type(model), name) for name in ("input_edges", "operation_costs", "node_edges")}
         edges, costs, nodes = ({} if told is None else told(model) for told in methods.values())
-        return OneShot(edges, costs, differentiable_form, partial_form, nodes or edges)
+        return OneShot(edges, costs, differentiable_form, partial_form, nodes or edges, single_path_form)
 
     @property
     def acceleration(self) -> Acceleration:

@@ -27,6 +27,8 @@ class OneShot:
         Maps a module and a number K to a form whose operations work on one K-th of the channels, or to ``None`` where it has none.
     node_edges
         By name of a node the labels of the ``LayerChoice`` on the edges that lead to it, in order; empty where the space does not say.
+    path_form
+        Maps a module of the space to its single-path form, a module that computes one operation an edge, or to ``None``.
     """
 
     input_edges: Mapping[str, list[str]] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class OneShot:
     form: Callable[[Any], Any] | None = None
     partial_form: Callable[[Any, int], Any] | None = None
     node_edges: Mapping[str, list[str]] = field(default_factory=dict)
+    path_form: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)

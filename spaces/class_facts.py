@@ -29,3 +29,9 @@ def partial_form(module: Any, parts: int) -> Any:
     """Return the differentiable form of a module whose operations work on one of ``parts`` parts of the channels, or ``None``."""
     make = told_by(type(module), "partial_form")
     return None if make is None else make(module, parts)
+
+
+def single_path_form(module: Any) -> Any:
+    """Return the single-path form of a module of a space, or ``None`` where it has none."""
+    make = told_by(type(module), "single_path_form")
+    return None if make is None else make(module)

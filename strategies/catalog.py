@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from common.errors import StrategyError, unknown_name
 from strategies.context import SearchContext
-from strategies.published import OLES, PCDarts
+from strategies.published import OLES, SPOS, PCDarts
 from strategies.strategy import Strategy, TrialStrategy
 from strategies.supernets import GDAS, BetaDarts, Darts, DrNAS, SDarts
 
@@ -146,6 +146,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "sdarts": SDarts,
     "pc_darts": PCDarts,
     "oles": OLES,
+    "spos": SPOS,
     "random": Random,
     "grid": Grid,
     "evolution": Evolution,

@@ -33,6 +33,11 @@ class OneShotFacts:
     node_edges
         By name of a node the labels of the edges that lead to it, in order. Where the name is that of an ``InputChoice``, its architecture
         parameters are those of the edges.
+        operations, which add up to 1) before the arguments of the module itself. ``None``: no module has one.
+    path_form
+        Maps a module of the space to its single-path form, which computes one operation an edge, or to ``None``. It has ``choices`` and
+        ``candidates()`` as above. Its ``forward`` takes two dicts before the arguments of the module: label -> name of the operation, for
+        the edges that are read; and label -> a scalar of value 1 by which an edge is multiplied, and whose gradient is wanted.
     """
 
     input_edges: Mapping[str, list[str]] = field(default_factory=dict)
@@ -40,6 +45,7 @@ class OneShotFacts:
     form: Callable[[Any], Any] | None = None
     partial_form: Callable[[Any, int], Any] | None = None
     node_edges: Mapping[str, list[str]] = field(default_factory=dict)
+    path_form: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,18 @@
-"""Published one-shot methods that are combinations of parts with defaults of their own. Nothing heavy is imported here."""
+"""Published one-shot methods that are combinations of parts, with defaults of their own. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from strategies.supernets import ComposedDarts
+from common.errors import StrategyError, unknown_name
+from strategies.context import SearchContext
+from strategies.one_shot.search_epoch import check_darts
+from strategies.selections import PERTURBATION, SelectionSettings
+from strategies.strategy import Strategy, changed_settings
+from strategies.supernets import OF_SAMPLER, ComposedDarts
+
+PATH_SAMPLERS = ("uniform", "fair")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +37,56 @@ class OLES(ComposedDarts):
     name: ClassVar[str] = "oles"
     summary: ClassVar[str] = "one-shot OLES, operations that overfit are frozen"
     early_stop: float = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class SPOS(SelectionSettings, Strategy):
+    """SPOS (Guo et al. 2020, arXiv 1904.00420): trains a supernet one evenly drawn architecture a step, at the cost of that one.
+
+    After each epoch the best of 20 draws is told, by inherited weights on validation images. With ``selection="strongest"`` the last one is
+    the search's; ``"inherited"`` is the paper's evolutionary search.
+
+    Parameters
+    ----------
+    sampler
+        ``"uniform"`` as in the paper. ``"fair"`` as in FairNAS (Chu et al. 2021, arXiv 1907.01845). A step then adds up the gradients of as
+        many passes as a choice has operations, and each operation is drawn once in it.
+    supernet
+        ``"fused"``: modules that have a single-path form are replaced by it. ``"stock"``: every choice is drawn on its own.
+    """
+
+    name: ClassVar[str] = "spos"
+    summary: ClassVar[str] = "one-shot SPOS, one evenly drawn architecture a step"
+    needs: ClassVar[frozenset[str]] = frozenset({"one_shot"})
+    one_shot: ClassVar[bool] = True
+    set_by_name: ClassVar[tuple[str, ...]] = ("sampler", *SelectionSettings.selection_names)
+    sampler: str = "uniform"
+    supernet: str = "fused"
+
+    def __post_init__(self) -> None:
+        if self.sampler not in PATH_SAMPLERS:
+            raise StrategyError(f"{self.name}: {unknown_name('sampler', self.sampler, PATH_SAMPLERS)}")
+        check_darts(supernet=self.supernet, order=1, cost_weight=0.0, name=self.name)
+        self.check_selection(self.name)
+        if self.selection == PERTURBATION:
+            raise StrategyError(f"{self.name}: a single path has no operations to compare: use `selection='inherited'` or 'trained'")
+
+    def settings(self) -> dict[str, Any]:
+        return changed_settings(self, ["supernet"])
+
+    def build(self, context: SearchContext) -> Any:
+        from strategies.one_shot.darts import DartsStrategy
+        from strategies.one_shot.single_path import FairPaths, UniformPath
+
+        sampler = (FairPaths if self.sampler == "fair" else UniformPath)(seed=context.seed + OF_SAMPLER)
+        return DartsStrategy(
+            seed=context.seed,
+            gradient_clip_val=context.gradient_clip,
+            supernet=self.supernet,
+            collapse_guard="off",  # skip connections of a draw are no collapse
+            facts=context.one_shot,
+            sampler=sampler,
+            selection=self.make_selection(context),
+            on_step=context.on_step,
+            on_epoch=context.on_epoch,
+        )

@@ -42,6 +42,11 @@ class Strategy(Named):
     set_by_name: ClassVar[tuple[str, ...]] = ()
     shares_study: ClassVar[bool] = False
 
+    @property
+    def uses_all_weights(self) -> bool:
+        """Whether a supernet uses every weight in every step, and no drawn path alone."""
+        return False
+
     def settings(self) -> dict[str, Any]:
         """Return the settings that differ from their defaults, by the flag of the command line that sets each."""
         return changed_settings(self, [field.name for field in fields(self)])

@@ -10,12 +10,12 @@ from common.errors import StrategyError, unknown_name
 from common.text import show
 from strategies.context import SearchContext
 from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, check_darts, is_number
-from strategies.selections import SelectionSettings
+from strategies.selections import PERTURBATION, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 
 SAMPLERS = ("softmax", "gumbel", "dirichlet", "reinmax")
 # Of generators that draw something else from the same seed, as the batches of the two halves do.
-_OF_SAMPLER, _OF_PERTURBATION = 3, 4
+OF_SAMPLER, _OF_PERTURBATION = 3, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,10 @@ class Darts(Strategy):
         check_darts(supernet=self.supernet, order=self.order, cost_weight=self.cost_weight, name=self.name)
         CollapseGuard(self.collapse_guard, self.name)
         object.__setattr__(self, "alpha_betas", self.alpha_optimizer.alpha_betas)  # a list, of a file or a person, becomes a tuple
+
+    @property
+    def uses_all_weights(self) -> bool:
+        return True
 
     @property
     def alpha_optimizer(self) -> AlphaOptimizer:
@@ -175,6 +179,16 @@ class ComposedDarts(SelectionSettings, Darts):
         if self.partial_channels > 1 and self.supernet != "fused":
             raise StrategyError("partial_channels: it works with `supernet='fused'` only")
 
+    @property
+    def uses_all_weights(self) -> bool:
+        return (
+            self.sampler != "gumbel"
+            or self.perturbation > 0
+            or self.partial_channels > 1
+            or self.edge_normalization
+            or self.selection == PERTURBATION
+        )
+
     def _parts(self, seed: int) -> dict[str, Any]:
         from strategies.one_shot.early_stop import EarlyStop
         from strategies.one_shot.perturbation import Perturbation
@@ -184,7 +198,7 @@ class ComposedDarts(SelectionSettings, Darts):
         regularizers = [beta_decay(self.beta_weight)] if self.beta_weight > 0 else []
         if self.kl_weight > 0:
             regularizers.append(dirichlet_divergence(self.kl_weight))
-        sampler = self._make_sampler(seed=seed + _OF_SAMPLER, perturbation=moved)
+        sampler = self._make_sampler(seed=seed + OF_SAMPLER, perturbation=moved)
         stop = EarlyStop(self.early_stop, self.early_stop_steps) if self.early_stop > 0 else None
         plain = {name: getattr(self, name) for name in ("cost_penalty", "partial_channels", "edge_normalization", "alpha_warmup")}
         return {"sampler": sampler, "regularizers": regularizers, "early_stop": stop, **plain}

@@ -53,19 +53,35 @@ def plot_alphas(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def show_draws(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the temperature, and say how often each operation was drawn, over all edges and epochs; empty where nothing was drawn."""
+    """Draw the temperature, and say how often each operation and each input was drawn, over all epochs; empty where nothing was drawn."""
+    by_choice = _sum_up(epochs, "paths")
     drawn: dict[str, float] = {}
-    for epoch in epochs:
-        for choice in as_object(epoch.get("paths")).values():
-            for operation, count in as_object(choice).items():
-                drawn[operation] = drawn.get(operation, 0) + (as_number(count) or 0)
+    for choice in by_choice.values():
+        for operation, count in choice.items():
+            drawn[operation] = drawn.get(operation, 0) + count
     if not drawn:
         return ""
     told = ", ".join(f"{operation[:24]} {count:,.0f}" for operation, count in sorted(drawn.items(), key=lambda pair: -pair[1]))
     chart = ""
     if any(as_number(epoch.get("temperature")) is not None for epoch in epochs):
         chart = show(plot_epochs(f"{name}-temperature", epochs, {"temperature": "of the draws"}, "temperature", percent=False))
-    return chart + paragraph(f"How often each operation was drawn, over all edges: {told}.")
+    chart += paragraph(f"How often each operation was drawn, over all edges: {told}.")
+    kept = [
+        f"{label[:40]}: " + ", ".join(f"{source[:24]} {count:,.0f}" for source, count in choice.items())
+        for label, choice in _sum_up(epochs, "kept_inputs").items()
+    ]
+    return chart + (paragraph(f"How often each input was kept. {'; '.join(kept)}.") if kept else "")
+
+
+def _sum_up(epochs: Sequence[Mapping[str, Any]], name: str) -> dict[str, dict[str, float]]:
+    """Return counts by label and candidate, summed up over the epochs."""
+    total: dict[str, dict[str, float]] = {}
+    for epoch in epochs:
+        for label, choice in as_object(epoch.get(name)).items():
+            for candidate, count in as_object(choice).items():
+                of_label = total.setdefault(label, {})
+                of_label[candidate] = of_label.get(candidate, 0) + (as_number(count) or 0)
+    return total
 
 
 def _skip_share(skips: Mapping[str, Any]) -> float | None:

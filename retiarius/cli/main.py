@@ -120,6 +120,8 @@ def strategy_of(settings: Settings) -> Any:
         asked["pruner"] = pruner
     plain = make_strategy(name)
     unknown = [option for option in asked if option not in {entry.name for entry in fields(plain)}]
+    if plain.one_shot and (unread := [option for option in unknown if option in ONE_SHOT]):
+        raise StrategyError(f"{name} reads no architecture off alphas: leave out {', '.join(settings.given_flags(*unread))}")
     if plain.one_shot and (unknown or settings.given(*RAY)):
         raise StrategyError(f"{name} trains one supernet and runs no trials: leave out {', '.join(settings.given_flags(*TRIALS))}")
     if unknown:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import nni.nas.nn.pytorch as nas
@@ -16,6 +16,7 @@ from torchvision.ops import StochasticDepth
 from spaces.darts.operations import OPERATIONS, FactorizedReduce, ReluConvNorm
 from spaces.darts.supernet.fused import FusedCell
 from spaces.darts.supernet.partial import PartialCell
+from spaces.darts.supernet.single_path import PathCells
 from spaces.darts.vocabulary import INPUTS_OF_A_NODE, candidate_names, edge_label, inputs_label, node_numbers
 from spaces.partial_channels import parts_of
 
@@ -111,6 +112,21 @@ class Cell(nn.Module):
         """Return that form with operations on one of ``parts`` parts of the channels, or of as many as ``parts_of`` has; they are new."""
         cut = parts_of(self.channels, parts)
         return PartialCell(self, cut) if cut > 1 else FusedCell(self)
+
+
+class CellStack(nn.ModuleList):
+    """Cells, each of which reads the outputs of the two before it."""
+
+    def forward(self, stem: Tensor) -> Iterator[Tensor]:
+        """Yield the outputs of the cells, one after the other; the first two read ``stem`` where there is no cell before them."""
+        before_last = last = stem
+        for cell in self:
+            before_last, last = last, cell(before_last, last)
+            yield last
+
+    def single_path_form(self) -> PathCells:
+        """Return the cells as a function of one operation an edge, for a one-shot search that draws these; it has their parameters."""
+        return PathCells(self)
 
 
 class AuxiliaryHead(nn.Module):

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from kernels.build import kernels_note, only_precision
 from spaces.arguments import check_sizes
-from spaces.darts.cells import AuxiliaryHead, Cell
+from spaces.darts.cells import AuxiliaryHead, Cell, CellStack
 from spaces.darts.operations import operation_costs
-from spaces.darts.trained.network import run_cells, runs_fast
+from spaces.darts.trained.network import count_batch, edges_of_frozen, run_cells, runs_fast
 from spaces.darts.vocabulary import CELL_KINDS, NUM_NODES, OF_CHOICES, SETTABLE, SIZES, UNREAD, edge_label, inputs_label, node_numbers
 
 
@@ -69,7 +69,7 @@ class DartsSpace(nas.ModelSpace):
         reductions = (num_cells // 3, 2 * num_cells // 3)
         self.width = width
         self.stem = nn.Sequential(nn.Conv2d(3, 3 * width, 3, padding=1, bias=False), nn.BatchNorm2d(3 * width))
-        self.cells = nn.ModuleList()
+        self.cells = CellStack()
         self.auxiliary_head: AuxiliaryHead | None = None
         c_before_last, c_last, channels, after_reduction = 3 * width, 3 * width, width, False
         for index in range(num_cells):
@@ -93,15 +93,15 @@ class DartsSpace(nas.ModelSpace):
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         if not runs_fast(self, images):
-            return self._forward(images, self._run_cells)
+            return self._forward(images, self.cells)
         with torch.autocast(images.device.type, enabled=False):  # faster than the plain pass in bfloat16, too
-            return self._forward(images, lambda stem: run_cells(self, stem))
+            return self._forward(images, self._run_frozen)
 
-    def _run_cells(self, stem: Tensor) -> Iterator[Tensor]:
-        before_last = last = stem
-        for cell in self.cells:
-            before_last, last = last, cell(before_last, last)
-            yield last
+    def _run_frozen(self, stem: Tensor) -> Iterator[Tensor | None]:
+        cells: list[Any] = list(self.cells)
+        public = {len(cells) - 1} if self.auxiliary_head is None else {len(cells) - 1, self.auxiliary_after}
+        count_batch(self.norms)
+        return run_cells(cells, lambda number, last: [edges_of_frozen(node, last) for node in cells[number].nodes], public, stem)
 
     def _forward(self, images: Tensor, run: Callable[[Tensor], Iterator[Tensor | None]]) -> Tensor | tuple[Tensor, Tensor]:
         auxiliary_logits = last = None

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kernels.winograd import kernels_note, use_winograd
 from spaces.arguments import check_sizes
-from spaces.nasbench201.supernet import MixedCell, PartialMixedCell
+from spaces.nasbench201.supernet import MixedCell, PartialMixedCell, PathCell
 from spaces.nasbench201.vocabulary import EDGES, NUM_NODES, OPERATION_NAMES, SETTABLE, SIZES, edge_label
 from spaces.partial_channels import ThinChoice, parts_of
 
@@ -77,6 +77,10 @@ class Cell(nn.Module):
         form = PartialMixedCell(edges, thin)
         use_winograd(form)
         return form
+
+    def single_path_form(self) -> PathCell:
+        """Return the cell as a function of one operation an edge, for a one-shot search that draws these; it has the convolutions."""
+        return PathCell(dict(self.edges.items()))
 
 
 class ResidualReduction(nn.Module):

@@ -25,8 +25,8 @@ def without_affine(candidate: nn.Module) -> nn.Module:
     return candidate
 
 
-class MixedCell(nn.Module):
-    """The differentiable form of a cell: [N, channels, H, W] -> the same shape, with the convolutions of the cell's candidates.
+class SearchedCell(nn.Module):
+    """What both forms of a cell in a supernet have in common: the candidates of its edges, without affine parameters.
 
     Parameters
     ----------
@@ -50,6 +50,10 @@ class MixedCell(nn.Module):
         """Return the operations but ``none``: of each the label of its edge, its name and the module."""
         for label, operations in self.edges.items():
             yield from ((label, name, operation) for name, operation in operations.items())
+
+
+class MixedCell(SearchedCell):
+    """The differentiable form of a cell: [N, channels, H, W] -> the same shape, with the convolutions of the cell's candidates."""
 
     def forward(self, mixing: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the output of the cell.
@@ -91,3 +95,31 @@ class PartialMixedCell(MixedCell):
         through = super().mix(mixing, node, [state[:, : self.thin] for state in states])
         beside = [state[:, self.thin :] * mixing[edge_label(source, node)].sum() for source, state in enumerate(states)]
         return shuffle(through, torch.stack(beside).sum(0))
+
+
+class PathCell(SearchedCell):
+    """The single-path form of a cell: [N, channels, H, W] -> the same shape, by one operation on each edge."""
+
+    def forward(self, path: Mapping[str, str], weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Return the output of the cell.
+
+        Parameters
+        ----------
+        path
+            By label of every edge the name of its operation.
+        weights
+            By label a scalar by which the operation is multiplied; 1 where there is none.
+        x
+            [N, channels, H, W].
+        """
+        states = [x]
+        for node in range(1, NUM_NODES):
+            first, *others = (self._on_edge(source, node, path, weights, states[source]) for source in range(node))
+            states.append(sum(others, first))
+        return states[-1]
+
+    def _on_edge(self, source: int, node: int, path: Mapping[str, str], weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        label = edge_label(source, node)
+        # No new zeros: what comes before gets a gradient of zero, as in a found network.
+        output: Tensor = x * 0.0 if path[label] == "none" else self.edges[label][path[label]](x)
+        return weights[label] * output if label in weights else output

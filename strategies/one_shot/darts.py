@@ -17,7 +17,7 @@ from typing import Any
 
 import nni.nas.strategy  # before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken
 import torch
-from nni.mutable import Categorical
+from nni.mutable import Categorical, CategoricalMultiple
 from nni.nas.execution.engine import ExecutionEngine
 from nni.nas.nn.pytorch import InputChoice, ModelSpace
 from nni.nas.oneshot.pytorch.supermodule.differentiable import MixedOpDifferentiablePolicy
@@ -26,8 +26,10 @@ from torch import nn
 
 from common.errors import SearchFailed, StrategyError, describe_error
 from strategies.context import OneShotFacts
+from strategies.one_shot.best_of_draws import BestOfDraws
 from strategies.one_shot.darts_module import DartsModule
 from strategies.one_shot.early_stop import EarlyStop
+from strategies.one_shot.path_modules import path_hooks
 from strategies.one_shot.regularizers import Regularizer, expected_cost
 from strategies.one_shot.restriction import Supernet, copy_of_structure
 from strategies.one_shot.sampler import Sampler, Softmax
@@ -49,7 +51,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     alpha_optimizer, gradient_clip_val
         Adam for the architecture parameters, and the largest norm of the weights' gradient; the paper's values.
     supernet
-        ``"fused"``: modules that have a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
+        ``"fused"``: modules that have a differentiable form, or a single-path form where the sampler draws paths, are replaced by it.
+        ``"stock"``: every choice is mixed on its own.
     order
         1, or 2: the alphas' gradient goes through one step of the weights by SGD, of their learning rate, without momentum, weight decay
         and clipping (the paper's equations 6 to 8), in float32; five passes of the supernet a step in place of two.
@@ -59,7 +62,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     collapse_guard
         ``"off"``, ``"warn"`` or ``"stop"``: see ``CollapseGuard``. The strategy itself warns of nothing; ``guard`` says what happened.
     sampler
-        How operations are weighed; ``None``: by the softmax of the alphas, as in the paper. It serves one search.
+        How operations are weighed; ``None``: by the softmax of the alphas, as in the paper. It serves one search. Where it does not learn,
+        the architecture is the best of some that are drawn evenly, by the supernet's weights on validation images.
     regularizers
         What they add up to is added to the loss of the architecture step.
     cost_penalty
@@ -115,7 +119,6 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self.order, self.cost_weight, self.guard = order, cost_weight, CollapseGuard(collapse_guard)
         self._facts, self._seed, self._on_step, self._on_epoch = facts or OneShotFacts(), seed, on_step, on_epoch
         self._parts, self._alpha_warmup, self._early_stop = partial_channels, alpha_warmup, early_stop
-        self._form = (self._facts.form if partial_channels == 1 else self._partial_form) if supernet == "fused" else None
         nodes = self._facts.node_edges if edge_normalization else {}
         self._nodes = {node: edges for node, edges in nodes.items() if len(edges) > 1}  # of one edge the share is 1
         self._normalizes = edge_normalization
@@ -124,8 +127,10 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self.selected: Selected | None = None
         self._keeps_plain = self._selection.scores_networks
         self._n_chosen: dict[str, int] = {}
-        told = {"input_edges": self._facts.input_edges, "form": self._form, "weighed_nodes": self._nodes}
-        self._told = {"softmax": self._sampler, "mixed_op_sampling": MixedOpDifferentiablePolicy, **told}
+        form = self._facts.form if partial_channels == 1 else self._partial_form
+        forms = {"form": form, "path_form": self._facts.path_form} if supernet == "fused" else {"form": None, "path_form": None}
+        told = {"input_edges": self._facts.input_edges, "weighed_nodes": self._nodes, **forms}
+        self._told: dict[str, Any] = {"softmax": self._sampler, "mixed_op_sampling": MixedOpDifferentiablePolicy, **told}
         if cost_weight > 0 and not (self._facts.operation_costs and self._facts.input_edges):
             raise StrategyError("darts: `cost_weight` needs a space with input_edges() and operation_costs()")
         if cost_penalty > 0 and not self._facts.operation_costs:
@@ -139,14 +144,17 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     def mutate_model(self, model: ModelSpace) -> ModelSpace:
         require_categorical(model)
         inputs = (module for module in model.modules() if type(module) is InputChoice and module.label in self._facts.input_edges)
-        self._n_chosen = {module.label: module.n_chosen for module in inputs}
+        self._n_chosen = self._told["n_chosen"] = {str(module.label): module.n_chosen for module in inputs}
         mutables = {str(label): mutable for label, mutable in model.simplify().items()}
         plain = copy_of_structure(model) if self._keeps_plain else None
         mutated = super().mutate_model(model)
         self._check_parts(mutated)
         edges = {label: self._facts.input_edges[label] for label in self._n_chosen}
         self.restrictable = Supernet(mutated, self._sampler, self._arch_parameters, mutables, edges, self._nodes, plain)
-        self._sampler.bind(self.restrictable.alphas)
+        alphas = self.restrictable.alphas
+        if self._sampler.draws_inputs:  # by no weights
+            alphas = {label: alpha for label, alpha in alphas.items() if not isinstance(mutables.get(label), CategoricalMultiple)}
+        self._sampler.bind(alphas)
         self._selection.bind(self.restrictable)
         if self._cost_penalty > 0:
             names = {label: mutable.values for label, mutable in mutables.items() if isinstance(mutable, Categorical)}
@@ -186,7 +194,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         return self.restrictable
 
     def default_mutation_hooks(self) -> list[Any]:
-        return mutation_hooks()
+        follows = self._sampler.computes_path and self._parts == 1 and not self._normalizes and not self._selection.needs_mixtures
+        return [*(path_hooks(draws_inputs=self._sampler.draws_inputs) if follows else []), *mutation_hooks()]
 
     def run_hook(self, hook: Any, name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
         if not memo:  # this is called for each hook and each module, often a hundred thousand times
@@ -213,6 +222,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             cost_weight=self.cost_weight,
             guard=self.guard,
             sampler=self._sampler,
+            best_of_draws=BestOfDraws(self.restrictable, self._seed),
             regularizers=self._regularizers,
             weighed_nodes=self._nodes,
             alpha_warmup=self._alpha_warmup,

@@ -13,6 +13,7 @@ from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
 from torch import Tensor, nn
 
 from common.errors import SearchFailed, StrategyError
+from strategies.one_shot.best_of_draws import BestOfDraws
 from strategies.one_shot.early_stop import EarlyStop
 from strategies.one_shot.edge_normalization import weigh_edges
 from strategies.one_shot.regularizers import Regularizer
@@ -48,6 +49,7 @@ class DartsModule(DartsLightningModule):
         cost_weight: float,
         guard: CollapseGuard,
         sampler: Sampler,
+        best_of_draws: BestOfDraws,
         regularizers: Sequence[Regularizer],
         weighed_nodes: Mapping[str, list[str]],
         alpha_warmup: float,
@@ -62,6 +64,7 @@ class DartsModule(DartsLightningModule):
         self._alpha_optimizer, self._order, self.guard = alpha_optimizer, order, guard
         self._alphas, self._costs, self._cost_weight = alphas, costs, cost_weight
         self._sampler, self._regularizers, self._selection = sampler, regularizers, selection
+        self._best_of_draws = best_of_draws
         self._weighed_nodes, self._alpha_warmup, self._early_stop = weighed_nodes, alpha_warmup, early_stop
         self._sums = torch.zeros(4)
         self._batches = 0
@@ -210,6 +213,8 @@ class DartsModule(DartsLightningModule):
             training = self._weight_step(batch["train"], batch_idx)
             if self._sampler.learns:  # before its first architecture step: without the noise of the weights' step
                 self._sampler.draw()
+            else:
+                self._best_of_draws.note(batch["val"])
             with torch.no_grad():  # of even paths by the last draw: one more would break a round of fair ones
                 validation = self._measure(batch["val"], batch_idx)
 
@@ -269,6 +274,12 @@ class DartsModule(DartsLightningModule):
         if "selection" in checkpoint:
             self._selection.restore(checkpoint["selection"])
 
+    def _architecture(self) -> dict[str, Any]:
+        """Return the architecture that the search stands for now."""
+        if self._sampler.learns:
+            return {str(label): value for label, value in self.export().items()}
+        return self._best_of_draws.select(self.current_epoch, self._measure)
+
     def note_epoch(self) -> None:
         """Turn the sums since the last call into ``last_epoch`` and report it; an epoch cut short by a time budget counts as one."""
         if self._batches == 0:
@@ -277,20 +288,23 @@ class DartsModule(DartsLightningModule):
         self._sums, self._batches = torch.zeros(4), 0
         # NNI's labels are a type of its own, which no plain checkpoint can hold.
         probabilities = {str(label): dict(operations) for label, operations in self.export_probs().items()}
-        parameters, counts = alphas_by_label(self.model, self._alphas), self._sampler.take_counts()
+        parameters = alphas_by_label(self.model, self._alphas)
+        counts, kept = self._sampler.take_counts(), self._sampler.take_kept_counts()
         # Not strict: an edge of NNI's cells has one more, for no operation at all.
         alphas = {label: dict(zip(operations, parameters[label].tolist(), strict=False)) for label, operations in probabilities.items()}
-        sample = {str(label): value for label, value in self.export().items()}
+        sample = self._architecture()
+        read_off = self._read_off(0.0) if self._sampler.learns else {}
         self.last_epoch = SearchEpoch(
             number=self.current_epoch + 1,
             **dict(zip(("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"), means, strict=True)),
             alphas=alphas,
             probabilities=probabilities,
             entropy=mean_entropy({label: each for label, each in probabilities.items() if label not in self._weighed_nodes}),
-            skips=count_skips({**sample, **self._read_off(0.0)}, self._kept_edges()),
+            skips=count_skips({**sample, **read_off}, self._kept_edges()),
             sample=sample,
             temperature=self._sampler.temperature,
             paths=None if counts is None else {label: dict(zip(probabilities[label], counts[label], strict=False)) for label in counts},
+            kept_inputs=None if kept is None else {label: dict(enumerate(counts)) for label, counts in kept.items()},
             frozen=None if self._early_stop is None else self._early_stop.frozen(),
         )
         if not self._is_tuning:

@@ -1,4 +1,9 @@
-"""GDAS (Dong and Yang 2019, arXiv 1910.04465, equations 3 to 5): one operation an edge, drawn by the Gumbel-max trick."""
+"""GDAS (Dong and Yang 2019, arXiv 1910.04465, equations 3 to 5): one operation an edge, drawn by the Gumbel-max trick.
+
+The drawn operation alone is computed, and its weight alone has a gradient, as in ``MixedOp.forward_gdas`` of the authors' code
+(``xautodl/models/cell_searchs/search_cells.py``). For NAS-Bench-201 they add the weights that were not drawn as plain numbers
+(``NAS201SearchCell.forward_gdas``), as if those operations put out ones: that is left out.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,7 @@ class GumbelHard(Sampler):
     """
 
     single_path = True
+    _needs_drawn_alone = True
 
     def __init__(self, seed: int = 0, temperatures: tuple[float, float] = (10.0, 0.1), **others: Any) -> None:
         super().__init__(seed, **others)

@@ -38,6 +38,8 @@ class Projection(Selection):
         Epochs of tuning between two choices, 0 or more; the authors' 10.
     """
 
+    needs_mixtures = True
+
     def __init__(self, *, scorer: Scorer, seed: int, tuning_epochs: int) -> None:
         super().__init__()
         self._scorer, self._tuning_epochs = scorer, tuning_epochs

@@ -15,7 +15,8 @@ class ReinMax(Sampler):
     """Draws one operation with the probability p that the softmax gives it. Its gradient follows Heun's method, as the paper derives it.
 
     With q the mean of the one-hot draw and softmax(alpha / temperature), the gradient is twice that of a softmax whose value is q, less
-    half that of p. At temperature 1 it is exact in the mean for losses that are quadratic in the weights.
+    half that of p. At temperature 1 it is exact in the mean for losses that are quadratic in the weights. That takes the gradients of all
+    weights, so that all operations are computed.
 
     Parameters
     ----------

@@ -35,12 +35,18 @@ class Sampler(nn.Module):
         Whether the weights have a gradient for the architecture parameters.
     single_path
         Whether all weight is on one operation.
+    computes_path
+        Whether the operations that are not drawn need not be computed; where something moves the weights, all are.
+    draws_inputs
+        Whether it draws which inputs a node keeps, too.
     temperature
         That of the epoch, above 0; ``None`` where there is none.
     """
 
     learns: ClassVar[bool] = True
     single_path: ClassVar[bool] = False
+    draws_inputs: ClassVar[bool] = False
+    _needs_drawn_alone: ClassVar[bool] = False
 
     def __init__(self, seed: int = 0, perturbation: Perturbation | None = None) -> None:
         super().__init__()
@@ -50,13 +56,19 @@ class Sampler(nn.Module):
         self._alphas: dict[str, Tensor] = {}
         self._labels: dict[int, str] = {}  # by identity of the parameter
         self._drawn: dict[str, Tensor] = {}
+        self._kept: dict[str, Tensor] = {}  # by label of a choice of inputs: 1 for those that are kept
         self._counts: dict[str, Tensor] = {}
         self._held: dict[str, Tensor] = {}
+        self._kept_counts: dict[str, Tensor] = {}
 
     def bind(self, alphas: Mapping[str, Tensor]) -> None:
         """Learn the labels of the architecture parameters, which mixtures of NNI's do not tell."""
         self._alphas = dict(alphas)
         self._labels = {id(alpha): label for label, alpha in alphas.items()}
+
+    @property
+    def computes_path(self) -> bool:
+        return self._needs_drawn_alone and self.perturbation is None
 
     @property
     def passes(self) -> int:
@@ -71,6 +83,7 @@ class Sampler(nn.Module):
     def draw(self, *, perturbed: bool = False) -> None:
         """Forget the last draw: the next pass makes a new one, perturbed where asked for and where there is a perturbation."""
         self._drawn.clear()
+        self._kept.clear()
         if self.perturbation is not None:
             self.perturbation.renew(perturbed)
 
@@ -78,11 +91,36 @@ class Sampler(nn.Module):
         """Return the weights of the operations of the choice ``label``, [operations], whose architecture parameters are ``alpha``."""
         if not self.training:
             return self.probabilities(alpha)
+        weights = self._weights_drawn(label, alpha)
+        return weights if self.perturbation is None else self.perturbation.move(label, weights)
+
+    def choose(self, label: str, alpha: Tensor) -> tuple[int, Tensor | None]:
+        """Return which operation of the choice ``label`` is drawn or held, in evaluation mode too, and its weight.
+
+        The weight is a scalar of value 1; ``None`` where nobody wants its gradient.
+        """
+        if label in self._held:
+            return int(self._held[label].argmax()), None
+        weights = self._weights_drawn(label, alpha)
+        chosen = int(weights.argmax())
+        return chosen, weights[chosen] if weights.requires_grad else None
+
+    def keep(self, label: str, candidates: int, n_chosen: int) -> list[int]:
+        """Return which of so many inputs the node keeps whose choice this is: ``n_chosen`` where inputs are drawn, else all."""
+        if label in self._held:
+            return self._held[label].nonzero().flatten().tolist()
+        if not self.draws_inputs:
+            return list(range(candidates))
+        if label not in self._kept:
+            chosen = torch.randperm(candidates, generator=self.generator)[:n_chosen]
+            self._kept[label] = torch.zeros(candidates, dtype=torch.long).index_fill(0, chosen, 1)
+        return self._kept[label].nonzero().flatten().tolist()
+
+    def _weights_drawn(self, label: str, alpha: Tensor) -> Tensor:
         if label not in self._drawn:
             self._alphas.setdefault(label, alpha)
             self._drawn[label] = self.noise(label, alpha.detach().cpu()).to(alpha.device)
-        weights = self.weigh(alpha, self._drawn[label])
-        return weights if self.perturbation is None else self.perturbation.move(label, weights)
+        return self.weigh(alpha, self._drawn[label])
 
     def forward(self, alpha: Tensor) -> Tensor:
         """Return :meth:`weights` of the choice whose parameter ``alpha`` is, or those at which it is held."""
@@ -132,12 +170,16 @@ class Sampler(nn.Module):
             for label, drawn in self._drawn.items():
                 chosen = self.weigh(self._alphas[label], drawn).detach().round().long().cpu()
                 self._counts[label] = chosen + self._counts.get(label, 0)
+            for label, kept in self._kept.items():
+                self._kept_counts[label] = kept + self._kept_counts.get(label, 0)
 
     def take_counts(self) -> dict[str, list[int]] | None:
         """Return by label how often each operation was drawn since the last call, and forget it; ``None`` where nothing was counted."""
-        counts = {label: count.tolist() for label, count in self._counts.items()}
-        self._counts.clear()
-        return counts or None
+        return _taken(self._counts)
+
+    def take_kept_counts(self) -> dict[str, list[int]] | None:
+        """Return by label of a choice of inputs how often each was kept since the last call, as above."""
+        return _taken(self._kept_counts)
 
     def state(self) -> dict[str, Any]:
         """Return plain data of which :meth:`restore` makes the sampler that it was between two passes."""
@@ -149,6 +191,12 @@ class Sampler(nn.Module):
         self.generator.set_state(state["generator"])
         if self.perturbation is not None:
             self.perturbation.generator.set_state(state["perturbation"])
+
+
+def _taken(counts: dict[str, Tensor]) -> dict[str, list[int]] | None:
+    told = {label: count.tolist() for label, count in counts.items()}
+    counts.clear()
+    return told or None
 
 
 class Softmax(Sampler):

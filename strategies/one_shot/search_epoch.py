@@ -101,6 +101,8 @@ class SearchEpoch:
         By label and operation how often it was the one on which the supernet's weights learned; ``None`` where all learn at once.
     frozen
         By operation how many of its copies in the supernet no longer learn; ``None`` where none is ever frozen.
+    kept_inputs
+        By label of a node's choice of inputs, and input, how often the weights learned with it kept; ``None`` where all are.
     """
 
     number: int
@@ -116,6 +118,7 @@ class SearchEpoch:
     temperature: float | None = None
     paths: dict[str, dict[Any, int]] | None = None
     frozen: dict[str, int] | None = None
+    kept_inputs: dict[str, dict[int, int]] | None = None
 
     @property
     def skip_share(self) -> float:

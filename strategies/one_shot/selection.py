@@ -81,11 +81,14 @@ class Selection:
     ----------
     scores_networks
         Whether it scores many networks, which are worth to be computed alone.
+    needs_mixtures
+        Whether it weighs several operations of an edge at once, so that the supernet has to compute them all.
     decided
         The part of the architecture that is selected by now.
     """
 
     scores_networks: ClassVar[bool] = False
+    needs_mixtures: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.decided: Sample = {}

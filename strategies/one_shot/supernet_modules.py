@@ -71,7 +71,8 @@ class MixedForm(BaseSuperNetModule):
         super().__init__()
         self.form: Any = form
         self._alphas = nn.ParameterDict(list(alphas.items()))  # in this order; it would sort a dict
-        self._softmax, self._shares = softmax, shares
+        self._softmax: Any = softmax
+        self._shares = shares
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> tuple[MixedForm, bool] | None:

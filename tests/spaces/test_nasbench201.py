@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -81,6 +83,34 @@ def test_a_cell_of_the_supernet_is_the_weighted_sum_of_its_operations() -> None:
         ]
         by_hand.append(torch.stack(parts).sum(0))
     assert torch.allclose(form(mixing, x), by_hand[-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cell_on_a_single_path_is_the_mixture_with_all_weight_on_it(seed: int) -> None:
+    """Output, and gradients of the input, of the convolutions on the path and of the drawn operations' weights; of no others."""
+    cell, generator = NasBench201Space(width=2, cells=1).features[2], torch.Generator().manual_seed(seed)
+    path = {label: OPERATIONS[int(torch.randint(5, (), generator=generator))] for label in LABELS}
+    results = []
+    for is_path in (True, False):
+        x = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        form = copy.deepcopy(cell).single_path_form() if is_path else copy.deepcopy(cell).differentiable_form()
+        weights = {label: torch.eye(5)[OPERATIONS.index(path[label])].requires_grad_() for label in LABELS}
+        drawn = {label: weight[OPERATIONS.index(path[label])] for label, weight in weights.items()}
+        output = form(path, drawn, x) if is_path else form(weights, x)
+        (output * torch.linspace(-1, 1, output.numel()).view(output.shape)).sum().backward()
+        results.append((output, x.grad, weights, dict(form.named_parameters())))
+    (output, of_x, weights, parameters), (expected, expected_of_x, mixing, others) = results
+    assert torch.allclose(output, expected, atol=1e-6) and torch.allclose(of_x, expected_of_x, atol=1e-5)
+    for label in LABELS:
+        chosen = OPERATIONS.index(path[label])
+        of_weight = torch.zeros(5) if mixing[label].grad is None else mixing[label].grad
+        assert torch.allclose(weights[label].grad[chosen], of_weight[chosen], atol=1e-4)
+    for name, parameter in parameters.items():
+        _, label, operation, *_ = name.split(".")
+        if path[label] == operation:
+            assert torch.allclose(parameter.grad, others[name].grad, atol=1e-4)
+        else:
+            assert parameter.grad is None
 
 
 def cell_of(cell: torch.nn.Module, chosen: dict[str, str], x: torch.Tensor) -> torch.Tensor:

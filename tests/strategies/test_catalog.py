@@ -17,6 +17,7 @@ from strategies import (
     NSGA2,
     OLES,
     PRUNERS,
+    SPOS,
     STRATEGIES,
     TPE,
     BetaDarts,
@@ -115,6 +116,16 @@ def test_the_published_combinations_have_their_papers_parts() -> None:
     assert type(Darts().build(SearchContext())._sampler).__name__ == "Softmax" and Darts()._parts(0) == {}
 
 
+def test_spos_draws_paths_evenly_or_fairly_and_its_supernet_uses_no_weight_of_others() -> None:
+    kinds = {sampler: type(SPOS(sampler=sampler).build(SearchContext())._sampler).__name__ for sampler in ("uniform", "fair")}
+    assert kinds == {"uniform": "UniformPath", "fair": "FairPaths"}
+    assert SPOS().build(SearchContext()).guard.mode == "off", "skip connections of a draw are no collapse"
+    assert SPOS(supernet="stock").settings() == {"--supernet": "stock"}
+    using_all = {kind: kind().uses_all_weights for kind in (Darts, GDAS, DrNAS, SDarts, SPOS, TPE)}
+    assert using_all == {Darts: True, GDAS: False, DrNAS: True, SDarts: True, SPOS: False, TPE: False}
+    assert GDAS(sampler="reinmax").uses_all_weights and GDAS(perturbation=0.1).uses_all_weights
+
+
 @pytest.mark.parametrize(
     ("make", "line"),
     [
@@ -123,6 +134,9 @@ def test_the_published_combinations_have_their_papers_parts() -> None:
             lambda: GDAS(sampler="gumble"),
             "gdas: unknown sampler 'gumble' (did you mean gumbel?); known: softmax, gumbel, dirichlet, reinmax",
         ),
+        (lambda: SPOS(sampler="gumbel"), "spos: unknown sampler 'gumbel'; known: uniform, fair"),
+        (lambda: SPOS(supernet="thin"), "spos: the supernet is 'thin'; expected one of fused, stock"),
+        (lambda: make_strategy("spos", order=2), "spos: unknown setting 'order'"),
         (lambda: GDAS(temperatures=(0, 1)), "temperatures: (0, 1) is not a pair of numbers above 0, such as [10, 0.1]"),
         (lambda: BetaDarts(beta_weight=-1), "beta_weight: -1 is not a number of at least 0"),
         (lambda: SDarts(perturbation=2), "perturbation: 2 is not a number from 0 to 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def evaluator(
 ) -> Any:
     recipe, device = make_recipe({"initial_lr": 0.05, "batch_size": batch_size, "grad_clip": 5.0}), torch.device("cpu")
     settings = {"data": data or make_data(), "epochs": epochs, "recipe": recipe, "seed": seed, "device": device, "precision": precision}
-    return make_supernet_evaluator(**settings, checkpoints=folder)
+    return make_supernet_evaluator(**settings, checkpoints=folder, uses_all=False)
 
 
 def search(
@@ -64,3 +65,27 @@ def search(
     strategy = make_strategy(name, **settings).build(SearchContext(seed=seed, **told))
     strategy(RawFormatModelSpace(space, evaluator(folder, epochs, seed)), SequentialExecutionEngine())
     return strategy, seen
+
+
+class Enough(Exception):
+    """Ends a search in its middle."""
+
+
+def resumed_and_whole(make: Any, space: Any, arguments: dict[str, Any], folder: Path, epochs: int) -> list[list[SearchEpoch]]:
+    """The epochs of a search that was cut off before the checkpoint of its second, and of one that was not; ``make`` takes ``on_epoch``."""
+
+    def run(name: str, stop: int | None) -> list[SearchEpoch]:
+        (folder / name).mkdir(exist_ok=True)
+        seen: list[SearchEpoch] = []
+
+        def note(epoch: SearchEpoch) -> None:
+            if epoch.number == stop:
+                raise Enough
+            seen.append(epoch)
+
+        supernet = seeded(space, arguments)
+        with suppress(Enough):
+            make(supernet, note)(RawFormatModelSpace(supernet, evaluator(folder / name, epochs)), SequentialExecutionEngine())
+        return seen
+
+    return [run("parted", 2) + run("parted", None), run("whole", None)]

@@ -31,10 +31,11 @@ class JointReader:
 
     def backward(
         self, x: Tensor, parameters: Sequence[Tensor], y: Tensor, norms: Sequence[Tensor], gradients: Sequence[Tensor], of_x: Tensor, *,
-        adds: bool,
-    ) -> list[Tensor]:  # fmt: skip
+        adds: bool, learns: bool,
+    ) -> list[Tensor | None]:  # fmt: skip
         """Return the gradients of the parameters, and put that of x into ``of_x`` or, where ``adds``, add it there.
 
+        Those of the kernels are ``None`` unless it ``learns``.
         ``gradients`` [N, H, W, 1, C] are those of what is normalised.
         """
         gradient = torch.stack([each.squeeze(3) for each in gradients]).permute(1, 2, 3, 0, 4) if len(gradients) > 1 else gradients[0]
@@ -46,9 +47,10 @@ class JointReader:
             all_rates.append(rates)
             of_norms.append(of_norm)
         source, rates = on_edges(x, len(self.units)), torch.cat(all_rates)
-        *_, of_matrix = convolve_back(source, self._convolution(parameters), gradient, y, rates, state_gradient=of_x, adds=adds)
-        assert of_matrix is not None
-        return [part for of_edge, of_norm in zip(of_matrix, of_norms, strict=True) for part in (of_edge[:, :, None, None], *of_norm)]
+        how: dict[str, Any] = {"state_gradient": of_x, "adds": adds, "want_kernels": learns}
+        *_, of_matrix = convolve_back(source, self._convolution(parameters), gradient, y, rates, **how)
+        of_kernels = len(of_norms) * [None] if of_matrix is None else of_matrix[..., None, None]
+        return [part for of_kernel, of_norm in zip(of_kernels, of_norms, strict=True) for part in (of_kernel, *of_norm)]
 
     def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
         return Convolution(None, torch.stack(list(parameters[::3])).flatten(2))
@@ -67,11 +69,11 @@ class CornersReader:
 
     def backward(
         self, x: Tensor, parameters: Sequence[Tensor], y: Tensor, norms: Sequence[Tensor], gradients: Sequence[Tensor], of_x: Tensor, *,
-        adds: bool,
-    ) -> list[Tensor]:  # fmt: skip
+        adds: bool, learns: bool,
+    ) -> list[Tensor | None]:  # fmt: skip
         normed = Normed(y, norms[0])
         sums = sums_of(normed, gradients[0])
-        *_, of_parameters = self.units[0].backward(x, parameters, normed, gradients[0], sums, state_gradient=of_x, adds=adds)
+        *_, of_parameters = self.units[0].backward(x, parameters, normed, gradients[0], sums, state_gradient=of_x, adds=adds, learns=learns)
         return of_parameters
 
 
@@ -103,11 +105,12 @@ class ReadState(torch.autograd.Function):
         number = sum(len(reader.parameters) for reader in ctx.readers)
         kept, remaining = tensors[number:], [nhwc(gradient.contiguous(memory_format=torch.channels_last)) for gradient in gradients]
         of_x = torch.empty_like(nhwc(x))
-        of_parameters: list[Tensor] = []
+        of_parameters: list[Tensor | None] = []
+        learns = any(ctx.needs_input_grad[2:])
         for index, (reader, own) in enumerate(with_their_own(ctx.readers, tensors[:number])):
             edges = len(reader.units)
             y, *norms = kept[: edges + 1]
-            of_parameters += reader.backward(nhwc(x), own, y, norms, remaining[:edges], of_x, adds=index > 0)
+            of_parameters += reader.backward(nhwc(x), own, y, norms, remaining[:edges], of_x, adds=index > 0, learns=learns)
             kept, remaining = kept[edges + 1 :], remaining[edges:]
         return None, nchw(of_x), *of_parameters
 

@@ -7,6 +7,7 @@ unit that has them, as autograd gives them back in the backward pass: it notices
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -56,14 +57,48 @@ def with_their_own(owners: Sequence[Any], parameters: Sequence[Tensor]) -> Itera
         parameters = parameters[len(owner.parameters) :]
 
 
-class Unit:
+@lru_cache(maxsize=64)
+def rows(dtype: torch.dtype, channels: int, *values: float) -> Tensor:
+    """Return a row of ``channels`` equal numbers for each value: [values, 1, channels], to be read alone."""
+    return torch.tensor(values, dtype=dtype).view(-1, 1, 1).repeat(1, 1, channels)
+
+
+class Normalisation:
+    """A batch normalisation in training; the one of a supernet, which has no parameters, scales by 1 and shifts by 0.
+
+    Attributes
+    ----------
+    parameters
+        Weight and bias [C], the last two; constants where the normalisation has none.
+    """
+
+    edges = 1  # of the kernels: into so many groups the channels are divided
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        running: Any = norm.running_mean
+        self.norm: Any = norm
+        ones, zeros = rows(running.dtype, norm.num_features, 1, 0).squeeze(1)
+        self.parameters = [norm.weight, norm.bias] if norm.affine else [ones, zeros]
+
+    def normalisation(self, sums: Tensor, count: int, parameters: Sequence[Tensor]) -> Tensor:
+        """Move the running statistics, and return what normalises ``count`` values of these ``sums``, as ``batch_norm`` gives it."""
+        weight, bias = parameters[-2:]
+        running = self.norm.running_mean, self.norm.running_var
+        return batch_norm(sums, count, weight, bias, running, self.norm.eps, self.norm.momentum)
+
+    def normalisation_back(self, parameters: Sequence[Tensor], norm: Tensor, count: int, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the rates that ``convolve_back`` wants, and the gradients of weight and bias."""
+        weight = parameters[-2]
+        rates, of_weight = batch_norm_back(norm, count, self.edges, weight, *sums)
+        return rates, of_weight, sums.of_gradient.to(weight.dtype)
+
+
+class Unit(Normalisation):
     """ReLU, depthwise convolution where there is one, pointwise convolution and normalisation: three or four parameters."""
 
-    edges = 1  # of the kernels: into so many groups of channels the pointwise convolution is divided, each with an input of its own
-
     def __init__(self, depthwise: nn.Conv2d | None, pointwise: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-        self.norm = norm
-        self.parameters = [*([] if depthwise is None else [depthwise.weight]), pointwise.weight, norm.weight, norm.bias]
+        super().__init__(norm)
+        self.parameters = [*([] if depthwise is None else [depthwise.weight]), pointwise.weight, *self.parameters]
         self._sizes = (1, 1) if depthwise is None else (depthwise.dilation[0], depthwise.stride[0])
 
     def forward(self, x: Tensor, parameters: Sequence[Tensor], before: Normed | None = None) -> Normed:
@@ -74,8 +109,8 @@ class Unit:
 
     def backward(
         self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, *,
-        factor: Tensor | None = None, state_gradient: Tensor | None = None, adds: bool = True,
-    ) -> tuple[Tensor | None, Sums, list[Tensor]]:  # fmt: skip
+        factor: Tensor | None = None, state_gradient: Tensor | None = None, adds: bool = True, learns: bool = True,
+    ) -> tuple[Tensor | None, Sums, list[Tensor | None]]:  # fmt: skip
         """Return the gradient of what ``before`` stands for, with its sums, and the gradients of the parameters.
 
         Without ``before`` the first two say nothing, and ``state_gradient`` gets the gradient of x.
@@ -92,28 +127,18 @@ class Unit:
             [N]; ``None``: 1.
         state_gradient, adds
             Where the gradient of x goes, and whether it is added there or put there.
+        learns
+            Whether the gradients of the kernels are wanted.
         """
         rates, *of_norm = self.normalisation_back(parameters, kept.norm, count_of(kept.y), sums)
         scale, shift = (None, None) if before is None else (before.scale, before.shift)
         how: dict[str, Any] = {"scale": scale, "shift": shift, "factor": factor, "state_gradient": state_gradient, "adds": adds}
-        of_x, of_sums, of_taps, of_matrix = convolve_back(
-            x, self._convolution(parameters), gradient, kept.y, rates, want_x=before is not None, **how
+        of_x, of_sums, *of_both = convolve_back(
+            x, self._convolution(parameters), gradient, kept.y, rates, want_x=before is not None, want_kernels=learns, **how
         )
-        of_kernels = [kernel for kernel in (of_taps, of_matrix) if kernel is not None]
-        own = [kernel.view(weight.shape) for kernel, weight in zip(of_kernels, parameters, strict=False)]
+        kernels = parameters[:-2]
+        own = [None if each is None else each.view(kernel.shape) for each, kernel in zip(of_both[-len(kernels) :], kernels, strict=True)]
         return of_x, Sums(*of_sums[0].unbind()), [*own, *of_norm]
-
-    def normalisation(self, sums: Tensor, count: int, parameters: Sequence[Tensor]) -> Tensor:
-        """Move the running statistics, and return what normalises ``count`` values of these ``sums``, as ``batch_norm`` gives it."""
-        norm: Any = self.norm
-        weight, bias = parameters[-2:]
-        return batch_norm(sums, count, weight, bias, (norm.running_mean, norm.running_var), norm.eps, norm.momentum)
-
-    def normalisation_back(self, parameters: Sequence[Tensor], norm: Tensor, count: int, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the rates that ``convolve_back`` wants, and the gradients of the norm's weight and bias."""
-        weight = parameters[-2]
-        rates, of_weight = batch_norm_back(norm, count, self.edges, weight, *sums)
-        return rates, of_weight, sums.of_gradient.to(weight.dtype)
 
     def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
         *depthwise, pointwise = parameters[:-2]
@@ -124,11 +149,11 @@ class Unit:
 class CornersUnit(Unit):
     """``FactorizedReduce``, which reads a state: half of its channels from the even pixels, half from the odd ones, side by side."""
 
-    edges = 2
+    edges = 2  # each half of the pointwise convolution has an input of its own
 
     def __init__(self, module: FactorizedReduce) -> None:
-        self.norm = module.norm
-        self.parameters = [module.conv_1.weight, module.conv_2.weight, module.norm.weight, module.norm.bias]
+        Normalisation.__init__(self, module.norm)
+        self.parameters = [module.conv_1.weight, module.conv_2.weight, *self.parameters]
 
     def forward(self, x: Tensor, parameters: Sequence[Tensor], before: Normed | None = None) -> Normed:
         assert before is None
@@ -139,19 +164,20 @@ class CornersUnit(Unit):
 
     def backward(
         self, x: Tensor, parameters: Sequence[Tensor], kept: Normed, gradient: Tensor, sums: Sums, before: Normed | None = None, *,
-        factor: Tensor | None = None, state_gradient: Tensor | None = None, adds: bool = True,
-    ) -> tuple[Tensor | None, Sums, list[Tensor]]:  # fmt: skip
+        factor: Tensor | None = None, state_gradient: Tensor | None = None, adds: bool = True, learns: bool = True,
+    ) -> tuple[Tensor | None, Sums, list[Tensor | None]]:  # fmt: skip
         assert before is None and state_gradient is not None
         rates, *of_norm = self.normalisation_back(parameters, kept.norm, count_of(kept.y), sums)
         of_halves, halves = (tensor.squeeze(3).unflatten(3, (2, -1)) for tensor in (gradient, kept.y))
         of_corners, _, _, of_matrix = convolve_back(
-            corners_of(x), self._convolution(parameters), of_halves, halves, rates, factor=factor, want_x=True
+            *(corners_of(x), self._convolution(parameters), of_halves, halves, rates), factor=factor, want_x=True, want_kernels=learns
         )
-        assert of_corners is not None and of_matrix is not None
+        assert of_corners is not None
         if not adds:
             state_gradient.zero_()
         add_corners(of_corners, state_gradient)
-        return None, sums, [*of_matrix[..., None, None], *of_norm]
+        own: Sequence[Tensor | None] = [None, None] if of_matrix is None else of_matrix[..., None, None].unbind()
+        return None, sums, [*own, *of_norm]
 
     def _convolution(self, parameters: Sequence[Tensor]) -> Convolution:
         return Convolution(None, torch.stack(list(parameters[:2])).flatten(2))

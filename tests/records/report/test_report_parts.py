@@ -22,6 +22,7 @@ from records.report.figure import show
 from records.report.importance import measure_importance
 from records.report.labels import Scale, varied_labels
 from records.report.text import as_number, clean
+from records.report.training_plots import show_draws
 from records.report.trial_plots import MEASURED_LATENCY, plot_curves, plot_parallel, plot_pareto
 
 
@@ -208,3 +209,15 @@ def test_what_to_type_next(tmp_path: Path) -> None:
     assert str(next_command(read_run(finished.path))).startswith("python examples/own_space.py --retrain ")
     retrained = read_run(write_retraining(tmp_path / "c", "resnet18", {}, 0.5))
     assert next_command(retrained) is None
+
+
+def test_draws_of_operations_and_of_inputs_are_told_apart() -> None:
+    epochs = [
+        {"paths": {"a": {"conv": 2, "skip": 1}, "b": {"conv": 0, "skip": 3}}, "kept_inputs": {"inputs": {"0": 2, "1": 1, "2": 3}}},
+        {"paths": {"a": {"conv": 3, "skip": 0}}, "kept_inputs": {"inputs": {"0": 1000, "1": 1, "2": "x"}}},
+    ]
+    told = show_draws("run", epochs)
+    assert "over all edges: conv 5, skip 4." in told
+    assert "How often each input was kept. inputs: 0 1,002, 1 2, 2 3." in told
+    assert "input" not in show_draws("run", [{"paths": epochs[0]["paths"]}])
+    assert show_draws("run", [{"entropy": 1.0}]) == ""

@@ -94,6 +94,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) 
         ([*ZOO, "--set", "optimizer=" + "[" * 5000], ["optimizer", "is not one of sgd"]),
         (["--retrain", f"Genotype({'x' * 300})"], ["Genotype(xx", "no such file", "DARTS_V2"]),
         ([*TPE, "--order", "2"], ["tpe trains no supernet", "leave out --order"]),
+        (["--space", "darts", "--strategy", "spos", "--order", "2"], ["spos reads no architecture off alphas: leave out --order"]),
         ([*TPE, "--cost-weight", "0.4"], ["tpe trains no supernet", "leave out --cost-weight"]),
         (["--space", "darts", "--strategy", "darts", "--cost-weight", "-1"], ["--cost-weight", "'-1' is not a number of at least 0"]),
         (["--space", "darts", "--strategy", "darts", "--cost-weight", "inf"], ["--cost-weight", "'inf' is not a number of at least 0"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import pytest
 import torch
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
-from small_supernets import SMALL, PlainSpace, evaluator, facts_of, search, seeded
+from small_supernets import SMALL, PlainSpace, evaluator, facts_of, resumed_and_whole, search, seeded
 
 from common.errors import StrategyError
 from spaces.darts.space import DartsSpace
 from spaces.nasbench201.space import NasBench201Space
-from spaces.nasbench201.supernet import MixedCell
+from spaces.nasbench201.supernet import PathCell
 from strategies import SearchContext, make_strategy
 from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.search_epoch import SearchEpoch
@@ -36,13 +35,13 @@ def train(space: Any, folder: Path, *, epochs: int = 1, **settings: Any) -> tupl
 def test_a_drawn_path_is_that_of_all_cells_and_is_counted_once_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, int]] = []
     space = seeded(NasBench201Space, TINY)
-    original = MixedCell.forward
+    original = PathCell.forward
 
-    def forward(self: MixedCell, mixing: Any, x: Any) -> Any:
-        seen.append({label: int(weights.argmax()) for label, weights in mixing.items()})
-        return original(self, mixing, x)
+    def forward(self: PathCell, path: Any, weights: Any, x: Any) -> Any:
+        seen.append({label: self.choices[label].index(name) for label, name in path.items()})
+        return original(self, path, weights, x)
 
-    monkeypatch.setattr(MixedCell, "forward", forward)
+    monkeypatch.setattr(PathCell, "forward", forward)
     _, epochs = search(space, tmp_path, name="gdas", epochs=2)
     passes = [seen[first : first + 3] for first in range(0, len(seen), 3)]
     assert len(passes) == 2 * 2 * STEPS, "two passes a step, through one cell in each of three stages"
@@ -132,30 +131,6 @@ def test_a_penalty_for_costs_makes_the_search_prefer_what_is_free(tmp_path: Path
     assert dear[1000.0] < dear[0.0] - 1e-4
     with pytest.raises(StrategyError, match=r"`cost_penalty` needs a space with operation_costs\(\)"):
         search(seeded(PlainSpace, {}), tmp_path, name="gdas", cost_penalty=0.1)
-
-
-class Enough(Exception):
-    """Ends a search in its middle."""
-
-
-def resumed_and_whole(make: Any, space: Any, arguments: dict[str, Any], folder: Path, epochs: int) -> list[list[SearchEpoch]]:
-    """The epochs of a search that was cut off before the checkpoint of its second, and of one that was not; ``make`` takes ``on_epoch``."""
-
-    def run(name: str, stop: int | None) -> list[SearchEpoch]:
-        (folder / name).mkdir(exist_ok=True)
-        seen: list[SearchEpoch] = []
-
-        def note(epoch: SearchEpoch) -> None:
-            if epoch.number == stop:
-                raise Enough
-            seen.append(epoch)
-
-        supernet = seeded(space, arguments)
-        with suppress(Enough):
-            make(supernet, note)(RawFormatModelSpace(supernet, evaluator(folder / name, epochs)), SequentialExecutionEngine())
-        return seen
-
-    return [run("parted", 2) + run("parted", None), run("whole", None)]
 
 
 RESUMED: list[tuple[str, dict[str, Any]]] = [
