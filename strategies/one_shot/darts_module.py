@@ -29,7 +29,7 @@ from strategies.one_shot.search_epoch import (
 )
 from strategies.one_shot.second_order import architecture_gradient
 from strategies.one_shot.selection import Selection
-from strategies.one_shot.supernet_modules import alphas_by_label
+from strategies.one_shot.supernet_modules import alphas_by_label, used_parameters
 from strategies.one_shot.tuning import begin_tuning_epoch
 
 
@@ -73,11 +73,7 @@ class DartsModule(DartsLightningModule):
 
     def arch_parameters(self) -> list[nn.Parameter]:
         """Return those that the supernet uses: first those of the space's labels, in their order, then those that NNI's cells add."""
-        modules = [module for module in self.supernet_modules() if hasattr(module, "arch_parameters")]
-        used = {id(parameter): parameter for module in modules for parameter in module.arch_parameters()}
-        labelled = [parameter for parameter in self._alphas.values() if id(parameter) in used]
-        known = {id(parameter) for parameter in labelled}
-        return [*labelled, *(parameter for key, parameter in used.items() if key not in known)]
+        return used_parameters(self.supernet_modules(), self._alphas.values())
 
     def export(self) -> dict[str, Any]:
         return {**super().export(), **self._read_off(self._cost_weight), **self._selection.decided}
@@ -97,10 +93,8 @@ class DartsModule(DartsLightningModule):
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam with the settings that were asked for; NNI's own has the paper's and no others."""
-        settings = self._alpha_optimizer
-        return torch.optim.Adam(
-            self.arch_parameters(), lr=settings.alpha_lr, betas=settings.alpha_betas, weight_decay=settings.alpha_weight_decay
-        )
+        told = self._alpha_optimizer
+        return torch.optim.Adam(self.arch_parameters(), lr=told.alpha_lr, betas=told.alpha_betas, weight_decay=told.alpha_weight_decay)
 
     def _measure(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Return ``{"loss": ..., "accuracy": ...}`` of a batch; the accuracy is NaN where the evaluator neither returns nor logs it."""
@@ -109,10 +103,12 @@ class DartsModule(DartsLightningModule):
         accuracy = told.get("accuracy", self.trainer.callback_metrics.get("train_acc"))  # NNI's evaluators log it
         return {"loss": told["loss"], "accuracy": torch.tensor(math.nan) if accuracy is None else accuracy}
 
-    def _penalty(self) -> Tensor | None:
-        """Return what the regularizers add to the loss of the architecture step; ``None`` where there are none."""
-        if not self._regularizers:
-            return None
+    def _validate(self, batch: Any, batch_idx: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of the architecture step, with what the regularizers add, and what was measured."""
+        measured = self._measure(batch["val"], batch_idx)
+        return measured["loss"] + self._penalty() if self._regularizers else measured["loss"], measured
+
+    def _penalty(self) -> Tensor:
         used = {id(parameter) for parameter in self.arch_parameters()}
         known = alphas_by_label(self.model, self._alphas).items()
         alphas = {label: alpha for label, alpha in known if id(alpha) in used and label not in self._weighed_nodes}
@@ -136,9 +132,9 @@ class DartsModule(DartsLightningModule):
         self.toggle_optimizer(architecture)
         if self._early_stop is not None:
             self._early_stop.expect_validation()
-        validation, penalty = self._measure(batch["val"], batch_idx), self._penalty()
+        loss, validation = self._validate(batch, batch_idx)
         architecture.zero_grad()
-        self.manual_backward(validation["loss"] if penalty is None else validation["loss"] + penalty)
+        self.manual_backward(loss)
         if self._early_stop is not None:
             self._early_stop.note_validation()
         architecture.step()
@@ -150,16 +146,11 @@ class DartsModule(DartsLightningModule):
         others = {id(alpha) for alpha in [*self._alphas.values(), *alphas]}
         weights = [parameter for parameter in self.model.parameters() if parameter.requires_grad and id(parameter) not in others]
 
-        def validate() -> tuple[Tensor, dict[str, Tensor]]:
-            measured, penalty = self._measure(batch["val"], batch_idx), self._penalty()
-            return measured["loss"] if penalty is None else measured["loss"] + penalty, measured
-
-        def train_loss() -> Tensor:
-            return self._measure(batch["train"], batch_idx)["loss"]
-
         # In float32: half precision rounds by more than the weights are moved for the finite difference.
         with torch.autocast(self.device.type, enabled=False):
-            gradients, validation = architecture_gradient(train_loss, validate, weights, alphas, xi)
+            gradients, validation = architecture_gradient(
+                lambda: self._measure(batch["train"], batch_idx)["loss"], lambda: self._validate(batch, batch_idx), weights, alphas, xi
+            )
         for alpha, gradient in zip(alphas, gradients, strict=True):
             alpha.grad = gradient
         architecture.step()

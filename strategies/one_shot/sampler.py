@@ -100,7 +100,9 @@ class Sampler(nn.Module):
         The weight is a scalar of value 1; ``None`` where nobody wants its gradient.
         """
         if label in self._held:
-            return int(self._held[label].argmax()), None
+            held = self._held[label].to(alpha)
+            chosen = int(held.argmax())
+            return chosen, None if held[chosen] == 1 else held[chosen]  # 0 for an edge that is cut
         weights = self._weights_drawn(label, alpha)
         chosen = int(weights.argmax())
         return chosen, weights[chosen] if weights.requires_grad else None

@@ -203,6 +203,15 @@ def alphas_by_label(model: nn.Module, labelled: Mapping[Any, nn.Parameter]) -> d
     return named
 
 
+def used_parameters(modules: Iterable[Any], labelled: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """Return the architecture parameters that a supernet's ``modules`` use: first those that are ``labelled``, in their order."""
+    own = [module.arch_parameters() for module in modules if hasattr(module, "arch_parameters")]
+    used = {id(parameter): parameter for parameters in own for parameter in parameters}
+    first = [parameter for parameter in labelled if id(parameter) in used]
+    known = {id(parameter) for parameter in first}
+    return [*first, *(parameter for key, parameter in used.items() if key not in known)]
+
+
 def blamed_choice(error: BaseException) -> str | None:
     """Return the label of the choice in whose mixture ``error`` was raised; ``None`` where it was raised elsewhere."""
     found, step = None, error.__traceback__
