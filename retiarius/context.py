@@ -14,7 +14,7 @@ from evaluators.adapter import takes
 from records.pareto import DEFAULT_OBJECTIVES, LATENCY
 from records.run_folder import RunFolder, stored_identity
 from retiarius.no_images import NoImages
-from retiarius.presets import PRESETS
+from retiarius.presets import image_limit
 from retiarius.run_record import keep
 from retiarius.settings import RunSettings, SearchSettings
 
@@ -122,7 +122,7 @@ class RunContext:
             self.data = NoImages()
             say(f"no images are loaded, as the evaluator takes none; {self.device}, {self.precision_name}")
             return
-        limit = PRESETS[settings.preset].images
+        limit = image_limit(settings.preset, settings.data)
         self.data = load_dataset(settings.data, data_dir=settings.data_dir, seed=settings.seed, limit=limit, announce=say, warn=warn)
         sizes = self.data.describe()
         counts = ", ".join(f"{sizes[part]:,} {part}" for part in ("train", "validation", "test"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import EvaluatorError
 from records.run_config import find_difference, plain, read_config
 from retiarius.context import RunContext
-from retiarius.presets import PRESETS
+from retiarius.presets import image_limit
 from retiarius.settings import SearchSettings
 from strategies import STRATEGIES, OneShotFacts, SearchContext
 
@@ -103,7 +103,7 @@ def _images_of(context: RunContext, settings: SearchSettings, identity: Mapping[
     if (seed, preset) == (settings.seed, settings.preset):
         data: Dataset = context.data
         return data
-    return load_dataset(settings.data, data_dir=settings.data_dir, seed=seed, limit=PRESETS[preset].images)
+    return load_dataset(settings.data, data_dir=settings.data_dir, seed=seed, limit=image_limit(preset, settings.data))
 
 
 def _restore(context: RunContext, identity: Mapping[str, Any], kind: Any, state: Mapping[str, Any]) -> Supernet:

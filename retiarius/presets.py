@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,3 +38,10 @@ PRESETS: dict[str, Preset] = {
     "lab": Preset("the lab's sizes, all images", None, 30, 20, 8, 30),
     "paper": Preset("the DARTS paper's sizes, all images (a GPU)", None, 50, 100, 12, 600),
 }
+
+
+def image_limit(preset: str, data: Any) -> int | None:
+    """Return how many training images of ``data`` a run of ``preset`` uses, None for all; a ``Dataset`` stays as its maker made it."""
+    from evaluators.data.splits import Dataset
+
+    return None if isinstance(data, Dataset) else PRESETS[preset].images

@@ -17,7 +17,7 @@ from records.formats import count_of
 from records.run_folder import RunFolder
 from retiarius.context import RunContext
 from retiarius.engines import size_limits
-from retiarius.presets import PRESETS
+from retiarius.presets import image_limit
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
@@ -98,7 +98,7 @@ def images_to_screen(context: RunContext, settings: SearchSettings) -> Dataset |
 
     told = settings.data if not isinstance(settings.data, str) else context.table.name
     where: dict[str, Any] = {"data_dir": settings.data_dir, "announce": context.reporter.say, "warn": context.reporter.warn}
-    return load_dataset(told, seed=settings.seed, limit=PRESETS[settings.preset].images, **where)
+    return load_dataset(told, seed=settings.seed, limit=image_limit(settings.preset, told), **where)
 
 
 def screen_networks(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder, data: Dataset | None) -> SearchPlan:

@@ -260,6 +260,20 @@ def test_own_tensors_are_data() -> None:
         rt.load_data((images, labels[:-1]))
 
 
+def test_loaded_images_are_used_as_they_are_with_any_preset() -> None:
+    def count_images(network: Any, data: Any) -> float:
+        return float(len(data.train) + len(data.validation))
+
+    images, labels = torch.zeros(5_000, 3, 8, 8, dtype=torch.uint8), torch.arange(5_000) % 2
+    loaded = rt.load_data((images, labels), test=(images[:20], labels[:20]))
+    found = rt.search(TwoLayers, "random", data=loaded, evaluator=count_images, trials=1, **HERE)
+    assert found.best.score == 5_000
+    assert (
+        rt.search(TwoLayers, "random", data=rt.load_data((images, labels), limit=40), evaluator=count_images, trials=1, **HERE).best.score
+        == 40
+    )
+
+
 def test_a_strategy_keeps_its_settings_and_refuses_others() -> None:
     strategy = rt.Darts(order=2)
     assert strategy == rt.Darts(order=2) and hash(strategy) == hash(rt.Darts(order=2))
