@@ -88,12 +88,13 @@ def train_each(
     run
         Trains the network of a trial for so many epochs; takes ``report`` and ``note`` as ``RunTrial`` does, and returns the score.
     folder
-        Of the run, whose ``finals.jsonl`` keeps them; those of an interrupted run are not repeated.
+        Of the run, whose ``finals.jsonl`` keeps them; those of an interrupted run are not repeated, where the networks are the same.
     epochs_of
         From those that are done, and those that wait, to the epochs of each; asked only where some wait.
     """
     log = TrialLog(folder / FINALS)
-    done = {trial.number: trial for trial in log.read()}
+    networks = {trial.number: _network_of(trial) for trial in chosen}
+    done = {trial.number: trial for trial in log.read() if networks.get(trial.number) == _network_of(trial)}
     waiting = [trial for trial in chosen if trial.number not in done]
     with reporter.progress(len(chosen), "networks", "finals", completed=len(chosen) - len(waiting)) as shown:
         epochs = epochs_of(list(done.values()), waiting) if waiting else 0
@@ -113,8 +114,13 @@ def _best_of(trials: list[Trial], count: int) -> list[Trial]:
     """Return the trials of the highest scores, no two of one architecture."""
     first: dict[str, Trial] = {}
     for trial in sorted((trial for trial in trials if trial.score is not None), key=lambda trial: -(trial.score or 0.0)):
-        first.setdefault(json.dumps(trial.architecture, sort_keys=True), trial)
+        first.setdefault(_network_of(trial), trial)
     return list(first.values())[:count]
+
+
+def _network_of(trial: Trial) -> str:
+    """Return the architecture of ``trial`` as a text, by which it is compared."""
+    return json.dumps(trial.architecture, sort_keys=True)
 
 
 def _cost(context: RunContext, settings: SearchSettings, architecture: Mapping[str, Any]) -> float:

@@ -240,6 +240,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
         if self.oneshot_module.last_epoch is not None:
+            self.restrictable.steps = self.oneshot_module.trainer.global_step
             self.selected = self._selection.finish()
 
     def result(self) -> SearchEpoch:

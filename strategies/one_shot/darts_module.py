@@ -235,7 +235,7 @@ class DartsModule(DartsLightningModule):
         super().on_train_epoch_start()
         self._sampler.begin_epoch(min(self.current_epoch, self._epochs - 1), self._epochs)
         if self._is_tuning:
-            begin_tuning_epoch(self._selection, self.trainer.optimizers[0], self.current_epoch - self._epochs)
+            begin_tuning_epoch(self._selection, self.trainer.optimizers[0], self.current_epoch - self._epochs, self.trainer.global_step)
 
     def on_fit_end(self) -> None:
         if self._has_trained:  # NNI's evaluators report what they have logged: nothing, where all epochs were done before

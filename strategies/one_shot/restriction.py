@@ -49,6 +49,8 @@ class Supernet:
         As above.
     alphas
         All architecture parameters by label, those of the edges in NNI's cells among them.
+    steps
+        How many steps of the optimizers its weights have behind them, where they are scored: other steps, other scores.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Supernet:
         plain: Any = None,
     ) -> None:
         self.model, self.mutables, self.input_edges = model, dict(mutables), dict(input_edges)
-        self.alphas = alphas_by_label(model, labelled)
+        self.alphas, self.steps = alphas_by_label(model, labelled), 0
         self._sampler, self._weighed_nodes = sampler, weighed_nodes
         self._plain = plain if plain is not None and self._has_parameters_of(plain) else None
         self._cells = {module.label: module for module in model.modules() if isinstance(module, DifferentiableMixedCell)}

@@ -32,7 +32,7 @@ class Selected:
 
 
 class Scorer:
-    """Scores a supernet whose choices are held, nothing twice.
+    """Scores a supernet whose choices are held, nothing twice while its weights stay as they are.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Scorer:
 
     def of_sample(self, key: str, supernet: Supernet, sample: Sample) -> float:
         """Return the accuracy of the network of ``sample``, as ``of_weights`` does."""
-        return self._once(key, lambda score: score(RestrictedSupernet(supernet, sample)))
+        return self._once(key, supernet, lambda score: score(RestrictedSupernet(supernet, sample)))
 
     def of_weights(self, key: str, supernet: Supernet, weights: Weights) -> float:
         """Return the accuracy of ``supernet`` held at ``weights``, which ``key`` tells from all others.
@@ -62,14 +62,15 @@ class Scorer:
             with supernet.held(weights) as model:
                 return score(model)
 
-        return self._once(key, measure)
+        return self._once(key, supernet, measure)
 
-    def _once(self, key: str, measure: Callable[[Score], float]) -> float:
-        if key not in self._known:
+    def _once(self, key: str, supernet: Supernet, measure: Callable[[Score], float]) -> float:
+        told = f"{key} after {supernet.steps} steps"  # a resumed search may have trained on after it was scored
+        if told not in self._known:
             if self._score is None:
                 raise StrategyError("a selection by accuracies needs `score` in its SearchContext, as rt.search gives it")
-            self._known[key] = measure(self._score)
-        return self._known[key]
+            self._known[told] = measure(self._score)
+        return self._known[told]
 
 
 class Selection:

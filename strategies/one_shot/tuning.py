@@ -17,8 +17,12 @@ def tuning_rate(number: int, epochs: int) -> float:
     return LAST + (FIRST - LAST) * (1 + math.cos(math.pi * number / epochs)) / 2
 
 
-def begin_tuning_epoch(selection: Selection, optimizer: torch.optim.Optimizer, number: int) -> None:
-    """Select what is to be selected before an epoch, and set its learning rate; the first begins without the momentum of the search."""
+def begin_tuning_epoch(selection: Selection, optimizer: torch.optim.Optimizer, number: int, steps: int) -> None:
+    """Select what is to be selected before an epoch, and set its learning rate; the first begins without the momentum of the search.
+
+    ``steps`` are those of all optimizers before it.
+    """
+    selection.supernet.steps = steps
     selection.begin_epoch(number)
     if number == 0:
         optimizer.state.clear()

@@ -29,6 +29,7 @@ from strategies.one_shot.selection import Scorer
 from strategies.one_shot.tuning import tuning_rate
 
 TINY = {"width": 2, "cells": 1, "num_classes": 3}
+STEPS = 3  # of an epoch
 
 
 def supernet_of(kind: Any, arguments: dict[str, Any]) -> Supernet:
@@ -191,9 +192,22 @@ def test_an_evolution_by_inherited_weights_follows_the_training(tmp_path: Path) 
     assert len(epochs) == 1 and len(known) == 8
     assert strategy.result().sample == strategy.selected.sample
     best, accuracy = strategy.selected.top[0]
-    assert known[sample_key(best)] == accuracy == max(known.values())
+    assert known[f"{sample_key(best)} after {2 * STEPS} steps"] == accuracy == max(known.values())
     again, _ = train(tmp_path / "whole", {}, **settings)
     assert again.selected == strategy.selected, "the trained supernet is read from its checkpoint"
+
+
+@pytest.mark.slow
+def test_a_supernet_that_was_trained_on_is_scored_anew(tmp_path: Path) -> None:
+    """A search that its budget ended is resumed, and longer: what was scored before is of other weights."""
+    settings: dict[str, Any] = {"selection": "inherited", "population": 4, "generations": 2}
+    known: dict[str, float] = {}
+    train(tmp_path / "run", known, epochs=1, **settings)
+    first = dict(known)
+    longer, _ = train(tmp_path / "run", known, epochs=2, **settings)
+    assert known.items() > first.items() and len(known) == 2 * len(first) == 16
+    afresh, _ = train(tmp_path / "run", {}, epochs=2, **settings)
+    assert longer.selected == afresh.selected
 
 
 def test_the_learning_rate_of_tuning_is_that_of_the_authors() -> None:
