@@ -33,7 +33,6 @@ class OneShotFacts:
     node_edges
         By name of a node the labels of the edges that lead to it, in order. Where the name is that of an ``InputChoice``, its architecture
         parameters are those of the edges.
-        operations, which add up to 1) before the arguments of the module itself. ``None``: no module has one.
     path_form
         Maps a module of the space to its single-path form, which computes one operation an edge, or to ``None``. It has ``choices`` and
         ``candidates()`` as above. Its ``forward`` takes two dicts before the arguments of the module: label -> name of the operation, for
