@@ -27,7 +27,7 @@ class BestOfDraws:
     supernet
         The supernet, which can be held at an architecture.
     seed
-        Of the draws; those of an epoch do not depend on the epochs before it.
+        Of the draws, 0 to 2**32 - 1; those of an epoch do not depend on the epochs before it.
     draws
         How many, 1 or more.
     """
@@ -44,7 +44,7 @@ class BestOfDraws:
 
     def select(self, epoch: int, measure: Measure) -> Sample:
         """Return the architecture that is best after ``epoch``, which counts from 0, and forget the batches, of which there must be one."""
-        state = np.random.RandomState(self._seed + epoch)
+        state = np.random.RandomState([self._seed, epoch])
         best = best_of_draws(self._supernet.mutables, lambda sample: self._worth(sample, measure), state, self._draws)
         self._batches.clear()  # a resumed search has no batches of earlier epochs
         self._noted = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import nni.nas.strategy  # noqa: F401 (before nni.nas.oneshot: the other way round NNI's import goes in a circle and leaves its strategies broken)
@@ -96,11 +97,12 @@ class DartsModule(DartsLightningModule):
         told = self._alpha_optimizer
         return torch.optim.Adam(self.arch_parameters(), lr=told.alpha_lr, betas=told.alpha_betas, weight_decay=told.alpha_weight_decay)
 
-    def _measure(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+    def _measure(self, batch: Any, batch_idx: int, *, in_step: bool = True) -> dict[str, Tensor]:
         """Return ``{"loss": ..., "accuracy": ...}`` of a batch; the accuracy is NaN where the evaluator neither returns nor logs it."""
         output = self.training_module.training_step(batch, batch_idx)
         told = output if isinstance(output, Mapping) else {"loss": output}
-        accuracy = told.get("accuracy", self.trainer.callback_metrics.get("train_acc"))  # NNI's evaluators log it
+        # NNI's evaluators log it. After the steps of an epoch, Lightning has the mean of all that was logged in place of the last.
+        accuracy = told.get("accuracy", self.trainer.callback_metrics.get("train_acc") if in_step else None)
         return {"loss": told["loss"], "accuracy": torch.tensor(math.nan) if accuracy is None else accuracy}
 
     def _validate(self, batch: Any, batch_idx: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -269,7 +271,7 @@ class DartsModule(DartsLightningModule):
         """Return the architecture that the search stands for now."""
         if self._sampler.learns:
             return {str(label): value for label, value in self.export().items()}
-        return self._best_of_draws.select(self.current_epoch, self._measure)
+        return self._best_of_draws.select(self.current_epoch, partial(self._measure, in_step=False))
 
     def note_epoch(self) -> None:
         """Turn the sums since the last call into ``last_epoch`` and report it; an epoch cut short by a time budget counts as one."""

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from nni.nas.evaluator.pytorch import Classification, DataLoader
+from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
+from nni.nas.space import RawFormatModelSpace
 from small_supernets import SMALL, PlainSpace, facts_of, resumed_and_whole, search, seeded
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
+from common.numbers import LARGEST_SEED
 from spaces.darts.space import DartsSpace
 from spaces.darts.supernet.single_path import PathCells
 from spaces.nasbench201.space import NasBench201Space
@@ -176,6 +181,46 @@ def test_a_selection_takes_no_more_passes_than_the_epoch_had_steps(noted: int, e
             selection.note(batch)
         selection.select(epoch, measure)
     assert asked == 2 * 20 * list(range(noted - each, noted)), "the last batches of the epoch"
+
+
+def test_each_seed_and_each_epoch_has_draws_of_its_own() -> None:
+    strategy = DartsStrategy(sampler=UniformPath(seed=0), facts=facts_of(CountedSpace()))
+    strategy.mutate_model(CountedSpace())
+    drawn: dict[tuple[int, int], list[Any]] = {}
+    for seed in (0, 1, LARGEST_SEED):
+        for epoch in (0, 1):
+            selection, seen = BestOfDraws(strategy.restrictable, seed), drawn.setdefault((seed, epoch), [])
+            selection._worth = lambda sample, measure, seen=seen: seen.append(sample) or 0.0  # type: ignore[method-assign, assignment, misc]
+            selection.select(epoch, lambda batch, number: {})
+    assert all(first == second or drawn[first] != drawn[second] for first in drawn for second in drawn)
+
+
+def test_an_evaluator_that_logs_its_accuracy_selects_by_the_loss_of_each_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an epoch the logged accuracy is a mean over all batches, those of other draws among them."""
+    worths: list[tuple[dict[str, Any], float]] = []
+    worth = BestOfDraws._worth
+
+    def note(self: BestOfDraws, sample: dict[str, Any], measure: Any) -> float:
+        worths.append((sample, worth(self, sample, measure)))
+        return worths[-1][1]
+
+    monkeypatch.setattr(BestOfDraws, "_worth", note)
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(3, (320,), generator=generator)
+    images = TensorDataset(30 * torch.randn(320, 3, 8, 8, generator=generator) + 3 * labels[:, None, None, None], labels)
+    loaders = {name: DataLoader(images, batch_size=8) for name in ("train_dataloaders", "val_dataloaders")}
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "enable_model_summary": False}
+    classification = Classification(
+        **loaders, **quiet, max_epochs=1, learning_rate=0.002, num_classes=3, accelerator="cpu", default_root_dir=str(tmp_path)
+    )
+    space = seeded(PlainSpace, {})
+    strategy: Any = make_strategy("spos").build(SearchContext(seed=0, one_shot=facts_of(space)))
+    strategy(RawFormatModelSpace(space, classification), SequentialExecutionEngine())
+    by_sample: dict[str, set[float]] = {}
+    for sample, value in worths:
+        by_sample.setdefault(str(sample), set()).add(value)
+    assert len(by_sample) > 1 and all(len(values) == 1 for values in by_sample.values()), "an architecture is worth what it is worth"
+    assert strategy.result().sample == max(worths, key=lambda each: each[1])[0]
 
 
 @pytest.mark.parametrize("supernet", ["fused", "stock"])
