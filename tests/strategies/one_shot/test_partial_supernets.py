@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from nni.nas.execution import SequentialExecutionEngine
-from nni.nas.space import RawFormatModelSpace
-from small_supernets import SMALL, PlainSpace, evaluator, facts_of, search, seeded
+from small_supernets import SMALL, PlainSpace, facts_of, resumed_and_whole, search, seeded
 from torch import nn
 from torch.nn import functional
 
@@ -129,23 +127,9 @@ def test_supernets_without_such_cells_are_refused(tmp_path: Path) -> None:
     [("pc_darts", {"alpha_warmup": 0.4}), ("pc_darts", {"sampler": "gumbel", "perturbation": 0.2}), ("oles", {"early_stop_steps": 2})],
 )
 def test_a_resumed_search_goes_on_bit_by_bit(name: str, settings: dict[str, Any], space: Any, arguments: Any, tmp_path: Path) -> None:
-    def run(folder: str, stop: int | None) -> list[Any]:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        seen: list[Any] = []
-
-        def note(epoch: Any) -> None:
-            if epoch.number == stop:
-                raise KeyboardInterrupt
-            seen.append(epoch)
-
-        model = seeded(space, arguments)
+    def make(model: Any, note: Any) -> Any:
         told = SearchContext(seed=0, gradient_clip=5.0, one_shot=facts_of(model), on_epoch=note)
-        strategy = STRATEGIES[name](**settings).build(told)
-        try:
-            strategy(RawFormatModelSpace(model, evaluator(tmp_path / folder, 3)), SequentialExecutionEngine())
-        except KeyboardInterrupt:
-            assert stop is not None
-        return seen
+        return STRATEGIES[name](**settings).build(told)
 
-    parted, whole = run("parted", 2) + run("parted", None), run("whole", None)
+    parted, whole = resumed_and_whole(make, space, arguments, tmp_path, 3)
     assert len(whole) == 3 and parted == whole
