@@ -10,7 +10,7 @@ from common.errors import StrategyError, unknown_name
 from common.text import show
 from strategies.context import SearchContext
 from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, check_darts, is_number
-from strategies.selections import PERTURBATION, SelectionSettings
+from strategies.selections import PERTURBATION, STRONGEST, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 
 SAMPLERS = ("softmax", "gumbel", "dirichlet", "reinmax")
@@ -162,6 +162,13 @@ class ComposedDarts(SelectionSettings, Darts):
         if self.kl_weight > 0 and self.sampler != "dirichlet":
             raise StrategyError(f"kl_weight: it needs sampler='dirichlet', not {self.sampler!r}")
         self._check_parts()
+        self._check_reading()
+
+    def _check_reading(self) -> None:
+        """Refuse what is about reading an architecture off alphas, where it is selected by accuracies."""
+        told = {"cost_weight": self.cost_weight > 0, "collapse_guard='stop'": self.collapse_guard == "stop"}
+        if self.selection != STRONGEST and (unread := [name for name, is_told in told.items() if is_told]):
+            raise StrategyError(f"{unread[0]}: it works with `selection='{STRONGEST}'` only")
 
     def _check_parts(self) -> None:
         for name in ("partial_channels", "early_stop_steps"):

@@ -180,8 +180,8 @@ def test_a_supernet_is_tuned_between_choices_and_an_interruption_changes_nothing
     assert part == known and resumed.selected == strategy.selected
     state = read_checkpoint(tmp_path / "part" / "supernet.ckpt")["state_dict"]
     assert all(torch.equal(value, whole["state_dict"][name]) for name, value in state.items())
-    again, none = train(tmp_path / "whole", dict(known), **settings)
-    assert again.selected == strategy.selected and not none, "nothing is left to do"
+    again, none = train(tmp_path / "whole", part, **settings)
+    assert again.selected == strategy.selected and not none and part == known, "nothing is left to do"
 
 
 @pytest.mark.slow
@@ -224,6 +224,8 @@ def test_the_learning_rate_of_tuning_is_that_of_the_authors() -> None:
         ({"population": 1}, "population: 1 is not a whole number of at least 2"),
         ({"trained_epochs": 0.5}, "trained_epochs: 0.5 is not a whole number of at least 1"),
         ({"generations": True}, "generations: True is not a whole number of at least 1"),
+        ({"selection": "inherited", "cost_weight": 0.5}, "cost_weight: it works with `selection='strongest'` only"),
+        ({"selection": "perturbation", "collapse_guard": "stop"}, "collapse_guard='stop': it works with `selection='strongest'` only"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
