@@ -55,15 +55,16 @@ class InheritedSearch(Selection):
                 break
             for key, sample in children.items():
                 self._scores[key] = (sample, self._scorer.of_sample(key, self.supernet, sample))
-        best = self._best(PARENTS)
-        self.decided = best[0][0]
-        return Selected(self.decided, best)
+        ranked = self._ranked()
+        self.decided = ranked[0][0]
+        return Selected(self.decided, ranked)
 
-    def _best(self, count: int) -> list[tuple[Sample, float]]:
-        return sorted(self._scores.values(), key=lambda scored: -scored[1])[:count]
+    def _ranked(self) -> list[tuple[Sample, float]]:
+        """Return the networks and their scores, the best first."""
+        return sorted(self._scores.values(), key=lambda scored: -scored[1])
 
     def _breed(self) -> dict[str, Sample]:
-        parents = [sample for sample, _ in self._best(PARENTS)]
+        parents = [sample for sample, _ in self._ranked()[:PARENTS]]
         half = self._population // 2
         children = self._new(half, lambda: self._cross(parents), {})
         children = self._new(2 * half, lambda: self._mutate(parents), children)

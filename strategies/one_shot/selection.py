@@ -24,7 +24,7 @@ class Selected:
     sample
         The architecture.
     top
-        The best architectures that were scored and their accuracies by inherited weights, in [0, 1], the best first.
+        The architectures that were scored whole and their accuracies by inherited weights, in [0, 1], the best first.
     """
 
     sample: Sample
