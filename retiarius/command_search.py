@@ -111,7 +111,7 @@ def search_command(
     asked: dict[str, Any] = {
         "trial_command": trial_command,
         "search_space": as_mapping("search_space", search_space),
-        "strategy": find_strategy(strategy),
+        "strategy": find_strategy(strategy, storage=storage),
         "trials": trials,
         "epochs": epochs,
         "preset": preset,

@@ -76,8 +76,8 @@ def search(
         What can be chosen: the name of one of ours (``"darts"``, ``"zoo"``, ``"nasbench201"``), ``"package.module:Class"``, or an NNI
         ``ModelSpace``: its class, an instance, or a factory.
     strategy
-        How it is chosen: a name (``"darts"``, ``"tpe"``, ...), an object with its settings, such as ``TPE(pruner=Median())``, or a strategy
-        object of NNI's, which searches once.
+        How it is chosen: a name, such as ``"tpe"``, or ``"auto"`` for the one that did best in our measurements. Or an object with its
+        settings, such as ``TPE(pruner=Median())``, or a strategy object of NNI's, which searches once.
     data
         ``"auto"``, ``"cifar10"``, ``"digits"``, a folder of images, or what ``load_data`` returns.
     evaluator

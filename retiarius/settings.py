@@ -157,7 +157,7 @@ class SearchSettings(RunSettings, PrunerSettings):
     space
         What can be chosen: what ``find_space`` takes becomes a ``spaces.adapter.Space``.
     strategy
-        How it is chosen: a name becomes the strategy of that name.
+        How it is chosen: a name becomes the strategy of that name, ``"auto"`` that which ``best_strategy`` names.
     evaluator
         How a choice is scored: ``train``, ``table``, the name of another registered one, or any function.
     table, table_columns
@@ -215,7 +215,8 @@ class SearchSettings(RunSettings, PrunerSettings):
         self._settle(workers=as_workers(self.workers))
         self._settle(table=as_path("table", self.table), table_columns=as_path("table_columns", self.table_columns))
         self._settle(space=None if self._searches_rows() else find_space(self.space))
-        self._settle(strategy=with_settings(find_strategy(self.strategy), self.fixed))
+        searched = {"table": self.table, "objectives": self.objectives, "storage": self.storage}
+        self._settle(strategy=with_settings(find_strategy(self.strategy, **searched), self.fixed))
         self._settle(supernet_weights=as_path("supernet_weights", self.supernet_weights))
         for name, source in (("table", self.table), ("supernet", self.supernet_weights)):
             if source is not None and self.evaluator == TRAIN:

@@ -1,4 +1,4 @@
-"""Which strategy a person means: one of ours by name, an object of ours, or one of NNI's."""
+"""Which strategy a person means: one of ours by name, an object of ours, one of NNI's, or that which is best for the search."""
 
 from __future__ import annotations
 
@@ -11,9 +11,22 @@ from common.text import show
 from strategies import Strategy, make_strategy
 from strategies.nni_strategy import wrap_nni_strategy
 
+AUTO = "auto"
 
-def find_strategy(what: Any) -> Strategy:
-    """Return the strategy that ``what`` is, or the one of that name.
+
+def best_strategy(*, table: Any = None, objectives: Any = None, storage: Any = None) -> str:
+    """Return the name of the strategy that found most in our measurements, for a search with these settings; None is none.
+
+    Where results are looked up it is ``bo``, for several objectives ``nsga2``, else ``tpe``: on cells of DARTS, too, trials have found
+    better ones than one-shot searches that took as long (docs/results.md).
+    """
+    if objectives is not None:
+        return "nsga2"
+    return "bo" if table is not None and storage is None else "tpe"  # bo cannot share its study
+
+
+def find_strategy(what: Any, **searched: Any) -> Strategy:
+    """Return the strategy that ``what`` is, or the one of that name; ``searched`` is what ``best_strategy`` is told for ``"auto"``.
 
     Raises
     ------
@@ -21,7 +34,7 @@ def find_strategy(what: Any) -> Strategy:
         It is neither.
     """
     if isinstance(what, str):
-        return make_strategy(what)
+        return make_strategy(best_strategy(**searched) if what == AUTO else what)
     nni = wrap_nni_strategy(what)
     if nni is not None:
         return nni

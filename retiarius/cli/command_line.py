@@ -140,7 +140,7 @@ def _options() -> dict[str, list[_Option]]:
 def _run_options() -> list[_Option]:
     return [
         _option("--space", metavar="NAME", help="darts, zoo, nasbench201 or MODULE:CLASS"),
-        _option("--strategy", metavar="NAME", help="darts, tpe, random, evolution, ...; see --list"),
+        _option("--strategy", metavar="NAME", help="auto, darts, tpe, random, evolution, ...; see --list"),
         _option("--retrain", metavar="FILE", help="retrain a best.json, a genotype or a backbone"),
         _option(
             "--report", nargs="+", action="extend", type=path, default=[], metavar="RUN", help="write an HTML report of one or more runs"

@@ -110,9 +110,12 @@ def strategy_of(settings: Settings) -> Any:
     StrategyError
         It has no use for one of them.
     """
+    from retiarius.strategy_choice import AUTO, best_strategy
     from strategies import Median, make_pruner, make_strategy
 
     name, asked = settings.strategy or "", settings.given(*ONE_SHOT)
+    if name == AUTO:
+        name = best_strategy(**settings.given("table", "objectives", "storage"))
     pruner = make_pruner(settings.pruner or "none")
     if isinstance(pruner, Median) and settings.start_step is not None:  # other pruners have no such number
         pruner = replace(pruner, start_step=settings.start_step)
