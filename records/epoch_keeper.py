@@ -15,7 +15,7 @@ from records.lines import EpochLog
 from records.scalars import Scalars
 
 _CHARTED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "entropy", "temperature")
-_OF_SOME = ("temperature", "paths", "kept_inputs", "frozen")  # which only some methods have
+_OF_SOME = ("temperature", "paths", "kept_inputs", "frozen", "stage")  # which only some methods have
 
 
 class EpochKeeper:

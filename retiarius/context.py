@@ -193,13 +193,17 @@ class RunContext:
         with keep(folder, settings.describe(), self.reporter.command):
             yield folder
 
-    def build(self, architecture: Mapping[str, Any] | None) -> nn.Module:
-        """Build the network of ``architecture``, or the unfrozen space for None; the first weights are drawn with the run's seed."""
+    def build(self, architecture: Mapping[str, Any] | None, **changed: Any) -> nn.Module:
+        """Build the network of ``architecture``, or the unfrozen space for None; the first weights are drawn with the run's seed.
+
+        ``changed`` are arguments of the constructor in place of the run's own.
+        """
         import torch
 
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.settings.seed)
-            return self.space.make(self.arguments) if architecture is None else self.space.network(self.arguments, architecture)
+            arguments = {**self.arguments, **changed}
+            return self.space.make(arguments) if architecture is None else self.space.network(arguments, architecture)
 
     def measure(self, network: nn.Module) -> dict[str, Any]:
         """Return parameters and multiply-adds of a network on these images; its latency where the search has it as an objective."""

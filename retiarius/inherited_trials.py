@@ -14,6 +14,7 @@ from records.run_config import find_difference, plain, read_config
 from retiarius.context import RunContext
 from retiarius.presets import image_limit
 from retiarius.settings import SearchSettings
+from retiarius.stages import has_stages
 from strategies import STRATEGIES, OneShotFacts, SearchContext
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def open_supernet(context: RunContext, settings: SearchSettings) -> TrainedSuper
         told = f"{path} is a run of {identity.get('strategy')}, which has no supernet"
         raise EvaluatorError(f"`supernet_weights`: {told}; name a one-shot run, such as one of darts")
     _refuse(path, "of the same space and arguments", find_difference(identity["space"], _space_of(context)))
+    if has_stages(path):
+        raise EvaluatorError(f"`supernet_weights`: the supernets of {path} have parts of the space each; name a run of one, such as of darts")
     epochs = finished_epochs(path / "checkpoints")
     if not epochs:
         raise EvaluatorError(f"`supernet_weights`: the supernet of {path} has no epoch behind it; let its search end first")

@@ -14,7 +14,9 @@ from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
 from retiarius.selection import Result, scoring, selected_result, selects, tuning_epochs
 from retiarius.settings import SearchSettings
+from retiarius.stages import Remaining, checkpoints_of, sizes_of
 from strategies import SPOS, Darts, OneShotFacts, SearchContext
+from strategies.stages import Stage
 
 
 def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFolder) -> None:
@@ -27,9 +29,10 @@ def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFo
     """
     from evaluators.training.supernet import finished_epochs
 
-    evaluator = _evaluator_of(context, settings, folder)
+    stages = settings.strategy.stages(context.epochs)
+    evaluator = _evaluator_of(context, settings, folder, stages[0], settings.time_budget)
     steps = _steps_of(evaluator)
-    supernet = context.build(None)
+    supernet = context.build(None, **sizes_of(context.space, stages[0]))
     told = context.space.one_shot(supernet)
     with open_scalars(folder.path, wanted=settings.tensorboard) as scalars:
         keeper = EpochKeeper(
@@ -38,24 +41,34 @@ def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFo
             scalars,
             epochs=context.epochs + tuning_epochs(settings, supernet, told),
             steps=steps or 1,
-            finished=finished_epochs(folder.checkpoints_path),
+            finished=sum(finished_epochs(checkpoints_of(folder, stage)) for stage in stages),
             describe=context.space.describe,
         )
-        facts = OneShotFacts(**vars(told))
         heard = {"on_step": None if steps is None else keeper.note_step, **scoring(context, settings, folder, keeper.note_score)}
-        strategy = _train_supernet(context, settings, supernet, evaluator, keeper, one_shot=facts, **heard)
+        remaining = Remaining(settings.time_budget)
+        for stage in stages:
+            if stage is not stages[0]:
+                evaluator = _evaluator_of(context, settings, folder, stage, remaining.seconds)
+                supernet = context.build(None, **sizes_of(context.space, stage))
+            labels = remaining.cut(supernet, stage)
+            facts = OneShotFacts(**vars(context.space.one_shot(supernet)))
+            strategy = _train_supernet(context, stage, supernet, evaluator, keeper, one_shot=facts, **heard)
+            if not remaining.goes_on(strategy, stage, labels):
+                break
     _save_best(context, settings, folder, strategy)
 
 
-def _evaluator_of(context: RunContext, settings: SearchSettings, folder: RunFolder) -> Any:
-    """Return NNI's Lightning evaluator that trains the supernet: a copy of the person's own, or ours."""
+def _evaluator_of(context: RunContext, settings: SearchSettings, folder: RunFolder, stage: Stage, seconds: float | None) -> Any:
+    """Return NNI's Lightning evaluator that trains the supernet of ``stage``: a copy of the person's own, or ours."""
     from evaluators.training.supernet import adopt_evaluator, make_supernet_evaluator
 
-    kept: dict[str, Any] = {"checkpoints": folder.checkpoints_path, "time_budget": settings.time_budget}
+    checkpoints = checkpoints_of(folder, stage)
+    checkpoints.mkdir(exist_ok=True)
+    kept: dict[str, Any] = {"checkpoints": checkpoints, "time_budget": seconds}
     if settings.lightning is not None:
         return adopt_evaluator(settings.lightning, **kept)
     kept |= {"uses_all": settings.strategy.uses_all_weights}
-    return make_supernet_evaluator(**context.training, recipe=make_recipe(context.recipe), **kept)
+    return make_supernet_evaluator(**{**context.training, "epochs": stage.epochs}, recipe=make_recipe(context.recipe), **kept)
 
 
 def _steps_of(evaluator: Any) -> int | None:
@@ -66,22 +79,24 @@ def _steps_of(evaluator: Any) -> int | None:
         return None
 
 
-def _train_supernet(context: RunContext, settings: SearchSettings, supernet: Any, evaluator: Any, keeper: EpochKeeper, **heard: Any) -> Any:
-    """Train the supernet and return the NNI strategy that did so; ``heard`` is what else a ``SearchContext`` tells it."""
+def _train_supernet(context: RunContext, stage: Stage, supernet: Any, evaluator: Any, keeper: EpochKeeper, **heard: Any) -> Any:
+    """Train the supernet of ``stage`` and return the NNI strategy that did so; ``heard`` is what else a ``SearchContext`` tells it."""
     import torch
     from nni.nas.execution import SequentialExecutionEngine
     from nni.nas.space import RawFormatModelSpace
 
-    strategy: Any = settings.strategy.build(
+    seed = context.settings.seed
+    strategy: Any = stage.strategy.build(
         SearchContext(
-            seed=settings.seed,
+            seed=seed,
+            place=stage.place,
             gradient_clip=make_recipe(context.recipe).grad_clip or None,
             on_epoch=lambda epoch: keeper.note(epoch, strategy.guard.warning(epoch.number)),
             **heard,
         )
     )
     with keeper.shown(), torch.random.fork_rng(devices=context.gpus):
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(seed)
         try:
             strategy(RawFormatModelSpace(supernet, evaluator), SequentialExecutionEngine())
         except Exception as error:

@@ -26,6 +26,7 @@ from retiarius.recipe_values import recipe_values_of
 from retiarius.screening import check_screening
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
+from retiarius.stages import check_stages, sizes_of
 from retiarius.starting_points import starting_points
 from retiarius.strategy_choice import setting_names
 from retiarius.told_numbers import KEY, tell_numbers
@@ -90,6 +91,9 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     if reports_errors(settings.lightning) and settings.optimize_mode == "maximize" and not strategy.one_shot:
         reporter.warn("NNI's Regression reports a squared error, which is maximised; to minimise it, use `optimize_mode='minimize'`")
     if strategy.one_shot:
+        stages = strategy.stages(epochs)
+        check_stages(settings, stages)
+        arguments |= sizes_of(space, stages[-1])
         return SearchPlan(arguments, recipe, searched, chosen, epochs, 1, table, 1, numbers=numbers)
     share = share_of(settings, searched.hyperparameters)
     tell_if_not(settings, share, reporter)

@@ -16,6 +16,7 @@ of itself. What a class may say, as class attributes, static methods or class me
 - ``NARROWED``: by preset the choices that it searches, by label, where it leaves some out;
 - ``SETTABLE``, where a person may set arguments of the constructor: by name the legal values, a ``range`` or a tuple; and ``OF_CHOICES``,
   the names of those of them that say what there is to choose, so that a found architecture has settled them;
+- ``DEPTH``: the name of the argument, one of those, that says how many cells the network has, for searches that deepen their supernet;
 - ``surrogate_features(architecture)``: what the network computes, as numbers by name that predict its accuracy;
 - ``kernels_note(precision, is_supernet=...)``, where it computes by kernels of its own on a CPU: which, in words, or ``None``;
   ``speed_up(network)``, by which dense convolutions of a network have them; and ``only_precision(device)``: the precision in which its

@@ -82,6 +82,12 @@ class Space:
             return plain_arguments(self._origin_given.given)
         return dict(self._data("SIZES").get(preset, {}).get(phase, {}))
 
+    @property
+    def depth(self) -> str | None:
+        """The argument of the constructor that says how many cells there are; ``None`` where no one does."""
+        told = told_by(self._vocabulary or self._origin.kind, "DEPTH")
+        return told if isinstance(told, str) else None
+
     def settable(self, phase: str) -> dict[str, Sequence[Any] | None]:
         """Return the arguments that a person may set in ``phase``, ``"search"`` or ``"retrain"``, with their legal values.
 

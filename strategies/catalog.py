@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from common.errors import StrategyError, unknown_name
 from strategies.context import SearchContext
+from strategies.progressive import PDarts
 from strategies.published import OLES, SPOS, PCDarts
 from strategies.strategy import Strategy, TrialStrategy
 from strategies.supernets import GDAS, BetaDarts, Darts, DrNAS, SDarts
@@ -147,6 +148,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "pc_darts": PCDarts,
     "oles": OLES,
     "spos": SPOS,
+    "p_darts": PDarts,
     "random": Random,
     "grid": Grid,
     "evolution": Evolution,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from strategies.stages import ALONE, Place
+
 if TYPE_CHECKING:
     from strategies.one_shot.search_epoch import SearchEpoch
     from strategies.optuna.shared_study import SharedStudy
@@ -81,6 +83,8 @@ class SearchContext:
         their architecture by it. ``None``: nothing is selected so.
     scores
         What ``score`` gave, by what was scored. Those of an interrupted run are there, and new ones are put there.
+    place
+        Where the supernet that a one-shot strategy trains stands in its search.
     on_step, on_epoch
         Called by a one-shot strategy with the number of pairs of steps done, those of an interrupted run included; and with each
         ``SearchEpoch`` that ended.
@@ -99,5 +103,6 @@ class SearchContext:
     one_shot: OneShotFacts | None = None
     score: Callable[[Any], float] | None = None
     scores: MutableMapping[str, float] = field(default_factory=dict)
+    place: Place = ALONE
     on_step: Callable[[int], Any] | None = None
     on_epoch: Callable[[SearchEpoch], Any] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from common.text import show
 from strategies.context import SearchContext
 from strategies.named import Named
 from strategies.pruners import Median, Pruner
+from strategies.stages import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,13 @@ class Strategy(Named):
     def settings(self) -> dict[str, Any]:
         """Return the settings that differ from their defaults, by the flag of the command line that sets each."""
         return changed_settings(self, [field.name for field in fields(self)])
+
+    def stages(self, epochs: int) -> Sequence[Stage]:
+        """Return the supernets that a one-shot strategy trains in so many epochs, in order: one unless it says otherwise.
+
+        Raise ``StrategyError`` where the epochs are too few.
+        """
+        return [Stage(strategy=self, epochs=epochs)]
 
     def build(self, context: SearchContext) -> Any:
         """Return the NNI ``Strategy`` that makes the search of ``context``, and no other; imports NNI or Optuna on first use."""

@@ -87,6 +87,7 @@ class Darts(Strategy):
             cost_weight=self.cost_weight,
             collapse_guard=self.collapse_guard,
             facts=context.one_shot,
+            place=context.place,
             **self._parts(context.seed),
             selection=self.make_selection(context),
             on_step=context.on_step,

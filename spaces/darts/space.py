@@ -22,7 +22,18 @@ from spaces.arguments import check_sizes
 from spaces.darts.cells import AuxiliaryHead, Cell, CellStack
 from spaces.darts.operations import operation_costs
 from spaces.darts.trained.network import count_batch, edges_of_frozen, run_cells, runs_fast
-from spaces.darts.vocabulary import CELL_KINDS, NUM_NODES, OF_CHOICES, SETTABLE, SIZES, UNREAD, edge_label, inputs_label, node_numbers
+from spaces.darts.vocabulary import (
+    CELL_KINDS,
+    DEPTH,
+    NUM_NODES,
+    OF_CHOICES,
+    SETTABLE,
+    SIZES,
+    UNREAD,
+    edge_label,
+    inputs_label,
+    node_numbers,
+)
 
 
 class DartsSpace(nas.ModelSpace):
@@ -52,6 +63,7 @@ class DartsSpace(nas.ModelSpace):
     SIZES: ClassVar = SIZES
     SETTABLE: ClassVar = SETTABLE
     OF_CHOICES: ClassVar = OF_CHOICES
+    DEPTH: ClassVar = DEPTH
 
     def __init__(
         self,

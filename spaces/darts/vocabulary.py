@@ -36,6 +36,7 @@ SETTABLE: dict[str, Sequence[Any]] = {
     "none": (False, True),
 }
 OF_CHOICES = frozenset({"num_nodes", "none"})
+DEPTH = "num_cells"
 
 
 def edge_label(kind: str, source: int, node: int) -> str:

@@ -43,6 +43,11 @@ OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
+def thin_of(name: str, candidate: nn.Module, channels: int) -> nn.Module:
+    """Return the operation of that name on so many channels; ``candidate`` itself where it is a dropout, which takes any number."""
+    return candidate if isinstance(candidate, nn.Dropout) else OPERATIONS[name](channels)
+
+
 class Cell(nn.Module):
     """[N, channels, H, W] -> the same shape."""
 
@@ -73,7 +78,11 @@ class Cell(nn.Module):
         if cut == 1:
             return self.differentiable_form()
         thin = self.channels // cut
-        edges = {label: ThinChoice(label, {name: OPERATIONS[name](thin) for name in OPERATION_NAMES}) for label in self.edges}
+        choices: Mapping[str, Any] = dict(self.edges.items())
+        edges = {
+            label: ThinChoice(label, {name: thin_of(name, choice[name], thin) for name in choice.names})
+            for label, choice in choices.items()
+        }
         form = PartialMixedCell(edges, thin)
         use_winograd(form)
         return form

@@ -27,6 +27,7 @@ from torch import nn
 from common.errors import SearchFailed, StrategyError, describe_error
 from strategies.context import OneShotFacts
 from strategies.one_shot.best_of_draws import BestOfDraws
+from strategies.one_shot.cell_reader import CellReader
 from strategies.one_shot.darts_module import DartsModule
 from strategies.one_shot.early_stop import EarlyStop
 from strategies.one_shot.path_modules import path_hooks
@@ -35,7 +36,9 @@ from strategies.one_shot.restriction import Supernet, copy_of_structure
 from strategies.one_shot.sampler import Sampler, Softmax
 from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, SearchEpoch, check_darts
 from strategies.one_shot.selection import Selected, Selection
+from strategies.one_shot.skip_dropout import SkipDropout
 from strategies.one_shot.supernet_modules import MixedForm, mutation_hooks, require_categorical
+from strategies.stages import ALONE, Place
 
 
 class DartsStrategy(nni.nas.strategy.DARTS):
@@ -79,6 +82,12 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     selection
         What selects the architecture when the supernet is trained; ``None``: the operations are kept whose parameters are the largest. It
         serves one search.
+    skip_dropout
+        The first rate of the dropout after skip connections, from 0 to below 1; see ``SkipDropout``.
+    most_skips
+        The most skip connections in the normal cell that is read off; ``None``: any number.
+    place
+        Where this supernet stands in the search.
     facts
         What the space tells of itself; ``None``: nothing.
     on_step, on_epoch
@@ -109,6 +118,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         alpha_warmup: float = 0.0,
         early_stop: EarlyStop | None = None,
         selection: Selection | None = None,
+        skip_dropout: float = 0.0,
+        most_skips: int | None = None,
+        place: Place = ALONE,
         facts: OneShotFacts | None = None,
         on_step: Callable[[int], Any] | None = None,
         on_epoch: Callable[[SearchEpoch], Any] | None = None,
@@ -126,6 +138,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._selection = selection or Selection()
         self.selected: Selected | None = None
         self._keeps_plain = self._selection.scores_networks
+        self._skip_dropout, self._most_skips, self._place = SkipDropout(skip_dropout, alpha_warmup), most_skips, place
         self._n_chosen: dict[str, int] = {}
         form = self._facts.form if partial_channels == 1 else self._partial_form
         forms = {"form": form, "path_form": self._facts.path_form} if supernet == "fused" else {"form": None, "path_form": None}
@@ -147,6 +160,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._n_chosen = self._told["n_chosen"] = {str(module.label): module.n_chosen for module in inputs}
         mutables = {str(label): mutable for label, mutable in model.simplify().items()}
         plain = copy_of_structure(model) if self._keeps_plain else None
+        self._skip_dropout.put_into(model)
         mutated = super().mutate_model(model)
         self._check_parts(mutated)
         edges = {label: self._facts.input_edges[label] for label in self._n_chosen}
@@ -194,7 +208,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         return self.restrictable
 
     def default_mutation_hooks(self) -> list[Any]:
-        follows = self._sampler.computes_path and self._parts == 1 and not self._normalizes and not self._selection.needs_mixtures
+        whole = self._parts == 1 and not self._normalizes and not self._skip_dropout.is_on
+        follows = self._sampler.computes_path and whole and not self._selection.needs_mixtures
         return [*(path_hooks(draws_inputs=self._sampler.draws_inputs) if follows else []), *mutation_hooks()]
 
     def run_hook(self, hook: Any, name: str, module: nn.Module, memo: dict[str, Any]) -> Any:
@@ -213,21 +228,21 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     def configure_oneshot_module(self, training_module: Any) -> DartsModule:
         return DartsModule(
             training_module,
-            input_edges=self._facts.input_edges,
-            n_chosen=self._n_chosen,
+            reader=CellReader(
+                self._facts.input_edges, self._n_chosen, self._nodes, self._facts.operation_costs, self.cost_weight, self._most_skips
+            ),
             alphas=self._arch_parameters,
             alpha_optimizer=self._alpha_optimizer,
             order=self.order,
-            costs=self._facts.operation_costs,
-            cost_weight=self.cost_weight,
             guard=self.guard,
             sampler=self._sampler,
             best_of_draws=BestOfDraws(self.restrictable, self._seed),
             regularizers=self._regularizers,
-            weighed_nodes=self._nodes,
             alpha_warmup=self._alpha_warmup,
             early_stop=self._early_stop,
             selection=self._selection,
+            skip_dropout=self._skip_dropout,
+            place=self._place,
             on_step=self._on_step,
             on_epoch=self._on_epoch,
             arc_learning_rate=self.arc_learning_rate,

@@ -15,23 +15,22 @@ from torch import Tensor, nn
 
 from common.errors import SearchFailed, StrategyError
 from strategies.one_shot.best_of_draws import BestOfDraws
+from strategies.one_shot.cell_reader import CellReader
 from strategies.one_shot.early_stop import EarlyStop
-from strategies.one_shot.edge_normalization import weigh_edges
 from strategies.one_shot.regularizers import Regularizer
 from strategies.one_shot.sampler import Sampler
 from strategies.one_shot.search_epoch import (
     AlphaOptimizer,
     CollapseGuard,
     SearchEpoch,
-    choose_edges,
-    count_skips,
-    less_costs,
     mean_entropy,
 )
 from strategies.one_shot.second_order import architecture_gradient
 from strategies.one_shot.selection import Selection
+from strategies.one_shot.skip_dropout import SkipDropout
 from strategies.one_shot.supernet_modules import alphas_by_label, used_parameters
 from strategies.one_shot.tuning import begin_tuning_epoch
+from strategies.stages import Place
 
 
 class DartsModule(DartsLightningModule):
@@ -41,32 +40,30 @@ class DartsModule(DartsLightningModule):
         self,
         training_module: Any,
         *,
-        input_edges: Mapping[str, list[str]],
-        n_chosen: Mapping[str, int],
+        reader: CellReader,
         alphas: Mapping[str, nn.Parameter],
         alpha_optimizer: AlphaOptimizer,
         order: int,
-        costs: Mapping[str, float],
-        cost_weight: float,
         guard: CollapseGuard,
         sampler: Sampler,
         best_of_draws: BestOfDraws,
         regularizers: Sequence[Regularizer],
-        weighed_nodes: Mapping[str, list[str]],
         alpha_warmup: float,
         early_stop: EarlyStop | None,
         selection: Selection,
+        skip_dropout: SkipDropout,
+        place: Place,
         on_step: Callable[[int], Any] | None,
         on_epoch: Callable[[SearchEpoch], Any] | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(training_module, **kwargs)
-        self._input_edges, self._n_chosen, self._on_step, self._on_epoch = input_edges, n_chosen, on_step, on_epoch
+        self._reader, self._on_step, self._on_epoch = reader, on_step, on_epoch
         self._alpha_optimizer, self._order, self.guard = alpha_optimizer, order, guard
-        self._alphas, self._costs, self._cost_weight = alphas, costs, cost_weight
+        self._alphas, self._alpha_warmup, self._early_stop = alphas, alpha_warmup, early_stop
         self._sampler, self._regularizers, self._selection = sampler, regularizers, selection
         self._best_of_draws = best_of_draws
-        self._weighed_nodes, self._alpha_warmup, self._early_stop = weighed_nodes, alpha_warmup, early_stop
+        self._skip_dropout, self._place = skip_dropout, place
         self._sums = torch.zeros(4)
         self._batches = 0
         self._has_trained = False
@@ -77,20 +74,12 @@ class DartsModule(DartsLightningModule):
         return used_parameters(self.supernet_modules(), self._alphas.values())
 
     def export(self) -> dict[str, Any]:
-        return {**super().export(), **self._read_off(self._cost_weight), **self._selection.decided}
+        return {**super().export(), **self._reader.read(self.export_probs()), **self._selection.decided}
 
     def export_probs(self) -> dict[str, Any]:
         with self._sampler.expected():
             probabilities: dict[str, Any] = super().export_probs()
         return probabilities
-
-    def _read_off(self, cost_weight: float) -> dict[str, Any]:
-        """Return the cells that the alphas stand for, less this times what operations cost."""
-        charged = less_costs(self.export_probs(), self._costs, cost_weight)
-        return choose_edges(weigh_edges(charged, self._weighed_nodes), self._kept_edges(), self._n_chosen)
-
-    def _kept_edges(self) -> dict[str, list[str]]:
-        return {label: self._input_edges[label] for label in self._n_chosen}
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam with the settings that were asked for; NNI's own has the paper's and no others."""
@@ -113,7 +102,7 @@ class DartsModule(DartsLightningModule):
     def _penalty(self) -> Tensor:
         used = {id(parameter) for parameter in self.arch_parameters()}
         known = alphas_by_label(self.model, self._alphas).items()
-        alphas = {label: alpha for label, alpha in known if id(alpha) in used and label not in self._weighed_nodes}
+        alphas = {label: alpha for label, alpha in known if id(alpha) in used and label not in self._reader.weighed_nodes}
         return torch.stack([penalty(alphas, min(self.current_epoch / self._epochs, 1.0)) for penalty in self._regularizers]).sum()
 
     @property
@@ -219,7 +208,8 @@ class DartsModule(DartsLightningModule):
         self._batches += 1
         self._has_trained = True
         if self._on_step is not None:
-            self._on_step(self.current_epoch * int(self.trainer.num_training_batches) + self._batches)
+            epochs = self._place.epochs_before + self.current_epoch
+            self._on_step(epochs * int(self.trainer.num_training_batches) + self._batches)
 
     def on_train_start(self) -> None:
         super().on_train_start()
@@ -235,7 +225,9 @@ class DartsModule(DartsLightningModule):
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
-        self._sampler.begin_epoch(min(self.current_epoch, self._epochs - 1), self._epochs)
+        epoch = min(self.current_epoch, self._epochs - 1)
+        self._sampler.begin_epoch(epoch, self._epochs)
+        self._skip_dropout.begin_epoch(epoch, self._epochs)
         if self._is_tuning:
             begin_tuning_epoch(self._selection, self.trainer.optimizers[0], self.current_epoch - self._epochs, self.trainer.global_step)
 
@@ -286,14 +278,14 @@ class DartsModule(DartsLightningModule):
         # Not strict: an edge of NNI's cells has one more, for no operation at all.
         alphas = {label: dict(zip(operations, parameters[label].tolist(), strict=False)) for label, operations in probabilities.items()}
         sample = self._architecture()
-        read_off = self._read_off(0.0) if self._sampler.learns else {}
         self.last_epoch = SearchEpoch(
-            number=self.current_epoch + 1,
+            number=self._place.epochs_before + self.current_epoch + 1,
+            stage=self._place.stage,
             **dict(zip(("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"), means, strict=True)),
             alphas=alphas,
             probabilities=probabilities,
-            entropy=mean_entropy({label: each for label, each in probabilities.items() if label not in self._weighed_nodes}),
-            skips=count_skips({**sample, **read_off}, self._kept_edges()),
+            entropy=mean_entropy({label: each for label, each in probabilities.items() if label not in self._reader.weighed_nodes}),
+            skips=self._reader.count_skips(sample, probabilities if self._sampler.learns else None),
             sample=sample,
             temperature=self._sampler.temperature,
             paths=None if counts is None else {label: dict(zip(probabilities[label], counts[label], strict=False)) for label in counts},

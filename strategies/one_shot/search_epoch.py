@@ -80,7 +80,7 @@ class SearchEpoch:
     Attributes
     ----------
     number
-        Of the epoch, from 1.
+        Of the epoch in the whole search, from 1.
     train_loss, train_accuracy
         Of the weights' half of the images.
     validation_loss, validation_accuracy
@@ -99,6 +99,8 @@ class SearchEpoch:
         Of the method's draws in this epoch; ``None`` where there is none.
     paths
         By label and operation how often it was the one on which the supernet's weights learned; ``None`` where all learn at once.
+    stage
+        Of the search, from 1; ``None`` where there is one alone.
     frozen
         By operation how many of its copies in the supernet no longer learn; ``None`` where none is ever frozen.
     kept_inputs
@@ -119,6 +121,7 @@ class SearchEpoch:
     paths: dict[str, dict[Any, int]] | None = None
     frozen: dict[str, int] | None = None
     kept_inputs: dict[str, dict[int, int]] | None = None
+    stage: int | None = None
 
     @property
     def skip_share(self) -> float:

@@ -177,6 +177,7 @@ class ParameterFree:
 
     POOLS = ("max_pool_3x3", "avg_pool_3x3")
     SKIP = "skip_connect"
+    number_kept = 4
 
     def __init__(self, names: Sequence[str], edges: Sequence[Any], stride: int) -> None:
         self.stride = stride
@@ -243,3 +244,24 @@ class ParameterFree:
         kernel = both.new_empty(gradient.shape[1], both.shape[1], 1, 1)
         products = kernels.pointwise_kernel_gradient(gradient, both, kernel)
         return products.view(edges, channels, -1, channels).diagonal(dim1=1, dim2=3)
+
+
+class NoParameterFree:
+    """Neither pools nor a skip connection of stride 1: in the place of ``ParameterFree`` where a fan has convolutions alone."""
+
+    number_kept = 0
+
+    def __init__(self, stride: int) -> None:
+        self.stride = stride
+        self.norms: list[list[Any]] = []
+        self.columns: list[int] = []
+
+    def forward(self, x: Tensor, mixing: Tensor, statistics: Statistics) -> tuple[Tensor, list[Tensor]]:
+        """Return zeros [N, edges * C, H', W']."""
+        images, channels, height, width = x.shape
+        size = (images, len(mixing) * channels, -(-height // self.stride), -(-width // self.stride))
+        return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last).zero_(), []
+
+    def backward(self, gradient: Tensor, x: Tensor, mixing: Tensor, kept: Sequence[Tensor], to: BackwardPass) -> tuple[Any, Tensor]:
+        """Return gradients of zero."""
+        return torch.zeros_like(x) if to.want_state else None, torch.zeros_like(mixing)

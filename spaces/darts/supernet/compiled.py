@@ -88,13 +88,14 @@ class CompiledFan:
 
     def __init__(self, fan: Fan, statistics: Statistics, real: torch.dtype) -> None:
         self.fan, self.statistics, self.real = fan, statistics, real
+        self.has_pools = fan.parameter_free.number_kept > 0
         self.kept_of_branch = [_KEPT[type(branch)] for branch in fan.branches]
         self.columns = [fan.names.index(branch.name) for branch in fan.branches] + fan.parameter_free.columns
 
-    def forward(self, x: Tensor, weights: Tensor, parameters: Sequence[Tensor], nodes: Tensor, adds: bool) -> list[Tensor]:
+    def forward(self, x: Tensor, weights: Tensor, parameters: Sequence[Tensor], nodes: Tensor, adds: bool) -> list[Any]:
         """Put the mixtures of state ``x`` [N, H, W, 1, C] into ``nodes`` [N, H', W', edges, C], or add them, and return what is kept."""
         fan, edges = self.fan, len(weights)
-        kept: list[Tensor] = []
+        kept: list[Any] = []
         sources, norms = [], []
         first = 0
         for branch in fan.branches:
@@ -105,11 +106,10 @@ class CompiledFan:
             kept += of_branch
             sources.append(of_branch[0])
             norms.append((mean, rstd))
-        pools = pool(x, fan.stride)
-        assert pools.largest is not None and pools.mean is not None and pools.index is not None
-        norms += zip(*self._settle_pools(pools, edges), strict=True)
+        pools = pool(x, fan.stride) if self.has_pools else Pools(None, None, None)
+        norms += zip(*self._settle_pools(pools, edges), strict=True) if self.has_pools else []
         means, rstds = (torch.stack(values) for values in zip(*norms, strict=True))
-        shared = [pools.largest, pools.mean, *([x] if fan.stride == 1 else [])]
+        shared = self._shared(pools, x)
         scale = weights.t()[self.columns].unsqueeze(2).repeat(1, 1, x.shape[4])  # of the identity, which is not normalised, as it is
         scale[: len(rstds)] *= rstds
         shift = torch.zeros_like(scale)
@@ -137,7 +137,8 @@ class CompiledFan:
         """
         fan, of_batch = self.fan, self.statistics.of_batch
         weights, means, rstds, largest, average, index, *kept = kept
-        shared = [largest, average, *([x] if fan.stride == 1 else [])]
+        pools = Pools(largest, average, index)
+        shared = self._shared(pools, x)
         edges, count = len(weights), count_of(gradient)
         of_branches, position = [], 0
         for number in self.kept_of_branch:
@@ -155,15 +156,18 @@ class CompiledFan:
             return weights_gradient, gradients
         for branch, own, rate in zip(fan.branches, of_branches, rates, strict=False):
             gradients += self._convolve_back(branch, x, gradient, own, rate, state_gradient, learns)
-        if state_gradient is not None:
+        if state_gradient is not None and self.has_pools:
             of_pools = rates[len(of_branches) :]
             through = torch.cat([of_pools[:, :, 0], columns[normed:].expand(-1, -1, x.shape[4])])
             if fan.stride > 1:
                 through = torch.cat([through, torch.zeros_like(through[:1])])
             tails = of_pools[:, :, 1:].sum(1)
-            pools = Pools(largest, average, index)
             pool_back(pools, fan.stride, gradient, through, tails, state_gradient, x.dtype, identity=fan.stride == 1)
         return weights_gradient, gradients
+
+    def _shared(self, pools: Pools, x: Tensor) -> list[Tensor]:
+        """Return what the edges read without a convolution of their own: the pools of the state, and itself."""
+        return [each for each in (pools.largest, pools.mean, x if self.has_pools and self.fan.stride == 1 else None) if each is not None]
 
     def _settle_pools(self, pools: Pools, edges: int) -> tuple[Tensor, Tensor]:
         """Return mean and inverse standard deviation [2, edges, C] of both pools."""

@@ -10,7 +10,7 @@ weights are wanted, what the depthwise convolutions put out; it computes the che
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from spaces.darts.supernet import torch_kernels as kernels
 from spaces.darts.supernet.batch_statistics import BackwardPass, Statistics
-from spaces.darts.supernet.branches import Branch, Dilated, Factorized, ParameterFree, Separable
+from spaces.darts.supernet.branches import Branch, Dilated, Factorized, NoParameterFree, ParameterFree, Separable
 
 BRANCHES: dict[str, type[Separable] | type[Dilated]] = {
     "sep_conv_3x3": Separable,
@@ -30,17 +30,25 @@ BRANCHES: dict[str, type[Separable] | type[Dilated]] = {
 
 
 class Fan(nn.Module):
-    """All edges that leave one state: [N, C, H, W] -> [N, edges * C, H / stride, W / stride], each edge the mixture of its operations."""
+    """All edges that leave one state: [N, C, H, W] -> [N, edges * C, H / stride, W / stride], each edge the mixture of its operations.
+
+    All edges have the same operations. With one of those that ``ParameterFree`` computes, they have all of them.
+    """
 
     def __init__(self, edges: Sequence[nn.ModuleDict], stride: int) -> None:
         super().__init__()
         self.edges = nn.ModuleList(edges)
         self.stride = stride
         self.names = list(edges[0])
-        self.parameter_free = ParameterFree(self.names, edges, stride)
+        has_pools = ParameterFree.POOLS[0] in self.names
+        self.parameter_free = ParameterFree(self.names, edges, stride) if has_pools else NoParameterFree(stride)
         self.branches: list[Branch] = [BRANCHES[name](name, edges, stride) for name in self.names if name in BRANCHES]
-        if stride > 1:
+        if stride > 1 and ParameterFree.SKIP in self.names:
             self.branches.append(Factorized(ParameterFree.SKIP, edges, stride))
+
+    def gather(self, mixing: Sequence[Tensor]) -> Tensor:
+        """Return the weights of the operations on the edges, of each [operations], as [edges, operations]."""
+        return torch.stack(list(mixing))
 
     def forward(self, x: Tensor, mixing: Tensor, statistics: Statistics) -> Tensor:
         """Return the mixtures of ``x``, in which ``mixing`` [edges, operations] holds the weights of the operations on the edges."""
@@ -49,21 +57,29 @@ class Fan(nn.Module):
 
     def sources(self, x: Tensor) -> dict[str, Tensor]:
         """Return what the branches read."""
-        relu, edges = torch.relu(x), len(self.edges)
-        full = kernels.spread(relu, edges)
+        wanted, edges = {branch.source for branch in self.branches}, len(self.edges)
+        if not wanted:
+            return {}
+        relu = torch.relu(x)
         if self.stride == 1:
-            return {"full": full, "strided": full}
+            return dict.fromkeys(wanted, kernels.spread(relu, edges))
         parities = kernels.split_parities(relu)
-        return {"full": full, "strided": kernels.spread(parities[0], edges), "corners": torch.cat([parities[0], parities[3]], dim=1)}
+        made: dict[str, Callable[[], Tensor]] = {
+            "full": lambda: kernels.spread(relu, edges),
+            "strided": lambda: kernels.spread(parities[0], edges),
+            "corners": lambda: torch.cat([parities[0], parities[3]], dim=1),
+        }
+        return {name: made[name]() for name in made if name in wanted}
 
     def state_gradient(self, gradients: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Return the gradient of the state from those of its sources."""
+        """Return the gradient of the state from those of its sources, one or more."""
         edges = len(self.edges)
-        total = kernels.gather(gradients["full"], edges)
-        if self.stride > 1:
-            even, odd = gradients["corners"].chunk(2, dim=1)
-            even = even + kernels.gather(gradients["strided"], edges)
-            zeros = torch.zeros_like(even)
+        total = kernels.gather(gradients["full"], edges) if "full" in gradients else torch.zeros_like(x)
+        if {"corners", "strided"} & set(gradients):  # of stride 2
+            zeros = torch.zeros_like(x[:, :, ::2, ::2])
+            even, odd = gradients["corners"].chunk(2, dim=1) if "corners" in gradients else (zeros, zeros)
+            if "strided" in gradients:
+                even = even + kernels.gather(gradients["strided"], edges)
             total += kernels.join_parities(torch.stack([even, zeros, zeros, odd]), x.shape)
         return torch.ops.aten.threshold_backward(total, x, 0)
 
@@ -94,7 +110,7 @@ class MixedFan(torch.autograd.Function):
         if x.dtype == offset.dtype:
             total -= offset.view(1, -1, 1, 1)
         ctx.save_for_backward(x, mixing, *saved)
-        ctx.fan, ctx.of_batch, ctx.dtype = fan, statistics.of_batch, parameters[0].dtype
+        ctx.fan, ctx.of_batch, ctx.dtype = fan, statistics.of_batch, parameters[0].dtype if parameters else None
         return total
 
     @staticmethod
@@ -105,8 +121,9 @@ class MixedFan(torch.autograd.Function):
         want_state, want_mixing, *want_parameters = ctx.needs_input_grad[2:]
         to = BackwardPass(x.shape, ctx.of_batch, want_state, want_mixing, any(want_parameters))
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        x_gradient, mixing_gradient = fan.parameter_free.backward(gradient, x, mixing, saved[:4], to)
-        saved = saved[4:]
+        of_free = fan.parameter_free.number_kept
+        x_gradient, mixing_gradient = fan.parameter_free.backward(gradient, x, mixing, saved[:of_free], to)
+        saved = saved[of_free:]
         weights = mixing.t().repeat_interleave(x.shape[1], dim=1)
         sources = fan.sources(x) if to.want_parameters else {}
         source_gradients: dict[str, Tensor] = {}
@@ -130,6 +147,6 @@ class MixedFan(torch.autograd.Function):
             if to.want_parameters:
                 parameter_gradients += branch.unpack(kernel_gradients, ctx.dtype)
         if to.want_state:
-            x_gradient += fan.state_gradient(source_gradients, x)
+            x_gradient += fan.state_gradient(source_gradients, x) if source_gradients else 0
         unread = [None] * (len(ctx.needs_input_grad) - 4 - len(parameter_gradients))
         return (None, None, x_gradient, mixing_gradient if to.want_mixing else None, *parameter_gradients, *unread)

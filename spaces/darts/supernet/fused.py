@@ -1,6 +1,7 @@
 """A DARTS cell as one differentiable function: the mathematics of the plain cell, with everything that edges share computed once.
 
-On a CPU the compiled kernels compute it (``compiled``). Elsewhere, and where there are none, torch's operations do (``fan``).
+On a CPU the compiled kernels compute it (``compiled``). Elsewhere, and where there are none, torch's operations do (``fan``). Edges whose
+operations differ are in ``uneven``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from kernels.calls import real_of
 from spaces.darts.supernet.batch_statistics import Statistics
 from spaces.darts.supernet.compiled import CompiledCell
 from spaces.darts.supernet.fan import Fan
+from spaces.darts.supernet.uneven import make_fan, mix_edges
 
 
 class SearchedCell(Protocol):
@@ -30,16 +32,25 @@ class SearchedCell(Protocol):
     @property
     def nodes(self) -> nn.ModuleList: ...
 
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def reduces(self) -> bool: ...
+
 
 class FusedCell(nn.Module):
     """The differentiable form of ``cell``, with the parameters and buffers of its candidates.
 
-    The parameters' gradients can be taken once, not differentiated again.
+    The parameters' gradients can be taken once, not differentiated again. Cells whose edges differ in their operations, or with dropout,
+    are computed state by state.
 
     Attributes
     ----------
     choices
         By label of every edge the names of its operations.
+    is_even
+        Whether all edges have the same operations, without dropout.
     """
 
     def __init__(self, cell: SearchedCell) -> None:
@@ -54,7 +65,10 @@ class FusedCell(nn.Module):
                 self.choices[choice.label] = list(choice.names)
                 self.labels[source].append(choice.label)
                 edges[source].append(nn.ModuleDict({name: choice[name] for name in choice.names}))
-        self.fans: Any = nn.ModuleList(Fan(fan, fan[0]["max_pool_3x3"][0].stride) for fan in edges)
+        strides = [2 if cell.reduces and source < 2 else 1 for source in range(len(edges))]
+        fans = [make_fan(fan, stride, cell.channels) for fan, stride in zip(edges, strides, strict=True)]
+        self.fans: Any = nn.ModuleList(fans)
+        self.is_even = all(isinstance(fan, Fan) for fan in fans)
 
     def candidates(self) -> Iterator[tuple[str, str, nn.Module]]:
         """Return the operations: of each the label of its edge, its name and the module."""
@@ -78,22 +92,30 @@ class FusedCell(nn.Module):
         statistics = Statistics(self.training)
         with torch.autocast(device, enabled=False):
             before, now = (state.to(dtype).contiguous(memory_format=torch.channels_last) for state in states)
-            weights = [torch.stack([mixing[label] for label in labels]) for labels in self.labels]
-            parameters = [parameter for fan in self.fans for branch in fan.branches for parameter in branch.parameters()]
-            if device == "cpu" and kernels_for(dtype) is not None and all(p.dtype == real_of(dtype) for p in parameters):
-                output: Tensor = CompiledCell.apply(list(self.fans), statistics, before, now, *weights, *parameters)
-            else:
-                output = self._by_fans(before, now, weights, statistics)
+            output = self._mix(before, now, self.weights(mixing), statistics)
             statistics.move_running()
             return output
+
+    def weights(self, mixing: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return the weights of the operations of all edges that leave a state, by state, as [edges, operations]."""
+        return [fan.gather([mixing[label] for label in labels]) for fan, labels in zip(self.fans, self.labels, strict=True)]
+
+    def _mix(self, before_last: Tensor, last: Tensor, weights: Sequence[Tensor], statistics: Statistics) -> Tensor:
+        dtype = last.dtype
+        if self.is_even and last.device.type == "cpu" and kernels_for(dtype) is not None:
+            parameters = [parameter for fan in self.fans for branch in fan.branches for parameter in branch.parameters()]
+            if all(p.dtype == real_of(dtype) for p in parameters):
+                output: Tensor = CompiledCell.apply(list(self.fans), statistics, before_last, last, *weights, *parameters)
+                return output
+        return self._by_fans(before_last, last, weights, statistics)
 
     def _by_fans(self, before_last: Tensor, last: Tensor, weights: Sequence[Tensor], statistics: Statistics) -> Tensor:
         states = [before_last, last]
         sums: Tensor | None = None  # of the edges to the nodes that are not yet complete, side by side
         for index, (fan, mixing) in enumerate(zip(self.fans, weights, strict=True)):
             x = states[index].contiguous(memory_format=torch.channels_last)
-            leaving = fan(x, mixing, statistics)
-            sums = leaving if sums is None else leaving.add_(sums)
+            leaving = mix_edges(fan, x, mixing, statistics)
+            sums = leaving if sums is None else leaving + sums
             if index > 0:
                 node, sums = sums.split([x.shape[1], sums.shape[1] - x.shape[1]], dim=1)
                 states.append(node)

@@ -11,18 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch import Tensor, nn
 from torch.nn import functional
 
-from kernels.build import kernels_for
-from kernels.calls import real_of
-from kernels.layout import nchw, nhwc, nodes_of
 from spaces.darts.operations import OPERATIONS
 from spaces.darts.supernet.batch_statistics import Statistics
-from spaces.darts.supernet.compiled import CompiledFan
-from spaces.darts.supernet.fan import Fan
 from spaces.darts.supernet.fused import FusedCell
+from spaces.darts.supernet.uneven import mix_edges
 from spaces.partial_channels import ThinChoice, shuffle
 
 
@@ -40,7 +35,9 @@ class PartialCell(FusedCell):
     def __init__(self, cell: Any, parts: int) -> None:
         thin = cell.channels // parts
         nodes = [SimpleNamespace(edges=[_thin_edge(cell, *edge, thin) for edge in enumerate(node.edges)]) for node in cell.nodes]
-        thinned: Any = SimpleNamespace(preprocess_0=cell.preprocess_0, preprocess_1=cell.preprocess_1, nodes=nodes)
+        thinned: Any = SimpleNamespace(
+            preprocess_0=cell.preprocess_0, preprocess_1=cell.preprocess_1, nodes=nodes, channels=thin, reduces=cell.reduces
+        )
         super().__init__(thinned)
         self.thin = thin
 
@@ -60,7 +57,7 @@ class PartialCell(FusedCell):
         statistics = Statistics(self.training)
         with torch.autocast(device, enabled=False):
             states = [state.to(dtype).contiguous(memory_format=torch.channels_last) for state in states]
-            weights = [torch.stack([mixing[label] for label in labels]) for labels in self.labels]
+            weights = self.weights(mixing)
             output = self._by_states(states, weights, statistics)
             statistics.move_running()
             return output
@@ -70,7 +67,7 @@ class PartialCell(FusedCell):
         around: Tensor | None = None
         for index, (fan, mixing) in enumerate(zip(self.fans, weights, strict=True)):
             x = states[index]
-            operated = mix(fan, x[:, : self.thin].contiguous(memory_format=torch.channels_last), mixing, statistics)
+            operated = mix_edges(fan, x[:, : self.thin].contiguous(memory_format=torch.channels_last), mixing, statistics)
             through = operated if through is None else operated + through
             around = _go_around(x[:, self.thin :], fan.stride, mixing.sum(1), around)
             if index > 0:
@@ -85,7 +82,12 @@ class PartialCell(FusedCell):
 def _thin_edge(cell: Any, source: int, choice: Any, channels: int) -> ThinChoice:
     """Return the choice on the edge from state ``source`` of ``cell``, with operations on so many channels."""
     stride = 2 if cell.reduces and source < 2 else 1
-    return ThinChoice(choice.label, {name: OPERATIONS[name](channels, stride, False) for name in choice.names})
+    return ThinChoice(choice.label, {name: _thin(choice[name], name, channels, stride) for name in choice.names})
+
+
+def _thin(candidate: Any, name: str, channels: int, stride: int) -> Any:
+    """Return the operation of that name on so many channels; ``candidate`` itself where it is a dropout, which takes any number."""
+    return candidate if isinstance(candidate, nn.Dropout) else OPERATIONS[name](channels, stride, False)
 
 
 def _go_around(x: Tensor, stride: int, shares: Tensor, sums: Tensor | None) -> Tensor:
@@ -97,38 +99,3 @@ def _go_around(x: Tensor, stride: int, shares: Tensor, sums: Tensor | None) -> T
         x = functional.max_pool2d(x, stride, stride, ceil_mode=True)
     flat = x.permute(0, 2, 3, 1).flatten().to(shares.dtype)
     return torch.outer(shares, flat) if sums is None else torch.addr(sums, shares, flat)
-
-
-def mix(fan: Fan, x: Tensor, mixing: Tensor, statistics: Statistics) -> Tensor:
-    """Return the mixtures of all edges of ``fan``, as it does, by the compiled kernels where there are any."""
-    parameters = [parameter for branch in fan.branches for parameter in branch.parameters()]
-    if x.device.type == "cpu" and kernels_for(x.dtype) is not None and all(p.dtype == real_of(x.dtype) for p in parameters):
-        output: Tensor = _CompiledMixture.apply(fan, statistics, x, mixing, *parameters)
-        return output
-    return fan(x, mixing, statistics)
-
-
-class _CompiledMixture(torch.autograd.Function):
-    """The arithmetic of a ``Fan`` by the compiled kernels: [N, C, H, W] -> [N, edges * C, H', W']."""
-
-    @staticmethod
-    def forward(ctx: Any, fan: Fan, statistics: Statistics, x: Tensor, mixing: Tensor, *parameters: Tensor) -> Tensor:
-        real = real_of(x.dtype)
-        compiled = CompiledFan(fan, statistics, real)
-        images, channels, height, width = x.shape
-        nodes = x.new_empty(images, -(-height // fan.stride), -(-width // fan.stride), len(mixing), channels)
-        kept = compiled.forward(nhwc(x), mixing.to(real).contiguous(), parameters, nodes, False)
-        ctx.save_for_backward(x, *kept)
-        ctx.compiled, ctx.real, ctx.number, ctx.edges = compiled, real, len(parameters), len(mixing)
-        return nodes.flatten(3).permute(0, 3, 1, 2)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        x, *kept = ctx.saved_tensors
-        want_state, learns = ctx.needs_input_grad[2], any(ctx.needs_input_grad[4:])
-        of_nodes = nodes_of(gradient, ctx.edges).to(ctx.real).contiguous()
-        of_state = torch.zeros(nhwc(x).shape, dtype=ctx.real) if want_state else None
-        of_mixing, of_parameters = ctx.compiled.backward(nhwc(x), of_nodes, kept, of_state, learns)
-        state = None if of_state is None else nchw(of_state).to(x.dtype)
-        return None, None, state, of_mixing, *(of_parameters or ctx.number * [None])

@@ -1,0 +1,56 @@
+"""How the cells of a space are read off the weights that a supernet gives its operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from strategies.one_shot.edge_normalization import weigh_edges
+from strategies.one_shot.search_epoch import choose_edges, count_skips, less_costs
+from strategies.one_shot.skip_limit import choose_few_skips
+
+Probabilities = Mapping[str, Mapping[Any, float]]
+
+
+@dataclass(frozen=True)
+class CellReader:
+    """Reads cells off the weights of operations, and of edges.
+
+    Parameters
+    ----------
+    input_edges
+        By label of a node's choice of inputs the labels of its edges, in order.
+    n_chosen
+        By label of a node's choice of inputs how many it keeps.
+    weighed_nodes
+        By name of a node whose edges are weighed the labels of these, in order.
+    costs, cost_weight
+        What operations cost, by name; this times that is taken off their logits.
+    most_skips
+        The most skip connections in the normal cell; ``None``: any number.
+    """
+
+    input_edges: Mapping[str, list[str]]
+    n_chosen: Mapping[str, int]
+    weighed_nodes: Mapping[str, list[str]]
+    costs: Mapping[str, float]
+    cost_weight: float
+    most_skips: int | None
+
+    def read(self, probabilities: Probabilities) -> dict[str, Any]:
+        """Return the cells: their labels alone."""
+        charged = less_costs(probabilities, self.costs, self.cost_weight)
+        return choose_few_skips(weigh_edges(charged, self.weighed_nodes), self._kept, self.n_chosen, self.most_skips)
+
+    def count_skips(self, sample: Mapping[str, Any], probabilities: Probabilities | None) -> dict[str, tuple[int, int]]:
+        """Return, as ``count_skips`` does, those of ``sample``: its cells as they were without costs and a limit of skip connections.
+
+        Without ``probabilities`` they are as they are.
+        """
+        plain = {} if probabilities is None else choose_edges(weigh_edges(probabilities, self.weighed_nodes), self._kept, self.n_chosen)
+        return count_skips({**sample, **plain}, self._kept)
+
+    @property
+    def _kept(self) -> dict[str, list[str]]:
+        return {label: self.input_edges[label] for label in self.n_chosen}
