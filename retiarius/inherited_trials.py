@@ -77,7 +77,7 @@ def open_supernet(context: RunContext, settings: SearchSettings) -> TrainedSuper
         raise EvaluatorError(f"`supernet_weights`: {told}; name a one-shot run, such as one of darts")
     _refuse(path, "of the same space and arguments", find_difference(identity["space"], _space_of(context)))
     if has_stages(path):
-        raise EvaluatorError(f"`supernet_weights`: the supernets of {path} have parts of the space each; name a run of one, such as of darts")
+        raise EvaluatorError(f"`supernet_weights`: the supernets of {path} have parts of the space; name a run of one, such as of darts")
     epochs = finished_epochs(path / "checkpoints")
     if not epochs:
         raise EvaluatorError(f"`supernet_weights`: the supernet of {path} has no epoch behind it; let its search end first")

@@ -24,7 +24,7 @@ class PDarts(ComposedDarts):
     Parameters
     ----------
     stage_cells
-        The cells of the supernet in each stage, 3 or more, in a space that has a number of them; as many stages as there are numbers.
+        The cells of the supernet in each stage, 3 or more, in a space that has a number of them. There are as many stages.
     kept_operations
         How many operations of a choice are kept after each stage but the last, 2 or more. Of fewer, all are.
     skip_dropout

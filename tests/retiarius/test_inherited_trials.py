@@ -116,3 +116,5 @@ def test_a_checkpoint_that_is_missing_or_of_another_supernet_is_refused(capsys: 
     assert "these weights are not of this supernet" in refused(capsys)
     Path("run/checkpoints/supernet.ckpt").unlink()
     assert "the supernet of run has no epoch behind it" in refused(capsys)
+    Path("run/checkpoints/stage_1").mkdir()
+    assert "the supernets of run have parts of the space; name a run of one, such as of darts" in refused(capsys)

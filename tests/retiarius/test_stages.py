@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 import retiarius as rt
 from evaluators.training.supernet import EpochCheckpoint
+from retiarius.stages import Remaining
 from spaces.darts.space import DartsSpace
-from strategies.stages import strongest
+from strategies.stages import Place, Stage, strongest
 
 SIZES: dict[str, Any] = {"width": 2, "num_nodes": 2, "batch_size": 20, "none": True}
 STAGES: dict[str, Any] = {"stage_cells": [3, 4, 5], "kept_operations": [4, 2], "skip_dropout": [0.0, 0.4, 0.7]}
@@ -116,12 +118,41 @@ def test_what_is_left_out_by_a_budget_is_trained_by_a_resumed_search() -> None:
 
 def test_stages_go_with_other_parts_and_with_nnis_mixtures() -> None:
     told: dict[str, Any] = {"stage_cells": [3, 3], "kept_operations": [3], "skip_dropout": [0.2, 0.5]}
-    for number, parts in enumerate(({"partial_channels": 2, "edge_normalization": True, "sampler": "gumbel"}, {"supernet": "stock"})):
+    partial = {"partial_channels": 2, "edge_normalization": True, "sampler": "dirichlet"}
+    for number, parts in enumerate((partial, {"sampler": "gumbel"}, {"sampler": "gumbel", "skip_dropout": [0, 0]}, {"supernet": "stock"})):
         fixed = {**SIZES, "width": 4}
-        search(f"run {number}", strategy=rt.PDarts(**told, **parts), epochs=2, fixed=fixed)
+        search(f"run {number}", strategy=rt.PDarts(**{**told, **parts}), epochs=2, fixed=fixed)
         first, second = epochs_of(f"run {number}")
         sizes = [{len(each) for label, each in epoch["probabilities"].items() if "edge" in label} for epoch in (first, second)]
         assert sizes == [{8}, {3}]
+
+
+def test_a_selection_follows_the_last_stage_alone() -> None:
+    told: dict[str, Any] = {"stage_cells": [3, 3], "kept_operations": [3], "skip_dropout": [0.0, 0.0], "collapse_guard": "off"}
+    told |= {"selection": "inherited", "population": 4, "generations": 2, "statistics_images": 20, "validation_images": 20}
+    search("run", strategy=rt.PDarts(**told), epochs=2)
+    assert [epoch["number"] for epoch in epochs_of("run")] == [1, 2]
+    kept = {label: list(each) for label, each in epochs_of("run")[-1]["alphas"].items() if "edge" in label}
+    best = best_of("run")
+    assert best["strategy"]["selected"]["by"] == "inherited"
+    chosen = best["architecture"]
+    nodes = [(kind, node) for kind in ("normal", "reduce") for node in (2, 3)]
+    read = [f"{kind}/edge_{source}_{node}" for kind, node in nodes for source in chosen[f"{kind}/inputs_{node}"]]
+    assert all(chosen[label] in kept[label] for label in read)
+
+
+def test_a_stage_that_ended_early_is_the_last() -> None:
+    guard, epoch = SimpleNamespace(stops=False), SimpleNamespace(number=4, probabilities={"edge": {"a": 0.2, "b": 0.5, "c": 0.3}})
+    trained = SimpleNamespace(guard=guard, result=lambda: epoch)
+    stage = Stage(strategy=None, epochs=2, place=Place(2, 2), keeps=2)
+    remaining = Remaining(None)
+    assert remaining.goes_on(trained, stage, ["edge"]) and remaining.kept == {"edge": ["b", "c"]}
+    assert not remaining.goes_on(trained, Stage(strategy=None, epochs=2, place=Place(2, 2)), ["edge"]), "no other follows"
+    assert not Remaining(0.0).goes_on(trained, stage, ["edge"])
+    guard.stops = True
+    assert not remaining.goes_on(trained, stage, ["edge"])
+    guard.stops, epoch.number = False, 3
+    assert not remaining.goes_on(trained, stage, ["edge"])
 
 
 def test_a_space_without_a_depth_loses_operations_alone() -> None:
