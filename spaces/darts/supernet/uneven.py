@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from spaces.darts.supernet.batch_statistics import Statistics
 from spaces.darts.supernet.branches import ParameterFree
 from spaces.darts.supernet.fan import Fan
-from spaces.darts.supernet.mixture import mix
+from spaces.darts.supernet.mixture import mix, mix_groups
+from spaces.darts.vocabulary import NONE
 
 Edges = Sequence[Any]  # of each the operations by name
 
@@ -27,7 +28,7 @@ class UnevenFan(nn.Module):
     Parameters
     ----------
     edges
-        The operations of each edge by name, one or more beside ``none``. A skip connection of stride 1 may be an ``nn.Dropout``.
+        The operations of each edge by name. A skip connection of stride 1 may be an ``nn.Dropout``.
     stride
         1 or 2.
     channels
@@ -47,17 +48,17 @@ class UnevenFan(nn.Module):
         free = {*ParameterFree.POOLS, *([ParameterFree.SKIP] if stride == 1 else [])}
         for name in self.names:
             numbers = [number for number, edge in enumerate(edges) if name in edge]
-            if name not in free and name != "none":
+            if name not in free and name != NONE:
                 self.groups.append((Fan([nn.ModuleDict({name: edges[number][name]}) for number in numbers], stride), numbers))
         self.register_buffer("places", self._places(edges), persistent=False)
         for index, (fan, numbers) in enumerate(self.groups):
             self.register_buffer(f"places_{index}", self._places_of_group(fan, numbers), persistent=False)
 
     def _group_parameter_free(self, edges: Edges, channels: int) -> None:
-        """Group the pools and plain skip connections, of all edges that have one of them."""
+        """Group the pools and plain skip connections, of all edges that have one of them, or nothing that another group computes."""
         names = [*ParameterFree.POOLS, *([ParameterFree.SKIP] if self.stride == 1 else [])]
         own = [{name: edge[name] for name in names if name in edge and not isinstance(edge[name], nn.Dropout)} for edge in edges]
-        numbers = [number for number, operations in enumerate(own) if operations]
+        numbers = [number for number, edge in enumerate(edges) if own[number] or all(_is_apart(*operation) for operation in edge.items())]
         if not numbers:
             return
         whole = []
@@ -92,22 +93,27 @@ class UnevenFan(nn.Module):
 
     def forward(self, x: Tensor, mixing: Tensor, statistics: Statistics) -> Tensor:
         """Return the mixtures of ``x``, in which ``mixing`` [edges, operations] holds the weights of the operations on the edges."""
-        terms: list[list[Tensor]] = [[] for _ in self.edges]
         weights = _with_zero(mixing.flatten())
-        for index, (fan, numbers) in enumerate(self.groups):
-            mixed = mix(fan, x, weights[self.get_buffer(f"places_{index}")], statistics)
-            for number, part in zip(numbers, mixed.split(x.shape[1], dim=1), strict=True):
-                terms[number].append(part)
-        column = self.names.index(ParameterFree.SKIP) if self.dropped else 0
+        of_groups = [weights[self.get_buffer(f"places_{index}")] for index in range(len(self.groups))]
+        mixed = mix_groups(self.groups, len(self.edges), x, of_groups, statistics)
+        if not self.dropped:
+            return mixed
+        parts = list(mixed.split(x.shape[1], dim=1))
+        column = self.names.index(ParameterFree.SKIP)
         for number in self.dropped:
             edge: Any = self.edges[number]
             kept = edge[ParameterFree.SKIP](x).to(mixing.dtype)  # in half precision, small steps of the weight would be lost
-            terms[number].append((mixing[number, column] * kept).to(x.dtype))
-        return torch.cat([sum(own[1:], own[0]) for own in terms], dim=1)
+            parts[number] = parts[number] + (mixing[number, column] * kept).to(x.dtype)
+        return torch.cat(parts, dim=1)
 
 
 def _with_zero(weights: Tensor) -> Tensor:
     return torch.cat([weights, weights.new_zeros(1)])
+
+
+def _is_apart(name: str, operation: nn.Module) -> bool:
+    """Return whether no group computes an operation."""
+    return name == NONE or isinstance(operation, nn.Dropout)
 
 
 def _drops(edge: Any) -> bool:

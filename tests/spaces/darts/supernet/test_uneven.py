@@ -128,6 +128,19 @@ def test_each_skip_connection_drops_values_of_its_own_and_keeps_their_mean() -> 
 
 
 @pytest.mark.usefixtures("way")
+def test_edges_with_nothing_to_compute_add_zeros() -> None:
+    space = cut_space({edge: ["none", "skip_connect"] if edge.startswith("edge_0") else ["none"] for edge in KEPT})
+    drop(space, 0.5)
+    cell = space.cells[0]
+    form = cell.differentiable_form()
+    inputs = [torch.randn(3, layer[1].in_channels, 6, 6) for layer in (cell.preprocess_0, cell.preprocess_1)]
+    mixing = {label: torch.full((len(names),), 0.5) for label, names in form.choices.items()}
+    with torch.no_grad():
+        output = form.eval()(mixing, *inputs)
+        torch.testing.assert_close(output, form.preprocess_0(inputs[0]).mul(0.5).repeat(1, 2, 1, 1))
+
+
+@pytest.mark.usefixtures("way")
 def test_a_partial_cell_takes_uneven_edges_and_dropout() -> None:
     space = cut_space()
     drop(space, 0.5)
