@@ -79,7 +79,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
         choose_device(settings.device)
     else:
         epochs, trials = plan_budget(settings, table, trials, epochs=epochs)
-    epochs = epochs or (preset.search_epochs if strategy.one_shot else preset.trial_epochs)
+    epochs = epochs or (max(preset.search_epochs, strategy.least_epochs) if strategy.one_shot else preset.trial_epochs)
     cut: dict[str, Any] = {"preset": settings.preset, "pins": pins, "chosen": chosen}
     cut |= {"keeps_architecture": strategy.fixes_architecture, "known": None if table is None or chosen is not None else columns}
     cut |= {"hyperparameters": _offered(settings)}

@@ -63,10 +63,14 @@ class PDarts(ComposedDarts):
         for name in ("stage_cells", "kept_operations", "skip_dropout"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
+    @property
+    def least_epochs(self) -> int:
+        return len(self.stage_cells)
+
     def stages(self, epochs: int) -> Sequence[Stage]:
-        shares = split_evenly(epochs, len(self.stage_cells))
-        if shares[0] < 1:
-            raise StrategyError(f"{self.name} has {len(shares)} stages of one epoch or more: {epochs} epochs are too few")
+        if epochs < self.least_epochs:
+            raise StrategyError(f"{self.name} has {self.least_epochs} stages of one epoch or more: {epochs} epochs are too few")
+        shares = split_evenly(epochs, self.least_epochs)
         return [
             Stage(
                 strategy=self._of_stage(index),

@@ -52,6 +52,11 @@ class Strategy(Named):
         """Return the settings that differ from their defaults, by the flag of the command line that sets each."""
         return changed_settings(self, [field.name for field in fields(self)])
 
+    @property
+    def least_epochs(self) -> int:
+        """How many epochs a one-shot search has at least."""
+        return 1
+
     def stages(self, epochs: int) -> Sequence[Stage]:
         """Return the supernets that a one-shot strategy trains in so many epochs, in order: one unless it says otherwise.
 

@@ -27,6 +27,7 @@ SERVERS = {"--portal": "NNI's service, which stays open", "--dashboard": "a serv
 # Actions that train nothing.
 QUICK = ("--list", "--report", "--help", "--help-all", "--version", "--dry-run")
 ONE_SHOT = ("darts", "gdas", "drnas", "beta_darts", "sdarts", "pc_darts", "oles", "spos", "p_darts")
+IN_STAGES = ("p_darts",)  # of ONE_SHOT
 GENOTYPES = ("DARTS_V1", "DARTS_V2", "PC_DARTS", "PDARTS")
 TABLE = "nasbench201.csv.gz"
 ASSIGNMENT = re.compile(r"[A-Z_]+=\S*$")
@@ -124,7 +125,8 @@ def _existing(word: str, before: str, folder: Path) -> str:
 def _small_training(words: list[str], folder: Path) -> list[str]:
     words = _without(words, lambda flag, value: flag in ("--preset", "--dataset", "--data-dir", "--epochs"))
     program = "--trial-command" in words or ("--config" in words and "--space" not in words)
-    added = [] if program else ["--dataset", "digits", "--epochs", "1"]
+    epochs = "2" if value_of(words, "--strategy") in IN_STAGES else "1"
+    added = [] if program else ["--dataset", "digits", "--epochs", epochs]
     if "--retrain" not in words and value_of(words, "--strategy") not in ONE_SHOT:
         trials = min(int(value_of(words, "--trials") or 2), 2)
         words = _without(words, lambda flag, value: flag == "--trials")
@@ -149,8 +151,10 @@ def _sizes(words: list[str], folder: Path) -> dict[str, object]:
     if target.endswith(".json"):
         space = json.loads((folder / target).read_text(encoding="utf-8"))["space"]["name"]
     if space == "darts":
-        one_shot = value_of(words, "--strategy") in ONE_SHOT
-        return {"width": 2, "num_cells": 3, **({"num_nodes": 1} if one_shot else {})}
+        strategy = value_of(words, "--strategy")
+        if strategy in IN_STAGES:
+            return {"width": 2, "num_nodes": 1, "stage_cells": "[3,3]", "kept_operations": "[3]", "skip_dropout": "[0,0.5]"}
+        return {"width": 2, "num_cells": 3, **({"num_nodes": 1} if strategy in ONE_SHOT else {})}
     if space == "convnet32":
         return {"width": 16, "depth": 2}
     own_choice = any(word.startswith(("backbone=", "--search-space", "--config", "--model")) for word in words)

@@ -32,6 +32,11 @@ def folder(tmp_path: Path) -> Path:
         (f"{SEARCH} --set backbone=vgg16 --then-retrain 60m", f"{SEARCH} --set backbone=vgg16 --then-retrain 5 {SMALL} --trials 2"),
         (f"{PROGRAM} --retrain runs/NAME/best.json", f"{PROGRAM} --retrain runs/cells/best.json {SMALL} --set width=2 --set num_cells=3"),
         (f"X=1 {PROGRAM} --space darts --strategy darts --set num_cells=20", None),
+        (
+            f"{PROGRAM} --space darts --strategy p_darts --epochs 75 --set stage_cells=[3,6] --set kept_operations=[4]",
+            f"{PROGRAM} --space darts --strategy p_darts --dataset digits --epochs 2 --set width=2 --set num_nodes=1"
+            " --set 'stage_cells=[3,3]' --set 'kept_operations=[3]' --set 'skip_dropout=[0,0.5]'",
+        ),
         ("retiarius --list", f"{PROGRAM} --list"),
         (f"{PROGRAM} --space zoo --strategy tpe --dry-run", f"{PROGRAM} --space zoo --strategy tpe --dry-run"),
         (f"{PROGRAM} --config config.yml", f"{PROGRAM} --config examples/nni_trial/config.yml --trials 2"),

@@ -45,6 +45,7 @@ def best_of(out: str) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name != "created"}
 
 
+@pytest.mark.slow
 def test_every_stage_has_a_deeper_supernet_of_the_strongest_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     from retiarius.context import RunContext
 
@@ -116,6 +117,7 @@ def test_what_is_left_out_by_a_budget_is_trained_by_a_resumed_search() -> None:
     assert [epoch["number"] for epoch in epochs_of("run")] == list(range(1, 7))
 
 
+@pytest.mark.slow
 def test_stages_go_with_other_parts_and_with_nnis_mixtures() -> None:
     told: dict[str, Any] = {"stage_cells": [3, 3], "kept_operations": [3], "skip_dropout": [0.2, 0.5]}
     partial = {"partial_channels": 2, "edge_normalization": True, "sampler": "dirichlet"}
@@ -127,6 +129,7 @@ def test_stages_go_with_other_parts_and_with_nnis_mixtures() -> None:
         assert sizes == [{8}, {3}]
 
 
+@pytest.mark.slow
 def test_a_selection_follows_the_last_stage_alone() -> None:
     told: dict[str, Any] = {"stage_cells": [3, 3], "kept_operations": [3], "skip_dropout": [0.0, 0.0], "collapse_guard": "off"}
     told |= {"selection": "inherited", "population": 4, "generations": 2, "statistics_images": 20, "validation_images": 20}
@@ -139,6 +142,11 @@ def test_a_selection_follows_the_last_stage_alone() -> None:
     nodes = [(kind, node) for kind in ("normal", "reduce") for node in (2, 3)]
     read = [f"{kind}/edge_{source}_{node}" for kind, node in nodes for source in chosen[f"{kind}/inputs_{node}"]]
     assert all(chosen[label] in kept[label] for label in read)
+
+
+def test_a_preset_of_few_epochs_has_one_for_each_stage() -> None:
+    found = rt.search("darts", rt.PDarts(**STAGES), data=make_data(), fixed=SIZES, out="run", device="cpu")
+    assert [epoch["stage"] for epoch in epochs_of("run")] == [1, 2, 3] and found.best.choices
 
 
 def test_a_stage_that_ended_early_is_the_last() -> None:
