@@ -1,8 +1,7 @@
 """Any NNI model space made complete: a class, an instance or a function that builds one, of anyone's.
 
-Everybody asks a ``Space``, and nobody looks whether a class says something of itself (``spaces.class_facts`` does).
-``spaces/__init__.py`` lists what a class may say. Torch and NNI are imported when a space is built or its class is asked, and not for what
-a vocabulary tells.
+Everybody asks a ``Space``; ``spaces.class_facts`` alone looks what a class says of itself, and ``spaces/__init__.py`` lists what it may.
+Torch and NNI are imported when a space is built or its class is asked, and not for what a vocabulary tells.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from spaces import SPACES, SpaceEntry
 from spaces.argument_choices import candidates_by_label
 from spaces.arguments import legal_argument, plain_arguments
 from spaces.capabilities import Acceleration, OneShot
-from spaces.class_facts import differentiable_form, partial_form, single_path_form, told_by, told_function
+from spaces.class_facts import one_shot_facts, told_by, told_function
 from spaces.foreign import CLASS_COUNTS, count_classes, full_name, import_space, state_side, unknown_space
 from spaces.origins import Origin, origin_of
 
@@ -76,7 +75,7 @@ class Space:
     def preset_arguments(self, preset: str, phase: str) -> dict[str, Any]:
         """Return the arguments of the constructor for a preset in ``phase``, ``"search"`` or ``"retrain"``.
 
-        An instance has been built: its own arguments, as far as a file can hold them, are those of every preset.
+        Those of an instance, as far as a file can hold them, are the same for every preset.
         """
         if self._origin_given is not None and self._origin_given.given is not None:
             return plain_arguments(self._origin_given.given)
@@ -181,9 +180,7 @@ class Space:
         of the choices, such as the value of a constraint, is left out.
         """
         told = self._method("canonical")
-        if told is not None:
-            return told(sample)
-        return self._seen.in_order(sample)
+        return self._seen.in_order(sample) if told is None else told(sample)
 
     def describe(self, architecture: Mapping[str, Any]) -> dict[str, str]:
         """Return ``architecture`` in words, by name."""
@@ -238,9 +235,7 @@ class Space:
 
     def one_shot(self, model: ModelSpace) -> OneShot:
         """Return what ``model``, an unfrozen space, tells a one-shot strategy."""
-        methods = {name: told_by(type(model), name) for name in ("input_edges", "operation_costs", "node_edges")}
-        edges, costs, nodes = ({} if told is None else told(model) for told in methods.values())
-        return OneShot(edges, costs, differentiable_form, partial_form, nodes or edges, single_path_form)
+        return one_shot_facts(model)
 
     @property
     def acceleration(self) -> Acceleration:

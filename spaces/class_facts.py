@@ -6,6 +6,8 @@ import inspect
 from types import ModuleType
 from typing import Any
 
+from spaces.capabilities import OneShot
+
 
 def told_by(owner: type | ModuleType, name: str) -> Any:
     """Return what a class or a vocabulary has of this name, or ``None``."""
@@ -35,3 +37,10 @@ def single_path_form(module: Any) -> Any:
     """Return the single-path form of a module of a space, or ``None`` where it has none."""
     make = told_by(type(module), "single_path_form")
     return None if make is None else make(module)
+
+
+def one_shot_facts(model: Any) -> OneShot:
+    """Return what ``model``, an unfrozen space, tells a one-shot strategy."""
+    methods = {name: told_by(type(model), name) for name in ("input_edges", "operation_costs", "node_edges")}
+    edges, costs, nodes = ({} if told is None else told(model) for told in methods.values())
+    return OneShot(edges, costs, differentiable_form, partial_form, nodes or edges, single_path_form)
