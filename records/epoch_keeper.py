@@ -64,9 +64,13 @@ class EpochKeeper:
         self._progress.update(done - self._shown)
         self._shown = done
 
-    def note_score(self, count: int, accuracy: float) -> None:
-        """Show that the supernet was scored ``count`` times to select an architecture, and the last accuracy; within :meth:`shown`."""
-        self._progress.update(0, detail=f"selection: {count:,} scored, the last {format_accuracy(accuracy)}")
+    def note_score(self, count: int, accuracy: float, most: int | None = None) -> None:
+        """Show that the supernet was scored ``count`` times, of ``most``, to select an architecture, and the last accuracy.
+
+        Within :meth:`shown`.
+        """
+        of = "" if most is None else f" of at most {most:,}"
+        self._progress.update(0, detail=f"selection: {count:,}{of} scored, the last {format_accuracy(accuracy)}")
 
     def note(self, epoch: Any, warning: str | None = None) -> None:
         """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it; within :meth:`shown`."""

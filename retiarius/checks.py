@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.arguments import mention
-from common.errors import EvaluatorError, StrategyError, require_labels, unknown_name
+from common.errors import EvaluatorError, StrategyError, unknown_name
 from common.text import show
 from evaluators import EVALUATORS, find_evaluator, open_table
 from evaluators.names import DATASETS, check_dataset_name, check_device_name, check_precision_name
@@ -18,7 +18,7 @@ from retiarius.architectures import read_architecture
 from retiarius.ray_cluster import check_cluster, cluster_of
 from retiarius.recipe_values import recipe_values_of
 from retiarius.settings import TRAIN, RunSettings, SearchSettings
-from retiarius.strategy_choice import setting_names
+from retiarius.strategy_choice import require_fixed, setting_names
 from retiarius.warm_start import WORDS
 from spaces import SPACES
 from spaces.named import NAMES
@@ -83,7 +83,8 @@ def check_fixed_values(settings: Any, phase: str, looked_up: Collection[str] = (
         return
     vocabulary = space.choices(arguments)
     if settings.evaluator == TRAIN and phase == "search":
-        require_labels(fixed, [*vocabulary, *space.settable(phase), *HYPERPARAMETERS, *setting_names(settings.strategy)])
+        known = [*vocabulary, *space.settable(phase), *HYPERPARAMETERS, *setting_names(settings.strategy)]
+        require_fixed(fixed, known, settings.strategy)
     pinned = {label: value for label, value in fixed.items() if label in vocabulary}
     check_architecture(pinned, {label: vocabulary[label] for label in pinned})
     if settings.strategy.one_shot:
@@ -132,7 +133,8 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     if looks_up and training_flags:
         raise StrategyError(f"a table needs no training: leave out {mention(training_flags)}")
     if settings.evaluator != TRAIN and strategy.one_shot and settings.lightning is None:
-        raise StrategyError(f"{name} trains a supernet and takes no evaluator: leave out `evaluator={settings.evaluator_name}`")
+        given = f"evaluator={settings.evaluator_name}" if settings.supernet_weights is None else "supernet_weights"
+        raise StrategyError(f"{name} trains a supernet and takes no evaluator: leave out `{given}`")
     if strategy.one_shot and settings.lightning is not None and settings.lightning.is_mutable():
         left_open = ", ".join(settings.lightning.simplify())
         raise StrategyError(f"{name} trains one supernet with one evaluator: give its {left_open} a value, or use a multi-trial strategy")

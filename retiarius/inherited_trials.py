@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import EvaluatorError
+from common.errors import EvaluatorError, RecordError
 from records.run_config import find_difference, plain, read_config
 from retiarius.context import RunContext
 from retiarius.presets import image_limit
@@ -70,7 +70,10 @@ def open_supernet(context: RunContext, settings: SearchSettings) -> TrainedSuper
     from evaluators.training.inherited import supernet_halves
     from evaluators.training.supernet import CHECKPOINT, finished_epochs
 
-    identity = read_config(path)["identity"]
+    try:
+        identity = read_config(path)["identity"]
+    except RecordError as error:
+        raise RecordError(f"`supernet_weights`: {error}; name the folder of a one-shot run") from error
     kind = STRATEGIES.get(str(identity.get("strategy")))
     if kind is None or not kind.one_shot:
         told = f"{path} is a run of {identity.get('strategy')}, which has no supernet"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from common.errors import SpaceError, require_labels
+from common.errors import SpaceError
 from common.nni_evaluators import reports_errors
 from common.reporter import Reporter
 from evaluators import find_evaluator
@@ -28,7 +28,7 @@ from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
 from retiarius.stages import check_stages, sizes_of
 from retiarius.starting_points import starting_points
-from retiarius.strategy_choice import setting_names
+from retiarius.strategy_choice import require_fixed, setting_names
 from retiarius.told_numbers import KEY, tell_numbers
 from strategies import Darts, OneShotFacts, SearchContext, Strategy
 from strategies.nni_strategy import NniTrials
@@ -168,7 +168,7 @@ def _check_fixed(settings: SearchSettings, pins: Mapping[str, Any], choices: Map
     elsewhere.
     """
     strategy, fixed = settings.strategy, settings.fixed
-    require_labels(fixed, [*choices, *others] if settings.space.is_registered else [*others, *choices])
+    require_fixed(fixed, [*choices, *others] if settings.space.is_registered else [*others, *choices], strategy)
     pinned = {label: value for label, value in pins.items() if label in choices}
     check_architecture(pinned, {label: choices[label] for label in pinned})
     if strategy.one_shot:

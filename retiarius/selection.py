@@ -54,8 +54,8 @@ def tuning_epochs(settings: SearchSettings, supernet: Any, told: Any) -> int:
     return strategy.count_tuning_epochs([str(label) for label in supernet.simplify()], told.input_edges)
 
 
-def scoring(context: RunContext, settings: SearchSettings, folder: RunFolder, on_new: Callable[[int, float], Any]) -> dict[str, Any]:
-    """Return what the strategy is told of scores, as ``SearchContext`` has it; ``on_new`` is called with their number and the newest."""
+def scoring(context: RunContext, settings: SearchSettings, folder: RunFolder, on_new: Callable[..., Any]) -> dict[str, Any]:
+    """Return what the strategy is told of scores, as ``SearchContext`` has it; ``on_new`` as ``EpochKeeper.note_score``."""
     strategy = settings.strategy
     if not (isinstance(strategy, SelectionSettings) and selects(strategy)):
         return {}
@@ -63,7 +63,8 @@ def scoring(context: RunContext, settings: SearchSettings, folder: RunFolder, on
 
     told: dict[str, Any] = {"data": supernet_halves(context.data, settings.seed), **strategy.scoring}
     score = partial(inherited_accuracy, seed=settings.seed, device=context.device, precision=context.precision, **told)
-    return {"score": score, "scores": ScoreLog(folder.path / SELECTION, on_new), "canonical": context.space.canonical}
+    log = ScoreLog(folder.path / SELECTION, partial(on_new, most=strategy.networks_scored))
+    return {"score": score, "scores": log, "canonical": context.space.canonical}
 
 
 def selected_result(context: RunContext, settings: SearchSettings, folder: RunFolder, selected: Any, epochs: int) -> Result:

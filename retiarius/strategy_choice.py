@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from common.errors import StrategyError
+from common.errors import StrategyError, require_labels
 from common.text import show
-from strategies import Strategy, make_strategy
+from strategies import STRATEGIES, Strategy, make_strategy
 from strategies.nni_strategy import wrap_nni_strategy
 
 AUTO = "auto"
@@ -43,6 +43,23 @@ def find_strategy(what: Any, **searched: Any) -> Strategy:
             f"the strategy is {show(what)}; expected a name such as 'tpe', an object such as retiarius.TPE(), or one of NNI's"
         )
     return what
+
+
+def require_fixed(labels: Collection[str], known: Collection[str], strategy: Strategy) -> None:
+    """Check that ``labels``, which are fixed, are all ``known``.
+
+    Raises
+    ------
+    SpaceError
+        One is not; names the closest known ones.
+    StrategyError
+        One is a setting of other strategies than ``strategy``.
+    """
+    for label in labels:
+        others = [name for name, kind in STRATEGIES.items() if label in kind.set_by_name]
+        if label not in known and others:
+            raise StrategyError(f"{strategy.name} has no setting {show(label)}, which is one of {', '.join(others)}")
+    require_labels(labels, known)
 
 
 def setting_names(strategy: Strategy) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from common.errors import StrategyError
 from common.text import show
 from strategies.one_shot.search_epoch import is_number
-from strategies.selections import STRONGEST
+from strategies.selections import SelectionSettings
 from strategies.stages import Place, Stage, split_evenly
 from strategies.supernets import ComposedDarts
 
@@ -52,10 +52,12 @@ class PDarts(ComposedDarts):
         if not (_are_counts(cells, least=3) and cells):
             raise StrategyError(f"stage_cells: {show(cells)} is no list of whole numbers of at least 3, such as [5, 11, 17]")
         if not (_are_counts(kept, least=2) and len(kept) == len(cells) - 1):
-            many = f"{len(cells) - 1} whole numbers of at least 2, one for each stage but the last"
+            many = f"{len(cells) - 1} whole numbers of at least 2, one for each of the {len(cells)} stages but the last"
             raise StrategyError(f"kept_operations: {show(kept)} is no list of {many}")
         if not (isinstance(rates, list | tuple) and len(rates) == len(cells) and all(is_number(rate) and 0 <= rate < 1 for rate in rates)):
-            raise StrategyError(f"skip_dropout: {show(rates)} is no list of {len(cells)} numbers from 0 to below 1, one for each stage")
+            raise StrategyError(
+                f"skip_dropout: {show(rates)} is no list of {len(cells)} numbers from 0 to below 1, one for each of `stage_cells`"
+            )
         if not _are_counts([self.most_skips], least=0):
             raise StrategyError(f"most_skips: {show(self.most_skips)} is not a whole number of at least 0")
         if self.order == 2 and any(rates):
@@ -86,7 +88,9 @@ class PDarts(ComposedDarts):
         """Return a search of this stage alone; in all but the last the operations are kept that the alphas say."""
         part = slice(index, index + 1)
         alone: dict[str, Any] = {"stage_cells": self.stage_cells[part], "skip_dropout": self.skip_dropout[part], "kept_operations": ()}
-        return replace(self, **alone) if index == len(self.stage_cells) - 1 else replace(self, **alone, selection=STRONGEST)
+        if index < len(self.stage_cells) - 1:
+            alone |= {entry.name: entry.default for entry in fields(SelectionSettings)}  # the last stage alone selects by accuracies
+        return replace(self, **alone)
 
     def _parts(self, seed: int) -> dict[str, Any]:
         return {**super()._parts(seed), "skip_dropout": self.skip_dropout[0], "most_skips": self.most_skips}

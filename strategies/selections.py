@@ -14,6 +14,10 @@ STRONGEST, PERTURBATION, INHERITED, TRAINED = SELECTIONS = ("strongest", "pertur
 _OF_SELECTION = 5  # of a generator that draws something else from the same seed, as those of the sampler do
 _LEAST = {"tuning_epochs": 0, "population": 2, "generations": 1, "trained_networks": 2, "trained_epochs": 1}
 _LEAST |= {"statistics_images": 1, "validation_images": 1}
+_SEARCHES = (INHERITED, TRAINED)
+_USED_BY = {"tuning_epochs": (PERTURBATION,), **dict.fromkeys(("population", "generations"), _SEARCHES)}
+_USED_BY |= {**dict.fromkeys(("trained_networks", "trained_epochs"), (TRAINED,))}
+_USED_BY |= {**dict.fromkeys(("statistics_images", "validation_images"), (PERTURBATION, *_SEARCHES))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,15 @@ class SelectionSettings:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise StrategyError(f"{setting}: {show(value)} is not a whole number of at least {least}")
+        for setting, users in _USED_BY.items():
+            if self.selection not in users and getattr(self, setting) != getattr(type(self), setting):
+                fitting = " or ".join(f"`selection='{user}'`" for user in users)
+                raise StrategyError(f"{setting}: it needs {fitting}")
+
+    @property
+    def networks_scored(self) -> int | None:
+        """How many networks are scored at most, where that is known."""
+        return self.population * self.generations if self.selection in _SEARCHES else None
 
     @property
     def scoring(self) -> dict[str, int]:

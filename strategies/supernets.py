@@ -162,6 +162,8 @@ class ComposedDarts(SelectionSettings, Darts):
             raise StrategyError(f"perturbation: {show(self.perturbation)} is not a number from 0 to 1")
         if self.kl_weight > 0 and self.sampler != "dirichlet":
             raise StrategyError(f"kl_weight: it needs sampler='dirichlet', not {self.sampler!r}")
+        if self.temperatures != type(self).temperatures and self.sampler != "gumbel":
+            raise StrategyError(f"temperatures: it needs sampler='gumbel', not {self.sampler!r}")
         self._check_parts()
         self._check_reading()
 
@@ -182,6 +184,8 @@ class ComposedDarts(SelectionSettings, Darts):
             raise StrategyError(f"alpha_warmup: {show(self.alpha_warmup)} is not a number from 0 to below 1")
         if not (is_number(self.early_stop) and 0 <= self.early_stop <= 1):
             raise StrategyError(f"early_stop: {show(self.early_stop)} is not a number from 0 to 1")
+        if self.early_stop == 0 and self.early_stop_steps != type(self).early_stop_steps:
+            raise StrategyError("early_stop_steps: it needs `early_stop` above 0")
         if self.early_stop > 0 and self.order == 2:
             raise StrategyError("early_stop: it works with `order=1` only")
         if self.partial_channels > 1 and self.supernet != "fused":

@@ -116,6 +116,7 @@ def strategy_of(settings: Settings) -> Any:
     name, asked = settings.strategy or "", settings.given(*ONE_SHOT)
     if name == AUTO:
         name = best_strategy(**settings.given("table", "objectives", "storage"))
+    called = name if settings.strategy == name else f"{AUTO}, here {name},"
     pruner = make_pruner(settings.pruner or "none")
     if isinstance(pruner, Median) and settings.start_step is not None:  # other pruners have no such number
         pruner = replace(pruner, start_step=settings.start_step)
@@ -124,11 +125,11 @@ def strategy_of(settings: Settings) -> Any:
     plain = make_strategy(name)
     unknown = [option for option in asked if option not in {entry.name for entry in fields(plain)}]
     if plain.one_shot and (unread := [option for option in unknown if option in ONE_SHOT]):
-        raise StrategyError(f"{name} reads no architecture off alphas: leave out {', '.join(settings.given_flags(*unread))}")
+        raise StrategyError(f"{called} reads no architecture off alphas: leave out {', '.join(settings.given_flags(*unread))}")
     if plain.one_shot and (unknown or settings.given(*RAY)):
-        raise StrategyError(f"{name} trains one supernet and runs no trials: leave out {', '.join(settings.given_flags(*TRIALS))}")
+        raise StrategyError(f"{called} trains one supernet and runs no trials: leave out {', '.join(settings.given_flags(*TRIALS))}")
     if unknown:
-        raise StrategyError(f"{name} trains no supernet: leave out {', '.join(settings.given_flags(*ONE_SHOT))}")
+        raise StrategyError(f"{called} trains no supernet: leave out {', '.join(settings.given_flags(*ONE_SHOT))}")
     return make_strategy(name, **asked)
 
 
