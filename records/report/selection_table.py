@@ -25,10 +25,10 @@ def show_selection(run: Run) -> str:
         return ""
     trained = {_key(as_object(row)): as_object(row).get("validation_accuracy") for row in _list(told.get("trained"))}
     samples = [as_object(row.get("architecture")) for row in rows]
-    labels = [label for label in samples[0] if len({show_value(sample.get(label)) for sample in samples}) > 1]
-    heads = ["by inherited weights", *(["by a short training"] if trained else []), "where they differ"]
+    heads = ["by inherited weights", *(["by a short training"] if trained else []), "where it differs from the first"]
     body = []
     for row, sample in zip(rows, samples, strict=True):
+        labels = [label for label in samples[0] if show_value(sample.get(label)) != show_value(samples[0][label])]
         what = ", ".join(f"{label} {show_value(sample.get(label))}" for label in labels[:_MOST_LABELS]) or "-"
         more = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
         scores = [row.get("inherited_accuracy"), *([trained.get(_key(row))] if trained else [])]

@@ -49,7 +49,20 @@ def plot_alphas(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:
     shares = [{**epoch, "skip_share": _skip_share(as_object(epoch.get("skips")))} for epoch in epochs]
     entropy = plot_epochs(f"{name}-entropy", epochs, {"entropy": "mean over the edges"}, "entropy (nats)", percent=False)
     skips = plot_epochs(f"{name}-skips", shares, {"skip_share": "of the edges kept"}, "share of skip connections", percent=True)
-    return f'<div class="pair"><div>{show(entropy)}</div><div>{show(skips)}</div></div>'
+    return _tell_stages(epochs) + f'<div class="pair"><div>{show(entropy)}</div><div>{show(skips)}</div></div>'
+
+
+def _tell_stages(epochs: Sequence[Mapping[str, Any]]) -> str:
+    """Say which epochs are of which supernet; empty where there was one."""
+    numbers: dict[float, list[float]] = {}
+    for epoch in epochs:
+        stage, number = as_number(epoch.get("stage")), as_number(epoch.get("number"))
+        if stage is not None and number is not None:
+            numbers.setdefault(stage, []).append(number)
+    if len(numbers) < 2:
+        return ""
+    told = "; ".join(f"{stage:.0f}: epochs {min(own):.0f} to {max(own):.0f}" for stage, own in sorted(numbers.items()))
+    return paragraph(f"Stages, each with a supernet of its own and fewer operations: {told}. Lines jump between them.")
 
 
 def show_draws(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:

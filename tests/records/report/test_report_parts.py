@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from recorded_trials import make_trial
@@ -21,8 +22,9 @@ from records.report.commands import next_command
 from records.report.figure import show
 from records.report.importance import measure_importance
 from records.report.labels import Scale, varied_labels
+from records.report.selection_table import show_selection
 from records.report.text import as_number, clean
-from records.report.training_plots import show_draws
+from records.report.training_plots import plot_alphas, show_draws
 from records.report.trial_plots import MEASURED_LATENCY, plot_curves, plot_parallel, plot_pareto
 
 
@@ -221,3 +223,18 @@ def test_draws_of_operations_and_of_inputs_are_told_apart() -> None:
     assert "How often each input was kept. inputs: 0 1,002, 1 2, 2 3." in told
     assert "input" not in show_draws("run", [{"paths": epochs[0]["paths"]}])
     assert show_draws("run", [{"entropy": 1.0}]) == ""
+
+
+def test_stages_are_told_where_there_are_several() -> None:
+    epochs = [{"number": number, "entropy": 1.0, "stage": 1 + number // 3} for number in range(1, 5)]
+    assert "1: epochs 1 to 2; 2: epochs 3 to 4." in plot_alphas("run", epochs)
+    assert "Stages" not in plot_alphas("run", epochs[:2]) and "Stages" not in plot_alphas("run", [{"number": 1, "entropy": 1.0}])
+
+
+def test_selected_architectures_are_told_by_how_they_differ_from_the_first() -> None:
+    best, other = {"a": "conv", "b": "pool", "c": "skip"}, {"a": "conv", "b": "skip", "c": "skip"}
+    top = [{"architecture": each, "inherited_accuracy": score} for each, score in ((best, 0.5), (other, 0.25))]
+    run = SimpleNamespace(best=SimpleNamespace(strategy={"selected": {"by": "inherited", "top": top}}))
+    rows = re.findall(r"<tr>(.*?)</tr>", show_selection(run), re.DOTALL)  # type: ignore[arg-type]
+    assert "50.00%" in rows[1] and "<td>-</td>" in rows[1]
+    assert "25.00%" in rows[2] and "b skip" in rows[2] and "a conv" not in rows[2]
