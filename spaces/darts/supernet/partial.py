@@ -6,7 +6,7 @@ summed over the edges of a node before they are shuffled once: the shuffle moves
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +23,8 @@ from spaces.partial_channels import ThinChoice, shuffle
 
 class PartialCell(FusedCell):
     """The differentiable form of ``cell`` with partial channels: its preprocessing, and operations of their own on fewer channels.
+
+    The sum of the weights of an edge's operations is the weight of the channels that go around.
 
     Parameters
     ----------
@@ -41,28 +43,8 @@ class PartialCell(FusedCell):
         super().__init__(thinned)
         self.thin = thin
 
-    def forward(self, mixing: Mapping[str, Tensor], before_last: Tensor, last: Tensor) -> Tensor:
-        """Return the output of the cell.
-
-        Parameters
-        ----------
-        mixing
-            By label of every edge the weights of its operations, [operations]. Their sum is the weight of the channels that go around.
-        before_last, last
-            [N, c_before_last, H, W] and [N, c_last, H, W].
-        """
-        states = [self.preprocess_0(before_last), self.preprocess_1(last)]
-        device = before_last.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else before_last.dtype
-        statistics = Statistics(self.training)
-        with torch.autocast(device, enabled=False):
-            states = [state.to(dtype).contiguous(memory_format=torch.channels_last) for state in states]
-            weights = self.weights(mixing)
-            output = self._by_states(states, weights, statistics)
-            statistics.move_running()
-            return output
-
-    def _by_states(self, states: list[Tensor], weights: list[Tensor], statistics: Statistics) -> Tensor:
+    def _mix(self, before_last: Tensor, last: Tensor, weights: Sequence[Tensor], statistics: Statistics) -> Tensor:
+        states = [before_last, last]
         through: Tensor | None = None  # sums over the edges to the nodes that are not yet complete, side by side
         around: Tensor | None = None
         for index, (fan, mixing) in enumerate(zip(self.fans, weights, strict=True)):
