@@ -70,7 +70,7 @@ def test_nnis_mixed_inputs_sum_to_one_where_two_are_kept() -> None:
     one = nn.Parameter(next(mixed.parameters()).detach().new_ones(()))
     assert mixed([one, one, one, one]).item() == pytest.approx(1.0), "the frozen network would give 2"
     with frozen_context():
-        ours = SummedInput.mutate(TinySpace().inputs, "inputs", {}, {"input_edges": {"inputs": []}})
+        ours = SummedInput.mutate(TinySpace().inputs, "inputs", {}, {"input_edges": {"inputs": []}, "weighed_nodes": {}})
     assert ours is not None
     assert ours([one, one, one, one]).item() == pytest.approx(4.0), "a node adds up what its edges give"
 

@@ -199,7 +199,7 @@ def test_the_guard(mode: str) -> None:
 @pytest.mark.slow
 def test_a_search_that_collapses_stops_and_stays_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = iter([0, 2, 0, 0])
-    monkeypatch.setattr("strategies.one_shot.darts_module.count_skips", lambda *_: {"normal": (next(counts), 8)})
+    monkeypatch.setattr("strategies.one_shot.cell_reader.count_skips", lambda *_: {"normal": (next(counts), 8)})
     space, seen = seeded(DartsSpace, SMALL), []
     for _ in range(2):  # the second time from its checkpoint
         strategy = DartsStrategy(seed=0, collapse_guard="stop", facts=facts_of(space), on_epoch=seen.append)
