@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from common.reporter import Reporter
@@ -27,6 +28,8 @@ ABOUT_SO_MANY = 24  # trials that are begun: a third of the budget each for the 
 FINALS_SHARE = 0.25  # of the budget, where the best networks are compared at their full size
 MOST_EPOCHS = 100  # of a trial, where images are few
 FEWEST_EPOCHS = 3  # of a trial: of fewer a third is none, and a network that has no more in its share is not tried
+EXPECTED = 2  # of the first networks, the default and the best of the portfolio: one of these has to fit into a share
+ROUNDING = 1e-6  # of an epoch: a share of three epochs holds three
 LEG = ("checkpoint", "since", "until")  # what an evaluator takes whose trainings can wait
 SHARE = "seconds_per_trial"  # in the record of a run
 
@@ -80,7 +83,7 @@ class Pace:
     Attributes
     ----------
     share
-        Seconds of a whole trial: that of the plan, or what the cheapest of the first networks needs at least.
+        Seconds of a whole trial: that of the plan, or what the cheaper of the first ``EXPECTED`` networks needs at least.
     """
 
     def __init__(self, context: RunContext, settings: SearchSettings, plan: SearchPlan) -> None:
@@ -90,9 +93,12 @@ class Pace:
         self.share = max(plan.share, min((settings.time_budget or 0.0) / 2, FEWEST_EPOCHS * self._least_cost()))
 
     def _least_cost(self) -> float:
-        """Return what an epoch of the cheapest network costs with which the search begins; 0 where there is none."""
+        """Return what an epoch of the cheapest of the first networks costs; 0 where there is none.
+
+        Later ones do not count: one that is cheap and bad would leave no time for good ones.
+        """
         costs = [0.0]
-        for sample in self._plan.starts.values():
+        for sample in islice(self._plan.starts.values(), EXPECTED):
             with contextlib.suppress(Exception):  # it fails again when it is tried, and then says why
                 costs.append(self._cost(sample))
         return min(cost for cost in costs if cost) if any(costs) else 0.0
@@ -102,7 +108,7 @@ class Pace:
         cost = self._cost(sample)
         if self._settings.epochs is not None or cost == 0.0:
             return Length(self._context.epochs, cost)
-        return Length(max(1, min(MOST_EPOCHS, int(self.share / cost))), cost)
+        return Length(max(1, min(MOST_EPOCHS, int(self.share / cost + ROUNDING))), cost)
 
     def reject(self, sample: Mapping[str, Any]) -> Rejection | None:
         """Return why ``sample`` is not tried: it would hardly get anywhere in its share; None where it is."""

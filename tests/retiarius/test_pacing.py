@@ -99,6 +99,12 @@ def test_each_trial_has_the_epochs_that_fit(monkeypatch: pytest.MonkeyPatch) -> 
     assert {name: pace.length({"network": name}).epochs for name in COSTS} == {"light": MOST_EPOCHS, "usual": 10, "heavy": 1, "slow": 1}
 
 
+def test_a_share_of_three_epochs_holds_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COSTS, "heavy", 6.1)  # three times which, divided by it, is less than three in floating point
+    assert 3 * 6.1 / 6.1 < 3
+    assert make_pace(monkeypatch, "heavy")[0].length({"network": "heavy"}).epochs == 3
+
+
 def test_a_network_that_hardly_gets_anywhere_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     pace, _ = make_pace(monkeypatch)
     assert pace.reject({"network": "usual"}) is None
@@ -128,6 +134,7 @@ def test_networks_are_measured_once_a_batch_size_and_optimizer(monkeypatch: pyte
 def test_the_share_grows_to_what_the_cheapest_first_network_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make_pace(monkeypatch, "usual", "slow")[0].share == 10.0
     assert make_pace(monkeypatch, "heavy", "slow")[0].share == 16.5
+    assert make_pace(monkeypatch, "heavy", "slow", "light")[0].share == 16.5, "a cheap one that comes later does not count"
     assert make_pace(monkeypatch, "slow")[0].share == 40.0, "half of the time at most"
 
 
