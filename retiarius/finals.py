@@ -16,13 +16,12 @@ from common.trial import PLANNED_EPOCHS, Trial
 from records.trials import TrialLog
 from retiarius.context import RunContext
 from retiarius.engines import make_trial_run
-from retiarius.pacing import FINALS_SHARE, MOST_EPOCHS, has_finals
+from retiarius.pacing import FEWEST_EPOCHS, FINALS_SHARE, MOST_EPOCHS, epoch_cost, has_finals
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
 FINALS = "finals.jsonl"  # in the folder of a run: the same lines as in trials.jsonl
 FINALISTS = 3
-FEWEST_EPOCHS = 3  # by which networks can be told apart
 
 RunAgain = Callable[[Trial, int, Callable[[float], Any], Callable[[dict[str, Any]], Any]], float]
 
@@ -125,11 +124,7 @@ def _network_of(trial: Trial) -> str:
 
 def _cost(context: RunContext, settings: SearchSettings, architecture: Mapping[str, Any]) -> float:
     """Return about how many seconds an epoch of the network takes at full size."""
-    from evaluators.training.cost import measure_epoch
-    from evaluators.training.recipes import make_recipe
-
-    network = context.space.network(full_arguments(context, settings), architecture)
-    return measure_epoch(network, context.data, make_recipe(context.recipe), device=context.device, precision=context.precision)
+    return epoch_cost(context, context.space.network(full_arguments(context, settings), architecture), {})
 
 
 def _train(run: RunAgain, trial: Trial, epochs: int) -> Trial:

@@ -72,6 +72,18 @@ def has_finals(settings: SearchSettings, share: float | None) -> bool:
     return any(small.get(name) != value for name, value in space.sized_arguments(preset, "retrain", fixed).items())
 
 
+def epoch_cost(context: RunContext, network: Any, hyperparameters: Mapping[str, Any], enough: float = math.inf) -> float:
+    """Return about how many seconds an epoch of ``network`` takes here by the recipe of ``context`` with these values in it.
+
+    One that takes longer than ``enough`` is measured no further.
+    """
+    from evaluators.training.cost import measure_epoch
+    from evaluators.training.recipes import make_recipe
+
+    recipe = make_recipe({**context.recipe, **hyperparameters})
+    return measure_epoch(network, context.data, recipe, device=context.device, precision=context.precision, enough=enough)
+
+
 class Pace:
     """How long each trial is, by what an epoch of its network costs here: measured once a network, batch size and optimizer.
 
@@ -135,11 +147,7 @@ class Pace:
         return self._costs[key]
 
     def _measure(self, sample: Mapping[str, Any]) -> float:
-        from evaluators.training.cost import measure_epoch
-        from evaluators.training.recipes import make_recipe
-
-        context, architecture = self._context, self._plan.searched.architecture
-        recipe = make_recipe({**context.recipe, **{label: value for label, value in sample.items() if label not in architecture}})
-        network = context.build({label: sample[label] for label in architecture})
-        where = {"device": context.device, "precision": context.precision}
-        return measure_epoch(network, context.data, recipe, **where, enough=self._plan.share or math.inf)
+        architecture = self._plan.searched.architecture
+        hyperparameters = {label: value for label, value in sample.items() if label not in architecture}
+        network = self._context.build({label: sample[label] for label in architecture})
+        return epoch_cost(self._context, network, hyperparameters, enough=self._plan.share or math.inf)

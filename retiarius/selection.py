@@ -57,7 +57,7 @@ def tuning_epochs(settings: SearchSettings, supernet: Any, told: Any) -> int:
 def scoring(context: RunContext, settings: SearchSettings, folder: RunFolder, on_new: Callable[..., Any]) -> dict[str, Any]:
     """Return what the strategy is told of scores, as ``SearchContext`` has it; ``on_new`` as ``EpochKeeper.note_score``."""
     strategy = settings.strategy
-    if not (isinstance(strategy, SelectionSettings) and selects(strategy)):
+    if not selects(strategy):
         return {}
     from evaluators.training.inherited import inherited_accuracy, supernet_halves
 

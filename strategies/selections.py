@@ -15,9 +15,12 @@ _OF_SELECTION = 5  # of a generator that draws something else from the same seed
 _LEAST = {"tuning_epochs": 0, "population": 2, "generations": 1, "trained_networks": 2, "trained_epochs": 1}
 _LEAST |= {"statistics_images": 1, "validation_images": 1}
 _SEARCHES = (INHERITED, TRAINED)
-_USED_BY = {"tuning_epochs": (PERTURBATION,), **dict.fromkeys(("population", "generations"), _SEARCHES)}
-_USED_BY |= {**dict.fromkeys(("trained_networks", "trained_epochs"), (TRAINED,))}
-_USED_BY |= {**dict.fromkeys(("statistics_images", "validation_images"), (PERTURBATION, *_SEARCHES))}
+_USED_BY = {
+    "tuning_epochs": (PERTURBATION,),
+    **dict.fromkeys(("population", "generations"), _SEARCHES),
+    **dict.fromkeys(("trained_networks", "trained_epochs"), (TRAINED,)),
+    **dict.fromkeys(("statistics_images", "validation_images"), (PERTURBATION, *_SEARCHES)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
