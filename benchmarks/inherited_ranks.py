@@ -31,11 +31,13 @@ quiet_libraries()
 
 import retiarius as rt
 from benchmarks.arguments import count, refuse
-from benchmarks.one_shot_quality import Size
+from benchmarks.one_shot_quality import Size, accuracy_of
 from benchmarks.search_quality import find_table
 from benchmarks.zero_cost import correlate, score
 from evaluators.table import Table, load_table
 from evaluators.zero_cost.scores import ENSEMBLE, rank_together
+from records.lines import append_line, is_line, read_lines
+from strategies.domain import sample_key
 
 INHERITED, SIZE_OF_CELL = "inherited", "multiply-adds"
 CELLS = 500
@@ -65,26 +67,22 @@ def _search(strategy: rt.Strategy, out: Path, **told: Any) -> Any:
 
 def untrained(cells: Sequence[Mapping[str, str]], data: Any, path: Path) -> list[dict[str, float]]:
     """Return the scores of the cells' untrained networks; those that ``path`` has are not computed again."""
-    known = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")] if path.exists() else []
-    path.write_text("".join(json.dumps(line) + "\n" for line in known))  # without half a line
-    by_cell = {json.dumps(line["cell"], sort_keys=True): line["scores"] for line in known}
+    by_cell = {sample_key(line["cell"]): line["scores"] for line in read_lines(path)}
     for cell in cells:
-        if json.dumps(cell, sort_keys=True) not in by_cell:
-            told, _ = score(cell, data, ENSEMBLE)
-            by_cell[json.dumps(cell, sort_keys=True)] = told
-            with path.open("a") as file:
-                file.write(json.dumps({"cell": cell, "scores": told}) + "\n")
-    return [by_cell[json.dumps(cell, sort_keys=True)] for cell in cells]
+        if sample_key(cell) not in by_cell:
+            by_cell[sample_key(cell)], _ = score(cell, data, ENSEMBLE)
+            line = json.dumps({"cell": cell, "scores": by_cell[sample_key(cell)]})
+            append_line(path, f"{line}\n".encode(), is_whole=is_line)
+    return [by_cell[sample_key(cell)] for cell in cells]
 
 
 def tell(table: Table, trials: Sequence[rt.Trial], scores: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """Return by what ranks the cells its correlations with the table, and the accuracy of the cell that it finds best."""
-    rows = [table.find(trial.architecture) for trial in trials]
-    accuracies = [100 * float(row.facts["test_accuracy"]) for row in rows]
+    accuracies = [accuracy_of(table, trial.architecture) for trial in trials]
     together = "+".join(ENSEMBLE)
     columns: list[dict[str, float]] = [
-        {INHERITED: trial.score or 0.0, SIZE_OF_CELL: float(row.facts["flops"]), **told}
-        for trial, row, told in zip(trials, rows, scores, strict=True)
+        {INHERITED: trial.score or 0.0, SIZE_OF_CELL: float(table.find(trial.architecture).facts["flops"]), **told}
+        for trial, told in zip(trials, scores, strict=True)
     ]
     sets = {INHERITED: [INHERITED], SIZE_OF_CELL: [SIZE_OF_CELL], together: list(ENSEMBLE)}
     sets |= {f"{INHERITED} + {name}": [INHERITED, *names] for name, names in list(sets.items())[1:]}

@@ -23,7 +23,7 @@ from retiarius.warm_start import WORDS
 from spaces import SPACES
 from spaces.named import NAMES
 from strategies import STRATEGIES, Darts, Grid, check_pair
-from strategies.selections import STRONGEST, SelectionSettings
+from strategies.selections import selects
 
 
 def check_before_imports(settings: SearchSettings) -> Any:
@@ -138,7 +138,7 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     if strategy.one_shot and settings.lightning is not None and settings.lightning.is_mutable():
         left_open = ", ".join(settings.lightning.simplify())
         raise StrategyError(f"{name} trains one supernet with one evaluator: give its {left_open} a value, or use a multi-trial strategy")
-    if settings.lightning is not None and isinstance(strategy, SelectionSettings) and strategy.selection != STRONGEST:
+    if settings.lightning is not None and selects(strategy):
         raise StrategyError(f"`selection='{strategy.selection}'` scores supernets that this library trains: leave out `evaluator`")
     if settings.objectives and not strategy.several_objectives:
         fitting = ", ".join(other for other, entry in STRATEGIES.items() if entry.several_objectives)

@@ -12,10 +12,11 @@ from records.run_folder import RunFolder
 from records.scalars import open_scalars
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
-from retiarius.selection import Result, scoring, selected_result, selects, tuning_epochs
+from retiarius.selection import Result, scoring, selected_result, tuning_epochs
 from retiarius.settings import SearchSettings
 from retiarius.stages import Remaining, checkpoints_of, sizes_of
 from strategies import SPOS, Darts, OneShotFacts, SearchContext
+from strategies.selections import selects
 from strategies.stages import Stage
 
 

@@ -17,7 +17,7 @@ from retiarius.context import RunContext
 from retiarius.finals import FINALS, train_each
 from retiarius.presets import PRESETS
 from retiarius.settings import SearchSettings
-from strategies.selections import STRONGEST, TRAINED, SelectionSettings
+from strategies.selections import TRAINED, SelectionSettings, selects
 
 TOLD = 5  # of the best architectures
 
@@ -39,11 +39,6 @@ class Result:
     sample: dict[str, Any]
     score: tuple[str, float, int] | None
     told: dict[str, Any]
-
-
-def selects(strategy: Any) -> bool:
-    """Return whether the architecture is selected by accuracies, and not by the largest architecture parameters."""
-    return isinstance(strategy, SelectionSettings) and strategy.selection != STRONGEST
 
 
 def tuning_epochs(settings: SearchSettings, supernet: Any, told: Any) -> int:

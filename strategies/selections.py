@@ -102,3 +102,8 @@ class SelectionSettings:
         if self.selection == PERTURBATION:
             return Projection(tuning_epochs=self.tuning_epochs, **told)
         return InheritedSearch(population=self.population, generations=self.generations, canonical=context.canonical, **told)
+
+
+def selects(strategy: Any) -> bool:
+    """Return whether ``strategy`` selects the architecture by accuracies, and not by the largest architecture parameters."""
+    return isinstance(strategy, SelectionSettings) and strategy.selection != STRONGEST
