@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from common.errors import StrategyError, unknown_name
 from strategies.context import SearchContext
 from strategies.progressive import PDarts
-from strategies.published import OLES, SPOS, PCDarts
+from strategies.published import GDAS, OLES, SPOS, BetaDarts, DrNAS, PCDarts, SDarts
 from strategies.strategy import Strategy, TrialStrategy
-from strategies.supernets import GDAS, BetaDarts, Darts, DrNAS, SDarts
+from strategies.supernets import Darts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,47 @@ PATH_SAMPLERS = ("uniform", "fair")
 
 
 @dataclass(frozen=True, kw_only=True)
+class GDAS(ComposedDarts):
+    """GDAS (Dong and Yang 2019, arXiv 1910.04465): a step draws one operation an edge, by a Gumbel softmax whose temperature falls."""
+
+    name: ClassVar[str] = "gdas"
+    summary: ClassVar[str] = "one-shot GDAS, one operation an edge drawn by Gumbel"
+    sampler: str = "gumbel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrNAS(ComposedDarts):
+    """DrNAS (Chen et al. 2021, arXiv 2006.10355): learns a Dirichlet distribution of the weights of operations; without partial channels.
+
+    ``alpha_lr`` is 6e-4, as the authors have it for the space of DARTS; for NAS-Bench-201 they have 3e-4. Their default regularizer is the
+    alphas' weight decay; for ``kl_weight`` in its place, set ``alpha_weight_decay`` to 0.
+    """
+
+    name: ClassVar[str] = "drnas"
+    summary: ClassVar[str] = "one-shot DrNAS, weights drawn from a Dirichlet distribution"
+    sampler: str = "dirichlet"
+    alpha_lr: float = 6e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class BetaDarts(ComposedDarts):
+    """beta-DARTS (Ye et al. 2022, arXiv 2203.01665): DARTS whose alphas are held together by beta-decay, more from epoch to epoch."""
+
+    name: ClassVar[str] = "beta_darts"
+    summary: ClassVar[str] = "one-shot beta-DARTS, alphas held by beta-decay"
+    beta_weight: float = 50.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SDarts(ComposedDarts):
+    """SDARTS-RS (Chen and Hsieh 2020, arXiv 2002.05283): DARTS whose supernet learns under random noise on the weights of operations."""
+
+    name: ClassVar[str] = "sdarts"
+    summary: ClassVar[str] = "one-shot SDARTS-RS, noise on the operations' weights"
+    perturbation: float = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
 class PCDarts(ComposedDarts):
     """PC-DARTS (Xu et al. 2020, arXiv 1907.05737): a quarter of the channels goes through the operations, and nodes weigh their edges.
 
