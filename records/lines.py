@@ -80,15 +80,17 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 class EpochLog:
-    """The epochs of a one-shot search or of a retraining in ``epochs.jsonl``: one line each, on the disk as soon as it ends."""
+    """The epochs of a one-shot search or of a retraining in ``epochs.jsonl``: one line each, on the disk as soon as it ends.
+
+    Attributes
+    ----------
+    noted
+        The number of the last epoch that was noted before this object adds any; a last line that was cut off is none.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.noted = self.count()  # before this object adds any
-
-    def count(self) -> int:
-        """Return how many epochs were noted; a last line that was cut off is none, and :meth:`append` takes it away."""
-        return len(self.read())
+        self.noted = max((_number(epoch) for epoch in self.read()), default=0)
 
     def read(self) -> list[dict[str, Any]]:
         """Return the epochs that were noted, in order; none where there is no file."""
@@ -104,19 +106,24 @@ class EpochLog:
         self.append(epoch)
         return True
 
-    def keep(self, count: int) -> None:
-        """Take away all but the first ``count``: what a run noted beyond the state that it resumes, which it will note anew.
+    def keep(self, last: int) -> None:
+        """Take away what comes after epoch ``last``: what a run noted beyond the state that it resumes, which it will note anew.
 
         Raise ``OSError`` where the file cannot be replaced; it stays as it was then.
         """
-        if self.noted > count:
-            kept = self.read()[:count]
+        if self.noted > last:
+            kept = [epoch for epoch in self.read() if _number(epoch) <= last]
             write_text_atomically(self._path, "".join(to_json(epoch) + "\n" for epoch in kept))
-            self.noted = count
+            self.noted = last
 
     def append(self, epoch: Mapping[str, Any]) -> None:
         """Add one. Raise what :func:`append_line` raises, and ``RecordError`` where ``epoch`` is not plain data."""
         append_line(self._path, (to_json(dict(epoch)) + "\n").encode(), is_whole=is_line)
+
+
+def _number(epoch: Mapping[str, Any]) -> int:
+    number = epoch.get("number")
+    return number if isinstance(number, int) else 0
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ class TrainingKeeper:
     scalars
         Where the numbers go beside the record.
     epochs
-        How many there are to be.
+        How many there are to be; where there is no time for all, numbers are left out.
     goes_on
         Whether there is a state to resume; without one the epochs that were noted are those of a training that begins anew.
     """
@@ -35,16 +35,19 @@ class TrainingKeeper:
         self._log, self._reporter, self._scalars, self._epochs = EpochLog(path), reporter, scalars, epochs
         if not goes_on:
             self._log.keep(0)
+        self._shown = self._log.noted
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show progress while the ``with`` block lasts."""
-        with self._reporter.progress(self._epochs, "epochs", "retrain", completed=self._log.noted) as self._progress:
+        with self._reporter.progress(self._epochs, "epochs", "retrain", completed=self._shown) as self._progress:
             yield
 
     def note(self, epoch: Any) -> None:
         """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``, unless it is kept already; within :meth:`shown`."""
-        is_new = self._log.note(asdict(epoch))
-        self._progress.update(int(is_new), detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}")
+        self._log.note(asdict(epoch))
+        advance = max(0, epoch.number - self._shown)
+        self._shown += advance
+        self._progress.update(advance, detail=f"loss {epoch.loss:.3f}, training accuracy {format_accuracy(epoch.accuracy)}")
         values = {"training loss": epoch.loss, "training accuracy": epoch.accuracy, "learning rate": epoch.learning_rate}
         self._scalars.note(epoch.number, values)

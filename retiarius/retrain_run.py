@@ -62,7 +62,8 @@ def retrain(
     epochs
         How long; the preset says otherwise.
     time_budget
-        In place of epochs: seconds, of which as many epochs are made as fit, by a short measurement, at most 300.
+        In place of epochs: seconds, of which as many epochs are made as fit, by a short measurement, at most 300. Where they take
+        longer than that said, some are left out.
     preset
         How large: ``"quick"``, ``"lab"`` or ``"paper"``; that of the search otherwise.
     recipe
@@ -176,11 +177,11 @@ def run_retrain(chosen: Architecture, settings: RetrainSettings, reporter: Repor
         context.open_folder("retrain", architecture=chosen.record.architecture) as folder,
         open_scalars(folder.path, wanted=settings.tensorboard) as scalars,
     ):
-        result = _train(context, network, recipe, folder, scalars)
+        result = _train(context, network, recipe, settings.time_budget, folder, scalars)
         document = {
             **result,
             **size,
-            "epochs": context.epochs,
+            "epochs": len(result["curve"]),
             "hyperparameters": asdict(recipe),
             "architecture": chosen.record.architecture,
         }
@@ -225,7 +226,7 @@ def _measure(context: RunContext, network: Any, chosen: Architecture, recipe: Re
     return size
 
 
-def _train(context: RunContext, network: Any, recipe: Recipe, folder: RunFolder, scalars: Any) -> dict[str, Any]:
+def _train(context: RunContext, network: Any, recipe: Recipe, seconds: float | None, folder: RunFolder, scalars: Any) -> dict[str, Any]:
     """Train and score; keep epochs, checkpoint and weights in the folder."""
     from evaluators.training.loop import retrain as train
 
@@ -239,7 +240,11 @@ def _train(context: RunContext, network: Any, recipe: Recipe, folder: RunFolder,
             recipe=recipe,
             checkpoint=checkpoint,
             weights=folder.path / "weights.safetensors",
+            seconds=seconds,
             on_epoch=keeper.note,
         )
+    left_out = context.epochs - len(result["curve"])
+    if left_out:
+        context.reporter.say(f"{left_out} of {context.epochs} epochs were left out, to keep to `time_budget`")
     scalars.note(context.epochs, {"test accuracy": result["test_accuracy"]})
     return result

@@ -198,6 +198,12 @@ def sides_of_training(side: int, start_size: float) -> list[int]:
     return [*range(first, side, 4), side]
 
 
+def side_at(progress: float, side: int, start_size: float) -> int:
+    """Return which of ``sides_of_training`` images have at this ``progress`` in [0, 1] of a training."""
+    sides = sides_of_training(side, start_size)
+    return sides[min(len(sides) - 1, int(progress * len(sides)))]
+
+
 def shrunk_size(now: int, height: int, width: int) -> tuple[int, int]:
     """Return height and width of images [height, width] whose height is made ``now``."""
     return now, max(1, round(now * width / height))
@@ -209,8 +215,7 @@ def shrink(images: Tensor, start_size: float, progress: float) -> Tensor:
     The side rises in equal spans of the training through those of ``sides_of_training``.
     """
     height, width = images.shape[2:]
-    sides = sides_of_training(height, start_size)
-    now = sides[min(len(sides) - 1, int(progress * len(sides)))]
+    now = side_at(progress, height, start_size)
     if now == height:
         return images
     smaller = interpolate(images, size=shrunk_size(now, height, width), mode="bilinear", antialias=True)

@@ -27,6 +27,7 @@ from evaluators.training.optimizers import learning_rate_factor, make_optimizer
 from evaluators.training.placement import place
 from evaluators.training.recipes import Recipe, make_recipe
 from evaluators.training.step import take_step
+from evaluators.training.time_limit import TimeLimit
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Epoch:
     Attributes
     ----------
     number
-        1, 2, ...
+        1, 2, ...; those that were left out for want of time are not there.
     loss, accuracy
         Means over the augmented training images; the accuracy is a fraction in [0, 1].
     seconds
@@ -125,6 +126,7 @@ def train(
     device: torch.device | str = "cpu",
     precision: torch.dtype = torch.float32,
     checkpoint: Path | None = None,
+    seconds: float | None = None,
 ) -> Iterator[Epoch]:
     """Train ``network`` in place; yield every epoch, those of an interrupted training first.
 
@@ -146,6 +148,9 @@ def train(
     checkpoint
         A file in which the state is kept after every epoch. A training whose file exists is resumed: on the same machine the result is the
         same, bit for bit (on a GPU up to the order of its sums), as without the interruption.
+    seconds
+        Of the whole training: where there is no time for all ``epochs``, some are left out, as ``TimeLimit`` says. The others are what they
+        would be, by learning rate and size of the images.
 
     Raises
     ------
@@ -173,7 +178,14 @@ def train(
     paths = [module for module in network.modules() if isinstance(module, StochasticDepth)] if recipe.drop_path else []
     height, width = split.images.shape[2:]
     full_size = height, width
-    for number in range(len(history), epochs):
+    limit = None if seconds is None else TimeLimit(seconds, epochs, height, recipe.start_size)
+    number = history[-1]["number"] if history else 0
+    while number < epochs:
+        left_out = 0 if limit is None else limit.leave_out([(epoch["number"] - 1, epoch["seconds"]) for epoch in history])
+        if left_out:
+            number += left_out
+            scheduler.last_epoch += left_out * batches.steps - 1
+            scheduler.step()
         start = time.perf_counter()
         network.train()
         for path in paths:
@@ -188,11 +200,12 @@ def train(
         loss, correct = totals.tolist()
         rate = recipe.initial_lr * factor(number * batches.steps)
         epoch = Epoch(number + 1, loss / batches.steps, correct / batches.images, time.perf_counter() - start, rate)
+        history.append(asdict(epoch))
         if checkpoint is not None:
-            history.append(asdict(epoch))
             save_checkpoint(checkpoint, state, generator, history)
         with nullcontext() if average is None else average.instead_of_weights(network):
             yield epoch
+        number += 1
     if average is not None:
         average.put_into(network)
 
@@ -216,6 +229,7 @@ def retrain(
     precision: torch.dtype = torch.float32,
     checkpoint: Path | None = None,
     weights: Path | None = None,
+    seconds: float | None = None,
     on_epoch: Callable[[Epoch], Any] | None = None,
 ) -> dict[str, Any]:
     """Train ``network`` on the whole training set (validation part included) and score the test set, once, at the end.
@@ -228,6 +242,8 @@ def retrain(
         As ``train`` takes them.
     weights
         Where the trained weights go (safetensors).
+    seconds
+        As ``train`` takes it.
     on_epoch
         Called with every ``Epoch``, those of an interrupted training included.
 
@@ -246,7 +262,7 @@ def retrain(
         The checkpoint or the weights cannot be written.
     """
     curve = []
-    settings: dict[str, Any] = {"epochs": epochs, "recipe": recipe, "seed": seed, "checkpoint": checkpoint}
+    settings: dict[str, Any] = {"epochs": epochs, "recipe": recipe, "seed": seed, "checkpoint": checkpoint, "seconds": seconds}
     with torch.random.fork_rng(devices=gpus_of(device)):
         torch.manual_seed(seed)
         for epoch in train(network, data.train_and_validation, data, device=device, precision=precision, **settings):
