@@ -3,16 +3,18 @@
     python benchmarks/timed_search.py --minutes 60 --retrain-minutes 60 --seeds 0 1 2 --preset lab --dataset cifar10 --runs DIR
     python benchmarks/timed_search.py --quick       # the digits, some seconds each; the last line is one JSON object
 
-Each method searches the zoo once a seed, by the program; what it found is then retrained for the given time and scored on the test images,
-once. ``tpe`` is a search with a time budget; ``random`` the same with random proposals and without the portfolio; ``tpe by trials`` is
-TPE as it is without a time budget, stopped when the time is up. ``default`` is the default network, trained for as long as a search and
-its retraining take together. With ``--runs`` finished parts are kept and not done again, and interrupted ones go on.
+Each method searches the zoo once a seed, by the program; what it found is then trained for the given time and scored on the test images,
+once; a search with a time budget knows of that. ``tpe`` is a search with a time budget; ``random`` the same with random proposals and
+without the portfolio; ``tpe by trials`` is TPE as it is without a time budget, stopped when the time is up. ``default`` is the default
+network, trained for as long as a search and its retraining take together. With ``--runs`` finished parts are kept and not done again, and
+interrupted ones go on.
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import signal
 import subprocess
@@ -31,6 +33,8 @@ from common.errors import RunError
 from records.report.collect import read_run
 from records.report.times import ends_of
 from records.report.trial_plots import best_so_far
+from records.run_config import read_config
+from retiarius.results import RETRAINED
 
 METHODS = {
     "tpe": ["--strategy", "tpe"],
@@ -56,13 +60,17 @@ def program(*words: str, seconds: float | None = None) -> float:
     return time.monotonic() - begin
 
 
-def search(method: str, seed: int, minutes: float, words: Sequence[str], out: Path) -> dict[str, Any]:
-    """Search once, unless that was done, and return what ``DONE`` says of it."""
+def search(method: str, seed: int, minutes: float, then: float, words: Sequence[str], out: Path) -> dict[str, Any]:
+    """Search once, unless that was done, and return what ``DONE`` says of it; ``then`` minutes of training follow in the same run."""
     done = out / DONE
     if not done.exists():
         flags = ["--space", "zoo", *METHODS[method], *words, "--seed", str(seed), "--out", str(out), *resume_flags(out)]
-        by_time = method not in WITHOUT_BUDGET
-        wall = program(*flags, *(["--time-budget", f"{minutes}m"] if by_time else []), seconds=None if by_time else 60 * minutes)
+        begin = time.time()
+        if method in WITHOUT_BUDGET:
+            wall = program(*flags, seconds=60 * minutes)
+        else:
+            program(*flags, "--time-budget", f"{minutes}m", *(["--then-retrain", f"{then}m"] if then else []))
+            wall = datetime.datetime.fromisoformat(read_config(out)["ended"]).timestamp() - begin  # of the search alone
         done.write_text(json.dumps({"wall": wall, **_what_happened(out)}), encoding="utf-8")
     return dict(json.loads(done.read_text(encoding="utf-8")))
 
@@ -73,7 +81,8 @@ def _what_happened(out: Path) -> dict[str, Any]:
     order = sorted(range(len(run.trials)), key=lambda index: ends[index])
     trials = [run.trials[index] for index in order]
     path = [[round(ends[order[index]], 1), round(100 * score, 2)] for index, score in best_so_far(trials)]
-    return {"trials": len(trials), "in_trials": sum(trial.seconds for trial in trials), "path": path}
+    chosen = None if run.best is None or run.best.score is None else 100 * float(run.best.score["value"])
+    return {"trials": len(trials), "in_trials": sum(trial.seconds for trial in trials), "path": path, "chosen": chosen}
 
 
 def retrain(what: str, seed: int, minutes: float, words: Sequence[str], out: Path) -> dict[str, Any]:
@@ -92,12 +101,14 @@ def measure(arguments: argparse.Namespace, runs: Path) -> dict[str, Any]:
         rows = []
         for seed in arguments.seeds:
             folder = runs / f"{method.replace(' ', '-')}-{seed}"
-            searched = search(method, seed, arguments.minutes, words, folder)
-            told = retrain(str(folder / "best.json"), seed, arguments.retrain_minutes, words, runs / f"{folder.name}-retrain")
+            minutes = arguments.retrain_minutes
+            searched = search(method, seed, arguments.minutes, minutes, words, folder)
+            out = runs / f"{folder.name}-retrain" if method in WITHOUT_BUDGET else folder / RETRAINED
+            told = retrain(str(folder / "best.json"), seed, minutes, words, out) if minutes else {}
             rows.append({**searched, **told})
             print(f"{method}, seed {seed}: {_in_words(rows[-1])}", file=sys.stderr, flush=True)
-        found[method] = _columns(rows) | {
-            "best_validation": [row["path"][-1][1] for row in rows],
+        found[method] = (_columns(rows) if arguments.retrain_minutes else {}) | {
+            "validation": [row["chosen"] for row in rows],
             "trials": [row["trials"] for row in rows],
             "overhead": [round(1 - row["in_trials"] / row["wall"], 4) for row in rows],
             "path": [row["path"] for row in rows],
@@ -119,13 +130,14 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _in_words(row: dict[str, Any]) -> str:
-    return f"validation {row['path'][-1][1]:.2f}%, test {100 * row['plain_test_accuracy']:.2f}% after {row['epochs']} epochs"
+    test = f", test {100 * row['plain_test_accuracy']:.2f}% after {row['epochs']} epochs" if "epochs" in row else ""
+    return f"validation {row['chosen']:.2f}%{test}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--minutes", type=float, default=60.0, help="of each search (default: 60)")
-    parser.add_argument("--retrain-minutes", type=float, help="of each training after it (default: as many)")
+    parser.add_argument("--retrain-minutes", type=float, help="of each training after it, 0 for none (default: as many)")
     parser.add_argument("--methods", nargs="+", choices=[*METHODS, DEFAULT], default=[*METHODS, DEFAULT])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--preset", default="lab")
@@ -136,7 +148,8 @@ def main() -> None:
     if arguments.quick:
         arguments.methods, arguments.dataset, arguments.preset, arguments.minutes = ["tpe", DEFAULT], "digits", "quick", 0.2
         arguments.retrain_minutes = 0.05
-    arguments.retrain_minutes = arguments.retrain_minutes or arguments.minutes
+    if arguments.retrain_minutes is None:
+        arguments.retrain_minutes = arguments.minutes
     with refuse(RunError), tempfile.TemporaryDirectory() as folder:
         print(json.dumps(measure(arguments, arguments.runs or Path(folder))))
 

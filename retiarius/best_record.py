@@ -106,7 +106,7 @@ class BestRecord:
         """
         context = self._context
 
-        def save_trial(trial: Trial) -> None:
+        def save_trial(trial: Trial, **told: Any) -> None:
             assert trial.score is not None
             hyperparameters = trial.hyperparameters
             score = (self.metric.name, self.metric.result(trial.score), hyperparameters.pop("epochs", self._epochs_of(trial)))
@@ -116,7 +116,7 @@ class BestRecord:
                 hyperparameters = {**context.recipe, **hyperparameters}
             best = canonical(trial.architecture)
             size = {"parameters": trial.parameters, "flops": trial.flops}
-            self.save(best, hyperparameters, score, size, trial=trial.number, searched=labels_with_effect(best))
+            self.save(best, hyperparameters, score, size, trial=trial.number, searched=labels_with_effect(best), **told)
 
         self.save_trial = save_trial
         return TrialKeeper(

@@ -44,7 +44,13 @@ def fidelities_of(table: Any, settings: SearchSettings, epochs: int) -> list[int
 
 
 def make_engine(
-    context: RunContext, settings: SearchSettings, plan: SearchPlan, checkpoints: Path, seconds: float | None, **options: Any
+    context: RunContext,
+    settings: SearchSettings,
+    plan: SearchPlan,
+    checkpoints: Path,
+    seconds: float | None,
+    pace: Pace | None = None,
+    **options: Any,
 ) -> RecordingEngine:
     """Make the engine.
 
@@ -54,6 +60,8 @@ def make_engine(
         A folder for trials that wait.
     seconds
         What is left of the time budget; None: there is none.
+    pace
+        Of trials that wait; None where they do not.
     options
         Those of ``RecordingEngine``.
     """
@@ -61,17 +69,17 @@ def make_engine(
         sign = table_metric(context.table.score_name, settings.optimize_mode).sign
         lookups = Lookups(context.table, reports_of(context, settings), sign)
         return make_table_engine(settings, lookups, context.table.labels, **options)
-    if plan.share is not None:
-        return _make_paced_engine(context, settings, plan, checkpoints, seconds or 0.0, **options)
+    if pace is not None:
+        return _make_paced_engine(context, settings, plan, checkpoints, seconds or 0.0, pace, **options)
     return _make_training_engine(context, settings, plan, time_budget=seconds, **options)
 
 
 def _make_paced_engine(
-    context: RunContext, settings: SearchSettings, plan: SearchPlan, checkpoints: Path, seconds: float, **options: Any
+    context: RunContext, settings: SearchSettings, plan: SearchPlan, checkpoints: Path, seconds: float, pace: Pace, **options: Any
 ) -> RecordingEngine:
     from strategies.engines.paced import PacedEngine
 
-    pace, limits = Pace(context, settings, plan), size_limits(context, settings, plan)
+    limits = size_limits(context, settings, plan)
     return PacedEngine(
         make_trial_run(context, settings, plan),
         length=pace.length,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from records.run_folder import stored_identity
 from retiarius.context import RunContext
 from retiarius.ray_cluster import cluster_of
 from retiarius.settings import TRAIN, SearchSettings
+from strategies.domain import sample_key
 from strategies.nni_strategy import NniTrials
 from strategies.rungs import Length
 
@@ -102,6 +102,7 @@ class Pace:
         assert plan.share is not None
         self._context, self._settings, self._plan = context, settings, plan
         self._costs: dict[str, float] = {}
+        self._last: dict[str, int] = {}
         self.share = max(plan.share, min((settings.time_budget or 0.0) / 2, FEWEST_EPOCHS * self._least_cost()))
 
     def _least_cost(self) -> float:
@@ -109,15 +110,25 @@ class Pace:
 
         Later ones do not count: one that is cheap and bad would leave no time for good ones.
         """
-        costs = [0.0]
-        for sample in islice(self._plan.starts.values(), EXPECTED):
-            with contextlib.suppress(Exception):  # it fails again when it is tried, and then says why
-                costs.append(self._cost(sample))
+        costs = [self.known_cost(sample) for sample in islice(self._plan.starts.values(), EXPECTED)]
         return min(cost for cost in costs if cost) if any(costs) else 0.0
+
+    def known_cost(self, sample: Mapping[str, Any]) -> float:
+        """Return about how many seconds an epoch takes; 0 where nobody can know, or where the network fails."""
+        try:
+            return self._cost(self._plan.searched.canonical(dict(sample)))
+        except Exception:  # it fails again when it is tried, and then says why
+            return 0.0
+
+    def put_last(self, sample: Mapping[str, Any], epochs: int) -> None:
+        """Give the trial of ``sample`` so many epochs, between which it does not wait, however slow its network is."""
+        self._last = {sample_key(self._plan.searched.canonical(dict(sample))): epochs}
 
     def length(self, sample: Mapping[str, Any]) -> Length:
         """Return how long the trial of ``sample`` is."""
         cost = self._cost(sample)
+        if epochs := self._last.get(sample_key(sample)):
+            return Length(epochs, cost, waits=False)
         if self._settings.epochs is not None or cost == 0.0:
             return Length(self._context.epochs, cost)
         return Length(max(1, min(MOST_EPOCHS, int(self.share / cost + ROUNDING))), cost)
@@ -126,6 +137,8 @@ class Pace:
         """Return why ``sample`` is not tried: it would hardly get anywhere in its share; None where it is."""
         from strategies.engines.recording import Rejection
 
+        if sample_key(sample) in self._last:
+            return None
         length = self.length(sample)
         needed = length.seconds_per_epoch * max(FEWEST_EPOCHS, length.epochs)
         is_given = self._settings.epochs is not None

@@ -97,7 +97,8 @@ def search(
         Seconds of the search, simulated ones with a table. Trials are then trained for the same seconds, wait on the way, and the best
         third goes on. With a pruner, workers or an evaluator that cannot wait, no trial starts after that time. A supernet ends.
     then_retrain
-        Seconds for which the best network is trained anew after the search, at its full size, as ``retrain`` does.
+        Seconds for which the best network is trained anew after the search, at its full size, as ``retrain`` does. With a time budget the
+        search chooses what is to be the best after so long.
     max_parameters, max_multiply_adds
         A larger network is not trained.
     start_with

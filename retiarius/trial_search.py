@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from common.errors import RetiariusError, SearchFailed, describe_error
+from common.trial import Sample, Trial
 from records.formats import count_of
 from records.pareto import save_pareto
 from records.run_folder import RunFolder
@@ -15,12 +17,16 @@ from records.study_note import note_study
 from records.trial_keeper import TrialKeeper
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
-from retiarius.engines import make_engine, reports_of
+from retiarius.engines import make_engine, reports_of, size_limits
 from retiarius.finals import choose_at_full_size, seconds_for_finals
+from retiarius.long_training import LateTrial, choose_late_trial, looks_ahead, save_best_for_training, try_last
+from retiarius.pacing import Pace
 from retiarius.ray_cluster import cluster_of
+from retiarius.results import RETRAINED
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 from retiarius.told_numbers import usual_values
+from strategies.domain import sample_key
 from strategies.nni_strategy import NniTrials
 
 
@@ -62,40 +68,66 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     shared = join_study(storage, settings, folder)
     record = BestRecord(folder, context, settings)
     keeper = _keep_trials(record, context, plan)
+    known = [replace(trial, sample=searched.canonical(trial.sample)) for trial in keeper.recorded(searched.hyperparameters)]
     engine_options = {
         "max_trials": max_trials,
         "canonical": searched.canonical,
         "architecture_labels": searched.architecture,
-        "known": [replace(trial, sample=searched.canonical(trial.sample)) for trial in keeper.recorded(searched.hyperparameters)],
+        "known": known,
         "pruning": make_pruning(settings.pruner, epochs=reports),
         "replays_at_once": shared is not None,
         "on_result": keeper.note,
         "on_epoch": keeper.note_epoch,
     }
     for_finals = seconds_for_finals(context, settings, plan)
-    seconds = _seconds_left(settings, keeper, for_finals + plan.screened_seconds)
-    engine = make_engine(context, settings, plan, folder.checkpoints_path, seconds, **engine_options)
+    begin = time.monotonic()
+    pace = None if plan.share is None else Pace(context, settings, plan)
+    late = None if pace is None else choose_late_trial(settings, plan, pace, _is_out(context, settings, plan, known))
+    for_last = for_finals if late is None else late.seconds
+    seconds = _seconds_left(settings, keeper, for_last + plan.screened_seconds + time.monotonic() - begin)
+    engine = make_engine(context, settings, plan, folder.checkpoints_path, seconds, pace, **engine_options)
     with keeper.shown(max_trials, settings.strategy.name), engine:
-        for line in submit_first_trials(plan.starts, explored, engine):
+        for line in submit_first_trials(_without(plan.starts, late), explored, engine):
             (warn if plan.share is None else context.reporter.say)(line)  # that some are too slow is usual there
         if plan.share is not None:
             submit_known_trials(explored, engine)
         told = _search_context(context, settings, plan, min(plan.sized_by, most), shared, engine.open_trials)
         _explore(settings, told, explored, engine)
         engine.finish()
+        if late is not None:
+            try_last(late, explored, engine, context.reporter)
+            engine.finish()
+    if looks_ahead(settings, plan):
+        save_best_for_training(settings, keeper, folder.path / RETRAINED, record.save_trial, context.reporter)
     choose_at_full_size(context, settings, plan, folder.path, keeper.trials, for_finals, record.save_trial)
     _note_pareto(context, settings, folder, keeper)
     for line in summarize_search(engine, settings.pruner):
         context.reporter.say(line)
 
 
+def _is_out(context: RunContext, settings: SearchSettings, plan: SearchPlan, known: Sequence[Trial]) -> Callable[[Sample], bool]:
+    """Return what tells whether a sample is not to be tried any more: it was, or its network is too large."""
+    keys, limits = {sample_key(trial.sample) for trial in known}, size_limits(context, settings, plan)
+
+    def is_out(sample: Sample) -> bool:
+        canonical = plan.searched.canonical(dict(sample))
+        return sample_key(canonical) in keys or limits(canonical) is not None
+
+    return is_out
+
+
+def _without(starts: Mapping[str, dict[str, Any]], late: LateTrial | None) -> dict[str, dict[str, Any]]:
+    """Return the samples by name, but for the one that is tried last."""
+    return {name: sample for name, sample in starts.items() if late is None or name != late.name}
+
+
 def _seconds_left(settings: SearchSettings, keeper: TrialKeeper, not_for_trials: float) -> float | None:
-    """Return what is left of the time budget after the trials of the run that is resumed; None where there is none."""
+    """Return what is left of the time budget after the trials of the run that is resumed, perhaps less than 0; None without one."""
     if settings.time_budget is None:
         return None
     cluster = cluster_of(settings.workers)
     side_by_side = 1 if cluster is None else cluster.workers or 1
-    return max(0.0, settings.time_budget - not_for_trials - sum(trial.seconds for trial in keeper.trials) / side_by_side)
+    return settings.time_budget - not_for_trials - sum(trial.seconds for trial in keeper.trials) / side_by_side
 
 
 def _explore(settings: SearchSettings, told: Any, explored: Any, engine: Any) -> None:

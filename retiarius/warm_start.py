@@ -69,7 +69,7 @@ def load_run(folder: Path) -> list[Named]:
         raise RecordError(f"`start_with`: {folder} has no best.json; name a run that has found something")
     best = load_best(path)
     trials = [trial for trial in TrialLog(folder / "trials.jsonl").read() if trial.state == "complete"]
-    trials.sort(key=lambda trial: -(trial.score or 0.0))
+    trials.sort(key=lambda trial: (trial.number != best.strategy.get("trial"), -(trial.score or 0.0)))  # what was found comes first
     if trials:
         found = [replace(best, architecture=trial.architecture, hyperparameters=trial.hyperparameters) for trial in trials]
         return [(f"trial {trial.number} of {folder}", of_trial) for trial, of_trial in zip(trials, found, strict=True)]

@@ -8,9 +8,9 @@ from evaluators.training.augmentation import side_at
 
 
 class TimeLimit:
-    """Says which epochs are left out: the next ones, as soon as those that are left would take too long.
+    """Says which epochs are left out of a training that would take too long.
 
-    The last epoch is always made, so that the learning rate ends where it would.
+    The last one is always made, so that the learning rate ends where it would. Only the seconds of epochs count, not those between them.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class TimeLimit:
         self._costs = [side_at((number + 0.5) / epochs, side, start_size) ** 2 for number in range(epochs)]
 
     def leave_out(self, taken: Sequence[tuple[int, float]]) -> int:
-        """Return how many of the next epochs are left out.
+        """Return how many of the next epochs are left out: gaps are spread, and reckoned anew after each epoch that was made.
 
         Parameters
         ----------
@@ -40,8 +40,11 @@ class TimeLimit:
         rate = sum(seconds for _, seconds in taken[1:]) / sum(self._costs[number] for number, _ in taken[1:])
         waiting = [rate * cost for cost in self._costs[taken[-1][0] + 1 :]]
         late = sum(seconds for _, seconds in taken) + sum(waiting) - self._seconds
-        count = 0
-        while count < len(waiting) - 1 and late > waiting[count] / 2:
-            late -= waiting[count]
-            count += 1
-        return count
+        too_many = 0
+        while too_many < len(waiting) - 1 and late > waiting[too_many] / 2:
+            late -= waiting[too_many]
+            too_many += 1
+        if too_many == 0:
+            return 0
+        to_each = too_many / (len(waiting) - too_many)  # of those that are made
+        return int(len(taken) * to_each) - int((len(taken) - 1) * to_each)

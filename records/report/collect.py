@@ -143,7 +143,10 @@ class Run:
 
     @property
     def best_trial(self) -> Trial | None:
-        """The completed trial of the highest score, of equals the first to end: that of ``best.json``."""
+        """The completed trial of ``best.json``; where it names none, the one of the highest score, of equals the first to end."""
+        named = None if self.best is None else self.best.strategy.get("trial")
+        if (found := next((trial for trial in self.completed if trial.number == named), None)) is not None:
+            return found
         return max(self.completed, key=lambda trial: trial.score or 0.0, default=None)
 
     @property

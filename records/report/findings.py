@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from records.best import BestArchitecture
 from records.formats import count_of, format_accuracy, format_count, format_seconds
 from records.report.cells import read_cells
 from records.report.collect import Run
@@ -116,12 +117,19 @@ def _show_result(run: Run) -> str:
     after = f", after {count_of(int(epochs), 'epoch')}" if (epochs := as_number(score.get("epochs"))) is not None else ""
     rows = {
         f"{score.get('metric', 'score')}{averaged}{after}": run.metric.format(as_number(score.get("value"))),
+        **_expected(best),
         "trial": best.strategy.get("trial"),
         "parameters": format_count(best.parameters),
         "multiply-adds": format_count(best.flops),
     }
     searched = best.strategy.get("searched")
     return _headline(rows) + _show_settings(run, best.hyperparameters, searched if isinstance(searched, list) else [])
+
+
+def _expected(best: BestArchitecture) -> dict[str, str]:
+    """Return what the network was chosen by, where that is not its score alone."""
+    expected = as_number(best.strategy.get("expected_accuracy"))
+    return {} if expected is None else {"expected after the training that follows": format_accuracy(expected)}
 
 
 def _show_retrained(run: Run) -> str:

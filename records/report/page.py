@@ -192,7 +192,9 @@ def _show_provenance(run: Run) -> str:
         "space": as_object(run.identity.get("space")),
         "trial command": run.trial_command,
         "data set": f"{data_name(run)}{f' ({sizes})' if sizes else ''}" if run.trial_command is None else None,
-        **{key: run.identity.get(key) for key in ("preset", "epochs", "seed", "precision")},
+        "preset": run.identity.get("preset"),
+        "epochs": run.retrained.get("epochs", run.identity.get("epochs")),
+        **{key: run.identity.get(key) for key in ("seed", "precision")},
         "versions": as_object(config.get("versions")),
     }
     resumed = config.get("resumed")

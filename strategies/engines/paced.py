@@ -163,7 +163,11 @@ class PacedEngine(InProcessEngine):
             self._go_on(key)
         return True
 
+    def give_time(self, seconds: float) -> None:
+        """Put so many seconds to the time budget."""
+        self._end_of_time += seconds
+
     def finish(self) -> None:
-        """Let the best trials that wait go on until the time is up; no new one begins."""
+        """Let the best trials that wait go on until the time is up; the strategy begins no new one."""
         self._is_closing = True
         self.idle_worker_available()

@@ -14,7 +14,7 @@ from program import Program, run_program
 
 import retiarius as rt
 from records.trials import TrialLog
-from retiarius import pacing
+from retiarius import long_training, pacing
 from run_experiment import main
 
 OUT, LOG = Path("run"), Path("run/trials.jsonl")
@@ -129,6 +129,25 @@ def test_the_zoo_in_some_seconds(capsys: pytest.CaptureFixture[str], monkeypatch
     best = max(trials, key=lambda trial: trial.score or 0.0)
     assert document("best.json")["score"]["epochs"] == len(best.curve)
     assert not list((OUT / "checkpoints").glob(f"trial-{best.number}.ckpt")) or best.state == "pruned"
+
+
+@pytest.mark.slow
+def test_what_a_share_cannot_tell_of_is_tried_last(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no share could: then that is the first network of the portfolio."""
+    for name, value in {"TELLING_EPOCHS": 10**6, "LONG_EPOCHS": 1, "MOST_EPOCHS": 4}.items():
+        monkeypatch.setattr(long_training, name, value)
+    monkeypatch.setattr(pacing, "MOST_EPOCHS", 9)
+    zoo = ["--space", "zoo", "--strategy", "tpe", "--set", "backbone=convnet32", "--set", "width=32", "--set", "depth=2", *HERE]
+    assert main([*zoo, "--time-budget", "14", "--then-retrain", "2", "--out", "run"]) == 0, capsys.readouterr().err
+    trials, told = TrialLog(LOG).read(), capsys.readouterr().out
+    last = max(trials, key=lambda trial: trial.number)
+    assert "configuration 1 of the portfolio is tried last, for 4 epochs: a share is too short to judge it" in told
+    assert (last.state, len(last.curve), last.planned_epochs, last.hyperparameters["optimizer"]) == ("complete", 4, 4, "muon")
+    longest = max(trial.seconds / len(trial.curve) for trial in trials if trial.curve)
+    assert seconds() <= 14 + longest
+    chosen = next(trial for trial in trials if trial.number == document("best.json")["strategy"]["trial"])
+    assert chosen.state == "complete", "what waits is not judged by that"
+    assert document("retrain/retrained.json")["hyperparameters"]["initial_lr"] == chosen.hyperparameters["initial_lr"]
 
 
 @pytest.mark.parametrize(

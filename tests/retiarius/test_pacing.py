@@ -90,7 +90,7 @@ def make_pace(monkeypatch: pytest.MonkeyPatch, *starts: str, **told: Any) -> tup
     context = SimpleNamespace(recipe={}, epochs=told.get("epochs", 2), data=None, device=None, precision=None)
     context.build = lambda architecture: architecture["network"]
     samples = {name: {"network": name} for name in starts}
-    plan = SimpleNamespace(share=10.0, starts=samples, searched=SimpleNamespace(architecture={"network": None}))
+    plan = SimpleNamespace(share=10.0, starts=samples, searched=SimpleNamespace(architecture={"network": None}, canonical=dict))
     return Pace(context, settings, plan), measured  # type: ignore[arg-type]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,30 +31,56 @@ def train_with(seconds: float | None, checkpoint: Path, take: int | None = None)
     return epochs, network
 
 
+def simulate(seconds: float, epochs: int, cost: Callable[[int], float]) -> tuple[list[int], float]:
+    """Return which epochs are left out of a training whose epochs take ``cost``, and how long it takes."""
+    limit, taken, number = TimeLimit(seconds, epochs, 32, 1.0), list[tuple[int, float]](), 0
+    while number < epochs:
+        number += limit.leave_out(taken)
+        taken.append((number, cost(number)))
+        number += 1
+    made = {number for number, _ in taken}
+    return [number for number in range(epochs) if number not in made], sum(each for _, each in taken)
+
+
 @pytest.mark.parametrize(
-    ("taken", "left_out"),
+    "cost",
     [
-        ([], 0),
-        ([50.0], 0),  # the first one tells nothing
-        ([3.0, 1.0], 2),  # but what it took is gone
-        ([1.0, 1.05], 0),  # 10.45 s in all, less than half an epoch more than 10
-        ([1.0, 1.1], 1),  # 10.9 s
-        ([2.0, 1.0, 1.6], 3),
-        ([1.0, 100.0], 7),  # all but the last
-        ([1.0] * 9 + [5.0], 0),  # there is none to leave out
+        lambda number: 70.0,
+        lambda number: 120.0,
+        lambda number: 180.0 if number > 28 else 60.0,  # other work begins
+        lambda number: 180.0 if number < 20 else 60.0,  # or ends
     ],
+    ids=["slower by a sixth", "twice as slow", "slow at the end", "slow at first"],
 )
-def test_so_many_are_left_out_as_there_is_no_time_for(taken: list[float], left_out: int) -> None:
-    assert TimeLimit(10.0, 10, 32, 1.0).leave_out(list(enumerate(taken))) == left_out
+def test_it_ends_in_time(cost: Callable[[int], float]) -> None:
+    left_out, taken = simulate(3600.0, 60, cost)
+    assert taken <= 3600 + cost(59)
+    assert 59 not in left_out, "the last one is made"
+
+
+def test_gaps_are_spread() -> None:
+    left_out, _ = simulate(3600.0, 60, lambda number: 120.0)
+    assert len(left_out) == pytest.approx(30, abs=2)
+    assert max(after - before for before, after in pairwise(left_out)) <= 4
+    assert not any(last - first == 2 for first, last in zip(left_out, left_out[2:], strict=False)), "never three in a row"
+
+
+@pytest.mark.parametrize("slow", [0, 1, 30])
+def test_one_slow_epoch_leaves_next_to_nothing_out(slow: int) -> None:
+    """The second one is all that is known then."""
+    assert len(simulate(3660.0, 60, lambda number: 110.0 if number == slow else 60.0)[0]) <= (2 if slow == 1 else 0)
+
+
+def test_of_a_hopeless_training_three_epochs_are_made() -> None:
+    """The first tells nothing, the second how late it is, and the last one is always made."""
+    assert simulate(1.0, 9, lambda number: 60.0) == ([2, 3, 4, 5, 6, 7], 180.0)
 
 
 def test_epochs_of_smaller_images_cost_less() -> None:
-    """Of the sides 16, 20, 24, 28, 32 the first has a quarter of the pixels of the last."""
-    limit = TimeLimit(10.0, 10, 32, 0.5)
-    whole = sum((side / 32) ** 2 for side in (16, 20, 24, 28, 32)) * 2
-    assert limit.leave_out([(0, 0.25 * 10 / whole), (1, 0.25 * 10 / whole)]) == 0
-    assert limit.leave_out([(0, 0.25 * 10 / whole), (1, 0.25 * 13 / whole)]) > 0
-    assert TimeLimit(10.0, 10, 32, 1.0).leave_out([(0, 0.25 * 10 / whole), (1, 0.25 * 10 / whole)]) == 0, "else it is well in time"
+    """Of the sides 16, 20, 24, 28, 32 the first has a quarter of the pixels of the last, so that two of its epochs do not stand for all."""
+    taken = [(0, 0.25), (1, 0.25)]
+    assert TimeLimit(3.0, 10, 32, 1.0).leave_out(taken) == 0, "ten of them are well in time"
+    assert TimeLimit(3.0, 10, 32, 0.5).leave_out(taken) > 0
 
 
 def test_enough_time_changes_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timedelta, timezone
 from html import unescape
@@ -12,6 +13,7 @@ from recorded_trials import make_trial
 from report_runs import write_search
 
 from common.trial import Trial
+from records.report import write_report
 from records.report.collect import read_run
 from records.report.story import show_story
 
@@ -97,3 +99,16 @@ def test_of_what_a_pruner_ended_the_epochs_are_told(tmp_path: Path) -> None:
 
 def test_a_search_without_a_score_has_no_story(tmp_path: Path) -> None:
     assert tables(tmp_path, trial(0, "failed", [], 1, error="out of memory")) == {}
+
+
+def test_what_is_expected_of_the_one_that_was_chosen_is_told(tmp_path: Path) -> None:
+    """It has not the best score, and yet is marked as the best."""
+    trials = [make_trial(n, "complete", {"width": n}, {}, score, [score]) for n, score in enumerate((0.9, 0.85))]
+    folder = write_search(tmp_path / "run", trials)
+    best = json.loads((folder / "best.json").read_text())
+    best["strategy"] |= {"trial": 1, "expected_accuracy": 0.945}
+    (folder / "best.json").write_text(json.dumps(best))
+    run = read_run(folder)
+    assert run.best_trial is not None and run.best_trial.number == 1
+    page = write_report([folder], None)[0].read_text(encoding="utf-8")
+    assert re.search(r"expected after the training that follows</\w+>\s*<\w+[^>]*>94\.50%", page)

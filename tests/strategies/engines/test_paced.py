@@ -186,3 +186,16 @@ def test_every_strategy_searches_so_and_goes_on_after_an_interruption(tmp_path: 
     dropped = [trial for trial in kept.values() if trial.state == "pruned"]
     assert median(trial.curve[0] for trial in ended) > median(trial.curve[0] for trial in dropped), "the good ones go on"
     assert sum(trial.seconds for trial in kept.values()) == pytest.approx(trainings.now)
+
+
+def test_a_trial_that_does_not_wait_is_trained_at_one_go_in_time_that_is_given_to_it(tmp_path: Path) -> None:
+    trainings = Trainings(tmp_path)
+    engine = trainings.engine(10.0, length=lambda sample: Length(9, 1.0, waits=sample["n"] != 40))
+    submit(engine, 10)
+    engine.finish()
+    assert engine.seconds_left <= 9.0
+    engine.give_time(20.0)
+    engine.submit_models(space().freeze({"first": "a", "second": "b", "inputs": [0, 1], "n": 40}))
+    assert trainings.legs[-1] == (40, 0, 9)
+    last = engine.results[-1]
+    assert (last.state, len(last.curve), last.planned_epochs) == ("complete", 9, 9)

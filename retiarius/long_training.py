@@ -1,0 +1,161 @@
+"""What a search reckons with where a long training follows: of short trials the small networks win, of long trainings the larger ones."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.reporter import Reporter
+from common.trial import Sample, Trial
+from records.formats import count_of, format_accuracy
+from records.run_folder import stored_identity
+from records.trial_keeper import TrialKeeper
+from retiarius.pacing import FEWEST_EPOCHS, MOST_EPOCHS, Pace, has_finals
+from retiarius.search_plan import SearchPlan
+from retiarius.settings import TRAIN, SearchSettings
+from retiarius.warm_start import WORDS
+
+if TYPE_CHECKING:
+    from nni.nas.space import ExecutableModelSpace
+
+    from strategies.engines.paced import PacedEngine
+
+LATE_SHARE = 0.25  # of the time budget, for one network that needs longer than a share
+RESERVE = 0.2  # of that time, so that it comes to its end: epochs took up to a fifth longer than measured
+TELLING_EPOCHS = 6  # of a trial: fewer say little of a training that is several times as long
+LONG_EPOCHS = 8  # of the training that follows: with fewer there, a network is too slow for it too
+ERRORS = Path(__file__).with_name("usual_errors.json")  # by epochs, with what they were measured on
+
+
+@dataclass(frozen=True)
+class LateTrial:
+    """A trial that is trained last, at one go.
+
+    Attributes
+    ----------
+    name
+        What it is called in messages.
+    sample
+        As the search has it.
+    cost
+        Seconds of an epoch, about.
+    seconds
+        What of the time budget is kept for it.
+    pace
+        Of the search.
+    """
+
+    name: str
+    sample: Sample
+    cost: float
+    seconds: float
+    pace: Pace
+
+    def epochs_within(self, seconds: float) -> int:
+        """Return how long it is trained in so many seconds; 0 where these are too few to tell anything."""
+        epochs = min(MOST_EPOCHS, int(seconds * (1 - RESERVE) / self.cost))
+        return epochs if epochs >= FEWEST_EPOCHS else 0
+
+
+def looks_ahead(settings: SearchSettings, plan: SearchPlan) -> bool:
+    """Return whether the trials of a search have lengths of their own, and a training of the best follows that is to be the best then."""
+    has_lengths = plan.share is not None and settings.epochs is None and settings.evaluator == TRAIN
+    return has_lengths and settings.then_retrain is not None and not has_finals(settings, plan.share)
+
+
+def choose_late_trial(settings: SearchSettings, plan: SearchPlan, pace: Pace, is_out: Callable[[Sample], bool]) -> LateTrial | None:
+    """Return the first of the plan's starts whose share is too short to tell how it would do in the training that follows.
+
+    It costs more than the first one that has its few epochs in a share: that remains a trial like others, from which the strategy learns.
+    The default configuration is asked last. None where there is none, and where a person counts the trials or names those that come first.
+
+    Parameters
+    ----------
+    is_out
+        Says whether a sample is not to be tried any more.
+    """
+    is_told = settings.trials is not None or any(word not in WORDS for word in settings.start_with)
+    if is_told or not looks_ahead(settings, plan):
+        return None
+    assert settings.time_budget is not None and settings.then_retrain is not None
+    starts, usual = list(plan.starts.items()), 0.0
+    for name, sample in [*starts[1:], *starts[:1]]:
+        cost = pace.known_cost(sample)
+        if usual == 0.0 and 0 < FEWEST_EPOCHS * cost <= pace.share:
+            usual = cost
+        if cost > usual and pace.share / cost < TELLING_EPOCHS and settings.then_retrain / cost >= LONG_EPOCHS:
+            late = LateTrial(name, sample, cost, LATE_SHARE * settings.time_budget, pace)
+            if late.epochs_within(late.seconds) and not is_out(sample):
+                return late
+    return None
+
+
+def try_last(late: LateTrial, explored: ExecutableModelSpace, engine: PacedEngine, reporter: Reporter) -> None:
+    """Try ``late`` in the time that is kept for it, unless an interrupted run has spent that already."""
+    engine.give_time(late.seconds)
+    epochs = late.epochs_within(engine.seconds_left)
+    if epochs:
+        reporter.say(f"{late.name} is tried last, for {count_of(epochs, 'epoch')}: a share is too short to judge it")
+        late.pace.put_last(late.sample, epochs)
+        engine.submit_models(explored.freeze(dict(late.sample)))
+
+
+def expected_error(error: float, epochs: float, later: float) -> float:
+    """Return the error to expect after ``later`` epochs of a network that has ``error`` after ``epochs``, in trainings of their own.
+
+    It falls by the same factor as that of ``ERRORS``, by which larger networks are judged too low rather than too high.
+    """
+    return error * _usual_error(later) / _usual_error(epochs)
+
+
+def _usual_error(epochs: float) -> float:
+    """Return the error of ``ERRORS`` after so many epochs: between its points, and beyond them as between the nearest two, a power."""
+    errors = json.loads(ERRORS.read_text(encoding="utf-8"))["errors"]
+    (first, before), (last, after) = next((pair for pair in pairwise(errors) if epochs < pair[1][0]), errors[-2:])
+    power = math.log(after / before) / math.log(last / first)
+    return float(before * (epochs / first) ** power)
+
+
+def best_for_training(trials: Iterable[Trial], seconds: float) -> tuple[Trial, float] | None:
+    """Return which of the trials would be the best after a training of so many seconds, and its error then.
+
+    Those that wait are not asked, as their learning rates are high yet. None where all do.
+    """
+    from evaluators.training.cost import MOST_EPOCHS as MOST_OF_A_TRAINING
+
+    expected = []
+    for trial in trials:
+        epochs = len(trial.curve)
+        if trial.state == "complete" and trial.score is not None and epochs:
+            later = min(MOST_OF_A_TRAINING, max(1.0, seconds * epochs / trial.seconds))
+            expected.append((trial, expected_error(1 - trial.score, epochs, later)))
+    return min(expected, key=lambda each: each[1], default=None)
+
+
+def save_best_for_training(
+    settings: SearchSettings, keeper: TrialKeeper, retrained: Path, save_best: Callable[..., None], reporter: Reporter
+) -> None:
+    """Save the trial that would be the best after the training that follows, and say so where it is not the best by its score.
+
+    Parameters
+    ----------
+    retrained
+        The folder of that training. Where the best by its score is trained there, it stays that: older runs had nothing else.
+    save_best
+        Takes the trial, and ``expected_accuracy``, in [0, 1], which ``best.json`` then has beside the trial's number.
+    """
+    found, best = best_for_training(keeper.trials, settings.then_retrain or 0.0), keeper.best
+    if found is None or best is None or stored_identity(retrained).get("architecture") == best.architecture:
+        return
+    trial, accuracy = found[0], 1 - found[1]
+    if accuracy < (best.score or 0.0):  # of one that waits, say, before others came to an end
+        return
+    if trial.number != best.number:
+        told = f"{format_accuracy(trial.score)} after {count_of(len(trial.curve), 'epoch')}"
+        reporter.say(f"trial {trial.number} is chosen for the training that follows: {told}, and then about {format_accuracy(accuracy)}")
+    save_best(trial, expected_accuracy=round(accuracy, 4))
