@@ -121,10 +121,11 @@ def _usual_error(epochs: float) -> float:
     return float(before * (epochs / first) ** power)
 
 
-def best_for_training(trials: Iterable[Trial], seconds: float) -> tuple[Trial, float] | None:
+def best_for_training(trials: Iterable[Trial], seconds: float, images: int) -> tuple[Trial, float] | None:
     """Return which of the trials would be the best after a training of so many seconds, and its error then.
 
-    Those that wait are not asked, as their learning rates are high yet. None where all do.
+    Of those within a standard error of the best, by the ``images`` on which they were scored, it is the one whose error falls most: its
+    error is expected too high rather than too low. Trials that wait are not asked, as their learning rates are high yet. None where all do.
     """
     from evaluators.training.cost import MOST_EPOCHS as MOST_OF_A_TRAINING
 
@@ -134,22 +135,28 @@ def best_for_training(trials: Iterable[Trial], seconds: float) -> tuple[Trial, f
         if trial.state == "complete" and trial.score is not None and epochs:
             later = min(MOST_OF_A_TRAINING, max(1.0, seconds * epochs / trial.seconds))
             expected.append((trial, expected_error(1 - trial.score, epochs, later)))
-    return min(expected, key=lambda each: each[1], default=None)
+    if not expected:
+        return None
+    least = min(error for _, error in expected)
+    limit = least + math.sqrt(max(0.0, least * (1 - least)) / images)
+    return max((each for each in expected if each[1] <= limit), key=lambda each: 1 - (each[0].score or 0.0) - each[1])
 
 
 def save_best_for_training(
-    settings: SearchSettings, keeper: TrialKeeper, retrained: Path, save_best: Callable[..., None], reporter: Reporter
+    settings: SearchSettings, keeper: TrialKeeper, images: int, retrained: Path, save_best: Callable[..., None], reporter: Reporter
 ) -> None:
     """Save the trial that would be the best after the training that follows, and say so where it is not the best by its score.
 
     Parameters
     ----------
+    images
+        On how many trials are scored.
     retrained
         The folder of that training. Where the best by its score is trained there, it stays that: older runs had nothing else.
     save_best
         Takes the trial, and ``expected_accuracy``, in [0, 1], which ``best.json`` then has beside the trial's number.
     """
-    found, best = best_for_training(keeper.trials, settings.then_retrain or 0.0), keeper.best
+    found, best = best_for_training(keeper.trials, settings.then_retrain or 0.0, images), keeper.best
     if found is None or best is None or stored_identity(retrained).get("architecture") == best.architecture:
         return
     trial, accuracy = found[0], 1 - found[1]

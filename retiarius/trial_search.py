@@ -98,7 +98,8 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
             try_last(late, explored, engine, context.reporter)
             engine.finish()
     if looks_ahead(settings, plan):
-        save_best_for_training(settings, keeper, folder.path / RETRAINED, record.save_trial, context.reporter)
+        images = len(context.data.validation)
+        save_best_for_training(settings, keeper, images, folder.path / RETRAINED, record.save_trial, context.reporter)
     choose_at_full_size(context, settings, plan, folder.path, keeper.trials, for_finals, record.save_trial)
     _note_pareto(context, settings, folder, keeper)
     for line in summarize_search(engine, settings.pruner):

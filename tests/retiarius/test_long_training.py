@@ -107,12 +107,20 @@ def trial(number: int, accuracy: float, epochs: int, seconds_each: float, state:
 def test_a_larger_network_is_chosen_where_it_will_be_the_best() -> None:
     """The small one has reached where its error falls no more; the large one has fewer epochs before it, and yet more to gain."""
     small, large, waits = trial(0, 0.90, 16, 1.0), trial(1, 0.85, 4, 4.0), trial(2, 0.99, 1, 1.0, "pruned")
-    chosen, error = best_for_training([small, large, waits], 64.0) or (None, 0.0)
+    chosen, error = best_for_training([small, large, waits], 64.0, 10**6) or (None, 0.0)
     assert chosen is not None and chosen.number == 0
     assert error == pytest.approx(0.1 * 0.5), "64 epochs, a power of which 4 to 16 tell"
-    chosen, error = best_for_training([trial(0, 0.90, 16, 1.0), trial(1, 0.91, 4, 4.0)], 64.0) or (None, 0.0)
+    chosen, error = best_for_training([trial(0, 0.90, 16, 1.0), trial(1, 0.91, 4, 4.0)], 64.0, 10**6) or (None, 0.0)
     assert chosen is not None and chosen.number == 1 and error == pytest.approx(0.09 * 0.5)
-    assert best_for_training([waits], 64.0) is None
+    assert best_for_training([waits], 64.0, 10**6) is None
+
+
+@pytest.mark.parametrize(("images", "chosen"), [(10**6, 0), (1000, 1), (4, 1)])
+def test_of_those_that_few_images_cannot_tell_apart_the_one_with_more_to_gain_is_chosen(images: int, chosen: int) -> None:
+    """Errors of 0.05 and 0.0505 are expected; a third, with an accuracy of 0.2, is out even where a standard error is 0.1."""
+    trials = [trial(0, 0.90, 16, 1.0), trial(1, 0.899, 4, 4.0), trial(2, 0.2, 4, 4.0)]
+    found = best_for_training(trials, 64.0, images)
+    assert found is not None and found[0].number == chosen
 
 
 def save(trials: list[Trial], best: Trial, retrained: Path) -> tuple[list[tuple[int, float]], list[str]]:
@@ -124,7 +132,7 @@ def save(trials: list[Trial], best: Trial, retrained: Path) -> tuple[list[tuple[
     saved: list[tuple[int, float]] = []
     settings = SearchSettings(space=TwoLayers, strategy=TPE(), time_budget=100.0, then_retrain=160.0)
     take = lambda trial, expected_accuracy: saved.append((trial.number, expected_accuracy))  # noqa: E731
-    save_best_for_training(settings, keeper, retrained, take, reporter)
+    save_best_for_training(settings, keeper, 10**6, retrained, take, reporter)
     return saved, said
 
 
@@ -149,7 +157,7 @@ def test_a_training_that_has_begun_before_there_was_a_choice_keeps_its_network(t
 
 
 def test_a_training_has_three_hundred_epochs_at_most() -> None:
-    _, error = best_for_training([trial(0, 0.9, 75, 1.0)], 1e6) or (None, 0.0)
+    _, error = best_for_training([trial(0, 0.9, 75, 1.0)], 1e6, 10**6) or (None, 0.0)
     assert error == pytest.approx(0.1 * 4**-0.5)
 
 
