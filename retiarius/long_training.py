@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from strategies.engines.paced import PacedEngine
 
 LATE_SHARE = 0.25  # of the time budget, for one network that needs longer than a share
-RESERVE = 0.2  # of that time, so that it comes to its end: epochs took up to a fifth longer than measured
+RESERVE = 0.1  # of that time, so that it comes to its end
 TELLING_EPOCHS = 6  # of a trial: fewer say little of a training that is several times as long
 LONG_EPOCHS = 8  # of the training that follows: with fewer there, a network is too slow for it too
 ERRORS = Path(__file__).with_name("usual_errors.json")  # by epochs, with what they were measured on

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from evaluators.data.images import Split
 from evaluators.data.splits import Dataset
 from evaluators.devices import denormals_as_zero, gpus_of
-from evaluators.training.augmentation import sides_of_training
+from evaluators.training.augmentation import cost_at, sides_of_training
 from evaluators.training.batches import TrainingBatches
 from evaluators.training.optimizers import make_optimizer
 from evaluators.training.placement import place
@@ -40,7 +40,7 @@ def measure_epoch(
 ) -> float:
     """Return about how many seconds an epoch of training takes, the scoring of the validation images included.
 
-    It is the mean over a training: where the recipe begins with smaller images, those cost as much less as they have fewer pixels.
+    It is the mean over a training: where the recipe begins with smaller images, those cost less.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def measure_epoch(
             while time.perf_counter() - begin < seconds and (taken := next(times, None)) is not None:
                 shortest = min(shortest, taken)  # other work on the machine only adds
     sides = sides_of_training(height, recipe.start_size)
-    share = sum((side / height) ** 2 for side in sides) / len(sides)
+    share = sum(cost_at(side, height) for side in sides) / len(sides)
     scored = len(data.validation.labels) * (2 if recipe.flip_averaging else 1) * FORWARD / batches.size
     return shortest * (share * steps + scored)
 

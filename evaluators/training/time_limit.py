@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluators.training.augmentation import side_at
+from evaluators.training.augmentation import cost_at, side_at
 
 
 class TimeLimit:
@@ -19,12 +19,12 @@ class TimeLimit:
     epochs
         How many it has if there is time for all.
     side, start_size
-        Height of the images, and the share of it that they begin with: an epoch costs as much less as they have fewer pixels.
+        Height of the images, and the share of it that they begin with: smaller images cost less.
     """
 
     def __init__(self, seconds: float, epochs: int, side: int, start_size: float) -> None:
         self._seconds = seconds
-        self._costs = [side_at((number + 0.5) / epochs, side, start_size) ** 2 for number in range(epochs)]
+        self._costs = [cost_at(side_at((number + 0.5) / epochs, side, start_size), side) for number in range(epochs)]
 
     def leave_out(self, taken: Sequence[tuple[int, float]]) -> int:
         """Return how many of the next epochs are left out: gaps are spread, and reckoned anew after each epoch that was made.
