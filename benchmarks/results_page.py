@@ -60,6 +60,13 @@ NETWORKS: tuple[Network, ...] = (
     ),
     (
         "timed-search",
+        "found in an hour by scores",
+        "the same for 60 min each, before searches looked ahead",
+        "各 60 分钟，搜索尚未考虑后续训练",
+        "--time-budget 60m, then --retrain --time-budget 60m",
+    ),
+    (
+        "timed-search",
         "found in an hour",
         "what 60 min of search find, trained for 60 min on one core",
         "搜索 60 分钟的结果，单核训练 60 分钟",
