@@ -15,7 +15,6 @@ from records.run_folder import stored_identity
 from retiarius.context import RunContext
 from retiarius.ray_cluster import cluster_of
 from retiarius.settings import TRAIN, SearchSettings
-from strategies.domain import sample_key
 from strategies.nni_strategy import NniTrials
 from strategies.rungs import Length
 
@@ -84,6 +83,12 @@ def epoch_cost(context: RunContext, network: Any, hyperparameters: Mapping[str, 
     return measure_epoch(network, context.data, recipe, device=context.device, precision=context.precision, enough=enough)
 
 
+def _key(sample: Mapping[str, Any]) -> str:
+    from strategies.domain import sample_key
+
+    return sample_key(dict(sample))
+
+
 class Pace:
     """How long each trial is, by what an epoch of its network costs here: measured once a network, batch size and optimizer.
 
@@ -122,12 +127,12 @@ class Pace:
 
     def put_last(self, sample: Mapping[str, Any], epochs: int) -> None:
         """Give the trial of ``sample`` so many epochs, between which it does not wait, however slow its network is."""
-        self._last = {sample_key(self._plan.searched.canonical(dict(sample))): epochs}
+        self._last = {_key(self._plan.searched.canonical(dict(sample))): epochs}
 
     def length(self, sample: Mapping[str, Any]) -> Length:
         """Return how long the trial of ``sample`` is."""
         cost = self._cost(sample)
-        if epochs := self._last.get(sample_key(sample)):
+        if epochs := self._last.get(_key(sample)):
             return Length(epochs, cost, waits=False)
         if self._settings.epochs is not None or cost == 0.0:
             return Length(self._context.epochs, cost)
@@ -137,7 +142,7 @@ class Pace:
         """Return why ``sample`` is not tried: it would hardly get anywhere in its share; None where it is."""
         from strategies.engines.recording import Rejection
 
-        if sample_key(sample) in self._last:
+        if _key(sample) in self._last:
             return None
         length = self.length(sample)
         needed = length.seconds_per_epoch * max(FEWEST_EPOCHS, length.epochs)

@@ -26,7 +26,6 @@ from retiarius.results import RETRAINED
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 from retiarius.told_numbers import usual_values
-from strategies.domain import sample_key
 from strategies.nni_strategy import NniTrials
 
 
@@ -108,6 +107,8 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
 
 def _is_out(context: RunContext, settings: SearchSettings, plan: SearchPlan, known: Sequence[Trial]) -> Callable[[Sample], bool]:
     """Return what tells whether a sample is not to be tried any more: it was, or its network is too large."""
+    from strategies.domain import sample_key
+
     keys, limits = {sample_key(trial.sample) for trial in known}, size_limits(context, settings, plan)
 
     def is_out(sample: Sample) -> bool:
