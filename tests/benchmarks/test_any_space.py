@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from benchmark_program import run_benchmark
 from bright_bars import make_data
-from program import run_program
 
 import retiarius as rt
 from benchmarks import any_space
@@ -16,9 +16,7 @@ from benchmarks.any_space import HUB, OWN, QUICK, SPACES, Outcome, format_table,
 
 @pytest.mark.slow
 def test_one_space_is_tried_and_the_last_line_is_one_object() -> None:
-    path = str(Path(any_space.__file__))
-    code = f"import runpy, sys\nsys.argv[0] = {path!r}\nrunpy.run_path({path!r}, run_name='__main__')"
-    done = run_program("--quick", "--only", "NasBench201", "ValuesOfLayers", "--processes", "1", code=code)
+    done = run_benchmark("any_space", "--quick", "--only", "NasBench201", "ValuesOfLayers", "--processes", "1")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {"spaces": 1, "searched": 1, "retrained": 1, "one_shot": 1}
     assert "ValuesOfLayers: one-shot: late_dropout is a range" in done.stderr

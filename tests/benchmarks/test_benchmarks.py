@@ -6,13 +6,13 @@ import argparse
 import json
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark_program import run_benchmark
 from bright_bars import make_data
-from program import run_program
 
 from benchmarks import light_cells
 from benchmarks.light_cells import QUICK, distinct, read_cell
@@ -20,11 +20,7 @@ from benchmarks.light_cells import QUICK, distinct, read_cell
 PROJECT = Path(__file__).parents[2]
 
 
-def call(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a benchmark in a process of its own, which has imported the libraries already."""
-    path = str(PROJECT / "benchmarks" / f"{script}.py")
-    code = f"import runpy, sys\nsys.argv[0] = {path!r}\nrunpy.run_path({path!r}, run_name='__main__')"
-    return run_program(*arguments, code=code, timeout=280)  # they fit models, which takes a minute where nothing else runs
+call = partial(run_benchmark, timeout=280)  # they fit models, which takes a minute where nothing else runs
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import run_program
+from benchmark_program import run_benchmark
 
 from benchmarks import goals, record, results_page
 from benchmarks.record import RecordFault, append_run, check, last_line, make_run, read_record
@@ -151,9 +151,7 @@ def test_goals_are_of_records_that_are_there() -> None:
 
 @pytest.mark.slow
 def test_a_benchmark_is_run_and_its_line_is_kept(tmp_path: Path) -> None:
-    path = str(PROJECT / "benchmarks" / "record.py")
-    code = f"import runpy, sys\nsys.argv[0] = {path!r}\nrunpy.run_path({path!r}, run_name='__main__')"
-    done = run_program("--help", code=code)
+    done = run_benchmark("record", "--help")
     assert done.returncode == 0 and "--title" in done.stdout
-    done = run_program("walk", "--", "python", "-c", "print(1)", code=code)
+    done = run_benchmark("record", "walk", "--", "python", "-c", "print(1)")
     assert (done.returncode, done.stderr) == (2, "error: the last line is no JSON object: " + f"{sys.executable} -c 'print(1)'\n")

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark_program import run_benchmark
 from nasbench201_table import REAL, needs_the_real_one
-from program import run_program
 
 from benchmarks import retrain, verify
 from benchmarks.record import RecordFault, read_record
 from benchmarks.verify import Finding, Skipped, examine, recorded, show
-
-PROJECT = Path(__file__).parents[2]
-PATH = str(PROJECT / "benchmarks" / "verify.py")
-CODE = f"import runpy, sys\nsys.argv[0] = {PATH!r}\nrunpy.run_path({PATH!r}, run_name='__main__')"
 
 
 def test_a_claim_that_cannot_be_measured_has_failed_and_a_skipped_one_has_not() -> None:
@@ -74,7 +70,7 @@ def test_one_search_of_the_table_finds_the_best_cell() -> None:
 
 
 def test_a_table_that_is_not_there_is_refused() -> None:
-    done = run_program("--nasbench", "nowhere.csv", code=CODE)
+    done = run_benchmark("verify", "--nasbench", "nowhere.csv")
     assert done.returncode == 2
     assert done.stderr.endswith("error: --nasbench nowhere.csv: there is no such file\n")
 
