@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from few_digits import use_few_digits
+from command_line import in_a_folder_of_its_own_with_few_digits  # noqa: F401
 from paced_parts import LEGS
 from program import Program, run_program
 
@@ -22,12 +22,6 @@ HERE = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
 OWN = ["--space", "paced_parts:Ranked", "--evaluator", "paced_parts:train_in_legs", "--strategy", "random", "--epochs", "9"]
 SEARCH = [*OWN, *HERE, "--out", "run"]
 SLACK = 3.0  # seconds: on a machine that is busy with other work one epoch may take much longer than the one before
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own_with_few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    use_few_digits(monkeypatch)
 
 
 def document(name: str) -> Any:

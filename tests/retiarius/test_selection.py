@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from few_digits import use_few_digits
+from command_line import in_a_folder_of_its_own_with_few_digits  # noqa: F401
 
 import retiarius as rt
 from run_experiment import main
@@ -16,12 +16,6 @@ from run_experiment import main
 HERE = ["--dataset", "digits", "--device", "cpu", "--precision", "float32"]
 SEARCH = ["--space", "nasbench201", "--strategy", "drnas", "--set", "width=2", "--set", "cells=1", "--epochs", "1", *HERE]
 EVOLUTION = ["--set", "population=4", "--set", "generations=2"]
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own_with_few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    use_few_digits(monkeypatch)
 
 
 def best_of(folder: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from few_digits import use_few_digits
+from command_line import in_a_folder_of_its_own_with_few_digits  # noqa: F401
 
 import retiarius as rt
 from records.trials import TrialLog
@@ -14,12 +14,6 @@ from run_experiment import main
 
 SEARCH = ["--space", "zoo", "--strategy", "random", "--dataset", "digits", "--device", "cpu", "--precision", "float32"]
 SEARCH += ["--evaluator", "zero_cost", "--trials", "2", "--out", "run"]
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own_with_few_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    use_few_digits(monkeypatch)
 
 
 @pytest.mark.slow

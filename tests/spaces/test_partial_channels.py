@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from drawn_weights import seeded  # noqa: F401
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,13 +18,6 @@ from spaces.darts.supernet.partial import PartialCell
 from spaces.nasbench201.space import NasBench201Space
 from spaces.nasbench201.supernet import PartialMixedCell
 from spaces.partial_channels import parts_of, shuffle
-
-
-@pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 def plain_edge(x: Tensor, operations: dict[str, Any], weights: dict[str, Tensor], share: Tensor, parts: int, stride: int) -> Tensor:

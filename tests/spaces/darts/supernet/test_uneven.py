@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from drawn_weights import seeded  # noqa: F401
+from fused_cells import operations_of  # noqa: F401
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kernels.build import VARIABLE, kernels_for, why_not
 from spaces.darts.space import DartsSpace
 from spaces.darts.supernet.fan import Fan
 from spaces.darts.supernet.partial import PartialCell
@@ -25,13 +25,6 @@ KEPT = {
     "edge_1_3": ["sep_conv_3x3", "sep_conv_5x5"],
     "edge_2_3": ["max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3"],
 }
-
-
-@pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 def cut_space(kept: dict[str, list[str]] = KEPT) -> DartsSpace:
@@ -75,15 +68,7 @@ def results(form: Any, run: Any, inputs: list[Tensor], logits: dict[str, Tensor]
     return found | {name: b.clone().to(output) for name, b in form.named_buffers() if "places" not in name and "stand_ins" not in name}
 
 
-@pytest.fixture(params=["compiled", "torch"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "torch":
-        monkeypatch.setenv(VARIABLE, "torch")
-    elif kernels_for(torch.float64) is None:
-        pytest.skip(f"no compiled kernels here: {why_not()}")
-
-
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("operations_of")
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("kind", "size"), [("normal", (6, 6)), ("reduce", (8, 6)), ("reduce", (7, 9))])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 2e-3)])
@@ -105,7 +90,7 @@ def test_a_cell_of_uneven_edges_is_the_plain_sum(
     assert len(names) == len(set(names)) == len([name for name in state if name.endswith("weight")]), "every module is held once"
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("operations_of")
 def test_each_skip_connection_drops_values_of_its_own_and_keeps_their_mean() -> None:
     space = cut_space({edge: ["max_pool_3x3", "skip_connect"] for edge in KEPT})
     drop(space, 0.25)
@@ -127,7 +112,7 @@ def test_each_skip_connection_drops_values_of_its_own_and_keeps_their_mean() -> 
         torch.testing.assert_close(form.eval()(skips, *inputs).chunk(2, 1)[0], form.preprocess_0(inputs[0]))
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("operations_of")
 def test_edges_with_nothing_to_compute_add_zeros() -> None:
     space = cut_space({edge: ["none", "skip_connect"] if edge.startswith("edge_0") else ["none"] for edge in KEPT})
     drop(space, 0.5)
@@ -140,7 +125,7 @@ def test_edges_with_nothing_to_compute_add_zeros() -> None:
         torch.testing.assert_close(output, form.preprocess_0(inputs[0]).mul(0.5).repeat(1, 2, 1, 1))
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("operations_of")
 def test_a_partial_cell_takes_uneven_edges_and_dropout() -> None:
     space = cut_space()
     drop(space, 0.5)
@@ -154,7 +139,7 @@ def test_a_partial_cell_takes_uneven_edges_and_dropout() -> None:
         assert output.isfinite().all() and all(alpha.grad is not None and alpha.grad.abs().sum() > 0 for alpha in alphas.values())
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("operations_of")
 def test_in_half_precision_gradients_point_the_same_way() -> None:
     cell = cut_space().cells[0]
     form = cell.differentiable_form()
