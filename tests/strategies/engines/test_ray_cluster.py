@@ -49,11 +49,13 @@ def lines_of(path: Path) -> list[Any]:
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def wait_until(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], Any]) -> Any:
+    """Return what ``condition`` gives as soon as that is true."""
     deadline = time.monotonic() + SECONDS
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, "it takes too long"
         time.sleep(0.01)
+    return found
 
 
 def check_whole(folder: Path) -> None:
@@ -69,12 +71,16 @@ def check_whole(folder: Path) -> None:
 
 def test_a_worker_is_killed_a_node_goes_and_another_comes(cluster: RayCluster, tmp_path: Path) -> None:
     started, ended = tmp_path / "started", tmp_path / "trials"
+
+    def one_that_runs() -> int | None:
+        """Return its process; on a busy machine there are moments at which the last trials have ended and the next have not begun."""
+        known = {trial["sample"]["x"] for trial in lines_of(ended)}
+        return next((pid for x, pid, _ in reversed(lines_of(started)) if x not in known), None)
+
     search = start_search(cluster, tmp_path)
     try:
         wait_until(lambda: len(lines_of(ended)) >= 6)
-        known = {trial["sample"]["x"] for trial in lines_of(ended)}
-        killed = next(pid for x, pid, _ in reversed(lines_of(started)) if x not in known)
-        os.kill(killed, signal.SIGKILL)
+        os.kill(wait_until(one_that_runs), signal.SIGKILL)
         wait_until(lambda: len(lines_of(ended)) >= 14)
         cluster.ask("remove 2")
         wait_until(lambda: len(lines_of(ended)) >= 20)
