@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.files import read_json
 from common.reporter import Reporter
 from common.trial import Sample, Trial
 from records.formats import count_of, format_accuracy
@@ -113,9 +114,15 @@ def expected_error(error: float, epochs: float, later: float) -> float:
     return error * _usual_error(later) / _usual_error(epochs)
 
 
+@cache
+def _usual_errors(path: Path) -> list[tuple[int, float]]:
+    """Return the errors that were measured, each with its number of epochs, in their order."""
+    return [(epochs, error) for epochs, error in read_json(path)["errors"]]
+
+
 def _usual_error(epochs: float) -> float:
     """Return the error of ``ERRORS`` after so many epochs: between its points, and beyond them as between the nearest two, a power."""
-    errors = json.loads(ERRORS.read_text(encoding="utf-8"))["errors"]
+    errors = _usual_errors(ERRORS)
     (first, before), (last, after) = next((pair for pair in pairwise(errors) if epochs < pair[1][0]), errors[-2:])
     power = math.log(after / before) / math.log(last / first)
     return float(before * (epochs / first) ** power)

@@ -179,8 +179,7 @@ def train(
     height, width = split.images.shape[2:]
     full_size = height, width
     limit = None if seconds is None else TimeLimit(seconds, epochs, height, recipe.start_size)
-    number = history[-1]["number"] if history else 0
-    while number < epochs:
+    while (number := history[-1]["number"] if history else 0) < epochs:
         left_out = 0 if limit is None else limit.leave_out([(epoch["number"] - 1, epoch["seconds"]) for epoch in history])
         if left_out:
             number += left_out
@@ -205,7 +204,6 @@ def train(
             save_checkpoint(checkpoint, state, generator, history)
         with nullcontext() if average is None else average.instead_of_weights(network):
             yield epoch
-        number += 1
     if average is not None:
         average.put_into(network)
 
