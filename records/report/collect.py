@@ -150,6 +150,11 @@ class Run:
         return max(self.completed, key=lambda trial: trial.score or 0.0, default=None)
 
     @property
+    def training_epochs(self) -> object:
+        """How many epochs a training had, or those of a trial or supernet were to have; None where the record does not say it."""
+        return self.retrained.get("epochs", self.identity.get("epochs"))
+
+    @property
     def averages_mirror_images(self) -> bool:
         """Whether the accuracy of the result is that of answers averaged over an image and its mirror image."""
         if self.is_retraining:

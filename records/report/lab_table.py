@@ -221,7 +221,7 @@ def settings_of(row: Row) -> str:
         searched = (_searched_labels(best) if best else []) or varied_labels(source.trials) or list(hyperparameters)
         chosen = {**chosen, **{label: hyperparameters[label] for label in searched if label in hyperparameters}}
     words += [f"{label} {show_value(value)}" for label, value in chosen.items() if label not in architecture]
-    epochs = run.retrained.get("epochs", run.identity.get("epochs"))
+    epochs = run.training_epochs
     return ", ".join(
         [
             *words,

@@ -193,7 +193,7 @@ def _show_provenance(run: Run) -> str:
         "trial command": run.trial_command,
         "data set": f"{data_name(run)}{f' ({sizes})' if sizes else ''}" if run.trial_command is None else None,
         "preset": run.identity.get("preset"),
-        "epochs": run.retrained.get("epochs", run.identity.get("epochs")),
+        "epochs": run.training_epochs,
         **{key: run.identity.get(key) for key in ("seed", "precision")},
         "versions": as_object(config.get("versions")),
     }
