@@ -34,10 +34,10 @@ from benchmarks.arguments import count, refuse
 from benchmarks.one_shot_quality import Size, accuracy_of
 from benchmarks.search_quality import find_table
 from benchmarks.zero_cost import correlate, score
+from common.trial import sample_key
 from evaluators.table import Table, load_table
 from evaluators.zero_cost.scores import ENSEMBLE, rank_together
 from records.lines import append_line, is_line, read_lines
-from strategies.domain import sample_key
 
 INHERITED, SIZE_OF_CELL = "inherited", "multiply-adds"
 CELLS = 500

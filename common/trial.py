@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,11 @@ PLANNED_EPOCHS = "planned_epochs"  # the fact of how many epochs a trial has to 
 Sample = Mapping[str, Any]
 # run(sample, report, note) -> score. ``report`` takes the score after each epoch and may end the trial by raising; ``note`` takes facts.
 RunTrial = Callable[[Sample, Callable[[float], None], Callable[[dict[str, Any]], None]], float]
+
+
+def sample_key(sample: Sample) -> str:
+    """Return one text for one sample, or one architecture, whatever the order of its labels."""
+    return json.dumps(sample, sort_keys=True)
 
 
 def _now() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 
 from common.errors import describe_error
 from common.reporter import Reporter
-from common.trial import PLANNED_EPOCHS, Trial
+from common.trial import PLANNED_EPOCHS, Trial, sample_key
 from records.trials import TrialLog
 from retiarius.context import RunContext
 from retiarius.engines import make_trial_run
@@ -92,8 +91,8 @@ def train_each(
         From those that are done, and those that wait, to the epochs of each; asked only where some wait.
     """
     log = TrialLog(folder / FINALS)
-    networks = {trial.number: _network_of(trial) for trial in chosen}
-    done = {trial.number: trial for trial in log.read() if networks.get(trial.number) == _network_of(trial)}
+    networks = {trial.number: sample_key(trial.architecture) for trial in chosen}
+    done = {trial.number: trial for trial in log.read() if networks.get(trial.number) == sample_key(trial.architecture)}
     waiting = [trial for trial in chosen if trial.number not in done]
     with reporter.progress(len(chosen), "networks", "finals", completed=len(chosen) - len(waiting)) as shown:
         epochs = epochs_of(list(done.values()), waiting) if waiting else 0
@@ -113,13 +112,8 @@ def _best_of(trials: list[Trial], count: int) -> list[Trial]:
     """Return the trials of the highest scores, no two of one architecture."""
     first: dict[str, Trial] = {}
     for trial in sorted((trial for trial in trials if trial.score is not None), key=lambda trial: -(trial.score or 0.0)):
-        first.setdefault(_network_of(trial), trial)
+        first.setdefault(sample_key(trial.architecture), trial)
     return list(first.values())[:count]
-
-
-def _network_of(trial: Trial) -> str:
-    """Return the architecture of ``trial`` as a text, by which it is compared."""
-    return json.dumps(trial.architecture, sort_keys=True)
 
 
 def _cost(context: RunContext, settings: SearchSettings, architecture: Mapping[str, Any]) -> float:

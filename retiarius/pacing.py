@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from common.reporter import Reporter
+from common.trial import sample_key
 from evaluators import find_evaluator
 from evaluators.adapter import takes_by_name
 from records.run_folder import stored_identity
@@ -83,12 +83,6 @@ def epoch_cost(context: RunContext, network: Any, hyperparameters: Mapping[str, 
     return measure_epoch(network, context.data, recipe, device=context.device, precision=context.precision, enough=enough)
 
 
-def _key(sample: Mapping[str, Any]) -> str:
-    from strategies.domain import sample_key
-
-    return sample_key(dict(sample))
-
-
 class Pace:
     """How long each trial is, by what an epoch of its network costs here: measured once a network, batch size and optimizer.
 
@@ -127,12 +121,12 @@ class Pace:
 
     def put_last(self, sample: Mapping[str, Any], epochs: int) -> None:
         """Give the trial of ``sample`` so many epochs, between which it does not wait, however slow its network is."""
-        self._last = {_key(self._plan.searched.canonical(dict(sample))): epochs}
+        self._last = {sample_key(self._plan.searched.canonical(dict(sample))): epochs}
 
     def length(self, sample: Mapping[str, Any]) -> Length:
         """Return how long the trial of ``sample`` is."""
         cost = self._cost(sample)
-        if epochs := self._last.get(_key(sample)):
+        if epochs := self._last.get(sample_key(sample)):
             return Length(epochs, cost, waits=False)
         if self._settings.epochs is not None or cost == 0.0:
             return Length(self._context.epochs, cost)
@@ -142,9 +136,9 @@ class Pace:
         """Return why ``sample`` is not tried: it would hardly get anywhere in its share; None where it is."""
         from strategies.engines.recording import Rejection
 
-        if _key(sample) in self._last:
-            return None
         length = self.length(sample)
+        if not length.waits:
+            return None
         needed = length.seconds_per_epoch * max(FEWEST_EPOCHS, length.epochs)
         is_given = self._settings.epochs is not None
         limit = self.share * SHARES if is_given else self.share
@@ -159,7 +153,7 @@ class Pace:
         if self._settings.evaluator != TRAIN:
             return 0.0
         labels = [*self._plan.searched.architecture, "batch_size", "optimizer"]
-        key = json.dumps({label: sample.get(label) for label in labels}, sort_keys=True)
+        key = sample_key({label: sample.get(label) for label in labels})
         if key not in self._costs:
             self._costs[key] = self._measure(sample)
         return self._costs[key]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import EvaluatorError, RecordError, SpaceError, StrategyError
 from common.files import LARGEST_OWN_FILE, read_json, write_json_atomically
+from common.trial import sample_key
 from records.formats import count_of
 from records.run_folder import RunFolder
 from retiarius.context import RunContext
@@ -148,7 +148,7 @@ def _draw(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> It
     from nni.nas.space import SimplifiedModelSpace
     from numpy.random import RandomState
 
-    from strategies.domain import Domain, sample_key
+    from strategies.domain import Domain
 
     searched, random, rejects = plan.searched, RandomState(settings.seed), size_limits(context, settings, plan)
     space = SimplifiedModelSpace(context.space.make(context.arguments), searched.architecture | searched.constraints, None)
@@ -186,7 +186,7 @@ def _sample(plan: SearchPlan, architecture: Mapping[str, Any]) -> dict[str, Any]
 
 def _score_all(context: RunContext, settings: SearchSettings, plan: SearchPlan, data: Dataset, screened: Screened, path: Path) -> Screened:
     """Return the networks that are drawn, in their order, with their scores; those that ``screened`` has are not scored again."""
-    networks, known = list(screened.networks), {_key(architecture) for architecture, _ in screened.networks}
+    networks, known = list(screened.networks), {sample_key(architecture) for architecture, _ in screened.networks}
     limit = math.inf if settings.time_budget is None else SHARE * settings.time_budget
     saved = start = time.monotonic()
     is_out_of_time = False
@@ -197,7 +197,7 @@ def _score_all(context: RunContext, settings: SearchSettings, plan: SearchPlan, 
     try:
         with context.reporter.progress(settings.screen, "networks", "screen", completed=len(networks)) as shown:
             for architecture in _draw(context, settings, plan):
-                if _key(architecture) in known:
+                if sample_key(architecture) in known:
                     continue
                 is_out_of_time = so_far().seconds >= limit
                 if is_out_of_time:
@@ -235,10 +235,6 @@ def _ranked(networks: Sequence[tuple[dict[str, Any], Scores]]) -> list[tuple[dic
         return []
     ranks = rank_together([scores for _, scores in networks])
     return [networks[place] for place in sorted(range(len(networks)), key=lambda place: -ranks[place])]
-
-
-def _key(architecture: Mapping[str, Any]) -> str:
-    return json.dumps(architecture, sort_keys=True)
 
 
 def _write(path: Path, screened: Screened) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from common.errors import RetiariusError, SearchFailed, describe_error
-from common.trial import Sample, Trial
+from common.trial import Sample, Trial, sample_key
 from records.formats import count_of
 from records.pareto import save_pareto
 from records.run_folder import RunFolder
@@ -107,8 +107,6 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
 
 def _is_out(context: RunContext, settings: SearchSettings, plan: SearchPlan, known: Sequence[Trial]) -> Callable[[Sample], bool]:
     """Return what tells whether a sample is not to be tried any more: it was, or its network is too large."""
-    from strategies.domain import sample_key
-
     keys, limits = {sample_key(trial.sample) for trial in known}, size_limits(context, settings, plan)
 
     def is_out(sample: Sample) -> bool:

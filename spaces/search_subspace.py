@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from common.errors import SpaceError
 from common.mutables import is_chosen
+from common.trial import sample_key
 from spaces.adapter import Space
 from spaces.choices import brought_within, canonical_within, effective_labels, first_sample, is_fixed, legal_choices, restrict, takes
 
@@ -72,7 +72,7 @@ class SearchedPart:
 
     def meaning(self, sample: dict[str, Any]) -> str:
         """Return a text that is equal for two samples that are the same trial."""
-        return json.dumps(self.canonical(sample), sort_keys=True)
+        return sample_key(self.canonical(sample))
 
     def without_repeats(self, samples: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return the first of all ``samples``, by name, that are the same trial."""

@@ -27,8 +27,9 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
+from common.trial import sample_key
 from strategies.checkpoint import as_plain, generator_state, restore_generator
-from strategies.domain import MAX_DRAWS, MAX_LISTED, Domain, plain_sample, sample_key
+from strategies.domain import MAX_DRAWS, MAX_LISTED, Domain, plain_sample
 from strategies.engines.recording import ContinuedEvent, RejectedEvent
 from strategies.expected_improvement import log_expected_improvement, warp
 from strategies.local_search import neighbour_values

@@ -7,7 +7,6 @@ sample that it checks, computed of the others. Samples here hold what was chosen
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Container, Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from nni.mutable import Sample, SampleValidationError
 from nni.nas.space import ExecutableModelSpace
 
 from common.mutables import count_values, is_chosen, list_values
+from common.trial import sample_key
 
 MAX_DRAWS = 500  # random samples in a row of which none is new and allowed: the space is used up
 MAX_LISTED = 20_000  # a space of so many samples is looked at as a whole
@@ -25,11 +25,6 @@ MAX_LISTED = 20_000  # a space of so many samples is looked at as a whole
 def plain_sample(sample: Sample) -> dict[str, Any]:
     """Return ``sample`` with the numbers that NNI draws by numpy turned into Python's."""
     return {label: value.item() if hasattr(value, "item") else value for label, value in sample.items()}
-
-
-def sample_key(sample: Sample) -> str:
-    """Return one text for one sample, whatever the order of its labels."""
-    return json.dumps(sample, sort_keys=True)
 
 
 def chosen_sample(model: ExecutableModelSpace) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from strategies.engines.recording import Rejection, sample_key
+from common.trial import sample_key
+from strategies.engines.recording import Rejection
 
 
 @dataclass(frozen=True)

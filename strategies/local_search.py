@@ -16,8 +16,9 @@ from nni.mutable import Categorical, CategoricalMultiple, Numerical
 from nni.nas.strategy.base import Strategy
 
 from common.errors import StrategyError
+from common.trial import sample_key
 from strategies.checkpoint import generator_state, restore_generator
-from strategies.domain import Domain, sample_key
+from strategies.domain import Domain
 
 QUANTILE_STEPS = (-0.1, -0.02, 0.02, 0.1)  # the neighbours of a number, as steps of its cumulative distribution
 

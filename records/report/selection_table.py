@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from common.trial import sample_key
 from records.formats import format_accuracy
 from records.report.collect import Run
 from records.report.text import as_number, as_object, paragraph, plain_table, show_value
@@ -41,4 +41,4 @@ def _list(value: Any) -> list[Any]:
 
 
 def _key(row: dict[str, Any]) -> str:
-    return json.dumps(as_object(row.get("architecture")), sort_keys=True)
+    return sample_key(as_object(row.get("architecture")))

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nni.nas.execution.event import IntermediateMetricEvent
 from nni.nas.space import ExecutableModelSpace
 
-from common.trial import Trial
-from strategies.engines.recording import RecordingEngine, sample_key
+from common.trial import Trial, sample_key
+from strategies.engines.recording import RecordingEngine
 
 if TYPE_CHECKING:
     from strategies.optuna.pruning import Judged

@@ -10,9 +10,9 @@ from typing import Any
 from nni.nas.execution.event import IntermediateMetricEvent
 from nni.nas.space import ExecutableModelSpace
 
-from common.trial import RunTrial, Trial
+from common.trial import RunTrial, Trial, sample_key
 from strategies.engines.nni_evaluator import EvaluatorRun
-from strategies.engines.recording import RecordingEngine, sample_key
+from strategies.engines.recording import RecordingEngine
 from strategies.engines.trial_runner import TrialPruned, run_trial
 
 logger = logging.getLogger("retiarius.strategies")

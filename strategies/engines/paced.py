@@ -12,9 +12,9 @@ from typing import Any
 from nni.nas.execution.event import IntermediateMetricEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
-from common.trial import PLANNED_EPOCHS, RunTrial, Sample, Trial
+from common.trial import PLANNED_EPOCHS, RunTrial, Sample, Trial, sample_key
 from strategies.engines.in_process import InProcessEngine
-from strategies.engines.recording import ContinuedEvent, sample_key
+from strategies.engines.recording import ContinuedEvent
 from strategies.engines.trial_runner import TrialPruned, run_trial
 from strategies.rungs import Length, Rungs
 

@@ -19,9 +19,9 @@ from nni.nas.execution.engine import ExecutionEngine
 from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, ModelEventType, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
-from common.trial import Sample, Trial
+from common.trial import Sample, Trial, sample_key
 from strategies.checkpoint import as_plain
-from strategies.domain import chosen_sample, plain_sample, sample_key
+from strategies.domain import chosen_sample, plain_sample
 
 if TYPE_CHECKING:
     from strategies.optuna.pruning import Pruning

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from nni.nas.space import SimplifiedModelSpace
 
-from strategies.domain import MAX_DRAWS, Domain, sample_key
+from common.trial import sample_key
+from strategies.domain import MAX_DRAWS, Domain
 from strategies.one_shot.restriction import Supernet
 from strategies.one_shot.selection import Sample, Scorer, Selected, Selection
 

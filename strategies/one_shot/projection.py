@@ -14,7 +14,7 @@ from nni.mutable import CategoricalMultiple
 from torch import Tensor
 
 from common.errors import StrategyError
-from strategies.domain import sample_key
+from common.trial import sample_key
 from strategies.one_shot.restriction import Supernet, Weights
 from strategies.one_shot.search_epoch import NONE
 from strategies.one_shot.selection import Scorer, Selected, Selection

@@ -18,8 +18,9 @@ from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
 from common.trial import Trial as EndedTrial
+from common.trial import sample_key
 from strategies.checkpoint import as_plain, generator_state, restore_generator
-from strategies.domain import MAX_LISTED, Domain, sample_key
+from strategies.domain import MAX_LISTED, Domain
 from strategies.engines.recording import ContinuedEvent, RejectedEvent
 from strategies.optuna.encoders import SampleEncoder, Usual, draw_value
 from strategies.optuna.shared_study import MEMBER, SharedStudy

@@ -13,12 +13,12 @@ from nni.nas.space import SimplifiedModelSpace
 from small_spaces import built
 
 from common.errors import SpaceError
-from common.trial import Trial
+from common.trial import Trial, sample_key
 from nni_compat.search_space import ARGUMENTS, parse_search_space
 from nni_compat.trial_program import TrialProgram
 from spaces.choices import count_configurations
 from strategies import STRATEGIES
-from strategies.engines.recording import RecordingEngine, sample_key
+from strategies.engines.recording import RecordingEngine
 from strategies.optuna.encoders import make_encoder
 
 NUMBERS: dict[str, list[Any]] = {

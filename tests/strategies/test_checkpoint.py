@@ -12,7 +12,7 @@ from nni.nas.space import ModelStatus, SimplifiedModelSpace
 from pairs import pairs
 from small_spaces import MULTI_TRIAL, built
 
-from strategies.domain import sample_key
+from common.trial import sample_key
 
 LEARNING = [name for name in MULTI_TRIAL if name in ("local", "tpe", "gp", "bo", "nsga2", "hpo")]
 

@@ -14,7 +14,8 @@ from pairs import pairs
 from small_spaces import MULTI_TRIAL, TinySpace, built
 
 from common.errors import SearchFailed
-from strategies.domain import Domain, sample_key
+from common.trial import sample_key
+from strategies.domain import Domain
 from strategies.engines.in_process import InProcessEngine
 from strategies.engines.recording import RecordingEngine
 from strategies.search_summary import summarize_search

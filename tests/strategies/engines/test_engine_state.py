@@ -17,10 +17,10 @@ from nni.nas.strategy import Random, Strategy
 from nni.nas.strategy.middleware import Chain, FailureHandler
 from small_spaces import TinySpace
 
-from common.trial import Trial
+from common.trial import Trial, sample_key
 from strategies.engines.concurrent import ConcurrentEngine
 from strategies.engines.in_process import InProcessEngine
-from strategies.engines.recording import RecordingEngine, sample_key
+from strategies.engines.recording import RecordingEngine
 from strategies.optuna.pruning import make_pruning
 from strategies.pruners import Median
 

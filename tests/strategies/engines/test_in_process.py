@@ -15,9 +15,8 @@ from nni.nas.execution import ModelEventType
 from nni.nas.space import ModelStatus, SimplifiedModelSpace
 from small_spaces import TinySpace
 
-from common.trial import Trial
+from common.trial import Trial, sample_key
 from strategies.engines.in_process import InProcessEngine
-from strategies.engines.recording import sample_key
 
 SAMPLE = {"first": "a", "second": "b", "inputs": [0, 1], "n": 1}
 

@@ -15,12 +15,12 @@ from nni.nas.space import RawFormatModelSpace
 from small_supernets import SMALL, PlainSpace, evaluator, facts_of, seeded
 
 from common.errors import StrategyError
+from common.trial import sample_key
 from evaluators.training.checkpoints import read_checkpoint
 from evaluators.training.inherited import inherited_accuracy, supernet_halves
 from spaces.darts.space import DartsSpace
 from spaces.nasbench201.space import NasBench201Space
 from strategies import SearchContext, make_strategy
-from strategies.domain import sample_key
 from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.inherited import InheritedSearch
 from strategies.one_shot.projection import Projection, plan_rounds
