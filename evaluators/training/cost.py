@@ -25,7 +25,7 @@ MOST_STEPS = 10
 FEW, SETS_UP = 8, 4  # the first step has an eighth of the images, and may take four times as long as it should
 FORWARD = 1 / 3  # of a step: what a scored image costs
 MOST_EPOCHS = 300  # more have brought nothing here
-RESERVE = 0.05  # of the time, for what the measurement does not see
+MEASURING = 0.01  # of the time of a retraining, for measuring what an epoch of it costs
 
 
 def measure_epoch(
@@ -37,8 +37,9 @@ def measure_epoch(
     precision: torch.dtype = torch.float32,
     seconds: float = 0.5,
     enough: float = math.inf,
+    retrains: bool = False,
 ) -> float:
-    """Return about how many seconds an epoch of training takes, the scoring of the validation images included.
+    """Return about how many seconds an epoch of a trial takes, the scoring of the validation images included.
 
     It is the mean over a training: where the recipe begins with smaller images, those cost less.
 
@@ -52,6 +53,8 @@ def measure_epoch(
         How long it measures, at least one step. A step of few images comes first, and is not counted.
     enough
         Of an epoch that takes longer for certain, judged by that first step, nothing more is measured.
+    retrains
+        Whether it is an epoch of a retraining: the validation images are trained on, and none is scored.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def measure_epoch(
     with torch.random.fork_rng(devices=gpus_of(device)), denormals_as_zero():
         some = Split(data.train.images[: (MOST_STEPS + 1) * recipe.batch_size], data.train.labels[: (MOST_STEPS + 1) * recipe.batch_size])
         batches = TrainingBatches(some, data, replace(recipe, start_size=1.0), 1, torch.Generator().manual_seed(0), device)
-        steps = len(data.train.labels) / batches.size
+        steps = len((data.train_and_validation if retrains else data.train).labels) / batches.size
         times = _times_of_steps(network, batches, recipe, precision)
         shortest = next(times) / SETS_UP
         if shortest * steps < enough:
@@ -75,7 +78,7 @@ def measure_epoch(
                 shortest = min(shortest, taken)  # other work on the machine only adds
     sides = sides_of_training(height, recipe.start_size)
     share = sum(cost_at(side, height) for side in sides) / len(sides)
-    scored = len(data.validation.labels) * (2 if recipe.flip_averaging else 1) * FORWARD / batches.size
+    scored = 0 if retrains else len(data.validation.labels) * (2 if recipe.flip_averaging else 1) * FORWARD / batches.size
     return shortest * (share * steps + scored)
 
 
@@ -97,12 +100,14 @@ def _times_of_steps(network: nn.Module, batches: TrainingBatches, recipe: Recipe
 
 
 def epochs_within(seconds: float, network: nn.Module, data: Dataset, recipe: Recipe, **where: Any) -> int:
-    """Return how many epochs on training and validation images fit into so many seconds, 1 to ``MOST_EPOCHS``; ``network`` is changed.
+    """Return how many epochs of a retraining fit into so many seconds, 1 to ``MOST_EPOCHS``; ``network`` is changed.
+
+    They fill the time where steps are as fast as the fastest that was measured: where they turn out slower, a training leaves epochs out.
 
     Parameters
     ----------
     where
         ``device`` and ``precision``, as ``measure_epoch`` takes them.
     """
-    cost = measure_epoch(network, data, recipe, **where) * len(data.train_and_validation.labels) / len(data.train.labels)
-    return max(1, min(MOST_EPOCHS, int(seconds * (1 - RESERVE) / cost)))
+    cost = measure_epoch(network, data, recipe, seconds=max(0.5, MEASURING * seconds), retrains=True, **where)
+    return max(1, min(MOST_EPOCHS, int(seconds / cost)))

@@ -10,7 +10,7 @@ import torch
 from bright_bars import HERE, SETTINGS, make_data, make_network
 
 from evaluators.training import cost
-from evaluators.training.cost import FORWARD, MOST_EPOCHS, RESERVE, epochs_within, measure_epoch
+from evaluators.training.cost import FORWARD, MOST_EPOCHS, epochs_within, measure_epoch
 from evaluators.training.loop import train
 from evaluators.training.recipes import make_recipe
 
@@ -80,8 +80,16 @@ def test_no_random_draw_of_others_changes() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(("seconds", "epochs"), [(0.1, 1), (12.0, int(12 * (1 - RESERVE) * 3 / 4)), (1e6, MOST_EPOCHS)])
+@pytest.mark.parametrize(("seconds", "epochs"), [(0.1, 1), (12.0, 10), (1e6, MOST_EPOCHS)])
 def test_how_many_epochs_fit(monkeypatch: pytest.MonkeyPatch, seconds: float, epochs: int) -> None:
-    """A retraining has the validation images, too: 120 where the epoch that is measured has 90."""
-    monkeypatch.setattr(cost, "measure_epoch", lambda *told, **where: 1.0)
-    assert epochs_within(seconds, make_network(), make_data(), RECIPE) == epochs
+    """Of a retraining, which has the validation images, too, and scores none: 120 images of 10 ms, where an epoch of a trial has 90."""
+    Clock(monkeypatch)
+    assert epochs_within(seconds, make_network(), make_data(), RECIPE, **HERE) == epochs
+
+
+def test_a_long_training_is_measured_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, *[1.0] * 5)
+    epochs_within(1_000.0, make_network(), make_data(), RECIPE, **HERE)
+    few = Clock(monkeypatch, *[1.0] * 5)
+    epochs_within(1.0, make_network(), make_data(), RECIPE, **HERE)
+    assert clock.steps > few.steps == 2
