@@ -100,6 +100,10 @@ class TrialKeeper:
             self._save_best(trial)
         self._progress.update(1 if is_new else 0, detail=_detail(trial))
 
+    def note_progress(self, trial: Trial) -> None:
+        """Keep what a trial that runs has come to: if the search is cut off, it is recorded as one that waits there."""
+        self._log.append(self._complete(trial))
+
     def note_epoch(self, number: int, score: float) -> None:
         """Show how the trial that runs, or one of those, is doing."""
         self._progress.update(0, detail=f"epoch {number}: {self._show_score(score)}")

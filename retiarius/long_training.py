@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from common.files import read_json
 from common.reporter import Reporter
-from common.trial import Sample, Trial
+from common.trial import AT_ONE_GO, Sample, Trial
 from records.formats import count_of, format_accuracy
 from records.run_folder import stored_identity
 from records.trial_keeper import TrialKeeper
@@ -69,19 +69,25 @@ def looks_ahead(settings: SearchSettings, plan: SearchPlan) -> bool:
     return has_lengths and settings.then_retrain is not None and not has_finals(settings, plan.share)
 
 
-def choose_late_trial(settings: SearchSettings, plan: SearchPlan, pace: Pace, is_out: Callable[[Sample], bool]) -> LateTrial | None:
+def choose_late_trial(
+    settings: SearchSettings, plan: SearchPlan, pace: Pace, known: Iterable[Trial], is_out: Callable[[Sample], bool]
+) -> LateTrial | None:
     """Return the first of the plan's starts whose share is too short to tell how it would do in the training that follows.
 
     It costs more than the first one that has its few epochs in a share: that remains a trial like others, from which the strategy learns.
-    The default configuration is asked last. None where there is none, and where a person counts the trials or names those that come first.
+    The default configuration is asked last. None where there is none, where a person counts the trials or names those that come first, and
+    where an interruption cut such a trial off, which then goes on.
 
     Parameters
     ----------
+    known
+        Trials of the interrupted run.
     is_out
         Says whether a sample is not to be tried any more.
     """
     is_told = settings.trials is not None or any(word not in WORDS for word in settings.start_with)
-    if is_told or not looks_ahead(settings, plan):
+    is_begun = any(trial.facts.get(AT_ONE_GO) and trial.state == "pruned" for trial in known)
+    if is_told or is_begun or not looks_ahead(settings, plan):
         return None
     assert settings.time_budget is not None and settings.then_retrain is not None
     starts, usual = list(plan.starts.items()), 0.0

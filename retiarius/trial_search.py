@@ -81,7 +81,9 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     for_finals = seconds_for_finals(context, settings, plan)
     begin = time.monotonic()
     pace = None if plan.share is None else Pace(context, settings, plan)
-    late = None if pace is None else choose_late_trial(settings, plan, pace, _is_out(context, settings, plan, known))
+    if pace is not None:
+        engine_options["on_progress"] = keeper.note_progress
+    late = None if pace is None else choose_late_trial(settings, plan, pace, known, _is_out(context, settings, plan, known))
     for_last = for_finals if late is None else late.seconds
     seconds = _seconds_left(settings, keeper, for_last + plan.screened_seconds + time.monotonic() - begin)
     engine = make_engine(context, settings, plan, folder.checkpoints_path, seconds, pace, **engine_options)

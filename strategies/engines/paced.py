@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 from nni.nas.execution.event import IntermediateMetricEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
-from common.trial import PLANNED_EPOCHS, RunTrial, Sample, Trial, sample_key
+from common.trial import AT_ONE_GO, PLANNED_EPOCHS, RunTrial, Sample, Trial, sample_key
 from strategies.engines.in_process import InProcessEngine
 from strategies.engines.recording import ContinuedEvent
 from strategies.engines.trial_runner import TrialPruned, run_trial
@@ -26,7 +27,7 @@ class PacedEngine(InProcessEngine):
 
     A strategy hears of a trial when it waits, with its score so far, and again (``ContinuedEvent``) whenever it has gone on. When less than
     ``share`` is left no new trial begins, and the best that wait go on until the time is up. What then runs is stopped after an epoch, and
-    counts with that.
+    counts with that. One that an interruption cut off goes on as soon as it is submitted again.
 
     Parameters
     ----------
@@ -43,6 +44,9 @@ class PacedEngine(InProcessEngine):
         Seconds that are left to the search.
     clock
         Says the time, in seconds.
+    on_progress
+        Called with the trial that runs, as it is after each epoch but the last before it waits or ends. As ``known`` such a trial is one
+        that was cut off.
     options
         As ``RecordingEngine`` takes them. There is no pruner.
     """
@@ -56,9 +60,11 @@ class PacedEngine(InProcessEngine):
         checkpoints: Path,
         time_budget: float,
         clock: Callable[[], float] = time.monotonic,
+        on_progress: Callable[[Trial], None] | None = None,
         **options: Any,
     ) -> None:
         self._length, self._share, self._checkpoints, self._clock = length, share, checkpoints, clock
+        self._on_progress, self._cut_off = on_progress, set[str]()
         self._rungs = Rungs()
         self._is_closing = False
         self._model_of: dict[str, ExecutableModelSpace] = {}
@@ -78,16 +84,31 @@ class PacedEngine(InProcessEngine):
         trials = list(trials)
         super()._take_over(trials)
         for trial in trials:
-            key, length = sample_key(trial.sample), Length(trial.facts.get(PLANNED_EPOCHS, 0))
-            for epoch, rung in length.rungs.items():
-                if epoch == len(trial.curve) and trial.state == "pruned":
+            key, rungs = sample_key(trial.sample), _length_of(trial).rungs
+            done = len(trial.curve)
+            if trial.state == "pruned" and 0 < done < (trial.planned_epochs or 0) and done not in rungs:
+                self._cut_off.add(key)
+            for epoch, rung in rungs.items():
+                if epoch == done and trial.state == "pruned":
                     self._rungs.wait(key, rung, trial.curve[epoch - 1])
-                elif epoch <= len(trial.curve):
+                elif epoch <= done:
                     self._rungs.note(key, rung, trial.curve[epoch - 1])
 
     def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
-        self._model_of.setdefault(sample_key(sample), model)
-        super()._try(model, sample)
+        key = sample_key(sample)
+        self._model_of.setdefault(key, model)
+        if key in self._cut_off and _length_of(self._known[key]).seconds_per_epoch < self.seconds_left:
+            self._note_proposal(key)
+            self._take_up(model, self._known[key])
+        else:
+            super()._try(model, sample)
+
+    def _take_up(self, model: ExecutableModelSpace, trial: Trial) -> None:
+        """Let a trial that was cut off come to where it waits or ends."""
+        self._cut_off.remove(sample_key(trial.sample))
+        for score in trial.curve:
+            self.dispatch_model_event(IntermediateMetricEvent(model, score))
+        self._record(model, self._train(model, trial, _length_of(trial)))
 
     def _run(self, model: ExecutableModelSpace) -> None:
         assert model.sample is not None
@@ -98,7 +119,7 @@ class PacedEngine(InProcessEngine):
         except Exception as error:
             self._record(model, replace(trial, error=f"{type(error).__name__}: {error}"))
             return
-        trial = replace(trial, facts={PLANNED_EPOCHS: length.epochs})
+        trial = replace(trial, facts={PLANNED_EPOCHS: length.epochs, **({} if length.waits else {AT_ONE_GO: True})})
         self._record(model, self._train(model, trial, length))
 
     def _go_on(self, key: str) -> None:
@@ -107,16 +128,13 @@ class PacedEngine(InProcessEngine):
         before, model = self._known[key], self._model_of.get(key)
         if model is None:  # of an earlier run, and nobody has proposed it since
             return
-        trial = self._train(model, before, self._length_of(before))
+        trial = self._train(model, before, _length_of(before))
         self._known[key] = trial
         if self._on_result is not None:
             self._on_result(trial)
         if trial.score is not None:
             model.metrics.final = trial.score  # NNI's event warns where there is one already
             self.dispatch_model_event(ContinuedEvent(model, ModelStatus.Trained))
-
-    def _length_of(self, trial: Trial) -> Length:
-        return Length(trial.facts[PLANNED_EPOCHS], trial.seconds / max(1, len(trial.curve)))
 
     def _train(self, model: ExecutableModelSpace, before: Trial, length: Length) -> Trial:
         """Return ``before`` as it is after the next leg of its training."""
@@ -134,8 +152,14 @@ class PacedEngine(InProcessEngine):
             self.dispatch_model_event(IntermediateMetricEvent(model, score))
             now = self._clock()
             is_up, epoch_begin = self.seconds_left < now - epoch_begin, now
-            if is_up and len(curve) < until:
+            if len(curve) == until:
+                return
+            if is_up:
                 raise TrialPruned
+            if self._on_progress is not None and math.isfinite(score):
+                seconds = before.seconds + now - begin
+                told = {"curve": list(curve), "facts": dict(facts), "seconds": seconds}
+                self._on_progress(self._make_trial(before.number, before.sample, state="pruned", score=score, **told))
 
         leg = {"epochs": length.epochs, "since": len(curve), "until": until, "checkpoint": str(checkpoint)}
         assert self._runner is not None
@@ -155,7 +179,7 @@ class PacedEngine(InProcessEngine):
     def _next_to_go_on(self) -> str | None:
         if not self.out_of_time:
             return self._rungs.promoted()
-        return next((key for key in self._rungs.waiting if self._length_of(self._known[key]).seconds_per_epoch < self.seconds_left), None)
+        return next((key for key in self._rungs.waiting if _length_of(self._known[key]).seconds_per_epoch < self.seconds_left), None)
 
     def idle_worker_available(self) -> bool:
         """Let trials that wait go on, as long as they come before a new one; return true."""
@@ -171,3 +195,9 @@ class PacedEngine(InProcessEngine):
         """Let the best trials that wait go on until the time is up; the strategy begins no new one."""
         self._is_closing = True
         self.idle_worker_available()
+
+
+def _length_of(trial: Trial) -> Length:
+    """Return how long a trial is that has begun."""
+    seconds = trial.seconds / max(1, len(trial.curve))
+    return Length(trial.planned_epochs or 0, seconds, waits=not trial.facts.get(AT_ONE_GO))

@@ -68,7 +68,7 @@ def test_killed_it_goes_on_and_begins_nothing_anew() -> None:
     assert sorted(trials) == list(range(len(trials))) and len(trials) > len(before)
     for trial in before:
         assert trials[trial.number].curve[: len(trial.curve)] == trial.curve, "no training has begun anew"
-    assert all(done >= since for _, since, _, done in legs() if since)
+    assert all(done - since in (0, 1) for _, since, _, done in legs() if since), "what was cut off lost no epoch but the one that ran"
     assert seconds() <= 12 + SLACK
     assert document("best.json")["score"]["value"] == max(trial.score or 0.0 for trial in trials.values())
 

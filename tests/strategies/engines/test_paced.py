@@ -198,4 +198,45 @@ def test_a_trial_that_does_not_wait_is_trained_at_one_go_in_time_that_is_given_t
     engine.submit_models(space().freeze({"first": "a", "second": "b", "inputs": [0, 1], "n": 40}))
     assert trainings.legs[-1] == (40, 0, 9)
     last = engine.results[-1]
-    assert (last.state, len(last.curve), last.planned_epochs) == ("complete", 9, 9)
+    assert (last.state, len(last.curve), last.planned_epochs, last.facts["at_one_go"]) == ("complete", 9, 9, True)
+
+
+@pytest.mark.parametrize(
+    ("length", "cut_after", "legs"),
+    [(Length(9, 1.0), 2, [(30, 1, 3), (30, 2, 3)]), (Length(9, 1.0, waits=False), 4, [(30, 0, 9), (30, 4, 9)])],
+)
+def test_what_was_cut_off_goes_on_after_its_last_epoch(
+    tmp_path: Path, length: Length, cut_after: int, legs: list[tuple[int, int, int]]
+) -> None:
+    kept: dict[int, Trial] = {}
+    trainings = Trainings(tmp_path)
+
+    def keep(trial: Trial) -> None:
+        kept[trial.number] = trial
+
+    def keep_until_cut_off(trial: Trial) -> None:
+        keep(trial)
+        if len(trial.curve) == cut_after:
+            raise KeyboardInterrupt
+
+    engine = trainings.engine(100.0, length=lambda _: length, on_result=keep, on_progress=keep_until_cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        for number in (30, 1, 2, 3):
+            submit(engine, number)
+    heard: list[float] = []
+    with trainings.engine(90.0, known=list(kept.values()), on_result=keep, on_progress=keep) as engine:
+        engine.register_model_event_callback(ModelEventType.IntermediateMetric, lambda event: heard.append(event.metric))
+        submit_known_trials(space(), engine)
+    assert [leg for leg in trainings.legs if leg[0] == 30][-2:] == legs and trainings.begun_anew == 0
+    assert heard[: legs[1][2]] == pytest.approx([0.5 - 0.1 / epoch for epoch in range(1, legs[1][2] + 1)])
+    assert (kept[0].state, kept[0].seconds) == ("pruned" if length.waits else "complete", legs[1][2])
+
+
+def test_what_was_cut_off_waits_where_no_epoch_fits_any_more(tmp_path: Path) -> None:
+    trainings = Trainings(tmp_path)
+    sample = {"first": "a", "second": "b", "inputs": [0, 1], "n": 30}
+    before = Trial(0, sample, "pruned", score=0.4, curve=[0.3, 0.4], seconds=2.0, facts={"planned_epochs": 9})
+    engine = trainings.engine(0.5, known=[before])
+    submit_known_trials(space(), engine)
+    engine.finish()
+    assert trainings.legs == [] and engine.results == [before]
