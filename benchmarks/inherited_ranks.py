@@ -33,11 +33,11 @@ import retiarius as rt
 from benchmarks.arguments import count, refuse
 from benchmarks.one_shot_quality import Size, accuracy_of
 from benchmarks.search_quality import find_table
-from benchmarks.zero_cost import correlate, score
+from benchmarks.zero_cost import correlate, from_stored, score, to_stored
 from common.trial import sample_key
 from evaluators.table import Table, load_table
 from evaluators.zero_cost.scores import ENSEMBLE, rank_together
-from records.lines import append_line, is_line, read_lines
+from records.lines import append_document, read_lines
 
 INHERITED, SIZE_OF_CELL = "inherited", "multiply-adds"
 CELLS = 500
@@ -67,12 +67,11 @@ def _search(strategy: rt.Strategy, out: Path, **told: Any) -> Any:
 
 def untrained(cells: Sequence[Mapping[str, str]], data: Any, path: Path) -> list[dict[str, float]]:
     """Return the scores of the cells' untrained networks; those that ``path`` has are not computed again."""
-    by_cell = {sample_key(line["cell"]): line["scores"] for line in read_lines(path)}
+    by_cell = {sample_key(line["cell"]): from_stored(line["scores"]) for line in read_lines(path)}
     for cell in cells:
         if sample_key(cell) not in by_cell:
             by_cell[sample_key(cell)], _ = score(cell, data, ENSEMBLE)
-            line = json.dumps({"cell": cell, "scores": by_cell[sample_key(cell)]})
-            append_line(path, f"{line}\n".encode(), is_whole=is_line)
+            append_document(path, {"cell": cell, "scores": to_stored(by_cell[sample_key(cell)])})
     return [by_cell[sample_key(cell)] for cell in cells]
 
 

@@ -34,6 +34,7 @@ from benchmarks import machine, single_path_step
 from benchmarks.arguments import count, refuse
 from benchmarks.search_quality import find_table
 from evaluators.table import Table, load_table
+from records.lines import append_document, read_lines
 
 # Where a method's authors have another value for this space than for that of DARTS, it is set here.
 METHODS: dict[str, rt.Strategy] = {
@@ -123,20 +124,7 @@ def search(table: Table, method: str, seed: int, size: Size, data: Any, out: Pat
 
 def read_runs(path: Path) -> list[Run]:
     """The finished searches; a last line that was cut off is passed over and its search looked up again."""
-    runs = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            runs.append(Run(**json.loads(line)))
-        except ValueError:
-            continue
-    return runs
-
-
-def keep(run: Run, path: Path) -> None:
-    """Add a finished search to the file, on a line of its own also where the last line was cut off."""
-    was_cut = path.exists() and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(("\n" if was_cut else "") + json.dumps(asdict(run)) + "\n")
+    return [Run(**line) for line in read_lines(path)]
 
 
 def run_all(table: Table, methods: Sequence[str], seeds: int, size: Size, data: Any, path: Path) -> list[Run]:
@@ -147,7 +135,7 @@ def run_all(table: Table, methods: Sequence[str], seeds: int, size: Size, data: 
             if (method, seed) not in done:
                 name = f"{method}-{seed}-" + "-".join(str(value) for value in asdict(size).values())
                 run = done[method, seed] = search(table, method, seed, size, data, path.parent / path.stem / name)
-                keep(run, path)
+                append_document(path, asdict(run))
             run = done[method, seed]
             print(f"{method:10} seed {seed}: {run.test_accuracy:.2f}%, better than {100 * run.worse:.1f}% of all cells", flush=True)
     return [run for (method, seed), run in done.items() if method in methods and seed < seeds]

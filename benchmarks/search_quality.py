@@ -51,6 +51,7 @@ from benchmarks.zero_cost import Scores, draw_cells, form_of, read_scores
 from common.errors import EvaluatorError
 from evaluators.table import Table, load_table
 from evaluators.zero_cost.scores import rank_together
+from records.lines import append_document, read_lines
 from spaces.nasbench201.space import NasBench201Space
 from spaces.nasbench201.vocabulary import EDGES, edge_label
 from strategies import STRATEGIES as KNOWN
@@ -183,13 +184,7 @@ def run_quick(table: Table, seeds: int) -> dict[str, Any]:
 
 def read_runs(path: Path) -> list[Run]:
     """The searches that are finished, by the strategies as they are now; a last line that was cut off is passed over and run again."""
-    runs = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            fields = json.loads(line)
-        except ValueError:
-            continue
-        runs.append(Run(**{**fields, "path": [tuple(point) for point in fields["path"]]}))
+    runs = [Run(**{**line, "path": [tuple(point) for point in line["path"]]}) for line in read_lines(path)]
     return [run for run in runs if run.code == digest_of_strategies()]
 
 
@@ -210,8 +205,7 @@ def run_all(
             if (dataset, name, budget, seed) not in done:
                 run = search(tables[dataset], name, seed, budget, scores)
                 runs.append(run)
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(run)) + "\n")
+                append_document(path, asdict(run))
         chosen = [run for run in runs if (run.dataset, run.strategy, run.budget) == (dataset, name, budget)]
         words = "  ".join(f"{at:,} s: {(s := summarise(chosen, at))['mean']:.2f} ± {s['std']:.2f}" for at in READ_AT[budget])
         print(f"{dataset:9} {name:26} {words}  {s['overhead_ms']:.1f} ms", flush=True)

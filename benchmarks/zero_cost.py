@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import random
 import sys
 import time
@@ -45,6 +46,7 @@ from evaluators.data.dataset import load_dataset
 from evaluators.table import load_table
 from evaluators.zero_cost import SCORES
 from evaluators.zero_cost.scores import ENSEMBLE, rank_together, score_untrained
+from records.lines import append_document, read_lines
 from spaces.building import build_network
 from spaces.darts.space import DartsSpace
 from spaces.darts.vocabulary import SIZES
@@ -80,12 +82,9 @@ def form_of(cell: Mapping[str, str]) -> str:
 def read_scores(path: Path) -> Scores:
     """What ``--different`` has written, by ``form_of``; a last line that was cut off is passed over."""
     found = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            told = json.loads(line)
-        except ValueError:
-            continue
-        found[form_of(told.pop("cell"))] = told
+    for line in read_lines(path):
+        form = form_of(line.pop("cell"))
+        found[form] = from_stored(line)
     return found
 
 
@@ -103,6 +102,16 @@ def score(
     return told, seconds
 
 
+def to_stored(scores: Mapping[str, float]) -> dict[str, float | None]:
+    """Scores as they stand in a file: JSON has no infinity, which is null there."""
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
+
+def from_stored(scores: Mapping[str, float | None]) -> dict[str, float]:
+    """Scores as they stood in a file: what could not be had is minus infinity."""
+    return {name: -math.inf if value is None else value for name, value in scores.items()}
+
+
 def score_different(path: Path, names: Sequence[str], seed: int) -> None:
     """Score a random cell of each form that ``path`` does not have yet; its seconds are those of building the network, too."""
     known, data = set(read_scores(path)), load_dataset("cifar10")
@@ -111,9 +120,7 @@ def score_different(path: Path, names: Sequence[str], seed: int) -> None:
             known.add(form_of(cell))
             start = time.process_time()
             told, _ = score(cell, data, names)
-            line = json.dumps({"cell": cell, **told, "seconds": round(time.process_time() - start, 4)})
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            append_document(path, {"cell": cell, **to_stored(told), "seconds": round(time.process_time() - start, 4)})
 
 
 def correlate(values: list[float], accuracies: list[float]) -> dict[str, float]:

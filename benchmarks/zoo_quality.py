@@ -50,6 +50,7 @@ from common.errors import TrainingDiverged
 from common.files import read_json
 from common.trial import Sample
 from nni_compat.trial_program import TrialProgram
+from records.lines import append_document, read_lines
 from retiarius.pacing import ABOUT_SO_MANY, FEWEST_EPOCHS, SHARES
 from spaces.ordered_choices import with_order
 from spaces.zoo.hyperparameters import FiniteNumerical
@@ -209,8 +210,7 @@ def run_all(
                 key = (data, name, way, seed, budget)
                 if key not in done:
                     done[key] = 100 * (simulation.best - simulation.search(name, way, seed, budget))
-                    with path.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps({"code": code, "search": key, "regret": done[key]}) + "\n")
+                    append_document(path, {"code": code, "search": key, "regret": done[key]})
                 regrets.append(done[key])
             told[f"after_{budget}_s"] = summarise(regrets)
         summary.setdefault(data, {"best": simulation.best})[f"{name}, {way}"] = told
@@ -221,9 +221,8 @@ def run_all(
 
 def read_searches(path: Path) -> dict[tuple[Any, ...], float]:
     """Return the regrets of the searches that are finished, by the code as it is now; half a line at the end is none."""
-    whole = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    lines, code = [json.loads(line) for line in whole if line.endswith("\n")], digest()
-    return {tuple(line["search"]): line["regret"] for line in lines if line["code"] == code}
+    code = digest()
+    return {tuple(line["search"]): line["regret"] for line in read_lines(path) if line["code"] == code}
 
 
 def main() -> None:

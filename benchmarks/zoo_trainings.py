@@ -51,6 +51,7 @@ from evaluators.training.accuracy import measure_accuracy
 from evaluators.training.loop import train
 from evaluators.training.recipes import Recipe, make_recipe
 from kernels.winograd import use_winograd
+from records.lines import append_document, read_lines
 from spaces.zoo.backbones import build_backbone
 from spaces.zoo.vocabulary import SIZED
 
@@ -165,14 +166,6 @@ def run(
         return {**line, "seconds": round(clock() - began, 3)}
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the trainings that are kept; a last line that was not written to its end is none."""
-    if not path.exists():
-        return []
-    whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    return [json.loads(line) for line in whole]
-
-
 def run_all(
     planned: Sequence[tuple[str, Configuration]],
     path: Path,
@@ -182,17 +175,14 @@ def run_all(
     limit: float,
 ) -> Iterator[dict[str, Any]]:
     """Train what is not in ``path`` yet, in order; append and yield each line."""
-    kept = read_lines(path)
-    path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")  # without half a line
-    done = {(line["data"], line["number"]) for line in kept}
+    done = {(line["data"], line["number"]) for line in read_lines(path)}
     loaded: dict[str, Dataset] = {}
     for name, configuration in planned:
         if (name, configuration["number"]) in done:
             continue
         data = loaded.setdefault(name, loaded.get(name) or load_data(name))
         line = {"data": name, **run(configuration, data, precision=precision, limit=limit)}
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_document(path, line)
         yield line
 
 

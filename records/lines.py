@@ -117,8 +117,8 @@ class EpochLog:
             self.noted = last
 
     def append(self, epoch: Mapping[str, Any]) -> None:
-        """Add one. Raise what :func:`append_line` raises, and ``RecordError`` where ``epoch`` is not plain data."""
-        append_line(self._path, (to_json(dict(epoch)) + "\n").encode(), is_whole=is_line)
+        """Add one. Raise what :func:`append_document` raises."""
+        append_document(self._path, epoch)
 
 
 def _number(epoch: Mapping[str, Any]) -> int:
@@ -142,6 +142,6 @@ def _document(line: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def is_line(line: bytes) -> bool:
-    """Return whether ``line`` holds an object, whole."""
-    return _document(line) is not None
+def append_document(path: Path, document: Mapping[str, Any]) -> None:
+    """Add ``document`` as a line. Raise what :func:`append_line` raises, and ``RecordError`` where it is not plain data."""
+    append_line(path, (to_json(dict(document)) + "\n").encode(), is_whole=lambda line: _document(line) is not None)

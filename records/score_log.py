@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common.files import to_json
 from common.numbers import is_real
-from records.lines import append_line, is_line, read_lines
+from records.lines import append_document, read_lines
 
 SELECTION = "selection.jsonl"  # in the folder of a run
 
@@ -30,7 +29,7 @@ class ScoreLog(dict[str, float]):
         self._path, self._on_new = path, on_new
 
     def __setitem__(self, key: str, value: float) -> None:
-        append_line(self._path, (to_json({"scored": key, "accuracy": value}) + "\n").encode(), is_whole=is_line)
+        append_document(self._path, {"scored": key, "accuracy": value})
         super().__setitem__(key, value)
         self._on_new(len(self), value)
 

@@ -11,8 +11,9 @@ from bright_bars import make_data
 from nasbench201_table import BEST, MIXED, write_made_up
 
 from benchmarks import one_shot_quality
-from benchmarks.one_shot_quality import METHODS, Run, Size, accuracy_of, keep, read_runs, run_all, summarize
+from benchmarks.one_shot_quality import METHODS, Run, Size, accuracy_of, read_runs, run_all, summarize
 from evaluators.table import load_table
+from records.lines import append_document
 
 TINY = Size(width=2, epochs=2, batch_size=20)
 
@@ -43,7 +44,7 @@ def test_finished_searches_are_kept_and_not_made_again(tmp_path: Path, monkeypat
     with path.open("a") as file:
         file.write('{"method": "cut')
 
-    keep(a_run("darts", 0, 1.0), path)
+    append_document(path, asdict(a_run("darts", 0, 1.0)))
     assert read_runs(path) == [run, a_run("darts", 0, 1.0)]
 
     def again(*_: Any) -> Run:

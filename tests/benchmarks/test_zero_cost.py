@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
-from benchmarks.zero_cost import form_of, read_scores
+from benchmarks.zero_cost import form_of, from_stored, read_scores, to_stored
+from records.lines import append_document, read_lines
 from spaces.nasbench201.vocabulary import EDGES, edge_label
 
 
@@ -30,3 +32,9 @@ def test_scores_are_read_by_form_and_a_line_that_was_cut_off_is_passed_over(tmp_
     chosen = cell("none", "none", "none", "skip_connect", "none", "none")
     path.write_text(json.dumps({"cell": chosen, "synflow": 1.5, "seconds": 0.1}) + '\n{"cell": {')
     assert read_scores(path) == {"x": {"synflow": 1.5, "seconds": 0.1}}
+
+
+def test_a_score_that_could_not_be_had_is_kept(tmp_path: Path) -> None:
+    path, scores = tmp_path / "scores.jsonl", {"synflow": -math.inf, "meco": 0.5}
+    append_document(path, to_stored(scores))
+    assert [from_stored(line) for line in read_lines(path)] == [scores]
