@@ -14,7 +14,7 @@ from common.text import show
 
 STATES = ("complete", "failed", "pruned")
 PLANNED_EPOCHS = "planned_epochs"  # the fact of how many epochs a trial has to its end, where trials have their own
-AT_ONE_GO = "at_one_go"  # the fact that a trial does not wait on its way, where others do
+WAITS = "waits"  # the fact, false, that a trial does not wait on its way, where others do
 Sample = Mapping[str, Any]
 # run(sample, report, note) -> score. ``report`` takes the score after each epoch and may end the trial by raising; ``note`` takes facts.
 RunTrial = Callable[[Sample, Callable[[float], None], Callable[[dict[str, Any]], None]], float]
@@ -53,8 +53,8 @@ class Trial:
         One line, for a failed trial.
     facts
         What else is known: ``parameters``, ``flops`` (multiply-adds of one image), ``latency`` (milliseconds of one image),
-        ``planned_epochs`` (of the whole training, of which ``curve`` has those that were done), ``at_one_go`` (true where a trial does
-        not wait on its way, and others do).
+        ``planned_epochs`` (of the whole training, of which ``curve`` has those that were done), ``waits`` (false where a trial does not
+        wait on its way, and others do).
     architecture_labels
         Those labels of ``sample`` that belong to the architecture.
     finished

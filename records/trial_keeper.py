@@ -76,10 +76,9 @@ class TrialKeeper:
         """Show progress while the ``with`` block lasts. A best of the recorded trials that is not in ``best.json`` is saved first."""
         shown = self._reporter.progress(total, "trials", strategy, completed=len(self.trials), show_score=self._show_score)
         with shown as self._progress:
-            for trial in self.trials:
-                self._compare(trial)
-            if self.best is not None and not self._is_saved(self.best):  # the run ended between a trial's record and its best.json
-                self._save_best(self.best)
+            best = self._new_best()
+            if best is not None and not self._is_saved(best):  # the run ended between a trial's record and its best.json
+                self._save_best(best)
             yield
 
     def recorded(self, searched: Collection[str]) -> list[Trial]:
@@ -96,13 +95,10 @@ class TrialKeeper:
         self._scalars.note_trial(trial)
         if trial.state == "failed":
             self._reporter.warn(f"trial {trial.number} failed: {trial.error}")
-        if self._compare(trial):
-            self._save_best(trial)
+        best = self._new_best()
+        if best is not None:
+            self._save_best(best)
         self._progress.update(1 if is_new else 0, detail=_detail(trial))
-
-    def note_progress(self, trial: Trial) -> None:
-        """Keep what a trial that runs has come to: if the search is cut off, it is recorded as one that waits there."""
-        self._log.append(self._complete(trial))
 
     def note_epoch(self, number: int, score: float) -> None:
         """Show how the trial that runs, or one of those, is doing."""
@@ -115,19 +111,22 @@ class TrialKeeper:
         recipe = {label: value for label, value in self._recipe.items() if label not in architecture}
         return replace(trial, sample={**architecture, **recipe, **searched}, architecture_labels=frozenset(architecture))
 
-    def _compare(self, trial: Trial) -> bool:
-        """Return whether ``trial`` is the best so far, which it then becomes."""
-        self._progress.update(0, best=trial.score)
-        if trial.score is None or (self.best is not None and self.best.score is not None and trial.score <= self.best.score):
-            return False
-        self.best = trial
-        return True
+    def _new_best(self) -> Trial | None:
+        """Choose the best anew, as one that goes on may become worse; return it if it is another one, or has gone on."""
+        before, scored = self.best, [trial for trial in self.trials if trial.score is not None]
+        self.best = max(scored, key=lambda trial: trial.score or 0.0, default=None)
+        if self.best is None or self.best is before:
+            return None
+        self._progress.update(0, best=self.best.score)
+        return self.best
 
     def _is_saved(self, trial: Trial) -> bool:
         try:
-            return load_best(self._best_path).strategy.get("trial") == trial.number
+            saved = load_best(self._best_path)
         except RecordError:  # there is none, or it was cut off
             return False
+        epochs = (saved.score or {}).get("epochs")
+        return saved.strategy.get("trial") == trial.number and (trial.planned_epochs is None or epochs == len(trial.curve))
 
 
 def _detail(trial: Trial) -> str:

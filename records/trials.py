@@ -10,7 +10,7 @@ from common.errors import RecordError
 from common.files import parse_json, to_json
 from common.numbers import is_real
 from common.text import printable, show
-from common.trial import AT_ONE_GO, PLANNED_EPOCHS, Trial
+from common.trial import PLANNED_EPOCHS, Trial
 from records.lines import append_line
 
 # What a line has, in this order, and the types that each takes. ``status`` is the trial's state.
@@ -26,13 +26,11 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "flops": (int, type(None)),
     "latency": (float, int, type(None)),
     "planned_epochs": (int, type(None)),
-    "at_one_go": (bool, type(None)),
     "error": (str, type(None)),
     "finished": (str,),
 }
-_WHERE_KNOWN = (PLANNED_EPOCHS, AT_ONE_GO)  # a line has them only where they are known
-_LATER = ("latency", *_WHERE_KNOWN)  # records of earlier versions are without
-_FACTS = ("parameters", "flops", "latency", *_WHERE_KNOWN)
+_LATER = ("latency", "planned_epochs")  # records of earlier versions are without
+_FACTS = ("parameters", "flops", "latency", PLANNED_EPOCHS)
 
 
 class TrialLog:
@@ -52,12 +50,15 @@ class TrialLog:
         The file.
     note
         All that the last :meth:`read` or :meth:`append` found wrong and stepped around, one line, or None.
+    legs
+        The trials of all lines that the last :meth:`read` found, each as it was then: one that has waited and gone on has several.
     """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path
         self._durable = durable
         self.note: str | None = None
+        self.legs: list[Trial] = []
 
     def read(self, *, leave_out_damaged: bool = False) -> list[Trial]:
         """Return the trials of all whole lines. The file is not touched, so the log of a running search can be read.
@@ -100,6 +101,7 @@ class TrialLog:
             except RecordError:
                 notes.append(f"{self.path}: the last line was cut off after {len(tail)} bytes and is ignored")
         self.note = printable("; ".join(notes)) or None
+        self.legs = trials
         return latest(trials)
 
     def append(self, trial: Trial) -> None:
@@ -127,12 +129,13 @@ def latest(trials: Sequence[Trial]) -> list[Trial]:
 def _format(trial: Trial) -> bytes:
     """Return the line of ``trial``; what is not finite in its curve is null."""
     values = {
-        **{name: trial.facts.get(name) if name in _FACTS else getattr(trial, name) for name in _FIELDS if name != "status"},
+        **{name: getattr(trial, name) for name in _FIELDS if name != "status"},
         "status": trial.state,
         "curve": [float(score) if math.isfinite(score) else None for score in trial.curve],
     }
-    told = {name: values[name] for name in _FIELDS if name not in _WHERE_KNOWN or values[name] is not None}
-    return (to_json(told) + "\n").encode("utf-8", "backslashreplace")
+    if trial.planned_epochs is None:
+        del values[PLANNED_EPOCHS]
+    return (to_json({name: values[name] for name in _FIELDS if name in values}) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _parse(line: bytes) -> Trial:
@@ -175,11 +178,11 @@ def _is_trial(line: bytes) -> bool:
 
 
 def _is_a(value: object, kinds: tuple[type, ...]) -> bool:
-    if isinstance(value, bool):
-        return bool in kinds
-    return is_real(value) if float in kinds and isinstance(value, int) else isinstance(value, kinds)
+    if float in kinds and isinstance(value, int):
+        return is_real(value)
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _describe(kinds: tuple[type, ...]) -> str:
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    names = {int: "a whole number", float: "a number", str: "a string", list: "a list", dict: "an object"}
     return " or ".join(names.get(kind, "null") for kind in kinds)

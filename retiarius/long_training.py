@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from common.files import read_json
 from common.reporter import Reporter
-from common.trial import AT_ONE_GO, Sample, Trial
+from common.trial import WAITS, Sample, Trial
 from records.formats import count_of, format_accuracy
 from records.run_folder import stored_identity
 from records.trial_keeper import TrialKeeper
@@ -70,7 +70,7 @@ def looks_ahead(settings: SearchSettings, plan: SearchPlan) -> bool:
 
 
 def choose_late_trial(
-    settings: SearchSettings, plan: SearchPlan, pace: Pace, known: Iterable[Trial], is_out: Callable[[Sample], bool]
+    settings: SearchSettings, plan: SearchPlan, pace: Pace, unfinished: Iterable[Trial], is_out: Callable[[Sample], bool]
 ) -> LateTrial | None:
     """Return the first of the plan's starts whose share is too short to tell how it would do in the training that follows.
 
@@ -80,13 +80,13 @@ def choose_late_trial(
 
     Parameters
     ----------
-    known
-        Trials of the interrupted run.
+    unfinished
+        Trials that were cut off.
     is_out
         Says whether a sample is not to be tried any more.
     """
     is_told = settings.trials is not None or any(word not in WORDS for word in settings.start_with)
-    is_begun = any(trial.facts.get(AT_ONE_GO) and trial.state == "pruned" for trial in known)
+    is_begun = not all(trial.facts.get(WAITS, True) for trial in unfinished)
     if is_told or is_begun or not looks_ahead(settings, plan):
         return None
     assert settings.time_budget is not None and settings.then_retrain is not None

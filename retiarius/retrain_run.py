@@ -202,7 +202,7 @@ def _epochs_within(context: RunContext, seconds: float, chosen: Architecture, re
         return stored
     where = {"device": context.device, "precision": context.precision}
     epochs = epochs_within(seconds, context.build(chosen.record.architecture), context.data, recipe, **where)
-    context.reporter.say(f"{epochs} epochs fit into `time_budget={seconds:g}`")
+    context.reporter.say(f"about {epochs} epochs fit into `time_budget={seconds:g}`")
     return epochs
 
 

@@ -81,17 +81,18 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     for_finals = seconds_for_finals(context, settings, plan)
     begin = time.monotonic()
     pace = None if plan.share is None else Pace(context, settings, plan)
-    if pace is not None:
-        engine_options["on_progress"] = keeper.note_progress
-    late = None if pace is None else choose_late_trial(settings, plan, pace, known, _is_out(context, settings, plan, known))
-    for_last = for_finals if late is None else late.seconds
-    seconds = _seconds_left(settings, keeper, for_last + plan.screened_seconds + time.monotonic() - begin)
-    engine = make_engine(context, settings, plan, folder.checkpoints_path, seconds, pace, **engine_options)
+    seconds = _seconds_left(settings, keeper, for_finals + plan.screened_seconds + time.monotonic() - begin)
+    engine: Any = make_engine(context, settings, plan, folder.checkpoints_path, seconds, pace, **engine_options)
+    late = _reserve_for_last(context, settings, plan, pace, engine)
     with keeper.shown(max_trials, settings.strategy.name), engine:
+        if plan.share is not None:
+            for trial in engine.unfinished:
+                context.reporter.say(
+                    f"trial {trial.number} goes on after epoch {len(trial.curve)} of {trial.planned_epochs}: it was cut off"
+                )
+            submit_known_trials(explored, engine)
         for line in submit_first_trials(_without(plan.starts, late), explored, engine):
             (warn if plan.share is None else context.reporter.say)(line)  # that some are too slow is usual there
-        if plan.share is not None:
-            submit_known_trials(explored, engine)
         told = _search_context(context, settings, plan, min(plan.sized_by, most), shared, engine.open_trials)
         _explore(settings, told, explored, engine)
         engine.finish()
@@ -105,6 +106,17 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     _note_pareto(context, settings, folder, keeper)
     for line in summarize_search(engine, settings.pruner):
         context.reporter.say(line)
+
+
+def _reserve_for_last(context: RunContext, settings: SearchSettings, plan: SearchPlan, pace: Pace | None, engine: Any) -> LateTrial | None:
+    """Return what is tried last, for which the engine's trials leave time; None where nothing is."""
+    if pace is None:
+        return None
+    known = [*engine.results, *engine.unfinished]
+    late = choose_late_trial(settings, plan, pace, engine.unfinished, _is_out(context, settings, plan, known))
+    if late is not None:
+        engine.give_time(-late.seconds)
+    return late
 
 
 def _is_out(context: RunContext, settings: SearchSettings, plan: SearchPlan, known: Sequence[Trial]) -> Callable[[Sample], bool]:

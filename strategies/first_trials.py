@@ -36,7 +36,7 @@ def submit_first_trials(samples: Mapping[str, Mapping[str, Any]], space: Executa
 
 
 def submit_known_trials(space: ExecutableModelSpace, engine: RecordingEngine) -> None:
-    """Submit the samples of all trials that the engine has on record, so that the strategy knows of them, and those that wait can go on."""
-    for trial in engine.results:
+    """Submit the samples of all trials that the engine knows: the strategy hears of them, those that were cut off go on, others can."""
+    for trial in [*engine.results, *engine.unfinished]:
         with contextlib.suppress(SampleValidationError):  # of a search that held more
             engine.submit_models(space.freeze(dict(trial.sample)))

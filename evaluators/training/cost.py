@@ -26,6 +26,7 @@ FEW, SETS_UP = 8, 4  # the first step has an eighth of the images, and may take 
 FORWARD = 1 / 3  # of a step: what a scored image costs
 MOST_EPOCHS = 300  # more have brought nothing here
 MEASURING = 0.01  # of the time of a retraining, for measuring what an epoch of it costs
+FREE = 0.25  # of an epoch
 
 
 def measure_epoch(
@@ -83,7 +84,7 @@ def measure_epoch(
 
 
 def _times_of_steps(network: nn.Module, batches: TrainingBatches, recipe: Recipe, precision: torch.dtype) -> Iterator[float]:
-    """Yield the seconds of steps: of one with few images what that would come to with all, then of whole ones."""
+    """Yield the seconds of steps: of one with few images what that would come to with all, then of whole ones, their images included."""
     optimizer = make_optimizer(network, recipe)
 
     def step(inputs: Tensor, labels: Tensor) -> float:
@@ -92,17 +93,21 @@ def _times_of_steps(network: nn.Module, batches: TrainingBatches, recipe: Recipe
         take_step(network, optimizer, inputs, labels, recipe, precision, (height, width)).tolist()  # which waits for a GPU
         return time.perf_counter() - begin
 
+    begin = time.perf_counter()
     for number, (inputs, labels) in enumerate(batches.epoch(0)):
+        drawing = time.perf_counter() - begin
         if number == 0:
             few = max(2, len(inputs) // FEW)
             yield step(inputs[:few], labels[:few]) * len(inputs) / few
-        yield step(inputs, labels)
+        yield drawing + step(inputs, labels)
+        begin = time.perf_counter()
 
 
 def epochs_within(seconds: float, network: nn.Module, data: Dataset, recipe: Recipe, **where: Any) -> int:
     """Return how many epochs of a retraining fit into so many seconds, 1 to ``MOST_EPOCHS``; ``network`` is changed.
 
-    They fill the time where steps are as fast as the fastest that was measured: where they turn out slower, a training leaves epochs out.
+    They fill the time where steps are as fast as the fastest that was measured. Where they turn out slower, a training leaves epochs out;
+    as one of few epochs cannot, a quarter of an epoch is left free.
 
     Parameters
     ----------
@@ -110,4 +115,4 @@ def epochs_within(seconds: float, network: nn.Module, data: Dataset, recipe: Rec
         ``device`` and ``precision``, as ``measure_epoch`` takes them.
     """
     cost = measure_epoch(network, data, recipe, seconds=max(0.5, MEASURING * seconds), retrains=True, **where)
-    return max(1, min(MOST_EPOCHS, int(seconds / cost)))
+    return max(1, min(MOST_EPOCHS, int(seconds / cost - FREE)))

@@ -32,6 +32,8 @@ class Run:
         ``config.json``.
     trials
         Of ``trials.jsonl``, in their order.
+    legs
+        Of the same, all lines: a trial that has waited and gone on has several.
     epochs
         Of ``epochs.jsonl`` of a one-shot search or a retraining: the objects that hold a ``number``.
     best
@@ -53,6 +55,7 @@ class Run:
     path: Path
     config: dict[str, Any]
     trials: list[Trial] = field(default_factory=list)
+    legs: list[Trial] = field(default_factory=list)
     epochs: list[dict[str, Any]] = field(default_factory=list)
     best: BestArchitecture | None = None
     retrained: dict[str, Any] = field(default_factory=dict)
@@ -189,7 +192,7 @@ def read_run(path: Path) -> Run:
     config = read_config(path)
     notes: list[str] = []
     is_held = is_locked(path)  # before the rest is read: what ends meanwhile is then taken for running, not for unfinished
-    trials = _read_trials(path / "trials.jsonl", notes)
+    trials, legs = _read_trials(path / "trials.jsonl", notes)
     epochs = _read_epochs(path / "epochs.jsonl", notes)
     best: BestArchitecture | None = None
     documents: dict[str, dict[str, Any]] = {"retrained.json": {}, "pareto.json": {}, "best_parameters.json": {}}
@@ -204,7 +207,7 @@ def read_run(path: Path) -> Run:
         except RecordError as error:
             notes.append(str(error))
     retrained, pareto, best_parameters = documents.values()
-    run = Run(path, config, trials, epochs, best, retrained, pareto, best_parameters, _read_log(path / "log.txt"), notes=notes)
+    run = Run(path, config, trials, legs, epochs, best, retrained, pareto, best_parameters, _read_log(path / "log.txt"), notes=notes)
     return replace(run, state="running" if is_held else _find_state(run))
 
 
@@ -220,16 +223,17 @@ def _find_state(run: Run) -> str:
     return "finished" if run.best is not None else "unfinished"
 
 
-def _read_trials(path: Path, notes: list[str]) -> list[Trial]:
+def _read_trials(path: Path, notes: list[str]) -> tuple[list[Trial], list[Trial]]:
+    """Return the trials, and those of all lines."""
     log = TrialLog(path)
     try:
         trials = log.read(leave_out_damaged=True)
     except RecordError as error:
         notes.append(f"{error}; no trial is shown")
-        return []
+        return [], []
     if log.note:
         notes.append(log.note)
-    return trials
+    return trials, log.legs
 
 
 def _read_epochs(path: Path, notes: list[str]) -> list[dict[str, Any]]:

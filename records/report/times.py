@@ -15,14 +15,25 @@ def ends_of(run: Run) -> list[float]:
     """Return for each trial, in the order of ``run.trials``, how many seconds of search had passed when it ended.
 
     Pauses between a run and its resumption do not count: what counts is the time in which at least one trial ran. Of a table it is
-    the sum of the times that the table tells of its trainings.
+    the sum of the times that the table tells of its trainings. Trials that wait run one after another: it is the sum of all parts of them.
     """
+    if any(leg.planned_epochs is not None for leg in run.legs):
+        return _sums_of_legs(run)
     lengths = [max(as_number(trial.seconds) or 0.0, 0.0) for trial in run.trials]
     moments = [_read_moment(trial.finished) for trial in run.trials]
     known = [moment.timestamp() for moment in moments if moment is not None]
     if run.looks_up or len(known) < len(lengths):
         return _sums(lengths)
     return _busy(known, lengths)
+
+
+def _sums_of_legs(run: Run) -> list[float]:
+    spent: dict[int, float] = {}
+    total, ends = 0.0, dict[int, float]()
+    for leg in run.legs:
+        total += max(leg.seconds - spent.get(leg.number, 0.0), 0.0)
+        spent[leg.number], ends[leg.number] = leg.seconds, total
+    return [ends[trial.number] for trial in run.trials]
 
 
 def _sums(lengths: Sequence[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -13,10 +14,11 @@ from typing import Any
 from nni.nas.execution.event import IntermediateMetricEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
-from common.trial import AT_ONE_GO, PLANNED_EPOCHS, RunTrial, Sample, Trial, sample_key
+from common.trial import PLANNED_EPOCHS, WAITS, RunTrial, Sample, Trial, sample_key
 from strategies.engines.in_process import InProcessEngine
 from strategies.engines.recording import ContinuedEvent
 from strategies.engines.trial_runner import TrialPruned, run_trial
+from strategies.engines.unfinished import drop_unfinished, keep_unfinished, read_unfinished
 from strategies.rungs import Length, Rungs
 
 logger = logging.getLogger("retiarius.strategies")
@@ -27,7 +29,7 @@ class PacedEngine(InProcessEngine):
 
     A strategy hears of a trial when it waits, with its score so far, and again (``ContinuedEvent``) whenever it has gone on. When less than
     ``share`` is left no new trial begins, and the best that wait go on until the time is up. What then runs is stopped after an epoch, and
-    counts with that. One that an interruption cut off goes on as soon as it is submitted again.
+    counts with that. One that an interruption cut off goes on after its last epoch, as soon as its sample is submitted.
 
     Parameters
     ----------
@@ -39,14 +41,11 @@ class PacedEngine(InProcessEngine):
     share
         Seconds of a whole trial.
     checkpoints
-        A folder, in which trials that wait have their state.
+        A folder, in which trials that wait or were cut off have their state.
     time_budget
-        Seconds that are left to the search.
+        Seconds that are left to the search, before those are taken off that ``known`` does not have of trials that were cut off.
     clock
         Says the time, in seconds.
-    on_progress
-        Called with the trial that runs, as it is after each epoch but the last before it waits or ends. As ``known`` such a trial is one
-        that was cut off.
     options
         As ``RecordingEngine`` takes them. There is no pruner.
     """
@@ -60,16 +59,31 @@ class PacedEngine(InProcessEngine):
         checkpoints: Path,
         time_budget: float,
         clock: Callable[[], float] = time.monotonic,
-        on_progress: Callable[[Trial], None] | None = None,
         **options: Any,
     ) -> None:
         self._length, self._share, self._checkpoints, self._clock = length, share, checkpoints, clock
-        self._on_progress, self._cut_off = on_progress, set[str]()
         self._rungs = Rungs()
         self._is_closing = False
         self._model_of: dict[str, ExecutableModelSpace] = {}
         super().__init__(run, **options)
-        self._end_of_time = clock() + time_budget
+        self._unfinished: dict[str, Trial] = {}
+        self._end_of_time = clock() + time_budget - self._take_over_unfinished()
+
+    def _take_over_unfinished(self) -> float:
+        """Count the trials that were cut off as begun, and return how many of their seconds are not on record."""
+        seconds = 0.0
+        for trial in read_unfinished(self._checkpoints):
+            before = self._known.get(sample_key(trial.sample))
+            is_new = before is None and trial.number not in self._taken
+            if is_new or (before is not None and before.number == trial.number and len(before.curve) < len(trial.curve)):
+                self._unfinished[sample_key(trial.sample)] = trial
+                self._taken.add(trial.number)
+                seconds += trial.seconds - (0.0 if before is None else before.seconds)
+        return seconds
+
+    @property
+    def unfinished(self) -> list[Trial]:
+        return list(self._unfinished.values())
 
     @property
     def seconds_left(self) -> float:
@@ -84,31 +98,38 @@ class PacedEngine(InProcessEngine):
         trials = list(trials)
         super()._take_over(trials)
         for trial in trials:
-            key, rungs = sample_key(trial.sample), _length_of(trial).rungs
-            done = len(trial.curve)
-            if trial.state == "pruned" and 0 < done < (trial.planned_epochs or 0) and done not in rungs:
-                self._cut_off.add(key)
-            for epoch, rung in rungs.items():
-                if epoch == done and trial.state == "pruned":
-                    self._rungs.wait(key, rung, trial.curve[epoch - 1])
-                elif epoch <= done:
-                    self._rungs.note(key, rung, trial.curve[epoch - 1])
+            for epoch, rung in _length_of(trial).rungs.items():
+                if epoch <= len(trial.curve):
+                    self._rungs.note(sample_key(trial.sample), rung, trial.curve[epoch - 1])
 
     def _try(self, model: ExecutableModelSpace, sample: dict[str, Any]) -> None:
         key = sample_key(sample)
-        self._model_of.setdefault(key, model)
-        if key in self._cut_off and _length_of(self._known[key]).seconds_per_epoch < self.seconds_left:
+        is_first = self._model_of.setdefault(key, model) is model
+        if key in self._unfinished:
             self._note_proposal(key)
-            self._take_up(model, self._known[key])
-        else:
-            super()._try(model, sample)
+            self._take_up(model, self._unfinished.pop(key))
+            return
+        if is_first and key in self._known:
+            self._wait_again(self._known[key])
+        super()._try(model, sample)
+
+    def _wait_again(self, trial: Trial) -> None:
+        """Let a trial of an earlier run wait, if it did: only now there is a model with which it can go on."""
+        rung = _length_of(trial).rungs.get(len(trial.curve))
+        if rung is not None and trial.state == "pruned":
+            self._rungs.wait(sample_key(trial.sample), rung, trial.curve[-1])
 
     def _take_up(self, model: ExecutableModelSpace, trial: Trial) -> None:
-        """Let a trial that was cut off come to where it waits or ends."""
-        self._cut_off.remove(sample_key(trial.sample))
+        """Let a trial that was cut off come to where it waits or ends; without time for an epoch it counts with its last one."""
         for score in trial.curve:
             self.dispatch_model_event(IntermediateMetricEvent(model, score))
-        self._record(model, self._train(model, trial, _length_of(trial)))
+        length = _length_of(trial)
+        if length.seconds_per_epoch < self.seconds_left:
+            trial = self._train(model, trial, length)
+        else:
+            told = {"score": trial.score, "curve": trial.curve, "seconds": trial.seconds, "facts": trial.facts}
+            trial = self._make_trial(trial.number, trial.sample, state="complete", **told)
+        self._record(model, trial)
 
     def _run(self, model: ExecutableModelSpace) -> None:
         assert model.sample is not None
@@ -119,19 +140,31 @@ class PacedEngine(InProcessEngine):
         except Exception as error:
             self._record(model, replace(trial, error=f"{type(error).__name__}: {error}"))
             return
-        trial = replace(trial, facts={PLANNED_EPOCHS: length.epochs, **({} if length.waits else {AT_ONE_GO: True})})
+        trial = replace(trial, facts={PLANNED_EPOCHS: length.epochs, **({} if length.waits else {WAITS: False})})
         self._record(model, self._train(model, trial, length))
+
+    def _record(self, model: ExecutableModelSpace, trial: Trial) -> None:
+        super()._record(model, trial)
+        self._clean_up(trial)
+
+    def _clean_up(self, trial: Trial) -> None:
+        """Take away what an interruption would have needed of a trial that is on record now, but for the state of one that waits."""
+        drop_unfinished(self._checkpoints, trial.number)
+        if trial.state != "pruned":
+            self._checkpoint(trial).unlink(missing_ok=True)
+
+    def _checkpoint(self, trial: Trial) -> Path:
+        return self._checkpoints / f"trial-{trial.number}.ckpt"
 
     def _go_on(self, key: str) -> None:
         """Train a trial that waits as far as its next rung."""
         self._rungs.take(key)
-        before, model = self._known[key], self._model_of.get(key)
-        if model is None:  # of an earlier run, and nobody has proposed it since
-            return
+        before, model = self._known[key], self._model_of[key]
         trial = self._train(model, before, _length_of(before))
         self._known[key] = trial
         if self._on_result is not None:
             self._on_result(trial)
+        self._clean_up(trial)
         if trial.score is not None:
             model.metrics.final = trial.score  # NNI's event warns where there is one already
             self.dispatch_model_event(ContinuedEvent(model, ModelStatus.Trained))
@@ -141,7 +174,7 @@ class PacedEngine(InProcessEngine):
         begin, key = self._clock(), sample_key(before.sample)
         curve, facts = list(before.curve), dict(before.facts)
         until = length.next_stop(len(curve))
-        checkpoint = self._checkpoints / f"trial-{before.number}.ckpt"
+        checkpoint = self._checkpoint(before)
         if not curve:  # that of another trial, which was interrupted before it could be recorded
             checkpoint.unlink(missing_ok=True)
         epoch_begin = begin
@@ -156,10 +189,10 @@ class PacedEngine(InProcessEngine):
                 return
             if is_up:
                 raise TrialPruned
-            if self._on_progress is not None and math.isfinite(score):
-                seconds = before.seconds + now - begin
-                told = {"curve": list(curve), "facts": dict(facts), "seconds": seconds}
-                self._on_progress(self._make_trial(before.number, before.sample, state="pruned", score=score, **told))
+            if math.isfinite(score):
+                so_far = replace(before, curve=list(curve), facts=dict(facts), seconds=before.seconds + now - begin)
+                with contextlib.suppress(OSError):  # on a full disk an interruption costs a few epochs, and nothing else does
+                    keep_unfinished(self._checkpoints, so_far)
 
         leg = {"epochs": length.epochs, "since": len(curve), "until": until, "checkpoint": str(checkpoint)}
         assert self._runner is not None
@@ -170,8 +203,6 @@ class PacedEngine(InProcessEngine):
         waits = end.state == "complete" and until < length.epochs
         if waits:
             self._rungs.wait(key, length.rungs[until], curve[-1])
-        else:
-            checkpoint.unlink(missing_ok=True)
         state = "pruned" if waits else "failed" if end.state == "failed" else "complete"
         score = end.score if end.state == "complete" else curve[-1] if end.state == "pruned" else None
         return self._make_trial(before.number, before.sample, state=state, score=score, **told)
@@ -199,5 +230,4 @@ class PacedEngine(InProcessEngine):
 
 def _length_of(trial: Trial) -> Length:
     """Return how long a trial is that has begun."""
-    seconds = trial.seconds / max(1, len(trial.curve))
-    return Length(trial.planned_epochs or 0, seconds, waits=not trial.facts.get(AT_ONE_GO))
+    return Length(trial.planned_epochs or 0, trial.seconds / max(1, len(trial.curve)), waits=trial.facts.get(WAITS, True))

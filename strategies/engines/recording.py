@@ -138,6 +138,11 @@ class RecordingEngine(ExecutionEngine):
         return 1
 
     @property
+    def unfinished(self) -> list[Trial]:
+        """Trials that an interruption cut off, in the order of their numbers; each goes on when its sample is submitted."""
+        return []
+
+    @property
     def rejections(self) -> list[Rejection]:
         """Of all samples that were rejected, in their order."""
         return list(self._rejections.values())

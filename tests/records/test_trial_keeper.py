@@ -102,3 +102,27 @@ def test_a_line_that_was_cut_off_is_said(tmp_path: Path) -> None:
     keeper, _, err = keep(path, [])
     assert len(keeper.trials) == 1
     assert "the last line was cut off" in err.getvalue()
+
+
+def test_a_best_that_goes_on_and_becomes_worse_is_the_best_no_more(tmp_path: Path) -> None:
+    saved: list[Trial] = []
+    keeper, _, _ = keep(tmp_path / "trials.jsonl", saved)
+    with keeper.shown(3, "random"):
+        for each in (result(0, 0.5), result(1, 0.6, "pruned"), result(1, 0.55), result(1, 0.4), result(2, 0.45)):
+            keeper.note(each)
+    assert [(trial.number, trial.score) for trial in saved] == [(0, 0.5), (1, 0.6), (1, 0.55), (0, 0.5)]
+    assert keeper.best is not None and keeper.best.number == 0
+
+
+def test_a_best_that_went_on_after_it_was_saved_is_saved_again(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"space_name": "s", "space_arguments": {}, "architecture": {}, "hyperparameters": {}}
+    fields |= {"dataset": {}, "seed": 0, "parameters": 1, "flops": 1, "versions": {}, "strategy": {"trial": 7}}
+    first, _, _ = keep(tmp_path / "trials.jsonl", [])
+    with first.shown(1, "random"):
+        first.note(replace(result(7, 0.5), facts={"planned_epochs": 9}))
+    for epochs, numbers in ((1, [7]), (2, [])):
+        save_best(tmp_path / "best.json", **fields, score={"metric": "accuracy", "value": 0.4, "epochs": epochs})
+        saved: list[Trial] = []
+        keeper, _, _ = keep(tmp_path / "trials.jsonl", saved)
+        with keeper.shown(1, "random"):
+            assert [trial.number for trial in saved] == numbers

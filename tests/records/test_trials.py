@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pytest
 import recorded_trials
 
 from common.errors import RecordError
-from common.trial import AT_ONE_GO, PLANNED_EPOCHS, Trial
+from common.trial import PLANNED_EPOCHS, Trial
 from records.trials import TrialLog
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -233,12 +232,5 @@ def test_a_trial_that_has_gone_on_has_several_lines_of_which_the_last_counts(tmp
 def test_a_trial_without_a_length_of_its_own_has_the_line_of_old(tmp_path: Path) -> None:
     log = TrialLog(tmp_path / "trials.jsonl")
     log.append(make_trial(0))
-    assert not {PLANNED_EPOCHS, AT_ONE_GO} & json.loads(log.path.read_text()).keys()
+    assert PLANNED_EPOCHS not in json.loads(log.path.read_text())
     assert log.read()[0].planned_epochs is None
-    last = replace(make_trial(1), facts={PLANNED_EPOCHS: 9, AT_ONE_GO: True})
-    log.append(last)
-    assert log.read()[1].facts == last.facts
-    with log.path.open("a") as file:
-        file.write(log.path.read_text().splitlines()[1].replace('"at_one_go": true', '"at_one_go": 1') + "\n")
-    with pytest.raises(RecordError, match="'at_one_go' is 1, expected true or false or null"):
-        log.read()

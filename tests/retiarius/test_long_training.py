@@ -38,12 +38,12 @@ def usual_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_training, "ERRORS", path)
 
 
-def late_of(*starts: str, out: str = "", known: Sequence[Trial] = (), **told: Any) -> Any:
+def late_of(*starts: str, out: str = "", unfinished: Sequence[Trial] = (), **told: Any) -> Any:
     """Return what is tried last in a search of 100 s, with shares of 12.5 s, which a training of 100 s follows; not the one that is out."""
     settings = SearchSettings(**{"space": TwoLayers, "strategy": TPE(), "time_budget": 100.0, "then_retrain": 100.0, **told})
     plan = SimpleNamespace(share=12.5, starts={name: {"network": name} for name in starts})
     pace = SimpleNamespace(share=12.5, known_cost=lambda sample: COSTS[sample["network"]])
-    return choose_late_trial(settings, plan, pace, known, lambda sample: sample["network"] == out)  # type: ignore[arg-type]
+    return choose_late_trial(settings, plan, pace, unfinished, lambda sample: sample["network"] == out)  # type: ignore[arg-type]
 
 
 def test_the_first_that_a_share_cannot_tell_of_is_tried_last() -> None:
@@ -58,9 +58,9 @@ def test_what_was_tried_or_is_too_large_is_not_tried_last() -> None:
 
 
 def test_nothing_else_is_tried_last_while_such_a_trial_goes_on() -> None:
-    cut_off = replace(trial(3, 0.5, 2, 6.0, "pruned"), facts={"planned_epochs": 3, "at_one_go": True})
-    assert late_of("light", "heavy", known=[cut_off]) is None
-    assert late_of("light", "heavy", known=[trial(3, 0.5, 2, 6.0, "pruned"), replace(cut_off, state="complete")]) is not None
+    cut_off = replace(trial(3, 0.5, 2, 6.0, "pruned"), facts={"planned_epochs": 3})
+    assert late_of("light", "heavy", unfinished=[cut_off]).name == "heavy", "a usual one"
+    assert late_of("light", "heavy", unfinished=[replace(cut_off, facts={"planned_epochs": 3, "waits": False})]) is None
 
 
 def test_the_first_that_has_its_few_epochs_is_a_trial_like_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_no_random_draw_of_others_changes() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(("seconds", "epochs"), [(0.1, 1), (12.0, 10), (1e6, MOST_EPOCHS)])
+@pytest.mark.parametrize(("seconds", "epochs"), [(0.1, 1), (2.3, 1), (2.5, 1), (2.8, 2), (12.0, 9), (12.4, 10), (1e6, MOST_EPOCHS)])
 def test_how_many_epochs_fit(monkeypatch: pytest.MonkeyPatch, seconds: float, epochs: int) -> None:
     """Of a retraining, which has the validation images, too, and scores none: 120 images of 10 ms, where an epoch of a trial has 90."""
     Clock(monkeypatch)

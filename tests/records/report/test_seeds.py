@@ -128,3 +128,11 @@ def test_times_in_words() -> None:
     assert show_moment("2026-01-31T12:05:00+00:00") == "31 January 2026, 12:05 UTC"
     assert (show_moment("yesterday"), show_moment(None)) == ("yesterday", "")
     assert [find_unit(seconds) for seconds in (3, 119, 600, 7200)] == [(1.0, "s"), (1.0, "s"), (60.0, "min"), (3600.0, "h")]
+
+
+def test_the_time_of_trials_that_wait_is_the_sum_of_their_parts(tmp_path: Path) -> None:
+    legs = [(0, 10.0, 1), (1, 30.0, 1), (0, 30.0, 3), (2, 5.0, 1), (1, 40.0, 3)]  # number, seconds so far, epochs so far
+    trials = [make_trial(n, "pruned", {"width": n}, {}, 0.5, [0.5] * epochs, seconds=s, planned_epochs=9) for n, s, epochs in legs]
+    run = read_run(write_search(tmp_path / "run", trials))
+    assert dict(zip([trial.number for trial in run.trials], ends_of(run), strict=True)) == {0: 60.0, 2: 65.0, 1: 75.0}
+    assert seconds_of(run) == 75.0
