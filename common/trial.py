@@ -52,9 +52,8 @@ class Trial:
     error
         One line, for a failed trial.
     facts
-        What else is known: ``parameters``, ``flops`` (multiply-adds of one image), ``latency`` (milliseconds of one image),
-        ``planned_epochs`` (of the whole training, of which ``curve`` has those that were done), ``waits`` (false where a trial does not
-        wait on its way, and others do).
+        What else is known: ``parameters``, ``flops`` (multiply-adds of one image), ``latency`` (milliseconds of one image). Where trials
+        have lengths of their own, ``planned_epochs`` of the whole training, and ``waits``: false where it does not wait on its way.
     architecture_labels
         Those labels of ``sample`` that belong to the architecture.
     finished
