@@ -12,7 +12,7 @@ from records.report.collect import Run
 from records.report.figure import Chart, limits, steps
 from records.report.palette import SERIES
 from records.report.text import as_number, as_object, bounded, show_value
-from records.report.times import ends_of, find_unit
+from records.report.times import ends_of, find_unit, scores_over_time
 from records.report.trial_plots import best_so_far
 
 _Points = Sequence[tuple[float, float]]
@@ -99,9 +99,9 @@ def plot_epochs_together(name: str, groups: Sequence[Group], key: str, what: str
 
 def _progress(run: Run, over: str, size: float) -> _Points:
     """Return where the best so far got better, and once more the end."""
-    xs = [end / size for end in ends_of(run)] if over == "time" else [float(count) for count in range(1, len(run.trials) + 1)]
-    found = [(xs[index], bounded(run.metric.result(score))) for index, score in best_so_far(run.trials)]
-    return [*sorted(found), (max(xs), found[-1][1])]
+    moments = scores_over_time(run) if over == "time" else list(enumerate(run.trials, start=1))
+    found = [(moments[index][0] / size, bounded(run.metric.result(score))) for index, score in best_so_far([trial for _, trial in moments])]
+    return [*found, (moments[-1][0] / size, found[-1][1])]
 
 
 def _epochs(run: Run, key: str) -> _Points:

@@ -9,7 +9,7 @@ from records.formats import count_of, format_seconds
 from records.report.collect import Run
 from records.report.labels import varied_labels
 from records.report.text import escape, paragraph, plain_table, show_value
-from records.report.times import ends_of
+from records.report.times import scores_over_time
 from records.report.trial_plots import best_so_far, last_value
 
 _MOST_GAINS = 12  # the latest, where there were more
@@ -23,10 +23,9 @@ def show_story(run: Run) -> str:
 
 def _show_gains(run: Run) -> str:
     """Return a line for each trial that was better than all before it."""
-    ends, metric = ends_of(run), run.metric
-    order = sorted(range(len(run.trials)), key=lambda index: ends[index])
-    trials, ends = [run.trials[index] for index in order], [ends[index] for index in order]
-    labels = varied_labels(trials)[:_MOST_LABELS]
+    moments, metric = scores_over_time(run), run.metric
+    trials, ends = [trial for _, trial in moments], [moment for moment, _ in moments]
+    labels = varied_labels(run.trials)[:_MOST_LABELS]
     rows: list[list[str]] = []
     before: tuple[float, float] | None = None
     for index, score in best_so_far(trials):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
+from common.trial import Trial
 from records.report.collect import Run
 from records.report.text import as_number
 
@@ -17,8 +18,9 @@ def ends_of(run: Run) -> list[float]:
     Pauses between a run and its resumption do not count: what counts is the time in which at least one trial ran. Of a table it is
     the sum of the times that the table tells of its trainings. Trials that wait run one after another: it is the sum of all parts of them.
     """
-    if any(leg.planned_epochs is not None for leg in run.legs):
-        return _sums_of_legs(run)
+    if _waits(run):
+        last = {leg.number: moment for moment, leg in scores_over_time(run)}
+        return [last[trial.number] for trial in run.trials]
     lengths = [max(as_number(trial.seconds) or 0.0, 0.0) for trial in run.trials]
     moments = [_read_moment(trial.finished) for trial in run.trials]
     known = [moment.timestamp() for moment in moments if moment is not None]
@@ -27,13 +29,21 @@ def ends_of(run: Run) -> list[float]:
     return _busy(known, lengths)
 
 
-def _sums_of_legs(run: Run) -> list[float]:
+def scores_over_time(run: Run) -> list[tuple[float, Trial]]:
+    """Return all trials, each with the seconds of search that had passed, in the order of time: one that has waited once for each part."""
+    if not _waits(run):
+        return sorted(zip(ends_of(run), run.trials, strict=True), key=lambda pair: pair[0])
     spent: dict[int, float] = {}
-    total, ends = 0.0, dict[int, float]()
+    total, moments = 0.0, list[tuple[float, Trial]]()
     for leg in run.legs:
         total += max(leg.seconds - spent.get(leg.number, 0.0), 0.0)
-        spent[leg.number], ends[leg.number] = leg.seconds, total
-    return [ends[trial.number] for trial in run.trials]
+        spent[leg.number] = leg.seconds
+        moments.append((total, leg))
+    return moments
+
+
+def _waits(run: Run) -> bool:
+    return any(leg.planned_epochs is not None for leg in run.legs)
 
 
 def _sums(lengths: Sequence[float]) -> list[float]:

@@ -14,7 +14,7 @@ from records.report.collect import Run
 from records.report.figure import Chart, limits, log_limits, steps
 from records.report.labels import Scale, varied_labels
 from records.report.text import as_number, bounded, clean, escape, paragraph, show_value
-from records.report.times import ends_of, find_unit
+from records.report.times import ends_of, find_unit, scores_over_time
 
 _MOST_AXES = 9
 _MOST_BARS = 16
@@ -60,9 +60,9 @@ def plot_history(name: str, run: Run, over: str = "time") -> Chart | str:
         shape, label = _MARKS[trial.state]
         y = worst if value is None else metric.result(value)
         chart.point(x, y, trial.state, describe(trial, metric), shape, label)
-    best = best_so_far(trials)
+    best = _best_over(run, over)
     if best:
-        own = [xs[index] for index, _ in best]
+        own = [x for x, _ in best]
         scores = [score for _, score in best]
         corners, ys = steps([*own, max(xs)], [*(metric.result(score) for score in [*scores, scores[-1]])])
         chart.line(corners, ys, "best", f"best so far: {metric.show(scores[-1])}", label="best so far")
@@ -88,6 +88,15 @@ def best_so_far(trials: Sequence[Trial]) -> list[tuple[int, float]]:
         if trial.score is not None and (not found or trial.score > found[-1][1]):
             found.append((index, trial.score))
     return found
+
+
+def _best_over(run: Run, over: str) -> list[tuple[float, float]]:
+    """Return where on the axis of ``places_of`` the best so far became better, and its score."""
+    longest = max(ends_of(run))
+    if over == "trials" or not longest > 0:
+        return [(index + 1.0, score) for index, score in best_so_far(run.trials)]
+    size, moments = find_unit(longest)[0], scores_over_time(run)
+    return [(moments[index][0] / size, score) for index, score in best_so_far([trial for _, trial in moments])]
 
 
 def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> Chart | str:

@@ -112,3 +112,13 @@ def test_what_is_expected_of_the_one_that_was_chosen_is_told(tmp_path: Path) -> 
     assert run.best_trial is not None and run.best_trial.number == 1
     page = write_report([folder], None)[0].read_text(encoding="utf-8")
     assert re.search(r"expected after the training that follows</\w+>\s*<\w+[^>]*>94\.50%", page)
+
+
+def test_a_trial_that_waits_gains_when_it_waits_and_when_it_goes_on(tmp_path: Path) -> None:
+    told = tables(
+        tmp_path,
+        trial(0, "pruned", [0.5], 1, planned_epochs=9),
+        trial(1, "pruned", [0.4], 2, planned_epochs=9),
+        trial(0, "pruned", [0.5, 0.55, 0.6], 4, planned_epochs=9, seconds=180.0),
+    )
+    assert [row[:4] for row in told[GAINS]] == [["1 min 00 s", "0", "50.00%", "-"], ["4 min 00 s", "0", "60.00%", "10.00 points"]]
