@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from kernels import calls
 from kernels.build import kernels_for, run_on
@@ -68,6 +69,14 @@ class Winograd(torch.autograd.Function):
         return of_x, of_weight
 
 
+def convolve_padded(x: Tensor, weight: Tensor) -> Tensor:
+    """Return ``x`` [N, C, H, W] convolved with ``weight`` [out_channels, C, 3, 3], padded by one pixel, by whatever is faster."""
+    if not _is_faster(x, weight):
+        return functional.conv2d(x, weight, padding=1)
+    y: Tensor = Winograd.apply(x, weight)
+    return y
+
+
 class WinogradConv2d(nn.Conv2d):
     """A dense 3x3 convolution of stride 1 that is padded by one pixel: the function, names and parameters of ``nn.Conv2d``.
 
@@ -79,23 +88,28 @@ class WinogradConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, out_channels, H, W]."""
-        if not self._is_faster(x):
+        if not may_gain(self) or not _is_faster(x, self.weight):  # somebody may have changed its stride
             return super().forward(x)
         y: Tensor = Winograd.apply(x, self.weight)
         return y if self.bias is None else y + self.bias[:, None, None]
 
-    def _is_faster(self, x: Tensor) -> bool:
-        weight = self.weight
-        if any(tensor.device.type != "cpu" or tensor.dtype != torch.float32 for tensor in (x, weight)):
-            return False
-        if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or torch.jit.is_tracing():
-            return False
-        if x.dim() != 4 or x.shape[1] != self.in_channels or not may_gain(self):  # somebody may have changed its stride
-            return False
-        height, width = x.shape[2:]
-        tiles = -(-height // TILE) * -(-width // TILE)
-        is_filled = tiles * PRODUCTS <= MOST_PRODUCTS * 9 * height * width
-        return is_filled and tiles * len(x) >= LEAST_TILES and kernels_for(torch.float32) is not None
+
+def _is_faster(x: Tensor, weight: Tensor) -> bool:
+    """Return whether the kernels are faster than torch, for a convolution padded by one pixel of stride 1."""
+    if any(tensor.device.type != "cpu" or tensor.dtype != torch.float32 for tensor in (x, weight)):
+        return False
+    if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    if x.dim() != 4 or x.shape[1] != weight.shape[1] or not _are_enough(*weight.shape[:2]):
+        return False
+    height, width = x.shape[2:]
+    tiles = -(-height // TILE) * -(-width // TILE)
+    is_filled = tiles * PRODUCTS <= MOST_PRODUCTS * 9 * height * width
+    return is_filled and tiles * len(x) >= LEAST_TILES and kernels_for(torch.float32) is not None
+
+
+def _are_enough(*channels: int) -> bool:
+    return min(channels) >= LEAST_CHANNELS and math.prod(channels) >= LEAST_PAIRS
 
 
 def kernels_note(precision: torch.dtype, *, is_supernet: bool) -> str | None:
@@ -116,5 +130,4 @@ def may_gain(layer: nn.Conv2d) -> bool:
     """Return whether ``layer`` is such a convolution, with channels enough."""
     is_plain = (layer.kernel_size, layer.stride, layer.dilation, layer.groups) == ((3, 3), (1, 1), (1, 1), 1)
     is_padded = layer.padding == (1, 1) and layer.padding_mode == "zeros"
-    channels = (layer.in_channels, layer.out_channels)
-    return is_plain and is_padded and min(channels) >= LEAST_CHANNELS and math.prod(channels) >= LEAST_PAIRS
+    return is_plain and is_padded and _are_enough(layer.in_channels, layer.out_channels)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from spaces.nasbench201.vocabulary import EDGES, NUM_NODES, edge_label
+from kernels.winograd import convolve_padded
+from spaces.nasbench201.vocabulary import NUM_NODES, edge_label
 from spaces.partial_channels import shuffle
+
+CONVOLUTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"nor_conv_1x1": functional.conv2d, "nor_conv_3x3": convolve_padded}
+POOL = "avg_pool_3x3"
 
 
 def without_affine(candidate: nn.Module) -> nn.Module:
@@ -53,7 +58,11 @@ class SearchedCell(nn.Module):
 
 
 class MixedCell(SearchedCell):
-    """The differentiable form of a cell: [N, channels, H, W] -> the same shape, with the convolutions of the cell's candidates."""
+    """The differentiable form of a cell: [N, channels, H, W] -> the same shape, with the convolutions of the cell's candidates.
+
+    The edges that leave one node read the same images, and are computed together: one ReLU, one pool, and one convolution and one
+    normalisation for all convolutions of a size. The weight of a convolution is the scale of its normalisation.
+    """
 
     def forward(self, mixing: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the output of the cell.
@@ -66,19 +75,65 @@ class MixedCell(SearchedCell):
             [N, channels, H, W].
         """
         states = [x]
-        for node in range(1, NUM_NODES):
-            states.append(self.mix(mixing, node, states))
+        sums: dict[int, Tensor] = {}
+        for source in range(NUM_NODES - 1):
+            for node, mixed in self.leave(mixing, source, self.part(states[source])):
+                sums[node] = sums[node] + mixed if node in sums else mixed
+            states.append(self.join(mixing, source + 1, sums[source + 1], states))
         return states[-1]
 
-    def mix(self, mixing: Mapping[str, Tensor], node: int, states: Sequence[Tensor]) -> Tensor:
-        """Return the sum of the mixed edges that lead to ``node`` from the ``states`` before it."""
-        total: Any = 0
-        for source in [source for source, target in EDGES if target == node]:
-            label = edge_label(source, node)
-            weights = dict(zip(self.choices[label], mixing[label], strict=True))
+    def part(self, state: Tensor) -> Tensor:
+        """Return what of a node's images the operations work on."""
+        return state
+
+    def join(self, mixing: Mapping[str, Tensor], node: int, through: Tensor, states: Sequence[Tensor]) -> Tensor:
+        """Return the images of ``node`` from what came through the operations, and those of the nodes before."""
+        return through
+
+    def leave(self, mixing: Mapping[str, Tensor], source: int, x: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Return the mixed edges that leave ``source``, whose images are ``x``, one by one, with the nodes that they lead to."""
+        labels = {node: edge_label(source, node) for node in range(source + 1, NUM_NODES)}
+        weights = {label: dict(zip(self.choices[label], mixing[label], strict=True)) for label in labels.values()}
+        convolved = self._convolve(weights, x)
+        pooled: Any = None
+        for node, label in labels.items():
+            total: Any = convolved.get(label)
             for name, operation in self.edges[label].items():
-                total = total + weights[name] * operation(states[source])
-        return total
+                if name in CONVOLUTIONS:
+                    continue
+                if name == POOL and pooled is None:
+                    pooled = operation(x)
+                mixed = weights[label][name] * (pooled if name == POOL else operation(x))
+                total = mixed if total is None else total + mixed
+            yield node, x * 0.0 if total is None else total
+
+    def _convolve(self, weights: Mapping[str, Mapping[str, Tensor]], x: Tensor) -> dict[str, Tensor]:
+        """Return by label of an edge the sum of its weighted convolutions, where it has any."""
+        sums: dict[str, Tensor] = {}
+        relu = torch.relu(x)
+        for name, convolve in CONVOLUTIONS.items():
+            having = [label for label in weights if name in self.edges[label]]
+            if not having:
+                continue
+            _, convolutions, norms = zip(*(self.edges[label][name] for label in having), strict=True)
+            y = convolve(relu, torch.cat([convolution.weight for convolution in convolutions]))
+            scale = torch.stack([weights[label][name] for label in having]).repeat_interleave(x.shape[1])
+            for label, part in zip(having, normalize(y, norms, scale).chunk(len(having), dim=1), strict=True):
+                sums[label] = sums[label] + part if label in sums else part
+        return sums
+
+
+def normalize(y: Tensor, norms: Sequence[Any], scale: Tensor) -> Tensor:
+    """Return ``y`` [N, norms * C, H, W] normalised by ``norms``, each C channels of it, times ``scale`` [norms * C]."""
+    means, variances = (torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var"))
+    first = norms[0]
+    result = functional.batch_norm(y, means, variances, scale, None, first.training, first.momentum, first.eps)
+    if first.training:
+        for norm, mean, variance in zip(norms, means.chunk(len(norms)), variances.chunk(len(norms)), strict=True):
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+            norm.num_batches_tracked.add_(1)
+    return result
 
 
 class PartialMixedCell(MixedCell):
@@ -91,8 +146,10 @@ class PartialMixedCell(MixedCell):
         super().__init__(edges)
         self.thin = thin
 
-    def mix(self, mixing: Mapping[str, Tensor], node: int, states: Sequence[Tensor]) -> Tensor:
-        through = super().mix(mixing, node, [state[:, : self.thin] for state in states])
+    def part(self, state: Tensor) -> Tensor:
+        return state[:, : self.thin]
+
+    def join(self, mixing: Mapping[str, Tensor], node: int, through: Tensor, states: Sequence[Tensor]) -> Tensor:
         beside = [state[:, self.thin :] * mixing[edge_label(source, node)].sum() for source, state in enumerate(states)]
         return shuffle(through, torch.stack(beside).sum(0))
 
