@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from strategies.engines.paced import PacedEngine
 
-LATE_SHARE = 0.25  # of the time budget, for one network that needs longer than a share
+LATE_SHARE, LATE_MOST = 0.25, 1 / 3  # of the time budget, for one network that needs longer than a share; if its few epochs need more
 RESERVE = 0.1  # of that time, so that it comes to its end
 TELLING_EPOCHS = 6  # of a trial: fewer say little of a training that is several times as long
 LONG_EPOCHS = 8  # of the training that follows: with fewer there, a network is too slow for it too
@@ -59,8 +59,8 @@ class LateTrial:
 
     def epochs_within(self, seconds: float) -> int:
         """Return how long it is trained in so many seconds; 0 where these are too few to tell anything."""
-        epochs = min(MOST_EPOCHS, int(seconds * (1 - RESERVE) / self.cost))
-        return epochs if epochs >= FEWEST_EPOCHS else 0
+        epochs = seconds / self.cost
+        return max(FEWEST_EPOCHS, min(MOST_EPOCHS, int(epochs * (1 - RESERVE)))) if epochs >= FEWEST_EPOCHS else 0
 
 
 def looks_ahead(settings: SearchSettings, plan: SearchPlan) -> bool:
@@ -86,7 +86,7 @@ def choose_late_trial(
         Says whether a sample is not to be tried any more.
     """
     is_told = settings.trials is not None or any(word not in WORDS for word in settings.start_with)
-    is_begun = not all(trial.facts.get(WAITS, True) for trial in unfinished)
+    is_begun = any(not trial.facts.get(WAITS, True) and not pace.is_first(trial.sample) for trial in unfinished)
     if is_told or is_begun or not looks_ahead(settings, plan):
         return None
     assert settings.time_budget is not None and settings.then_retrain is not None
@@ -96,9 +96,9 @@ def choose_late_trial(
         if usual == 0.0 and 0 < FEWEST_EPOCHS * cost <= pace.share:
             usual = cost
         if cost > usual and pace.share / cost < TELLING_EPOCHS and settings.then_retrain / cost >= LONG_EPOCHS:
-            late = LateTrial(name, sample, cost, LATE_SHARE * settings.time_budget, pace)
-            if late.epochs_within(late.seconds) and not is_out(sample):
-                return late
+            seconds = max(LATE_SHARE * settings.time_budget, FEWEST_EPOCHS * cost * (1 + RESERVE))
+            if seconds <= LATE_MOST * settings.time_budget and not is_out(sample):
+                return LateTrial(name, sample, cost, seconds, pace)
     return None
 
 

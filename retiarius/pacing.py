@@ -104,6 +104,23 @@ class Pace:
         self._last: dict[str, int] = {}
         self.share = max(plan.share, min((settings.time_budget or 0.0) / 2, FEWEST_EPOCHS * self._least_cost()))
 
+        self._first = self._first_of_starts()
+
+    def _first_of_starts(self) -> str | None:
+        """Return which trial does not wait: of the starts, the space's default aside, the first of which a share holds enough epochs.
+
+        What is best known before comes to its end, so that nothing is better because it learns faster at first.
+        """
+        if self._settings.epochs is None and self._settings.evaluator == TRAIN:
+            for sample in islice(self._plan.starts.values(), 1, None):
+                if 0 < FEWEST_EPOCHS * self.known_cost(sample) <= self.share:
+                    return sample_key(self._plan.searched.canonical(dict(sample)))
+        return None
+
+    def is_first(self, sample: Mapping[str, Any]) -> bool:
+        """Return whether the trial of ``sample`` does not wait, as it is the first of the starts."""
+        return sample_key(sample) == self._first
+
     def _least_cost(self) -> float:
         """Return what an epoch of the cheapest of the first networks costs; 0 where there is none.
 
@@ -130,7 +147,7 @@ class Pace:
             return Length(epochs, cost, waits=False)
         if self._settings.epochs is not None or cost == 0.0:
             return Length(self._context.epochs, cost)
-        return Length(max(1, min(MOST_EPOCHS, int(self.share / cost + ROUNDING))), cost)
+        return Length(max(1, min(MOST_EPOCHS, int(self.share / cost + ROUNDING))), cost, waits=not self.is_first(sample))
 
     def reject(self, sample: Mapping[str, Any]) -> Rejection | None:
         """Return why ``sample`` is not tried: it would hardly get anywhere in its share; None where it is."""

@@ -21,7 +21,7 @@ from evaluators.training.placement import place
 from evaluators.training.recipes import Recipe
 from evaluators.training.step import take_step
 
-MOST_STEPS = 10
+LEAST_STEPS, MOST_STEPS = 3, 10  # whole ones: in the first one the library still prepares itself for their size
 FEW, SETS_UP = 8, 4  # the first step has an eighth of the images, and may take four times as long as it should
 FORWARD = 1 / 3  # of a step: what a scored image costs
 MOST_EPOCHS = 300  # more have brought nothing here
@@ -51,7 +51,7 @@ def measure_epoch(
     data, recipe, device, precision
         As ``evaluators.training.loop.train`` takes them.
     seconds
-        How long it measures, at least one step. A step of few images comes first, and is not counted.
+        How long it measures, at least three steps. A step of few images comes first, and is not counted.
     enough
         Of an epoch that takes longer for certain, judged by that first step, nothing more is measured.
     retrains
@@ -74,9 +74,12 @@ def measure_epoch(
         shortest = next(times) / SETS_UP
         if shortest * steps < enough:
             begin = time.perf_counter()
-            shortest = next(times)
-            while time.perf_counter() - begin < seconds and (taken := next(times, None)) is not None:
-                shortest = min(shortest, taken)  # other work on the machine only adds
+            taken = [next(times)]
+            while len(taken) < LEAST_STEPS or time.perf_counter() - begin < seconds:
+                if (another := next(times, None)) is None:
+                    break
+                taken.append(another)
+            shortest = min(taken)  # other work on the machine only adds
     sides = sides_of_training(height, recipe.start_size)
     share = sum(cost_at(side, height) for side in sides) / len(sides)
     scored = 0 if retrains else len(data.validation.labels) * (2 if recipe.flip_averaging else 1) * FORWARD / batches.size

@@ -42,7 +42,7 @@ def late_of(*starts: str, out: str = "", unfinished: Sequence[Trial] = (), **tol
     """Return what is tried last in a search of 100 s, with shares of 12.5 s, which a training of 100 s follows; not the one that is out."""
     settings = SearchSettings(**{"space": TwoLayers, "strategy": TPE(), "time_budget": 100.0, "then_retrain": 100.0, **told})
     plan = SimpleNamespace(share=12.5, starts={name: {"network": name} for name in starts})
-    pace = SimpleNamespace(share=12.5, known_cost=lambda sample: COSTS[sample["network"]])
+    pace = SimpleNamespace(share=12.5, known_cost=lambda sample: COSTS[sample["network"]], is_first=lambda sample: sample == {"n": 9})
     return choose_late_trial(settings, plan, pace, unfinished, lambda sample: sample["network"] == out)  # type: ignore[arg-type]
 
 
@@ -50,7 +50,16 @@ def test_the_first_that_a_share_cannot_tell_of_is_tried_last() -> None:
     late = late_of("light", "usual", "broken", "slow", "heavy", "default")
     assert late.sample == {"network": "heavy"}, "a share holds six epochs of the usual one; for the slow one there is no time at all"
     assert (late.name, late.cost, late.seconds) == ("heavy", 6.0, 100 * LATE_SHARE)
-    assert [late.epochs_within(seconds) for seconds in (25.0, 20.0, 19.0)] == [3, 3, 0]
+    assert [late.epochs_within(seconds) for seconds in (60.0, 25.0, 18.1, 17.9)] == [9, 3, 3, 0], (
+        "a tenth is left free, but for three epochs"
+    )
+
+
+def test_three_epochs_may_take_a_third_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COSTS, "heavy", 10.0)
+    assert late_of("light", "usual", "heavy").seconds == pytest.approx(33.0)
+    monkeypatch.setitem(COSTS, "heavy", 10.2)
+    assert late_of("light", "usual", "heavy") is None
 
 
 def test_what_was_tried_or_is_too_large_is_not_tried_last() -> None:
@@ -60,7 +69,9 @@ def test_what_was_tried_or_is_too_large_is_not_tried_last() -> None:
 def test_nothing_else_is_tried_last_while_such_a_trial_goes_on() -> None:
     cut_off = replace(trial(3, 0.5, 2, 6.0, "pruned"), facts={"planned_epochs": 3})
     assert late_of("light", "heavy", unfinished=[cut_off]).name == "heavy", "a usual one"
-    assert late_of("light", "heavy", unfinished=[replace(cut_off, facts={"planned_epochs": 3, "waits": False})]) is None
+    last = replace(cut_off, facts={"planned_epochs": 3, "waits": False})
+    assert late_of("light", "heavy", unfinished=[last]) is None
+    assert late_of("light", "heavy", unfinished=[replace(last, sample={"n": 9})]).name == "heavy", "the first of the starts"
 
 
 def test_the_first_that_has_its_few_epochs_is_a_trial_like_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,15 @@ def test_each_trial_has_the_epochs_that_fit(monkeypatch: pytest.MonkeyPatch) -> 
     assert {name: pace.length({"network": name}).epochs for name in COSTS} == {"light": MOST_EPOCHS, "usual": 10, "heavy": 1, "slow": 1}
 
 
+def test_the_first_start_that_a_share_holds_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace, _ = make_pace(monkeypatch, "light", "heavy", "usual", "light")
+    assert {name: pace.length({"network": name}).waits for name in COSTS} == {"light": True, "usual": False, "heavy": True, "slow": True}
+    assert pace.is_first({"network": "usual"})
+    for told in ({"epochs": 4}, {"evaluator": trains_in_legs}):
+        pace, _ = make_pace(monkeypatch, "light", "usual", **told)
+        assert pace.length({"network": "usual"}).waits
+
+
 def test_a_share_of_three_epochs_holds_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(COSTS, "heavy", 6.1)  # three times which, divided by it, is less than three in floating point
     assert 3 * 6.1 / 6.1 < 3

@@ -92,4 +92,4 @@ def test_a_long_training_is_measured_for_longer(monkeypatch: pytest.MonkeyPatch)
     epochs_within(1_000.0, make_network(), make_data(), RECIPE, **HERE)
     few = Clock(monkeypatch, *[1.0] * 5)
     epochs_within(1.0, make_network(), make_data(), RECIPE, **HERE)
-    assert clock.steps > few.steps == 2
+    assert clock.steps > few.steps == 4, "a small one, and three"
