@@ -103,7 +103,7 @@ def score(
 
 
 def to_stored(scores: Mapping[str, float]) -> dict[str, float | None]:
-    """Scores as they stand in a file: JSON has no infinity, which is null there."""
+    """Scores as they stand in a file: null where one could not be had, as JSON has no infinity."""
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}
 
 

@@ -14,7 +14,8 @@ from common.text import show
 
 STATES = ("complete", "failed", "pruned")
 PLANNED_EPOCHS = "planned_epochs"  # the fact of how many epochs a trial has to its end, where trials have their own
-WAITS = "waits"  # the fact, false, that a trial does not wait on its way, where others do
+AT_ONE_GO = "at_one_go"  # the fact why a trial does not wait on its way, where others do: it is one of these
+FIRST, LAST = "first", "last"
 Sample = Mapping[str, Any]
 # run(sample, report, note) -> score. ``report`` takes the score after each epoch and may end the trial by raising; ``note`` takes facts.
 RunTrial = Callable[[Sample, Callable[[float], None], Callable[[dict[str, Any]], None]], float]
@@ -53,7 +54,7 @@ class Trial:
         One line, for a failed trial.
     facts
         What else is known: ``parameters``, ``flops`` (multiply-adds of one image), ``latency`` (milliseconds of one image). Where trials
-        have lengths of their own, ``planned_epochs`` of the whole training, and ``waits``: false where it does not wait on its way.
+        have lengths of their own, ``planned_epochs`` of the whole training, and ``at_one_go`` of one that does not wait.
     architecture_labels
         Those labels of ``sample`` that belong to the architecture.
     finished

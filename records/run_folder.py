@@ -218,7 +218,7 @@ def _is_leftover(entry: Path) -> bool:
 
 def _remove_unfinished(path: Path) -> None:
     """Take away files that a killed run was writing; whoever holds the lock is the only one who writes."""
-    for pattern in (".*.tmp", "checkpoints/**/*.partial"):
+    for pattern in (".*.tmp", "checkpoints/.*.tmp", "checkpoints/**/*.partial"):
         for entry in path.glob(pattern):
             with contextlib.suppress(OSError):
                 entry.unlink()

@@ -10,7 +10,7 @@ from common.errors import RecordError
 from common.files import parse_json, to_json
 from common.numbers import is_real
 from common.text import printable, show
-from common.trial import PLANNED_EPOCHS, Trial
+from common.trial import AT_ONE_GO, PLANNED_EPOCHS, Trial
 from records.lines import append_line
 
 # What a line has, in this order, and the types that each takes. ``status`` is the trial's state.
@@ -26,11 +26,13 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "flops": (int, type(None)),
     "latency": (float, int, type(None)),
     "planned_epochs": (int, type(None)),
+    "at_one_go": (str, type(None)),
     "error": (str, type(None)),
     "finished": (str,),
 }
-_LATER = ("latency", "planned_epochs")  # records of earlier versions are without
-_FACTS = ("parameters", "flops", "latency", PLANNED_EPOCHS)
+_WHERE_KNOWN = (PLANNED_EPOCHS, AT_ONE_GO)  # a line has them only where they are known
+_LATER = ("latency", *_WHERE_KNOWN)  # records of earlier versions are without
+_FACTS = ("parameters", "flops", "latency", *_WHERE_KNOWN)
 
 
 class TrialLog:
@@ -129,13 +131,12 @@ def latest(trials: Sequence[Trial]) -> list[Trial]:
 def _format(trial: Trial) -> bytes:
     """Return the line of ``trial``; what is not finite in its curve is null."""
     values = {
-        **{name: getattr(trial, name) for name in _FIELDS if name != "status"},
+        **{name: trial.facts.get(name) if name in _FACTS else getattr(trial, name) for name in _FIELDS if name != "status"},
         "status": trial.state,
         "curve": [float(score) if math.isfinite(score) else None for score in trial.curve],
     }
-    if trial.planned_epochs is None:
-        del values[PLANNED_EPOCHS]
-    return (to_json({name: values[name] for name in _FIELDS if name in values}) + "\n").encode("utf-8", "backslashreplace")
+    told = {name: values[name] for name in _FIELDS if name not in _WHERE_KNOWN or values[name] is not None}
+    return (to_json(told) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _parse(line: bytes) -> Trial:

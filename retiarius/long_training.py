@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING
 
 from common.files import read_json
 from common.reporter import Reporter
-from common.trial import WAITS, Sample, Trial
+from common.trial import AT_ONE_GO, FIRST, LAST, Sample, Trial
 from records.formats import count_of, format_accuracy
 from records.run_folder import stored_identity
 from records.trial_keeper import TrialKeeper
 from retiarius.pacing import FEWEST_EPOCHS, MOST_EPOCHS, Pace, has_finals
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
-from retiarius.warm_start import WORDS
+from retiarius.warm_start import DEFAULT, WORDS
 
 if TYPE_CHECKING:
     from nni.nas.space import ExecutableModelSpace
 
     from strategies.engines.paced import PacedEngine
 
-LATE_SHARE, LATE_MOST = 0.25, 1 / 3  # of the time budget, for one network that needs longer than a share; if its few epochs need more
+LATE_SHARE = 0.25  # of the time budget, for one network that needs longer than a share
+LATE_MOST = 1 / 3  # where its few epochs need more
 RESERVE = 0.1  # of that time, so that it comes to its end
 TELLING_EPOCHS = 6  # of a trial: fewer say little of a training that is several times as long
 LONG_EPOCHS = 8  # of the training that follows: with fewer there, a network is too slow for it too
@@ -74,7 +75,7 @@ def choose_late_trial(
 ) -> LateTrial | None:
     """Return the first of the plan's starts whose share is too short to tell how it would do in the training that follows.
 
-    It costs more than the first one that has its few epochs in a share: that remains a trial like others, from which the strategy learns.
+    It costs more than the first one that has its few epochs in a share: that one is tried in its turn, and the strategy learns from it.
     The default configuration is asked last. None where there is none, where a person counts the trials or names those that come first, and
     where an interruption cut such a trial off, which then goes on.
 
@@ -86,12 +87,12 @@ def choose_late_trial(
         Says whether a sample is not to be tried any more.
     """
     is_told = settings.trials is not None or any(word not in WORDS for word in settings.start_with)
-    is_begun = any(not trial.facts.get(WAITS, True) and not pace.is_first(trial.sample) for trial in unfinished)
+    is_begun = any(trial.facts.get(AT_ONE_GO) == LAST for trial in unfinished)
     if is_told or is_begun or not looks_ahead(settings, plan):
         return None
     assert settings.time_budget is not None and settings.then_retrain is not None
-    starts, usual = list(plan.starts.items()), 0.0
-    for name, sample in [*starts[1:], *starts[:1]]:
+    usual = 0.0
+    for name, sample in sorted(plan.starts.items(), key=lambda start: start[0] == DEFAULT):
         cost = pace.known_cost(sample)
         if usual == 0.0 and 0 < FEWEST_EPOCHS * cost <= pace.share:
             usual = cost
@@ -102,13 +103,30 @@ def choose_late_trial(
     return None
 
 
+def let_first_go(
+    settings: SearchSettings, plan: SearchPlan, pace: Pace, known: Iterable[Trial], is_too_large: Callable[[Sample], bool]
+) -> None:
+    """Let the first of the plan's starts that is not too slow come to its end without waiting, unless a trial of the run did so before.
+
+    What is best known beforehand is then not pushed out by what learns faster at first. The default configuration is not meant, nor what
+    was best untrained.
+    """
+    if settings.epochs is not None or settings.evaluator != TRAIN or any(trial.facts.get(AT_ONE_GO) == FIRST for trial in known):
+        return
+    for name, sample in plan.starts.items():
+        fits = name != DEFAULT and name not in plan.screened and 0 < FEWEST_EPOCHS * pace.known_cost(sample) <= pace.share
+        if fits and not is_too_large(sample):
+            pace.let_go(sample, FIRST)
+            return
+
+
 def try_last(late: LateTrial, explored: ExecutableModelSpace, engine: PacedEngine, reporter: Reporter) -> None:
     """Try ``late`` in the time that is kept for it, unless an interrupted run has spent that already."""
     engine.give_time(late.seconds)
     epochs = late.epochs_within(engine.seconds_left)
     if epochs:
         reporter.say(f"{late.name} is tried last, for {count_of(epochs, 'epoch')}: a share is too short to judge it")
-        late.pace.put_last(late.sample, epochs)
+        late.pace.let_go(late.sample, LAST, epochs)
         engine.submit_models(explored.freeze(dict(late.sample)))
 
 

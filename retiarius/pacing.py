@@ -101,25 +101,8 @@ class Pace:
         assert plan.share is not None
         self._context, self._settings, self._plan = context, settings, plan
         self._costs: dict[str, float] = {}
-        self._last: dict[str, int] = {}
+        self._at_one_go: dict[str, tuple[str, int | None]] = {}
         self.share = max(plan.share, min((settings.time_budget or 0.0) / 2, FEWEST_EPOCHS * self._least_cost()))
-
-        self._first = self._first_of_starts()
-
-    def _first_of_starts(self) -> str | None:
-        """Return which trial does not wait: of the starts, the space's default aside, the first of which a share holds enough epochs.
-
-        What is best known before comes to its end, so that nothing is better because it learns faster at first.
-        """
-        if self._settings.epochs is None and self._settings.evaluator == TRAIN:
-            for sample in islice(self._plan.starts.values(), 1, None):
-                if 0 < FEWEST_EPOCHS * self.known_cost(sample) <= self.share:
-                    return sample_key(self._plan.searched.canonical(dict(sample)))
-        return None
-
-    def is_first(self, sample: Mapping[str, Any]) -> bool:
-        """Return whether the trial of ``sample`` does not wait, as it is the first of the starts."""
-        return sample_key(sample) == self._first
 
     def _least_cost(self) -> float:
         """Return what an epoch of the cheapest of the first networks costs; 0 where there is none.
@@ -132,29 +115,30 @@ class Pace:
     def known_cost(self, sample: Mapping[str, Any]) -> float:
         """Return about how many seconds an epoch takes; 0 where nobody can know, or where the network fails."""
         try:
-            return self._cost(self._plan.searched.canonical(dict(sample)))
+            return self._cost(self._plan.searched.canonical(dict(sample)), math.inf)
         except Exception:  # it fails again when it is tried, and then says why
             return 0.0
 
-    def put_last(self, sample: Mapping[str, Any], epochs: int) -> None:
-        """Give the trial of ``sample`` so many epochs, between which it does not wait, however slow its network is."""
-        self._last = {sample_key(self._plan.searched.canonical(dict(sample))): epochs}
+    def let_go(self, sample: Mapping[str, Any], why: str, epochs: int | None = None) -> None:
+        """Let the trial of ``sample`` not wait; ``epochs`` are given to it however slow its network is, None: those of a share."""
+        self._at_one_go[sample_key(self._plan.searched.canonical(dict(sample)))] = why, epochs
 
     def length(self, sample: Mapping[str, Any]) -> Length:
         """Return how long the trial of ``sample`` is."""
-        cost = self._cost(sample)
-        if epochs := self._last.get(sample_key(sample)):
-            return Length(epochs, cost, waits=False)
+        cost = self._cost(sample, self._plan.share or math.inf)
+        why, epochs = self._at_one_go.get(sample_key(sample), (None, None))
+        if epochs is not None:
+            return Length(epochs, cost, why)
         if self._settings.epochs is not None or cost == 0.0:
             return Length(self._context.epochs, cost)
-        return Length(max(1, min(MOST_EPOCHS, int(self.share / cost + ROUNDING))), cost, waits=not self.is_first(sample))
+        return Length(max(1, min(MOST_EPOCHS, int(self.share / cost + ROUNDING))), cost, why)
 
     def reject(self, sample: Mapping[str, Any]) -> Rejection | None:
         """Return why ``sample`` is not tried: it would hardly get anywhere in its share; None where it is."""
         from strategies.engines.recording import Rejection
 
         length = self.length(sample)
-        if not length.waits:
+        if length.at_one_go is not None:
             return None
         needed = length.seconds_per_epoch * max(FEWEST_EPOCHS, length.epochs)
         is_given = self._settings.epochs is not None
@@ -165,18 +149,18 @@ class Pace:
         told = f"{needed:.0f} s for {max(FEWEST_EPOCHS, length.epochs)} epochs, more than the {limit:.0f} s of {whole}"
         return Rejection(math.log(needed / limit), told, fault="too slow")
 
-    def _cost(self, sample: Mapping[str, Any]) -> float:
-        """Return about how many seconds an epoch takes; 0 where nobody can know."""
+    def _cost(self, sample: Mapping[str, Any], enough: float) -> float:
+        """Return about how many seconds an epoch takes, measured no further than ``enough``; 0 where nobody can know."""
         if self._settings.evaluator != TRAIN:
             return 0.0
         labels = [*self._plan.searched.architecture, "batch_size", "optimizer"]
         key = sample_key({label: sample.get(label) for label in labels})
         if key not in self._costs:
-            self._costs[key] = self._measure(sample)
+            self._costs[key] = self._measure(sample, enough)
         return self._costs[key]
 
-    def _measure(self, sample: Mapping[str, Any]) -> float:
+    def _measure(self, sample: Mapping[str, Any], enough: float) -> float:
         architecture = self._plan.searched.architecture
         hyperparameters = {label: value for label, value in sample.items() if label not in architecture}
         network = self._context.build({label: sample[label] for label in architecture})
-        return epoch_cost(self._context, network, hyperparameters, enough=self._plan.share or math.inf)
+        return epoch_cost(self._context, network, hyperparameters, enough)

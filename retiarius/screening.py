@@ -140,7 +140,7 @@ def screen_networks(context: RunContext, settings: SearchSettings, plan: SearchP
     best = [kinds.as_chosen(architecture) for architecture, _ in screened.networks[: screened.chosen]]
     first = {f"network {place} of {SCREENED}": _sample(plan, architecture) for place, architecture in enumerate(best, 1)}
     starts = plan.searched.without_repeats({**plan.starts, **first})
-    return replace(plan, starts=starts, screened_seconds=screened.seconds)
+    return replace(plan, starts=starts, screened=tuple(first), screened_seconds=screened.seconds)
 
 
 def _draw(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> Iterator[dict[str, Any]]:

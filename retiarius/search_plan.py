@@ -36,6 +36,8 @@ class SearchPlan:
         Seconds of a whole trial, where trials wait and go on; None where they do not.
     starts
         With what the search begins, samples by name.
+    screened
+        Names of those starts that were the best of untrained networks.
     numbers
         What the strategy is told of numbers: ``order``, ``usual``, both or neither (``retiarius.told_numbers``).
     screened_seconds
@@ -54,6 +56,7 @@ class SearchPlan:
     sized_by: int
     share: float | None = None
     starts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    screened: Sequence[str] = ()
     numbers: Sequence[str] = ()
     screened_seconds: float = 0.0
     supernet: TrainedSupernet | None = None

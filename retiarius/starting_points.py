@@ -13,7 +13,7 @@ from records.best import BestArchitecture, check_architecture
 from retiarius.architectures import read_architecture
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
-from retiarius.warm_start import PORTFOLIO, WORDS, load_starts, stored_starts
+from retiarius.warm_start import DEFAULT, PORTFOLIO, WORDS, load_starts, stored_starts
 from spaces.named import NAMES
 
 STARTS = "starts.json"  # in the folder of a run that began with what start_with names
@@ -74,7 +74,7 @@ def _default_point(settings: SearchSettings, plan: SearchPlan, reporter: Reporte
     if outside := plan.searched.outside(default):
         reporter.warn(f"the default configuration is not tried first, as it is outside of what is searched: {', '.join(outside)}")
         return {}
-    return {"the default configuration": plan.searched.sample(default, {**plan.recipe, "epochs": plan.epochs}, {})}
+    return {DEFAULT: plan.searched.sample(default, {**plan.recipe, "epochs": plan.epochs}, {})}
 
 
 def _portfolio(settings: SearchSettings, plan: SearchPlan, choices: Mapping[str, Any], already: int) -> dict[str, dict[str, Any]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from common.errors import RetiariusError, SearchFailed, describe_error
-from common.trial import Sample, Trial, sample_key
+from common.trial import Sample, sample_key
 from records.formats import count_of
 from records.pareto import save_pareto
 from records.run_folder import RunFolder
@@ -19,7 +19,7 @@ from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
 from retiarius.engines import make_engine, reports_of, size_limits
 from retiarius.finals import choose_at_full_size, seconds_for_finals
-from retiarius.long_training import LateTrial, choose_late_trial, looks_ahead, save_best_for_training, try_last
+from retiarius.long_training import LateTrial, choose_late_trial, let_first_go, looks_ahead, save_best_for_training, try_last
 from retiarius.pacing import Pace
 from retiarius.ray_cluster import cluster_of
 from retiarius.results import RETRAINED
@@ -83,16 +83,16 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
     pace = None if plan.share is None else Pace(context, settings, plan)
     seconds = _seconds_left(settings, keeper, for_finals + plan.screened_seconds + time.monotonic() - begin)
     engine: Any = make_engine(context, settings, plan, folder.checkpoints_path, seconds, pace, **engine_options)
-    late = _reserve_for_last(context, settings, plan, pace, engine)
+    late = _plan_ahead(context, settings, plan, pace, engine)
     with keeper.shown(max_trials, settings.strategy.name), engine:
+        starts, say = plan.starts, warn
         if plan.share is not None:
             for trial in engine.unfinished:
-                context.reporter.say(
-                    f"trial {trial.number} goes on after epoch {len(trial.curve)} of {trial.planned_epochs}: it was cut off"
-                )
+                context.reporter.say(f"trial {trial.number} was cut off, and goes on after epoch {len(trial.curve)}")
             submit_known_trials(explored, engine)
-        for line in submit_first_trials(_without(plan.starts, late), explored, engine):
-            (warn if plan.share is None else context.reporter.say)(line)  # that some are too slow is usual there
+            starts, say = _still_to_try(starts, late, engine), context.reporter.say  # that some are too slow is usual there
+        for line in submit_first_trials(starts, explored, engine):
+            say(line)
         told = _search_context(context, settings, plan, min(plan.sized_by, most), shared, engine.open_trials)
         _explore(settings, told, explored, engine)
         engine.finish()
@@ -108,31 +108,29 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
         context.reporter.say(line)
 
 
-def _reserve_for_last(context: RunContext, settings: SearchSettings, plan: SearchPlan, pace: Pace | None, engine: Any) -> LateTrial | None:
-    """Return what is tried last, for which the engine's trials leave time; None where nothing is."""
+def _plan_ahead(context: RunContext, settings: SearchSettings, plan: SearchPlan, pace: Pace | None, engine: Any) -> LateTrial | None:
+    """Choose what does not wait: let the first of the starts go, and return what is tried last, for which others leave time."""
     if pace is None:
         return None
-    known = [*engine.results, *engine.unfinished]
-    late = choose_late_trial(settings, plan, pace, engine.unfinished, _is_out(context, settings, plan, known))
+    known, limits = [*engine.results, *engine.unfinished], size_limits(context, settings, plan)
+    keys = {sample_key(trial.sample) for trial in known}
+
+    def is_too_large(sample: Sample) -> bool:
+        return limits(plan.searched.canonical(dict(sample))) is not None
+
+    def is_out(sample: Sample) -> bool:
+        return sample_key(plan.searched.canonical(dict(sample))) in keys or is_too_large(sample)
+
+    let_first_go(settings, plan, pace, known, is_too_large)
+    late = choose_late_trial(settings, plan, pace, engine.unfinished, is_out)
     if late is not None:
         engine.give_time(-late.seconds)
     return late
 
 
-def _is_out(context: RunContext, settings: SearchSettings, plan: SearchPlan, known: Sequence[Trial]) -> Callable[[Sample], bool]:
-    """Return what tells whether a sample is not to be tried any more: it was, or its network is too large."""
-    keys, limits = {sample_key(trial.sample) for trial in known}, size_limits(context, settings, plan)
-
-    def is_out(sample: Sample) -> bool:
-        canonical = plan.searched.canonical(dict(sample))
-        return sample_key(canonical) in keys or limits(canonical) is not None
-
-    return is_out
-
-
-def _without(starts: Mapping[str, dict[str, Any]], late: LateTrial | None) -> dict[str, dict[str, Any]]:
-    """Return the samples by name, but for the one that is tried last."""
-    return {name: sample for name, sample in starts.items() if late is None or name != late.name}
+def _still_to_try(starts: Mapping[str, dict[str, Any]], late: LateTrial | None, engine: Any) -> dict[str, dict[str, Any]]:
+    """Return the samples by name, but for the one that is tried last, and those of which the strategy has heard."""
+    return {name: sample for name, sample in starts.items() if (late is None or name != late.name) and engine.result_of(sample) is None}
 
 
 def _seconds_left(settings: SearchSettings, keeper: TrialKeeper, not_for_trials: float) -> float | None:

@@ -15,6 +15,7 @@ from records.lines import EpochLog
 from records.trials import TrialLog
 
 PORTFOLIO = "portfolio"
+DEFAULT = "the default configuration"  # what messages call it
 WORDS = (PORTFOLIO, "default")  # what ``start_with`` may say beside files, runs and known names
 
 FORMAT, VERSION = "retiarius-starts", 1

@@ -9,6 +9,7 @@ from typing import Any
 from nni.mutable import SampleValidationError
 from nni.nas.space import ExecutableModelSpace
 
+from common.trial import sample_key
 from strategies.engines.recording import RecordingEngine
 
 
@@ -36,7 +37,8 @@ def submit_first_trials(samples: Mapping[str, Mapping[str, Any]], space: Executa
 
 
 def submit_known_trials(space: ExecutableModelSpace, engine: RecordingEngine) -> None:
-    """Submit the samples of all trials that the engine knows: the strategy hears of them, those that were cut off go on, others can."""
-    for trial in [*engine.results, *engine.unfinished]:
+    """Submit the sample of each trial that the engine knows, once: the strategy hears of it, and one that was cut off goes on."""
+    known = {sample_key(trial.sample): trial for trial in [*engine.results, *engine.unfinished]}
+    for trial in known.values():
         with contextlib.suppress(SampleValidationError):  # of a search that held more
             engine.submit_models(space.freeze(dict(trial.sample)))

@@ -23,18 +23,18 @@ class Length:
         To its end.
     seconds_per_epoch
         About; infinity is none.
-    waits
-        Whether it waits on its way.
+    at_one_go
+        Why it does not wait on its way, ``first`` or ``last``; None: it waits.
     """
 
     epochs: int
     seconds_per_epoch: float = 0.0
-    waits: bool = True
+    at_one_go: str | None = None
 
     @property
     def rungs(self) -> dict[int, int]:
         """By the epoch after which the trial waits the rung that it has reached then, from 0; one of few epochs leaves out the lowest."""
-        if not self.waits:
+        if self.at_one_go is not None:
             return {}
         places = {round(self.epochs / FACTOR ** (RUNGS - 1 - rung)): rung for rung in range(RUNGS - 1)}
         return {epoch: rung for epoch, rung in places.items() if 0 < epoch < self.epochs}

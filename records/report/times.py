@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from common.trial import Trial
@@ -30,16 +31,25 @@ def ends_of(run: Run) -> list[float]:
 
 
 def scores_over_time(run: Run) -> list[tuple[float, Trial]]:
-    """Return all trials, each with the seconds of search that had passed, in the order of time: one that has waited once for each part."""
+    """Return all trials, each with the seconds of search that had passed, in the order of time: one that has waited once for each part.
+
+    A part counts with the score that it kept: one that the trial lost when it went on was none.
+    """
     if not _waits(run):
         return sorted(zip(ends_of(run), run.trials, strict=True), key=lambda pair: pair[0])
     spent: dict[int, float] = {}
-    total, moments = 0.0, list[tuple[float, Trial]]()
+    total, moments = 0.0, list[float]()
     for leg in run.legs:
         total += max(leg.seconds - spent.get(leg.number, 0.0), 0.0)
         spent[leg.number] = leg.seconds
-        moments.append((total, leg))
-    return moments
+        moments.append(total)
+    kept: dict[int, float | None] = {}
+    legs: list[Trial] = []
+    for leg in reversed(run.legs):
+        later = kept.get(leg.number, leg.score)
+        kept[leg.number] = None if later is None or leg.score is None else min(later, leg.score)
+        legs.append(replace(leg, score=kept[leg.number]) if leg.state == "pruned" else leg)
+    return list(zip(moments, reversed(legs), strict=True))
 
 
 def _waits(run: Run) -> bool:

@@ -83,9 +83,7 @@ class Cell(nn.Module):
             label: ThinChoice(label, {name: thin_of(name, choice[name], thin) for name in choice.names})
             for label, choice in choices.items()
         }
-        form = PartialMixedCell(edges, thin)
-        use_winograd(form)
-        return form
+        return PartialMixedCell(edges, thin)
 
     def single_path_form(self) -> PathCell:
         """Return the cell as a function of one operation an edge, for a one-shot search that draws these; it has the convolutions."""

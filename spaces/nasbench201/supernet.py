@@ -77,7 +77,7 @@ class MixedCell(SearchedCell):
         states = [x]
         sums: dict[int, Tensor] = {}
         for source in range(NUM_NODES - 1):
-            for node, mixed in self.leave(mixing, source, self.part(states[source])):
+            for node, mixed in self.edges_from(mixing, source, self.part(states[source])):
                 sums[node] = sums[node] + mixed if node in sums else mixed
             states.append(self.join(mixing, source + 1, sums[source + 1], states))
         return states[-1]
@@ -90,7 +90,7 @@ class MixedCell(SearchedCell):
         """Return the images of ``node`` from what came through the operations, and those of the nodes before."""
         return through
 
-    def leave(self, mixing: Mapping[str, Tensor], source: int, x: Tensor) -> Iterator[tuple[int, Tensor]]:
+    def edges_from(self, mixing: Mapping[str, Tensor], source: int, x: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Return the mixed edges that leave ``source``, whose images are ``x``, one by one, with the nodes that they lead to."""
         labels = {node: edge_label(source, node) for node in range(source + 1, NUM_NODES)}
         weights = {label: dict(zip(self.choices[label], mixing[label], strict=True)) for label in labels.values()}

@@ -14,7 +14,7 @@ from typing import Any
 from nni.nas.execution.event import IntermediateMetricEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
-from common.trial import PLANNED_EPOCHS, WAITS, RunTrial, Sample, Trial, sample_key
+from common.trial import AT_ONE_GO, PLANNED_EPOCHS, RunTrial, Sample, Trial, sample_key
 from strategies.engines.in_process import InProcessEngine
 from strategies.engines.recording import ContinuedEvent
 from strategies.engines.trial_runner import TrialPruned, run_trial
@@ -43,7 +43,7 @@ class PacedEngine(InProcessEngine):
     checkpoints
         A folder, in which trials that wait or were cut off have their state.
     time_budget
-        Seconds that are left to the search, before those are taken off that ``known`` does not have of trials that were cut off.
+        Seconds that are left to the search after the trials in ``known``. What else was spent on trials that were cut off is taken off.
     clock
         Says the time, in seconds.
     options
@@ -79,6 +79,8 @@ class PacedEngine(InProcessEngine):
                 self._unfinished[sample_key(trial.sample)] = trial
                 self._taken.add(trial.number)
                 seconds += trial.seconds - (0.0 if before is None else before.seconds)
+            elif before is not None and before.number == trial.number:  # on record since, and what it left is not taken away yet
+                self._clean_up(before)
         return seconds
 
     @property
@@ -140,7 +142,8 @@ class PacedEngine(InProcessEngine):
         except Exception as error:
             self._record(model, replace(trial, error=f"{type(error).__name__}: {error}"))
             return
-        trial = replace(trial, facts={PLANNED_EPOCHS: length.epochs, **({} if length.waits else {WAITS: False})})
+        why = {} if length.at_one_go is None else {AT_ONE_GO: length.at_one_go}
+        trial = replace(trial, facts={PLANNED_EPOCHS: length.epochs, **why})
         self._record(model, self._train(model, trial, length))
 
     def _record(self, model: ExecutableModelSpace, trial: Trial) -> None:
@@ -189,7 +192,7 @@ class PacedEngine(InProcessEngine):
                 return
             if is_up:
                 raise TrialPruned
-            if math.isfinite(score):
+            if all(map(math.isfinite, curve)):
                 so_far = replace(before, curve=list(curve), facts=dict(facts), seconds=before.seconds + now - begin)
                 with contextlib.suppress(OSError):  # on a full disk an interruption costs a few epochs, and nothing else does
                     keep_unfinished(self._checkpoints, so_far)
@@ -200,6 +203,8 @@ class PacedEngine(InProcessEngine):
         told: dict[str, Any] = {"curve": curve, "facts": facts, "seconds": before.seconds + self._clock() - begin, "error": end.error}
         if end.traceback is not None:
             logger.warning("trial %d failed\n%s", before.number, end.traceback)
+        if end.score is not None:
+            curve += [end.score] * (until - len(curve))  # of an evaluator that did not report all its epochs
         waits = end.state == "complete" and until < length.epochs
         if waits:
             self._rungs.wait(key, length.rungs[until], curve[-1])
@@ -230,4 +235,4 @@ class PacedEngine(InProcessEngine):
 
 def _length_of(trial: Trial) -> Length:
     """Return how long a trial is that has begun."""
-    return Length(trial.planned_epochs or 0, trial.seconds / max(1, len(trial.curve)), waits=trial.facts.get(WAITS, True))
+    return Length(trial.planned_epochs or 0, trial.seconds / max(1, len(trial.curve)), at_one_go=trial.facts.get(AT_ONE_GO))

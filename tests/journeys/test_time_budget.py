@@ -128,8 +128,8 @@ def test_the_zoo_in_some_seconds(capsys: pytest.CaptureFixture[str], monkeypatch
 @pytest.mark.slow
 def test_what_a_share_cannot_tell_of_is_tried_last(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the first configuration of the portfolio, which has another learning rate than the default, took so long."""
-    monkeypatch.setattr(pacing.Pace, "known_cost", lambda pace, sample: 0.6 if sample["initial_lr"] == 0.045 else 0.01)
-    for name, value in {"LONG_EPOCHS": 1, "LATE_SHARE": 0.5, "MOST_EPOCHS": 4}.items():
+    monkeypatch.setattr(pacing.Pace, "_cost", lambda pace, sample, enough: 0.6 if sample["initial_lr"] == 0.045 else 0.2)
+    for name, value in {"LONG_EPOCHS": 1, "LATE_SHARE": 0.5, "LATE_MOST": 0.5, "MOST_EPOCHS": 4}.items():
         monkeypatch.setattr(long_training, name, value)
     monkeypatch.setattr(pacing, "MOST_EPOCHS", 9)
     zoo = ["--space", "zoo", "--strategy", "tpe", "--set", "backbone=convnet32", "--set", "width=32", "--set", "depth=2", *HERE]

@@ -110,8 +110,11 @@ def test_resume_goes_on_with_the_same_run_only(tmp_path: Path) -> None:
         folder.write_config({"trials": 5})
         TrialLog(folder.trials_path).append(make_trial(0, "complete", {}, {}, 0.5))
     created = read_json(folder.config_path)["created"]
+    halves = [out / ".best.json.123.tmp", folder.checkpoints_path / ".trial-3.json.123.tmp"]
+    for half in halves:
+        half.touch()
     with create(out, resume=True) as folder:
-        assert folder.resumed
+        assert folder.resumed and not any(half.exists() for half in halves), "what a killed run was writing is taken away"
         folder.write_config({"trials": 10})
     config = read_json(folder.config_path)
     assert (config["settings"], config["created"]) == ({"trials": 5}, created)

@@ -18,7 +18,7 @@ import pytest
 import recorded_trials
 
 from common.errors import RecordError
-from common.trial import PLANNED_EPOCHS, Trial
+from common.trial import AT_ONE_GO, FIRST, PLANNED_EPOCHS, Trial
 from records.trials import TrialLog
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -232,5 +232,7 @@ def test_a_trial_that_has_gone_on_has_several_lines_of_which_the_last_counts(tmp
 def test_a_trial_without_a_length_of_its_own_has_the_line_of_old(tmp_path: Path) -> None:
     log = TrialLog(tmp_path / "trials.jsonl")
     log.append(make_trial(0))
-    assert PLANNED_EPOCHS not in json.loads(log.path.read_text())
+    assert not {PLANNED_EPOCHS, AT_ONE_GO} & json.loads(log.path.read_text()).keys()
     assert log.read()[0].planned_epochs is None
+    log.append(make_trial(1, planned_epochs=9, at_one_go=FIRST))
+    assert log.read()[1].facts[AT_ONE_GO] == FIRST

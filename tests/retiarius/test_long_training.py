@@ -13,7 +13,7 @@ import pytest
 from two_layers import TwoLayers
 
 from common.reporter import Reporter
-from common.trial import Trial
+from common.trial import FIRST, LAST, Trial
 from retiarius import long_training
 from retiarius.long_training import (
     LATE_SHARE,
@@ -21,10 +21,12 @@ from retiarius.long_training import (
     best_for_training,
     choose_late_trial,
     expected_error,
+    let_first_go,
     save_best_for_training,
     try_last,
 )
 from retiarius.settings import SearchSettings
+from retiarius.warm_start import DEFAULT
 from strategies import TPE
 
 COSTS = {"default": 6.5, "light": 1.0, "usual": 2.0, "heavy": 6.0, "slow": 40.0, "broken": 0.0}  # seconds of an epoch
@@ -41,8 +43,8 @@ def usual_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def late_of(*starts: str, out: str = "", unfinished: Sequence[Trial] = (), **told: Any) -> Any:
     """Return what is tried last in a search of 100 s, with shares of 12.5 s, which a training of 100 s follows; not the one that is out."""
     settings = SearchSettings(**{"space": TwoLayers, "strategy": TPE(), "time_budget": 100.0, "then_retrain": 100.0, **told})
-    plan = SimpleNamespace(share=12.5, starts={name: {"network": name} for name in starts})
-    pace = SimpleNamespace(share=12.5, known_cost=lambda sample: COSTS[sample["network"]], is_first=lambda sample: sample == {"n": 9})
+    plan = SimpleNamespace(share=12.5, starts={DEFAULT if name == "default" else name: {"network": name} for name in starts})
+    pace = SimpleNamespace(share=12.5, known_cost=lambda sample: COSTS[sample["network"]])
     return choose_late_trial(settings, plan, pace, unfinished, lambda sample: sample["network"] == out)  # type: ignore[arg-type]
 
 
@@ -69,9 +71,8 @@ def test_what_was_tried_or_is_too_large_is_not_tried_last() -> None:
 def test_nothing_else_is_tried_last_while_such_a_trial_goes_on() -> None:
     cut_off = replace(trial(3, 0.5, 2, 6.0, "pruned"), facts={"planned_epochs": 3})
     assert late_of("light", "heavy", unfinished=[cut_off]).name == "heavy", "a usual one"
-    last = replace(cut_off, facts={"planned_epochs": 3, "waits": False})
-    assert late_of("light", "heavy", unfinished=[last]) is None
-    assert late_of("light", "heavy", unfinished=[replace(last, sample={"n": 9})]).name == "heavy", "the first of the starts"
+    assert late_of("light", "heavy", unfinished=[replace(cut_off, facts={"planned_epochs": 3, "at_one_go": FIRST})]).name == "heavy"
+    assert late_of("light", "heavy", unfinished=[replace(cut_off, facts={"planned_epochs": 3, "at_one_go": LAST})]) is None
 
 
 def test_the_first_that_has_its_few_epochs_is_a_trial_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,10 +82,30 @@ def test_the_first_that_has_its_few_epochs_is_a_trial_like_others(monkeypatch: p
     assert late_of("heavy", "slow").name == "heavy", "where none has"
 
 
+def first_of(*starts: str, known: Sequence[Trial] = (), too_large: str = "", screened: Sequence[str] = (), **told: Any) -> list[Any]:
+    """Return what does not wait in a search with shares of 12.5 s."""
+    gone: list[Any] = []
+    settings = SearchSettings(**{"space": TwoLayers, "strategy": TPE(), "time_budget": 100.0, **told})
+    plan = SimpleNamespace(starts={DEFAULT if name == "default" else name: {"network": name} for name in starts}, screened=screened)
+    pace = SimpleNamespace(share=12.5, known_cost=lambda sample: COSTS[sample["network"]], let_go=lambda *told: gone.append(told))
+    let_first_go(settings, plan, pace, known, lambda sample: sample["network"] == too_large)  # type: ignore[arg-type]
+    return gone
+
+
+def test_the_first_start_that_is_not_too_slow_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COSTS, "default", 1.0)
+    assert first_of("default", "heavy", "usual", "light") == [({"network": "usual"}, FIRST)]
+    assert first_of("heavy", "usual", "light", too_large="usual") == [({"network": "light"}, FIRST)]
+    assert first_of("default", "light", screened=["light"]) == [], "nothing is known of it but a score of an untrained network"
+    assert first_of("default", "light", epochs=3) == first_of("light", evaluator=lambda network, *, checkpoint, since, until: 0.5) == []
+    before = replace(trial(1, 0.5, 3, 1.0), facts={"at_one_go": FIRST})
+    assert first_of("usual", "light", known=[before]) == [], "once in a run, whatever an epoch costs now"
+
+
 def test_the_default_comes_after_the_portfolio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(COSTS, "default", 6.0)
     assert late_of("default", "light", "heavy").name == "heavy"
-    assert late_of("default", "light").name == "default"
+    assert late_of("default", "light").name == DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -184,9 +205,9 @@ def test_it_is_tried_for_as_long_as_there_is_time(left: float, epochs: int) -> N
     submitted: list[Any] = []
     engine = SimpleNamespace(seconds_left=left, submit_models=submitted.append)
     engine.give_time = lambda seconds: setattr(engine, "seconds_left", engine.seconds_left + seconds)
-    lengths: list[tuple[Any, int]] = []
-    pace: Any = SimpleNamespace(put_last=lambda sample, epochs: lengths.append((sample, epochs)))
+    lengths: list[Any] = []
+    pace: Any = SimpleNamespace(let_go=lambda *told: lengths.append(told))
     space: Any = SimpleNamespace(freeze=lambda sample: sample)
     try_last(LateTrial("heavy", {"n": 1}, 6.0, 20.0, pace), space, engine, Reporter())  # type: ignore[arg-type]
     assert submitted == ([{"n": 1}] if epochs else [])
-    assert lengths == ([({"n": 1}, epochs)] if epochs else [])
+    assert lengths == ([({"n": 1}, LAST, epochs)] if epochs else [])

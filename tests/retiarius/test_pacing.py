@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from two_layers import TwoLayers, count_weights
 
+from common.trial import FIRST, LAST
 from evaluators.training import cost
 from retiarius.pacing import MOST_EPOCHS, SHARE, SHARES, Pace, share_of
 from retiarius.settings import SearchSettings
@@ -99,13 +100,18 @@ def test_each_trial_has_the_epochs_that_fit(monkeypatch: pytest.MonkeyPatch) -> 
     assert {name: pace.length({"network": name}).epochs for name in COSTS} == {"light": MOST_EPOCHS, "usual": 10, "heavy": 1, "slow": 1}
 
 
-def test_the_first_start_that_a_share_holds_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    pace, _ = make_pace(monkeypatch, "light", "heavy", "usual", "light")
-    assert {name: pace.length({"network": name}).waits for name in COSTS} == {"light": True, "usual": False, "heavy": True, "slow": True}
-    assert pace.is_first({"network": "usual"})
-    for told in ({"epochs": 4}, {"evaluator": trains_in_legs}):
-        pace, _ = make_pace(monkeypatch, "light", "usual", **told)
-        assert pace.length({"network": "usual"}).waits
+def test_what_does_not_wait_may_have_epochs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace, _ = make_pace(monkeypatch)
+    pace.let_go({"network": "usual"}, FIRST)
+    pace.let_go({"network": "slow"}, LAST, 3)
+    lengths = {name: pace.length({"network": name}) for name in COSTS}
+    assert {name: (length.epochs, length.at_one_go) for name, length in lengths.items()} == {
+        "light": (MOST_EPOCHS, None),
+        "usual": (10, FIRST),
+        "heavy": (1, None),
+        "slow": (3, LAST),
+    }
+    assert pace.reject({"network": "slow"}) is None
 
 
 def test_a_share_of_three_epochs_holds_three(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_each_skip_connection_drops_values_of_its_own() -> None:
     for edge in form.edges.values():
         edge["skip_connect"] = nn.Dropout(0.5)
     mixing = {label: torch.tensor([float(name == "skip_connect") for name in names]) for label, names in form.choices.items()}
-    first, second, third = (mixed for _, mixed in form.train().leave(mixing, 0, torch.ones(2, 4, 8, 8)))
+    first, second, third = (mixed for _, mixed in form.train().edges_from(mixing, 0, torch.ones(2, 4, 8, 8)))
     assert set(first.unique().tolist()) == {0.0, 2.0}
     assert not torch.equal(first, second) and not torch.equal(second, third)
 

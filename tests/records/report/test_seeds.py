@@ -14,7 +14,7 @@ from report_runs import make_trials, write_one_shot, write_retraining, write_sea
 from records.report import write_report
 from records.report.collect import Run, read_run
 from records.report.seeds import group_by_seed, plot_epochs_together, plot_searches, titles_of
-from records.report.times import ends_of, find_unit, seconds_of, show_moment
+from records.report.times import ends_of, find_unit, scores_over_time, seconds_of, show_moment
 
 
 def with_identity(folder: Path, **identity: Any) -> Path:
@@ -136,3 +136,10 @@ def test_the_time_of_trials_that_wait_is_the_sum_of_their_parts(tmp_path: Path) 
     run = read_run(write_search(tmp_path / "run", trials))
     assert dict(zip([trial.number for trial in run.trials], ends_of(run), strict=True)) == {0: 60.0, 2: 65.0, 1: 75.0}
     assert seconds_of(run) == 75.0
+
+
+def test_a_score_that_a_trial_lost_when_it_went_on_is_no_gain(tmp_path: Path) -> None:
+    legs = [(0, 0.6, 10.0), (1, 0.5, 10.0), (0, 0.4, 30.0), (1, 0.55, 30.0)]  # number, score, seconds so far
+    trials = [make_trial(n, "pruned", {"width": n}, {}, score, [score], seconds=s, planned_epochs=9) for n, score, s in legs]
+    run = read_run(write_search(tmp_path / "run", trials))
+    assert [(moment, leg.score) for moment, leg in scores_over_time(run)] == [(10, 0.4), (20, 0.5), (40, 0.4), (60, 0.55)]

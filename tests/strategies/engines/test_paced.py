@@ -14,10 +14,11 @@ from nni.nas.execution import ModelEventType
 from nni.nas.space import ModelStatus, SimplifiedModelSpace
 from small_spaces import TinySpace
 
-from common.trial import Trial
+from common.trial import AT_ONE_GO, LAST, Trial
 from strategies import STRATEGIES, SearchContext
 from strategies.engines.paced import PacedEngine
 from strategies.engines.recording import ContinuedEvent
+from strategies.engines.unfinished import keep_unfinished
 from strategies.first_trials import submit_known_trials
 from strategies.rungs import Length
 
@@ -190,7 +191,7 @@ def test_every_strategy_searches_so_and_goes_on_after_an_interruption(tmp_path: 
 
 def test_a_trial_that_does_not_wait_is_trained_at_one_go_in_time_that_is_given_to_it(tmp_path: Path) -> None:
     trainings = Trainings(tmp_path)
-    engine = trainings.engine(10.0, length=lambda sample: Length(9, 1.0, waits=sample["n"] != 40))
+    engine = trainings.engine(10.0, length=lambda sample: Length(9, 1.0, LAST if sample["n"] == 40 else None))
     submit(engine, 10)
     engine.finish()
     assert engine.seconds_left <= 9.0
@@ -198,7 +199,7 @@ def test_a_trial_that_does_not_wait_is_trained_at_one_go_in_time_that_is_given_t
     engine.submit_models(space().freeze({"first": "a", "second": "b", "inputs": [0, 1], "n": 40}))
     assert trainings.legs[-1] == (40, 0, 9)
     last = engine.results[-1]
-    assert (last.state, len(last.curve), last.planned_epochs) == ("complete", 9, 9)
+    assert (last.state, len(last.curve), last.planned_epochs, last.facts[AT_ONE_GO]) == ("complete", 9, 9, LAST)
 
 
 class Interrupted:
@@ -232,7 +233,7 @@ class Interrupted:
     [
         ((30,), 1, Length(18, 1.0), [(0, 2), (1, 2)]),
         ((30, 1, 2, 3), 2, Length(9, 1.0), [(1, 3), (2, 3)]),
-        ((1, 30), 4, Length(9, 1.0, waits=False), [(0, 9), (4, 9)]),
+        ((1, 30), 4, Length(9, 1.0, LAST), [(0, 9), (4, 9)]),
     ],
     ids=["in its first leg", "in a later one", "in one that does not wait"],
 )
@@ -254,15 +255,15 @@ def test_what_was_cut_off_goes_on_after_its_last_epoch(
     assert [(since, until) for n, since, until in run.trainings.legs if n == 30][-2:] == legs and run.trainings.begun_anew == 0
     assert heard[:end] == pytest.approx([0.5 - 0.1 / each for each in range(1, end + 1)])
     trial = run.kept[number]
-    assert (trial.state, trial.seconds, trial.planned_epochs) == ("pruned" if length.waits else "complete", end, length.epochs)
+    assert (trial.state, trial.seconds, trial.planned_epochs) == ("complete" if length.at_one_go else "pruned", end, length.epochs)
     assert engine.unfinished == [] and not list(tmp_path.glob("*.json"))
-    assert (tmp_path / f"trial-{number}.ckpt").exists() == length.waits
+    assert (tmp_path / f"trial-{number}.ckpt").exists() == (length.at_one_go is None)
     submit(engine, 50)
     assert sorted(run.kept) == list(range(len(run.kept)))
 
 
 def test_what_was_cut_off_counts_with_its_last_epoch_where_the_time_is_up(tmp_path: Path) -> None:
-    run = Interrupted(tmp_path, 4, Length(9, 1.0, waits=False), (30,))
+    run = Interrupted(tmp_path, 4, Length(9, 1.0, LAST), (30,))
     engine = run.resume(4.5)
     submit_known_trials(space(), engine)
     assert (run.kept[0].state, len(run.kept[0].curve), run.kept[0].score) == ("complete", 4, 0.5 - 0.1 / 4)
@@ -278,3 +279,40 @@ def test_what_waits_goes_on_in_the_last_seconds_of_a_resumed_search(tmp_path: Pa
     submit_known_trials(space(), engine)
     engine.finish()
     assert run.trainings.legs[4:] == [(30, 1, 3), (30, 3, 9)]
+
+
+def test_scores_that_are_no_numbers_end_no_trial(tmp_path: Path) -> None:
+    def run(sample: Any, report: Any, note: Any) -> float:
+        for epoch in range(sample["since"] + 1, sample["until"] + 1):
+            report(math.nan if epoch == 1 else 0.5)
+        return 0.5
+
+    engine = PacedEngine(run, checkpoints=tmp_path, length=lambda _: Length(9, 1.0, LAST), share=9.0, time_budget=100.0)
+    submit(engine, 30)
+    (trial,) = engine.results
+    assert (trial.state, trial.curve[1:]) == ("complete", [0.5] * 8) and math.isnan(trial.curve[0])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("reported", [0, 1])
+def test_an_evaluator_that_leaves_out_reports_comes_to_its_end(tmp_path: Path, reported: int) -> None:
+    def run(sample: Any, report: Any, note: Any) -> float:
+        for _ in range(reported):
+            report(0.25)
+        return 0.5
+
+    engine = PacedEngine(run, checkpoints=tmp_path, length=lambda _: Length(9, 1.0), share=1.0, time_budget=2.0, clock=lambda: 0.0)
+    submit(engine, 30)
+    engine.finish()
+    (trial,) = engine.results
+    assert (trial.state, trial.score, len(trial.curve), trial.curve[-1]) == ("complete", 0.5, 9, 0.5)
+
+
+def test_what_a_trial_on_record_left_is_taken_away(tmp_path: Path) -> None:
+    """It was killed after the record, and before that."""
+    sample = {"first": "a", "second": "b", "inputs": [0, 1], "n": 30}
+    known = Trial(0, sample, "complete", 0.4, curve=[0.3, 0.4], seconds=2.0, facts={"planned_epochs": 2})
+    keep_unfinished(tmp_path, Trial(0, sample, "pruned", 0.3, curve=[0.3], seconds=1.0))
+    (tmp_path / "trial-0.ckpt").write_text("1")
+    engine = Trainings(tmp_path).engine(50.0, known=[known])
+    assert engine.unfinished == [] and engine.seconds_left == 50.0 and not list(tmp_path.iterdir())
