@@ -51,6 +51,7 @@ NETWORKS: tuple[Network, ...] = (
         "--set width=64 --set depth=3 --epochs 16",
     ),
     ("timed-search", "default", "resnet18, trained for 20 min on one core", "resnet18，单核训练 20 分钟", "--time-budget 20m"),
+    ("timed-search", "default for two hours", "the same for 120 min", "同上，训练 120 分钟", "--time-budget 120m"),
     (
         "timed-search",
         "found",
