@@ -31,8 +31,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.arguments import refuse, resume_flags
 from common.errors import RunError
 from records.report.collect import read_run
-from records.report.times import scores_over_time
-from records.report.trial_plots import best_so_far
+from records.report.trial_plots import best_over
 from records.run_config import read_config
 from retiarius.results import RETRAINED
 
@@ -77,8 +76,7 @@ def search(method: str, seed: int, minutes: float, then: float, words: Sequence[
 
 def _what_happened(out: Path) -> dict[str, Any]:
     run = read_run(out)
-    moments = scores_over_time(run)
-    path = [[round(moments[index][0], 1), round(100 * score, 2)] for index, score in best_so_far([trial for _, trial in moments])]
+    path = [[round(moment, 1), round(100 * (trial.score or 0.0), 2)] for moment, trial in best_over(run, "time")]
     chosen = None if run.best is None or run.best.score is None else 100 * float(run.best.score["value"])
     return {"trials": len(run.trials), "in_trials": sum(trial.seconds for trial in run.trials), "path": path, "chosen": chosen}
 

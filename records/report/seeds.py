@@ -12,8 +12,8 @@ from records.report.collect import Run
 from records.report.figure import Chart, limits, steps
 from records.report.palette import SERIES
 from records.report.text import as_number, as_object, bounded, show_value
-from records.report.times import ends_of, find_unit, scores_over_time
-from records.report.trial_plots import best_so_far
+from records.report.times import ends_of, find_unit
+from records.report.trial_plots import best_over, best_so_far
 
 _Points = Sequence[tuple[float, float]]
 
@@ -99,9 +99,9 @@ def plot_epochs_together(name: str, groups: Sequence[Group], key: str, what: str
 
 def _progress(run: Run, over: str, size: float) -> _Points:
     """Return where the best so far got better, and once more the end."""
-    moments = scores_over_time(run) if over == "time" else list(enumerate(run.trials, start=1))
-    found = [(moments[index][0] / size, bounded(run.metric.result(score))) for index, score in best_so_far([trial for _, trial in moments])]
-    return [*found, (moments[-1][0] / size, found[-1][1])]
+    end = max(ends_of(run)) if over == "time" else len(run.trials)
+    points = [(x / size, bounded(run.metric.result(trial.score or 0.0))) for x, trial in best_over(run, over)]
+    return [*points, (end / size, points[-1][1])]
 
 
 def _epochs(run: Run, key: str) -> _Points:

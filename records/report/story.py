@@ -9,8 +9,7 @@ from records.formats import count_of, format_seconds
 from records.report.collect import Run
 from records.report.labels import varied_labels
 from records.report.text import escape, paragraph, plain_table, show_value
-from records.report.times import scores_over_time
-from records.report.trial_plots import best_so_far, last_value
+from records.report.trial_plots import best_over, last_value
 
 _MOST_GAINS = 12  # the latest, where there were more
 _MOST_LABELS = 4
@@ -23,13 +22,12 @@ def show_story(run: Run) -> str:
 
 def _show_gains(run: Run) -> str:
     """Return a line for each trial that was better than all before it."""
-    moments, metric = scores_over_time(run), run.metric
-    trials, ends = [trial for _, trial in moments], [moment for moment, _ in moments]
+    metric = run.metric
     labels = varied_labels(run.trials)[:_MOST_LABELS]
     rows: list[list[str]] = []
     before: tuple[float, float] | None = None
-    for index, score in best_so_far(trials):
-        trial, end = trials[index], ends[index]
+    for end, trial in best_over(run, "time"):
+        score = trial.score or 0.0
         gained, rate = ("-", "-") if before is None else _gain(score - before[0], end - before[1], metric.percent)
         what = ", ".join(f"{label} {show_value(trial.sample.get(label))}" for label in labels if label in trial.sample)
         rows.append([format_seconds(end), str(trial.number), metric.show(score), gained, rate, what])

@@ -60,10 +60,13 @@ def plot_history(name: str, run: Run, over: str = "time") -> Chart | str:
         shape, label = _MARKS[trial.state]
         y = worst if value is None else metric.result(value)
         chart.point(x, y, trial.state, describe(trial, metric), shape, label)
-    best = _best_over(run, over)
+    longest = max(ends_of(run))
+    is_timed = over == "time" and longest > 0
+    size = find_unit(longest)[0] if is_timed else 1.0
+    best = best_over(run, "time" if is_timed else "trials")
     if best:
-        own = [x for x, _ in best]
-        scores = [score for _, score in best]
+        own = [x / size for x, _ in best]
+        scores = [trial.score or 0.0 for _, trial in best]
         corners, ys = steps([*own, max(xs)], [*(metric.result(score) for score in [*scores, scores[-1]])])
         chart.line(corners, ys, "best", f"best so far: {metric.show(scores[-1])}", label="best so far")
     return chart
@@ -90,13 +93,10 @@ def best_so_far(trials: Sequence[Trial]) -> list[tuple[int, float]]:
     return found
 
 
-def _best_over(run: Run, over: str) -> list[tuple[float, float]]:
-    """Return where on the axis of ``places_of`` the best so far became better, and its score."""
-    longest = max(ends_of(run))
-    if over == "trials" or not longest > 0:
-        return [(index + 1.0, score) for index, score in best_so_far(run.trials)]
-    size, moments = find_unit(longest)[0], scores_over_time(run)
-    return [(moments[index][0] / size, score) for index, score in best_so_far([trial for _, trial in moments])]
+def best_over(run: Run, over: str) -> list[tuple[float, Trial]]:
+    """Return the trials that were better than all before them, each with its place over ``time``, in seconds, or over ``trials``."""
+    moments = scores_over_time(run) if over == "time" else [(float(count), trial) for count, trial in enumerate(run.trials, start=1)]
+    return [moments[index] for index, _ in best_so_far([trial for _, trial in moments])]
 
 
 def plot_curves(name: str, trials: Sequence[Trial], metric: Metric) -> Chart | str:
