@@ -33,7 +33,8 @@ import retiarius as rt
 from benchmarks.arguments import count, refuse
 from benchmarks.one_shot_quality import Size, accuracy_of
 from benchmarks.search_quality import find_table
-from benchmarks.zero_cost import correlate, from_stored, score, to_stored
+from benchmarks.zero_cost import correlate, score
+from common.scores import from_stored, to_stored
 from common.trial import sample_key
 from evaluators.table import Table, load_table
 from evaluators.zero_cost.scores import ENSEMBLE, rank_together

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 import random
 import sys
 import time
@@ -42,6 +41,7 @@ from scipy.stats import spearmanr
 
 import retiarius as rt
 from benchmarks.arguments import count
+from common.scores import from_stored, to_stored
 from evaluators.data.dataset import load_dataset
 from evaluators.table import load_table
 from evaluators.zero_cost import SCORES
@@ -100,16 +100,6 @@ def score(
         told |= score_untrained(network, data, [name])
         seconds[name] = time.process_time() - start
     return told, seconds
-
-
-def to_stored(scores: Mapping[str, float]) -> dict[str, float | None]:
-    """Scores as they stand in a file: null where one could not be had, as JSON has no infinity."""
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
-
-
-def from_stored(scores: Mapping[str, float | None]) -> dict[str, float]:
-    """Scores as they stood in a file: what could not be had is minus infinity."""
-    return {name: -math.inf if value is None else value for name, value in scores.items()}
 
 
 def score_different(path: Path, names: Sequence[str], seed: int) -> None:

@@ -59,3 +59,13 @@ def check_score(value: Any) -> float:
     if not math.isfinite(score):
         raise ValueError(f"the evaluator's score is {score}")
     return score
+
+
+def to_stored(scores: Mapping[str, float]) -> dict[str, float | None]:
+    """Return scores by name as they stand in a file: null where one could not be had, as JSON has no infinity."""
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
+
+def from_stored(scores: Mapping[str, float | None]) -> dict[str, float]:
+    """Return scores by name as they stood in a file: what could not be had is minus infinity."""
+    return {name: -math.inf if value is None else float(value) for name, value in scores.items()}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import EvaluatorError, RecordError, SpaceError, StrategyError
 from common.files import LARGEST_OWN_FILE, read_json, write_json_atomically
+from common.scores import from_stored, to_stored
 from common.trial import sample_key
 from records.formats import count_of
 from records.run_folder import RunFolder
@@ -239,10 +240,7 @@ def _ranked(networks: Sequence[tuple[dict[str, Any], Scores]]) -> list[tuple[dic
 
 def _write(path: Path, screened: Screened) -> None:
     """Write all scores. JSON has no infinity: it stands as null."""
-    told = [
-        {"architecture": architecture, "scores": {name: value if math.isfinite(value) else None for name, value in scores.items()}}
-        for architecture, scores in screened.networks
-    ]
+    told = [{"architecture": architecture, "scores": to_stored(scores)} for architecture, scores in screened.networks]
     head = {"format": FORMAT, "version": VERSION, "chosen": screened.chosen}
     times = {"seconds": round(screened.seconds, 3), "out_of_time": screened.is_out_of_time}
     write_json_atomically(path, {**head, **times, "networks": told})
@@ -263,10 +261,7 @@ def _read(path: Path) -> Screened:
         if document["format"] != FORMAT:
             raise KeyError("format")
         chosen = None if document["chosen"] is None else int(document["chosen"])
-        networks = [
-            (dict(entry["architecture"]), {name: -math.inf if value is None else float(value) for name, value in entry["scores"].items()})
-            for entry in document["networks"]
-        ]
+        networks = [(dict(entry["architecture"]), from_stored(entry["scores"])) for entry in document["networks"]]
         seconds = float(document.get("seconds", 0.0))  # which files of earlier versions do not tell
         return Screened(chosen, networks, seconds, bool(document.get("out_of_time", False)))
     except (RecordError, KeyError, TypeError, ValueError, AttributeError):

@@ -6,7 +6,8 @@ import json
 import math
 from pathlib import Path
 
-from benchmarks.zero_cost import form_of, from_stored, read_scores, to_stored
+from benchmarks.zero_cost import form_of, read_scores
+from common.scores import from_stored, to_stored
 from records.lines import append_document, read_lines
 from spaces.nasbench201.vocabulary import EDGES, edge_label
 
