@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +76,7 @@ class TrialKeeper:
         """Show progress while the ``with`` block lasts. A best of the recorded trials that is not in ``best.json`` is saved first."""
         shown = self._reporter.progress(total, "trials", strategy, completed=len(self.trials), show_score=self._show_score)
         with shown as self._progress:
-            best = self._new_best()
+            best = self._new_best(self.trials)
             if best is not None and not self._is_saved(best):  # the run ended between a trial's record and its best.json
                 self._save_best(best)
             yield
@@ -95,7 +95,7 @@ class TrialKeeper:
         self._scalars.note_trial(trial)
         if trial.state == "failed":
             self._reporter.warn(f"trial {trial.number} failed: {trial.error}")
-        best = self._new_best()
+        best = self._new_best([self.best, trial] if is_new else self.trials)  # one that goes on may become worse
         if best is not None:
             self._save_best(best)
         self._progress.update(1 if is_new else 0, detail=_detail(trial))
@@ -111,9 +111,9 @@ class TrialKeeper:
         recipe = {label: value for label, value in self._recipe.items() if label not in architecture}
         return replace(trial, sample={**architecture, **recipe, **searched}, architecture_labels=frozenset(architecture))
 
-    def _new_best(self) -> Trial | None:
-        """Choose the best anew, as one that goes on may become worse; return it if it is another one, or has gone on."""
-        before, scored = self.best, [trial for trial in self.trials if trial.score is not None]
+    def _new_best(self, trials: Iterable[Trial | None]) -> Trial | None:
+        """Choose the best of ``trials``, the first of equals; return it if it is another one than before, or has gone on."""
+        before, scored = self.best, [trial for trial in trials if trial is not None and trial.score is not None]
         self.best = max(scored, key=lambda trial: trial.score or 0.0, default=None)
         if self.best is None or self.best is before:
             return None
