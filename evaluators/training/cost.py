@@ -74,11 +74,11 @@ def measure_epoch(
         shortest = next(times) / SETS_UP
         if shortest * steps < enough:
             begin = time.perf_counter()
-            taken = [next(times)]
-            while len(taken) < LEAST_STEPS or time.perf_counter() - begin < seconds:
-                if (another := next(times, None)) is None:
+            taken = []
+            for each in times:
+                taken.append(each)
+                if len(taken) >= LEAST_STEPS and time.perf_counter() - begin >= seconds:
                     break
-                taken.append(another)
             shortest = min(taken)  # other work on the machine only adds
     sides = sides_of_training(height, recipe.start_size)
     share = sum(cost_at(side, height) for side in sides) / len(sides)

@@ -129,8 +129,7 @@ class PacedEngine(InProcessEngine):
         if length.seconds_per_epoch < self.seconds_left:
             trial = self._train(model, trial, length)
         else:
-            told = {"score": trial.score, "curve": trial.curve, "seconds": trial.seconds, "facts": trial.facts}
-            trial = self._make_trial(trial.number, trial.sample, state="complete", **told)
+            trial = replace(trial, state="complete", architecture_labels=self._architecture_labels)
         self._record(model, trial)
 
     def _run(self, model: ExecutableModelSpace) -> None:

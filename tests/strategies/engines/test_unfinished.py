@@ -12,7 +12,7 @@ from strategies.engines.unfinished import drop_unfinished, keep_unfinished, read
 
 
 def unfinished(number: int, *curve: float) -> Trial:
-    facts = {"planned_epochs": 9, "waits": False}
+    facts = {"planned_epochs": 9, "at_one_go": "last"}
     return Trial(number, {"x": 0.1, "inputs": [0, 1]}, "pruned", curve[-1], curve=list(curve), seconds=1.5, facts=facts)
 
 
