@@ -8,61 +8,16 @@ from statistics import median
 from typing import Any
 
 import pytest
-from nni.mutable import Categorical
-from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.execution import ModelEventType
-from nni.nas.space import ModelStatus, SimplifiedModelSpace
-from small_spaces import TinySpace
+from nni.nas.space import ModelStatus
+from paced_trainings import Trainings, space, submit
 
 from common.trial import AT_ONE_GO, LAST, Trial
 from strategies import STRATEGIES, SearchContext
 from strategies.engines.paced import PacedEngine
 from strategies.engines.recording import ContinuedEvent
-from strategies.engines.unfinished import keep_unfinished
 from strategies.first_trials import submit_known_trials
 from strategies.rungs import Length
-
-NUMBERS = list(range(60))
-
-
-class Trainings:
-    """Trainings of 9 epochs of 1 second; that of ``n`` comes to n / 60, near which it is from the start."""
-
-    def __init__(self, folder: Path) -> None:
-        self.now = 0.0
-        self.folder = folder
-        self.legs: list[tuple[int, int, int]] = []
-        self.begun_anew = 0
-
-    def __call__(self, sample: Any, report: Any, note: Any) -> float:
-        number, since, until, state = sample["n"], sample["since"], sample["until"], Path(sample["checkpoint"])
-        self.legs.append((number, since, until))
-        if since and int(state.read_text()) != since:
-            self.begun_anew += 1
-        score = math.nan
-        for epoch in range(since + 1, until + 1):
-            self.now += 1.0
-            state.write_text(str(epoch))
-            score = number / 60 - 0.1 / epoch
-            report(score)
-        return score
-
-    def engine(self, budget: float, **options: Any) -> PacedEngine:
-        options = {"length": lambda sample: Length(9, 1.0), "share": 9.0, **options}
-        return PacedEngine(self, checkpoints=self.folder, time_budget=budget, clock=lambda: self.now, **options)
-
-
-def space() -> SimplifiedModelSpace:
-    evaluator = FunctionalEvaluator(lambda model, n: 0.0, n=Categorical(NUMBERS, label="n"))
-    return SimplifiedModelSpace.from_model(TinySpace(), evaluator)
-
-
-def submit(engine: PacedEngine, *numbers: int) -> list[Any]:
-    models = [space().freeze({"first": "a", "second": "b", "inputs": [0, 1], "n": number}) for number in numbers]
-    for model in models:
-        assert engine.idle_worker_available()
-        engine.submit_models(model)
-    return models
 
 
 def test_a_trial_waits_and_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -202,85 +157,6 @@ def test_a_trial_that_does_not_wait_is_trained_at_one_go_in_time_that_is_given_t
     assert (last.state, len(last.curve), last.planned_epochs, last.facts[AT_ONE_GO]) == ("complete", 9, 9, LAST)
 
 
-class Interrupted:
-    """A search that is cut off as soon as the training of 30 has come to an epoch; what it leaves behind is resumed."""
-
-    def __init__(self, folder: Path, epoch: int, length: Length, numbers: tuple[int, ...]) -> None:
-        self.trainings, self.kept, self.length = Trainings(folder), dict[int, Trial](), length
-
-        def run(sample: Any, report: Any, note: Any) -> float:
-            def report_or_end(score: float) -> None:
-                report(score)
-                if (self.trainings.legs[-1][0], score) == (30, 0.5 - 0.1 / epoch):
-                    raise KeyboardInterrupt
-
-            return self.trainings(sample, report_or_end, note)
-
-        engine = PacedEngine(run, checkpoints=folder, time_budget=100.0, clock=lambda: self.trainings.now, **self.options)
-        with pytest.raises(KeyboardInterrupt):
-            submit(engine, *numbers)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        return {"length": lambda _: self.length, "share": 9.0, "on_result": lambda trial: self.kept.update({trial.number: trial})}
-
-    def resume(self, budget: float) -> PacedEngine:
-        return self.trainings.engine(budget, known=list(self.kept.values()), **self.options)
-
-
-@pytest.mark.parametrize(
-    ("numbers", "epoch", "length", "legs"),
-    [
-        ((30,), 1, Length(18, 1.0), [(0, 2), (1, 2)]),
-        ((30, 1, 2, 3), 2, Length(9, 1.0), [(1, 3), (2, 3)]),
-        ((1, 30), 4, Length(9, 1.0, LAST), [(0, 9), (4, 9)]),
-    ],
-    ids=["in its first leg", "in a later one", "in one that does not wait"],
-)
-def test_what_was_cut_off_goes_on_after_its_last_epoch(
-    tmp_path: Path, numbers: tuple[int, ...], epoch: int, length: Length, legs: list[tuple[int, int]]
-) -> None:
-    run = Interrupted(tmp_path, epoch, length, numbers)
-    heard: list[float] = []
-    engine = run.resume(50.0)
-    (cut_off,) = engine.unfinished
-    number, end = numbers.index(30), legs[1][1]
-    assert (cut_off.number, len(cut_off.curve), cut_off.seconds) == (number, epoch, epoch)
-    before = 0 if number not in run.kept else run.kept[number].seconds
-    assert engine.seconds_left == 50.0 - (epoch - before), "what is not on record counts, too"
-    engine.register_model_event_callback(
-        ModelEventType.IntermediateMetric, lambda event: heard.append(event.metric) if event.model.sample["n"] == 30 else None
-    )
-    submit_known_trials(space(), engine)
-    assert [(since, until) for n, since, until in run.trainings.legs if n == 30][-2:] == legs and run.trainings.begun_anew == 0
-    assert heard[:end] == pytest.approx([0.5 - 0.1 / each for each in range(1, end + 1)])
-    trial = run.kept[number]
-    assert (trial.state, trial.seconds, trial.planned_epochs) == ("complete" if length.at_one_go else "pruned", end, length.epochs)
-    assert engine.unfinished == [] and not list(tmp_path.glob("*.json"))
-    assert (tmp_path / f"trial-{number}.ckpt").exists() == (length.at_one_go is None)
-    submit(engine, 50)
-    assert sorted(run.kept) == list(range(len(run.kept)))
-
-
-def test_what_was_cut_off_counts_with_its_last_epoch_where_the_time_is_up(tmp_path: Path) -> None:
-    run = Interrupted(tmp_path, 4, Length(9, 1.0, LAST), (30,))
-    engine = run.resume(4.5)
-    submit_known_trials(space(), engine)
-    assert (run.kept[0].state, len(run.kept[0].curve), run.kept[0].score) == ("complete", 4, 0.5 - 0.1 / 4)
-    assert len(run.trainings.legs) == 1
-
-
-def test_what_waits_goes_on_in_the_last_seconds_of_a_resumed_search(tmp_path: Path) -> None:
-    """Its samples may be submitted late, or never, as they are no longer in the space."""
-    run = Interrupted(tmp_path, 2, Length(9, 1.0), (30, 1, 2, 3))
-    (tmp_path / "trial-0.json").unlink()  # as if it had been killed in the first epoch after it had waited
-    engine = run.resume(8.0)
-    assert engine.idle_worker_available() and len(run.trainings.legs) == 4, "nobody knows its model yet"
-    submit_known_trials(space(), engine)
-    engine.finish()
-    assert run.trainings.legs[4:] == [(30, 1, 3), (30, 3, 9)]
-
-
 def test_scores_that_are_no_numbers_end_no_trial(tmp_path: Path) -> None:
     def run(sample: Any, report: Any, note: Any) -> float:
         for epoch in range(sample["since"] + 1, sample["until"] + 1):
@@ -306,13 +182,3 @@ def test_an_evaluator_that_leaves_out_reports_comes_to_its_end(tmp_path: Path, r
     engine.finish()
     (trial,) = engine.results
     assert (trial.state, trial.score, len(trial.curve), trial.curve[-1]) == ("complete", 0.5, 9, 0.5)
-
-
-def test_what_a_trial_on_record_left_is_taken_away(tmp_path: Path) -> None:
-    """It was killed after the record, and before that."""
-    sample = {"first": "a", "second": "b", "inputs": [0, 1], "n": 30}
-    known = Trial(0, sample, "complete", 0.4, curve=[0.3, 0.4], seconds=2.0, facts={"planned_epochs": 2})
-    keep_unfinished(tmp_path, Trial(0, sample, "pruned", 0.3, curve=[0.3], seconds=1.0))
-    (tmp_path / "trial-0.ckpt").write_text("1")
-    engine = Trainings(tmp_path).engine(50.0, known=[known])
-    assert engine.unfinished == [] and engine.seconds_left == 50.0 and not list(tmp_path.iterdir())
