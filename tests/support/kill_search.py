@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 
-from common.errors import RecordError
 from evaluators.table import Table
 from records.best import load_best
 from records.trials import Trial, TrialLog
@@ -68,11 +67,9 @@ def run_for(arguments: Sequence[str], folder: Path, chance: random.Random) -> bo
 
 
 def check_best(folder: Path) -> None:
-    """``best.json`` is readable, or there is none."""
-    with contextlib.suppress(RecordError):
+    """``best.json`` is readable, or there is none yet. Look first: it may be written between a failed reading and a look."""
+    if (folder / "best.json").exists():
         load_best(folder / "best.json")
-        return
-    assert not (folder / "best.json").exists(), f"{folder / 'best.json'} cannot be read"
 
 
 def check_record(folder: Path, before: list[Trial]) -> list[Trial]:
