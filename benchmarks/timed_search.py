@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.arguments import refuse, resume_flags
 from common.errors import RunError
 from records.report.collect import read_run
+from records.report.times import seconds_of
 from records.report.trial_plots import best_over
 from records.run_config import read_config
 from retiarius.results import RETRAINED
@@ -63,14 +64,16 @@ def search(method: str, seed: int, minutes: float, then: float, words: Sequence[
     """Search once, unless that was done, and return what ``DONE`` says of it; ``then`` minutes of training follow in the same run."""
     done = out / DONE
     if not done.exists():
-        flags = ["--space", "zoo", *METHODS[method], *words, "--seed", str(seed), "--out", str(out), *resume_flags(out)]
-        begin = time.time()
+        resumed = resume_flags(out)
+        flags = ["--space", "zoo", *METHODS[method], *words, "--seed", str(seed), "--out", str(out), *resumed]
+        begin, spent = time.time(), (seconds_of(read_run(out)) or 0.0) if resumed else 0.0
         if method in WITHOUT_BUDGET:
-            wall = program(*flags, seconds=60 * minutes)
+            wall = program(*flags, seconds=60 * minutes - spent)
         else:
             program(*flags, "--time-budget", f"{minutes}m", *(["--then-retrain", f"{then}m"] if then else []))
             wall = datetime.datetime.fromisoformat(read_config(out)["ended"]).timestamp() - begin  # of the search alone
-        done.write_text(json.dumps({"wall": wall, **_what_happened(out)}), encoding="utf-8")
+        known = None if resumed else wall  # of a search in several parts only the last part is known
+        done.write_text(json.dumps({"wall": known, **_what_happened(out)}), encoding="utf-8")
     return dict(json.loads(done.read_text(encoding="utf-8")))
 
 
@@ -106,7 +109,7 @@ def measure(arguments: argparse.Namespace, runs: Path) -> dict[str, Any]:
         found[method] = (_columns(rows) if arguments.retrain_minutes else {}) | {
             "validation": [row["chosen"] for row in rows],
             "trials": [row["trials"] for row in rows],
-            "overhead": [round(1 - row["in_trials"] / row["wall"], 4) for row in rows],
+            "overhead": [None if row["wall"] is None else round(1 - row["in_trials"] / row["wall"], 4) for row in rows],
             "path": [row["path"] for row in rows],
         }
     if DEFAULT in arguments.methods:
