@@ -14,11 +14,11 @@ from common.files import read_json
 from common.reporter import Reporter
 from common.trial import AT_ONE_GO, FIRST, LAST, Sample, Trial
 from records.formats import count_of, format_accuracy
-from records.run_folder import stored_identity
 from records.trial_keeper import TrialKeeper
 from retiarius.pacing import FEWEST_EPOCHS, MOST_EPOCHS, Pace, has_finals
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
+from retiarius.then_retrain import is_training_of
 from retiarius.warm_start import DEFAULT, WORDS
 
 if TYPE_CHECKING:
@@ -155,8 +155,9 @@ def _usual_error(epochs: float) -> float:
 def best_for_training(trials: Iterable[Trial], seconds: float, images: int) -> tuple[Trial, float] | None:
     """Return which of the trials would be the best after a training of so many seconds, and its error then.
 
-    Of those within a standard error of the best, by the ``images`` on which they were scored, it is the one whose error falls most: its
-    error is expected too high rather than too low. Trials that wait are not asked, as their learning rates are high yet. None where all do.
+    Of those within a standard error of the smallest expected error, by the ``images`` on which they were scored, it is one of the network
+    with the most multiply-adds, whose error is expected too high rather than too low; of its trials the one with the smallest. Trials that
+    wait are not asked, as their learning rates are high yet. None where all do.
     """
     from evaluators.training.cost import MOST_EPOCHS as MOST_OF_A_TRAINING
 
@@ -170,7 +171,7 @@ def best_for_training(trials: Iterable[Trial], seconds: float, images: int) -> t
         return None
     least = min(error for _, error in expected)
     limit = least + math.sqrt(max(0.0, least * (1 - least)) / images)
-    return max((each for each in expected if each[1] <= limit), key=lambda each: 1 - (each[0].score or 0.0) - each[1])
+    return max((each for each in expected if each[1] <= limit), key=lambda each: (each[0].flops or 0, -each[1]))
 
 
 def save_best_for_training(
@@ -183,14 +184,17 @@ def save_best_for_training(
     images
         On how many trials are scored.
     retrained
-        The folder of that training. Where the best by its score is trained there, it stays that: older runs had nothing else.
+        The folder of that training. Where the best by its score is trained there, and not the one that is chosen, it stays that: the
+        training began before there was a choice.
     save_best
         Takes the trial, and ``expected_accuracy``, in [0, 1], which ``best.json`` then has beside the trial's number.
     """
     found, best = best_for_training(keeper.trials, settings.then_retrain or 0.0, images), keeper.best
-    if found is None or best is None or stored_identity(retrained).get("architecture") == best.architecture:
+    if found is None or best is None:
         return
     trial, accuracy = found[0], 1 - found[1]
+    if is_training_of(retrained, best) and not is_training_of(retrained, trial):
+        return
     if accuracy < (best.score or 0.0):  # of one that waits, say, before others came to an end
         return
     if trial.number != best.number:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from records.log import log_to
@@ -35,7 +36,13 @@ def keep(folder: RunFolder, settings: Mapping[str, Any], command: str | None, *,
             yield
             folder.note_end()
     except KeyboardInterrupt as error:
-        where = shlex.quote(str(folder.path))
-        again = f"the same command with --out {where} --resume" if command else f"the same call with out={where!r}, resume=True"
-        told = f"to resume, use {again}" if can_resume else f"it is in {where}; NNI's service cannot resume it"
-        raise KeyboardInterrupt(told) from error
+        if can_resume:
+            raise KeyboardInterrupt(how_to_resume(folder.path, command)) from error
+        raise KeyboardInterrupt(f"it is in {shlex.quote(str(folder.path))}; NNI's service cannot resume it") from error
+
+
+def how_to_resume(path: Path, command: str | None) -> str:
+    """Return what resumes the run in ``path``, in words; ``command`` as :func:`keep` takes it."""
+    where = shlex.quote(str(path))
+    again = f"the same command with --out {where} --resume" if command else f"the same call with out={where!r}, resume=True"
+    return f"to resume, use {again}"

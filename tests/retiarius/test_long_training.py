@@ -139,8 +139,10 @@ def test_an_error_falls_as_the_usual_one_does(epochs: float, later: float, facto
     assert expected_error(0.4, epochs, later) == pytest.approx(0.4 * factor)
 
 
-def trial(number: int, accuracy: float, epochs: int, seconds_each: float, state: str = "complete") -> Trial:
-    return Trial(number, {"n": number}, state, accuracy, curve=[accuracy] * epochs, seconds=epochs * seconds_each)
+def trial(number: int, accuracy: float, epochs: int, seconds_each: float, state: str = "complete", **sample: Any) -> Trial:
+    """Return one of a network of its own, unless ``sample`` says which: ``n`` is the architecture, the rest are hyperparameters."""
+    told: dict[str, Any] = {"curve": [accuracy] * epochs, "seconds": epochs * seconds_each, "facts": {"flops": int(1000 * seconds_each)}}
+    return Trial(number, sample or {"n": number}, state, accuracy, architecture_labels=frozenset({"n"}), **told)
 
 
 def test_a_larger_network_is_chosen_where_it_will_be_the_best() -> None:
@@ -155,7 +157,7 @@ def test_a_larger_network_is_chosen_where_it_will_be_the_best() -> None:
 
 
 @pytest.mark.parametrize(("images", "chosen"), [(10**6, 0), (1000, 1), (4, 1)])
-def test_of_those_that_few_images_cannot_tell_apart_the_one_with_more_to_gain_is_chosen(images: int, chosen: int) -> None:
+def test_of_those_that_few_images_cannot_tell_apart_the_largest_is_chosen(images: int, chosen: int) -> None:
     """Errors of 0.05 and 0.0505 are expected; a third, with an accuracy of 0.2, is out even where a standard error is 0.1."""
     trials = [trial(0, 0.90, 16, 1.0), trial(1, 0.899, 4, 4.0), trial(2, 0.2, 4, 4.0)]
     found = best_for_training(trials, 64.0, images)
@@ -187,12 +189,39 @@ def test_none_is_chosen_that_is_to_become_worse_than_one_is_now(tmp_path: Path) 
     assert save([waits, trial(1, 0.1, 4, 10.0)], waits, tmp_path) == ([], [])
 
 
+def begun(folder: Path, architecture: dict[str, Any], **recipe: Any) -> None:
+    """Leave what a training of this architecture has there once it is begun."""
+    identity = {"architecture": architecture, "recipe": recipe}
+    (folder / "config.json").write_text(json.dumps({"format": "retiarius-run", "version": 1, "identity": identity}))
+
+
 def test_a_training_that_has_begun_before_there_was_a_choice_keeps_its_network(tmp_path: Path) -> None:
     trials = [trial(0, 0.90, 16, 10.0), trial(1, 0.89, 4, 10.0)]
-    trials = [replace(each, architecture_labels=frozenset({"n"})) for each in trials]
-    config = {"format": "retiarius-run", "version": 1, "identity": {"architecture": {"n": 0}}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    begun(tmp_path, {"n": 0})
     assert save(trials, trials[0], tmp_path) == ([], [])
+    begun(tmp_path, {"n": 1})
+    assert save(trials, trials[0], tmp_path)[0] == [(1, 0.945)]
+
+
+def test_a_training_that_has_begun_is_of_the_same_trial_when_it_is_resumed(tmp_path: Path) -> None:
+    """Two trials have one network: the best by its score, which was stopped late, and the one that is chosen."""
+    trials = [trial(0, 0.90, 16, 10.0, n=0, lr=0.1), trial(1, 0.895, 4, 10.0, n=0, lr=0.2)]
+    begun(tmp_path, {"n": 0}, lr=0.2, momentum=0.9)
+    assert save(trials, trials[0], tmp_path)[0] == [(1, 0.9475)]
+    begun(tmp_path, {"n": 0}, lr=0.1, momentum=0.9)
+    assert save(trials, trials[0], tmp_path)[0] == [], "an older run trains the best by its score"
+
+
+@pytest.mark.parametrize("images", [600, 5000])
+def test_of_trials_of_one_network_the_best_is_chosen(images: int) -> None:
+    trials = [trial(number, accuracy, 8, 1.0, n=0) for number, accuracy in enumerate((0.906, 0.9098, 0.9094, 0.90))]
+    found = best_for_training(trials, 64.0, images)
+    assert found is not None and found[0].number == 1
+
+
+def test_of_networks_of_one_size_the_better_one_is_chosen() -> None:
+    found = best_for_training([trial(0, 0.90, 8, 1.0), trial(1, 0.91, 8, 1.0), trial(2, 0.905, 8, 1.0)], 64.0, 600)
+    assert found is not None and found[0].number == 1
 
 
 def test_a_training_has_three_hundred_epochs_at_most() -> None:
