@@ -68,7 +68,8 @@ def make_engine(
     if context.table is not None:
         sign = table_metric(context.table.score_name, settings.optimize_mode).sign
         lookups = Lookups(context.table, reports_of(context, settings), sign)
-        return make_table_engine(settings, lookups, context.table.labels, **options)
+        budget = None if settings.time_budget is None else settings.time_budget - plan.screened_seconds
+        return make_table_engine(settings, lookups, context.table.labels, budget, **options)
     if pace is not None:
         return _make_paced_engine(context, settings, plan, checkpoints, seconds or 0.0, pace, **options)
     return _make_training_engine(context, settings, plan, time_budget=seconds, **options)
@@ -91,14 +92,26 @@ def _make_paced_engine(
     )
 
 
-def make_table_engine(settings: SearchSettings, lookups: Lookups, labels: Sequence[str], **options: Any) -> RecordingEngine:
-    """Make the engine that looks trials up, whose size depends on ``labels``; ``options`` are those of ``RecordingEngine``."""
+def make_table_engine(
+    settings: SearchSettings, lookups: Lookups, labels: Sequence[str], budget: float | None, **options: Any
+) -> RecordingEngine:
+    """Make the engine that looks trials up.
+
+    Parameters
+    ----------
+    labels
+        What the size of a network depends on.
+    budget
+        Simulated seconds of all trials, those of the run that is resumed included; None: no limit.
+    options
+        Those of ``RecordingEngine``.
+    """
     from strategies.engines.table import TableEngine
 
     return TableEngine(
         look_up=lookups.steps,
         facts=lookups.facts,
-        simulated_seconds=settings.time_budget,
+        simulated_seconds=budget,
         reject=_table_limits(settings, lookups, labels),
         seed=settings.seed,
         **options,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from retiarius.settings import SearchSettings
 
 FINALS = "finals.jsonl"  # in the folder of a run: the same lines as in trials.jsonl
 FINALISTS = 3
+MEASURED = 3  # architectures, of which the costliest says whether there is time
 
 RunAgain = Callable[[Trial, int, Callable[[float], Any], Callable[[dict[str, Any]], Any]], float]
 
@@ -28,13 +30,36 @@ RunAgain = Callable[[Trial, int, Callable[[float], Any], Callable[[dict[str, Any
 def seconds_for_finals(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> float:
     """Return what of the time budget is kept for the finals: a quarter, or nothing where that would be too few epochs to tell by.
 
-    There are none where trials have the size of a retraining already.
+    There are none where trials have the size of a retraining already. What will be found may take longer than the default architecture,
+    whose operations may be the cheapest: some random ones are measured, too.
     """
-    if not has_finals(settings, plan.share) or full_arguments(context, settings) == context.arguments:
+    if not has_finals(settings, plan.share):
         return 0.0
     seconds = (settings.time_budget or 0.0) * FINALS_SHARE
-    architecture = {label: mutable.default() for label, mutable in plan.searched.architecture.items()}
-    return seconds if seconds / FINALISTS >= FEWEST_EPOCHS * _cost(context, settings, architecture) else 0.0
+    enough = seconds / FINALISTS / FEWEST_EPOCHS
+    costs = (_cost(context, settings, architecture, enough) for architecture in _some_architectures(context, settings, plan))
+    return seconds if all(cost <= enough for cost in costs) else 0.0
+
+
+def _some_architectures(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> Iterator[Mapping[str, Any]]:
+    """Yield the default architecture, then random ones."""
+    from nni.nas.space import SimplifiedModelSpace
+    from numpy.random import RandomState
+
+    from strategies.domain import Domain
+
+    searched, random = plan.searched, RandomState(settings.seed % 2**32)
+    yield {label: mutable.default() for label, mutable in searched.architecture.items()}
+    domain = Domain(SimplifiedModelSpace(context.space.make(context.arguments), searched.architecture | searched.constraints, None))
+    for _ in range(MEASURED - 1):
+        drawn = domain.draw(random, ())
+        if drawn is not None:
+            yield drawn
+
+
+def seconds_of_finals(folder: Path) -> float:
+    """Return how long the finals took that are on record in a run's folder."""
+    return sum(trial.seconds for trial in TrialLog(folder / FINALS).read())
 
 
 def choose_at_full_size(
@@ -60,25 +85,39 @@ def choose_at_full_size(
     chosen = _best_of(trials, FINALISTS)
     if not seconds or len(chosen) < 2:
         return
-    context.reporter.say(f"the best {len(chosen)} networks are compared at the size of a retraining: {folder / FINALS}")
+    costs = [_cost(context, settings, trial.architecture) for trial in chosen]
+    count, epochs = fit_finals(costs, seconds)
+    if count < 2:
+        context.reporter.say("no networks are compared at the size of a retraining: there is no time for three epochs of each")
+        return
+    chosen = chosen[:count]
+    context.reporter.say(f"the best {count} networks are compared at the size of a retraining: {folder / FINALS}")
     run = replace(make_trial_run(context, settings, plan), build=partial(context.space.network, full_arguments(context, settings)))
-
-    def epochs_of(done: list[Trial], waiting: list[Trial]) -> int:
-        costs = [_cost(context, settings, trial.architecture) for trial in waiting]
-        known = next((trial.planned_epochs for trial in done if trial.planned_epochs), None)
-        return known or max(1, min(MOST_EPOCHS, int(seconds / len(chosen) / max(costs))))
 
     def run_again(trial: Trial, epochs: int, *heard: Any) -> float:
         return run({**_searched(plan, trial), "epochs": epochs}, *heard)
 
-    finals = train_each(run_again, chosen, folder, epochs_of, context.reporter)
+    finals = train_each(run_again, chosen, folder, epochs, context.reporter)
     if finals:
         save_best(max(finals, key=lambda trial: trial.score or 0.0))
 
 
-def train_each(
-    run: RunAgain, chosen: list[Trial], folder: Path, epochs_of: Callable[[list[Trial], list[Trial]], int], reporter: Reporter
-) -> list[Trial]:
+def fit_finals(costs: Sequence[float], seconds: float) -> tuple[int, int]:
+    """Return how many networks, the first of these, can be compared in so many seconds, and for how many epochs each; (0, 0) for none.
+
+    Parameters
+    ----------
+    costs
+        Seconds of an epoch of each, the best first.
+    """
+    for count in range(len(costs), 1, -1):
+        epochs = min(MOST_EPOCHS, int(seconds / sum(costs[:count])))
+        if epochs >= FEWEST_EPOCHS:
+            return count, epochs
+    return 0, 0
+
+
+def train_each(run: RunAgain, chosen: list[Trial], folder: Path, epochs: int, reporter: Reporter) -> list[Trial]:
     """Return those of the ``chosen`` trials that could be trained once more, as they are then, in their order.
 
     Parameters
@@ -87,15 +126,15 @@ def train_each(
         Trains the network of a trial for so many epochs; takes ``report`` and ``note`` as ``RunTrial`` does, and returns the score.
     folder
         Of the run, whose ``finals.jsonl`` keeps them; those of an interrupted run are not repeated, where the networks are the same.
-    epochs_of
-        From those that are done, and those that wait, to the epochs of each; asked only where some wait.
+    epochs
+        Of each; where some are done, as many as those have.
     """
     log = TrialLog(folder / FINALS)
     networks = {trial.number: sample_key(trial.architecture) for trial in chosen}
     done = {trial.number: trial for trial in log.read() if networks.get(trial.number) == sample_key(trial.architecture)}
     waiting = [trial for trial in chosen if trial.number not in done]
     with reporter.progress(len(chosen), "networks", "finals", completed=len(chosen) - len(waiting)) as shown:
-        epochs = epochs_of(list(done.values()), waiting) if waiting else 0
+        epochs = next((trial.planned_epochs for trial in done.values() if trial.planned_epochs), epochs)
         for trial in waiting:
             done[trial.number] = _train(run, trial, epochs)
             log.append(done[trial.number])
@@ -116,9 +155,9 @@ def _best_of(trials: list[Trial], count: int) -> list[Trial]:
     return list(first.values())[:count]
 
 
-def _cost(context: RunContext, settings: SearchSettings, architecture: Mapping[str, Any]) -> float:
-    """Return about how many seconds an epoch of the network takes at full size."""
-    return epoch_cost(context, context.space.network(full_arguments(context, settings), architecture), {})
+def _cost(context: RunContext, settings: SearchSettings, architecture: Mapping[str, Any], enough: float = math.inf) -> float:
+    """Return about how many seconds an epoch of the network takes at full size, as ``epoch_cost`` does."""
+    return epoch_cost(context, context.space.network(full_arguments(context, settings), architecture), {}, enough)
 
 
 def _train(run: RunAgain, trial: Trial, epochs: int) -> Trial:

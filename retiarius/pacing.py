@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,8 @@ SHARE = "seconds_per_trial"  # in the record of a run
 def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | None:
     """Return how many seconds a whole trial has; None where trials do not wait.
 
-    They do in a search with a time budget, one after another, by an evaluator that can wait, unless a pruner ends them.
+    They do in a search with a time budget, one after another, by an evaluator that can wait, unless a pruner ends them or the strategy has
+    no use for scores so far.
 
     Parameters
     ----------
@@ -45,6 +47,7 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
     """
     strategy = settings.strategy
     is_plain = settings.pruner is None and not strategy.several_objectives and not strategy.one_shot and not isinstance(strategy, NniTrials)
+    is_plain = is_plain and strategy.takes_scores_so_far
     if settings.time_budget is None or not is_plain or settings.table is not None or settings.storage is not None:
         return None
     if cluster_of(settings.workers) is not None or "epochs" in searched or settings.nni_evaluation is not None:
@@ -64,11 +67,10 @@ def tell_if_not(settings: SearchSettings, share: float | None, reporter: Reporte
 
 def has_finals(settings: SearchSettings, share: float | None) -> bool:
     """Return whether the best networks of a search whose trials have a ``share`` are compared once more, at the size of a retraining."""
-    space, preset, fixed = settings.space, settings.preset, settings.fixed
     if share is None:
         return False
-    small = space.sized_arguments(preset, "search", fixed)
-    return any(small.get(name) != value for name, value in space.sized_arguments(preset, "retrain", fixed).items())
+    small, full = (settings.space.sized_arguments(settings.preset, phase, settings.fixed) for phase in ("search", "retrain"))
+    return any(small.get(name) != full.get(name) for name in settings.space.settable("retrain"))
 
 
 def epoch_cost(context: RunContext, network: Any, hyperparameters: Mapping[str, Any], enough: float = math.inf) -> float:
@@ -94,7 +96,9 @@ class Pace:
     Attributes
     ----------
     share
-        Seconds of a whole trial: that of the plan, or what the cheaper of the first ``EXPECTED`` networks needs at least.
+        Seconds of a whole trial: that of the plan or, where a search begins, what the cheaper of the first ``EXPECTED`` networks needs.
+    seconds
+        How long it took to find that out.
     """
 
     def __init__(self, context: RunContext, settings: SearchSettings, plan: SearchPlan) -> None:
@@ -102,7 +106,11 @@ class Pace:
         self._context, self._settings, self._plan = context, settings, plan
         self._costs: dict[str, float] = {}
         self._at_one_go: dict[str, tuple[str, int | None]] = {}
-        self.share = max(plan.share, min((settings.time_budget or 0.0) / 2, FEWEST_EPOCHS * self._least_cost()))
+        self.share = plan.share
+        begin = time.monotonic()
+        if SHARE not in context.stored:  # a search that is resumed, or extended, keeps its trials' length
+            self.share = max(self.share, min((settings.time_budget or 0.0) / 2, FEWEST_EPOCHS * self._least_cost()))
+        self.seconds = time.monotonic() - begin
 
     def _least_cost(self) -> float:
         """Return what an epoch of the cheapest of the first networks costs; 0 where there is none.
@@ -125,7 +133,7 @@ class Pace:
 
     def length(self, sample: Mapping[str, Any]) -> Length:
         """Return how long the trial of ``sample`` is."""
-        cost = self._cost(sample, self._plan.share or math.inf)
+        cost = self._cost(sample, self._limit)
         why, epochs = self._at_one_go.get(sample_key(sample), (None, None))
         if epochs is not None:
             return Length(epochs, cost, why)
@@ -141,13 +149,16 @@ class Pace:
         if length.at_one_go is not None:
             return None
         needed = length.seconds_per_epoch * max(FEWEST_EPOCHS, length.epochs)
-        is_given = self._settings.epochs is not None
-        limit = self.share * SHARES if is_given else self.share
-        if needed <= limit:
+        if needed <= self._limit:
             return None
-        whole = "the search" if is_given else "a trial"
-        told = f"{needed:.0f} s for {max(FEWEST_EPOCHS, length.epochs)} epochs, more than the {limit:.0f} s of {whole}"
-        return Rejection(math.log(needed / limit), told, fault="too slow")
+        whole = "a trial" if self._settings.epochs is None else "the search"
+        told = f"{needed:.0f} s for {max(FEWEST_EPOCHS, length.epochs)} epochs, more than the {self._limit:.0f} s of {whole}"
+        return Rejection(math.log(needed / self._limit), told, fault="too slow")
+
+    @property
+    def _limit(self) -> float:
+        """The seconds that a trial may take at most: its share or, where a person says how many epochs it has, the whole budget."""
+        return self.share if self._settings.epochs is None else self._settings.time_budget or math.inf
 
     def _cost(self, sample: Mapping[str, Any], enough: float) -> float:
         """Return about how many seconds an epoch takes, measured no further than ``enough``; 0 where nobody can know."""

@@ -14,6 +14,7 @@ from retiarius.image_check import fit_to_images
 from retiarius.inherited_trials import open_supernet
 from retiarius.lookups import Lookups
 from retiarius.one_shot import search_one_shot
+from retiarius.pacing import Pace
 from retiarius.plan import make_plan, search_identity
 from retiarius.presets import DEFAULT_PRESET
 from retiarius.ray_cluster import Ray
@@ -196,14 +197,16 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
         context = RunContext(settings, settings.space, plan.arguments, plan.recipe, plan.epochs, reporter, plan.table)
         fit_to_images(context, settings, plan)
         data = images_to_screen(context, settings)
-        plan = replace(plan, supernet=open_supernet(context, settings))
+        pace = None if plan.share is None else Pace(context, settings, plan)
+        share = None if pace is None else pace.share
+        plan = replace(plan, share=share, supernet=open_supernet(context, settings))
         with context.open_folder(settings.strategy.name, **search_identity(context, settings, plan)) as folder:
             if settings.strategy.one_shot:
                 search_one_shot(context, settings, folder)
             else:
                 save_starts(folder.path / STARTS, settings.start_with, plan.starts)
                 plan = screen_networks(context, settings, plan, folder, data)
-                search_trials(context, settings, plan, folder, storage)
+                search_trials(context, settings, plan, folder, storage, pace)
     in_memory = None if isinstance(settings.data, str) else settings.data
     found = SearchResult(folder.path, settings.space, in_memory, None if plan.table is None else Lookups(plan.table, ()))
     if settings.then_retrain is not None:

@@ -105,7 +105,7 @@ def _train(context: RunContext, settings: SearchSettings, folder: RunFolder, arc
     def run_again(trial: Trial, epochs: int, *heard: Any) -> float:
         return run({**trial.sample, "epochs": epochs}, *heard)
 
-    trained = train_each(run_again, trials, folder.path, lambda *_: epochs, context.reporter)
+    trained = train_each(run_again, trials, folder.path, epochs, context.reporter)
     if not trained:
         raise SearchFailed(f"none of the best networks by inherited weights could be trained: {folder.path / FINALS} has the reasons")
     return trained

@@ -139,7 +139,8 @@ def _explore(settings: SearchSettings, plan: RowSearch, keeper: Any, shared: Any
         "on_epoch": keeper.note_epoch,
     }
     labels = list(space.mutables)
-    with keeper.shown(max_trials, settings.strategy.name), make_table_engine(settings, plan.lookups, labels, **options) as engine:
+    engine = make_table_engine(settings, plan.lookups, labels, settings.time_budget, **options)
+    with keeper.shown(max_trials, settings.strategy.name), engine:
         context = SearchContext(seed=settings.seed, trials=min(plan.sized_by, most), canonical=space.canonical, shared=shared)
         settings.strategy.build(context)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)
         engine.wait_models()

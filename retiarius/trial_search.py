@@ -18,7 +18,7 @@ from records.trial_keeper import TrialKeeper
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
 from retiarius.engines import make_engine, reports_of, size_limits
-from retiarius.finals import choose_at_full_size, seconds_for_finals
+from retiarius.finals import choose_at_full_size, seconds_for_finals, seconds_of_finals
 from retiarius.long_training import LateTrial, choose_late_trial, let_first_go, looks_ahead, save_best_for_training, try_last
 from retiarius.pacing import Pace
 from retiarius.ray_cluster import cluster_of
@@ -29,13 +29,17 @@ from retiarius.told_numbers import usual_values
 from strategies.nni_strategy import NniTrials
 
 
-def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder, storage: Any) -> None:
+def search_trials(
+    context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder, storage: Any, pace: Pace | None
+) -> None:
     """Run trials until the strategy or the budget ends; ``best.json`` follows the best one.
 
     Parameters
     ----------
     storage
         Where several processes share a study, or None.
+    pace
+        Of trials that wait; None where they do not.
 
     Raises
     ------
@@ -78,10 +82,11 @@ def search_trials(context: RunContext, settings: SearchSettings, plan: SearchPla
         "on_result": keeper.note,
         "on_epoch": keeper.note_epoch,
     }
-    for_finals = seconds_for_finals(context, settings, plan)
     begin = time.monotonic()
-    pace = None if plan.share is None else Pace(context, settings, plan)
-    seconds = _seconds_left(settings, keeper, for_finals + plan.screened_seconds + time.monotonic() - begin)
+    for_finals = seconds_for_finals(context, settings, plan)
+    for_finals_before = seconds_of_finals(folder.path)  # of a search that ended, and is extended
+    measuring = time.monotonic() - begin + (0.0 if pace is None else pace.seconds)
+    seconds = _seconds_left(settings, keeper, for_finals + for_finals_before + plan.screened_seconds + measuring)
     engine: Any = make_engine(context, settings, plan, folder.checkpoints_path, seconds, pace, **engine_options)
     late = _plan_ahead(context, settings, plan, pace, engine)
     with keeper.shown(max_trials, settings.strategy.name), engine:
@@ -172,6 +177,7 @@ def _search_context(context: RunContext, settings: SearchSettings, plan: SearchP
         features=context.space.features,
         usual=usual_values(context.space, plan),
         described=list(plan.searched.architecture),
+        scores_change=plan.share is not None,
         costs=context.objectives[1:] if settings.strategy.several_objectives else (),
     )
 

@@ -63,6 +63,7 @@ class LocalSearch(TrialStrategy):
 
     name: ClassVar[str] = "local"
     summary: ClassVar[str] = "local search (White et al. 2021)"
+    takes_scores_so_far: ClassVar[bool] = False  # a neighbour that waits is worse than where the search stands, whatever it will be
 
     def build(self, context: SearchContext) -> Any:
         from strategies.local_search import local_search
@@ -96,7 +97,8 @@ class GaussianProcess(TrialStrategy):
     def build(self, context: SearchContext) -> Any:
         from strategies.optuna.samplers import gaussian_process
 
-        return gaussian_process(seed=context.seed, trials=context.trials, shared=context.shared, usual=context.usual)
+        told: dict[str, Any] = {"shared": context.shared, "usual": context.usual, "scores_change": context.scores_change}
+        return gaussian_process(seed=context.seed, trials=context.trials, **told)
 
 
 @dataclass(frozen=True, kw_only=True)

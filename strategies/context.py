@@ -72,6 +72,8 @@ class SearchContext:
     usual
         Tells of a sample, by label, the good value of a number for its network and optimizer: strategies that can look for it near that.
         ``None``: in all of its range.
+    scores_change
+        Whether a trial that is told once may be told again, with another score, as it has gone on.
     costs
         Names of facts that are to be small, for strategies of several objectives; the score, which is to be high, comes before them.
     gradient_clip
@@ -98,6 +100,7 @@ class SearchContext:
     features: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
     described: Sequence[str] = ()
     usual: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
+    scores_change: bool = False
     costs: Sequence[str] = ()
     gradient_clip: float | None = None
     one_shot: OneShotFacts | None = None

@@ -42,3 +42,4 @@ def submit_known_trials(space: ExecutableModelSpace, engine: RecordingEngine) ->
     for trial in known.values():
         with contextlib.suppress(SampleValidationError):  # of a search that held more
             engine.submit_models(space.freeze(dict(trial.sample)))
+    engine.forget_proposals()  # a strategy that draws by its seed proposes them all once more

@@ -34,6 +34,8 @@ class Strategy(Named):
         The settings that have no flag of their own, and are set with ``--set`` as hyperparameters are.
     shares_study
         Whether several processes can search together, by a study that they share.
+    takes_scores_so_far
+        Whether it makes use of trials that wait on their way: of scores that are lower than they will be.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -42,6 +44,7 @@ class Strategy(Named):
     several_objectives: ClassVar[bool] = False
     set_by_name: ClassVar[tuple[str, ...]] = ()
     shares_study: ClassVar[bool] = False
+    takes_scores_so_far: ClassVar[bool] = True
 
     @property
     def uses_all_weights(self) -> bool:

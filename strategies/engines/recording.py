@@ -231,6 +231,11 @@ class RecordingEngine(ExecutionEngine):
         self._proposed.add(key)
         return is_new
 
+    def forget_proposals(self) -> None:
+        """Count nothing as proposed so far: what was submitted is no repeat when the strategy proposes it."""
+        self._proposed.clear()
+        self._repeats = 0
+
     def _is_rejected(self, model: ExecutableModelSpace, key: str, sample: dict[str, Any]) -> bool:
         """Return whether ``sample``, of ``key``, is not to be tried, which is then noted and ends ``model``."""
         try:

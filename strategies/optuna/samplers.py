@@ -26,18 +26,22 @@ def tpe(*, seed: int, trials: int, open_trials: int = 1, shared: SharedStudy | N
     return OptunaStrategy(sampler, seed=seed, shared=shared, usual=usual)
 
 
-def gaussian_process(*, seed: int, trials: int, shared: SharedStudy | None = None, usual: Usual | None = None) -> OptunaStrategy:
+def gaussian_process(
+    *, seed: int, trials: int, shared: SharedStudy | None = None, usual: Usual | None = None, scores_change: bool = False
+) -> OptunaStrategy:
     """Return a Gaussian process with expected improvement; a quarter of the trials, at most 20, are random at first.
 
     It knows of open trials. Scores count as free of noise, as a repeat is answered from the record and brings the same one: with noise
-    assumed, the process takes the few percent between good networks for it (docs/measurements/2026-11-nasbench201.md).
+    assumed, the process takes the few percent between good networks for it (docs/measurements/2026-11-nasbench201.md). Where
+    ``scores_change`` as trials go on, a sample has several scores, and the difference is noise.
     """
     seed = seed if shared is None else shared.seed(seed)
 
     def sampler(seed: int) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # the argument is; the sampler is not
-            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=max(2, min(20, trials // 4)), deterministic_objective=True)
+            startup = max(2, min(20, trials // 4))
+            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup, deterministic_objective=not scores_change)
 
     return OptunaStrategy(sampler, seed=seed, shared=shared, usual=usual)
 

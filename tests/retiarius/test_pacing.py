@@ -14,7 +14,7 @@ from common.trial import FIRST, LAST
 from evaluators.training import cost
 from retiarius.pacing import MOST_EPOCHS, SHARE, SHARES, Pace, share_of
 from retiarius.settings import SearchSettings
-from strategies import NSGA2, TPE, Darts, Median, Random
+from strategies import NSGA2, TPE, Darts, LocalSearch, Median, Random
 
 
 def trains_in_legs(network: Any, *, checkpoint: Any, since: int, until: int) -> float:
@@ -44,6 +44,7 @@ def test_a_time_budget_gives_each_trial_an_eighth(told: dict[str, Any]) -> None:
         {"time_budget": None},
         {"strategy": TPE(pruner=Median())},
         {"strategy": NSGA2()},
+        {"strategy": LocalSearch()},
         {"strategy": Darts()},
         {"workers": 2},
         {"storage": "sqlite:///s.db"},
@@ -78,7 +79,7 @@ def test_a_search_that_is_extended_keeps_the_length_of_its_trials(tmp_path: Path
 COSTS = {"light": 0.01, "usual": 1.0, "heavy": 5.5, "slow": 30.0}  # seconds of an epoch
 
 
-def make_pace(monkeypatch: pytest.MonkeyPatch, *starts: str, **told: Any) -> tuple[Pace, list[str]]:
+def make_pace(monkeypatch: pytest.MonkeyPatch, *starts: str, stored: dict[str, Any] | None = None, **told: Any) -> tuple[Pace, list[str]]:
     """Return the pace of a search of 80 s, and a list that hears of each measurement."""
     measured: list[str] = []
 
@@ -88,7 +89,7 @@ def make_pace(monkeypatch: pytest.MonkeyPatch, *starts: str, **told: Any) -> tup
 
     monkeypatch.setattr(cost, "measure_epoch", measure)
     settings = settings_of(**told)
-    context = SimpleNamespace(recipe={}, epochs=told.get("epochs", 2), data=None, device=None, precision=None)
+    context = SimpleNamespace(recipe={}, epochs=told.get("epochs", 2), data=None, device=None, precision=None, stored=stored or {})
     context.build = lambda architecture: architecture["network"]
     samples = {name: {"network": name} for name in starts}
     plan = SimpleNamespace(share=10.0, starts=samples, searched=SimpleNamespace(architecture={"network": None}, canonical=dict))
@@ -128,6 +129,18 @@ def test_a_network_that_hardly_gets_anywhere_is_too_slow(monkeypatch: pytest.Mon
     assert (rejection.reason, rejection.fault) == ("16 s for 3 epochs, more than the 10 s of a trial", "too slow")
 
 
+def test_a_network_is_measured_until_it_is_certain_that_it_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the share that has grown, or by the whole budget: less would be an epoch that seems cheaper than it is."""
+    heard: list[float] = []
+    pace, _ = make_pace(monkeypatch, "heavy")
+    monkeypatch.setattr(cost, "measure_epoch", lambda *others, enough, **where: heard.append(enough) or 1.0)
+    pace.reject({"network": "usual"})
+    pace, _ = make_pace(monkeypatch, epochs=4)
+    monkeypatch.setattr(cost, "measure_epoch", lambda *others, enough, **where: heard.append(enough) or 1.0)
+    pace.reject({"network": "usual"})
+    assert heard == [16.5, 80.0]
+
+
 def test_epochs_that_a_person_gives_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what takes more than all of the search with so many is too slow."""
     pace, _ = make_pace(monkeypatch, epochs=4)
@@ -151,6 +164,7 @@ def test_the_share_grows_to_what_the_cheapest_first_network_needs(monkeypatch: p
     assert make_pace(monkeypatch, "heavy", "slow")[0].share == 16.5
     assert make_pace(monkeypatch, "heavy", "slow", "light")[0].share == 16.5, "a cheap one that comes later does not count"
     assert make_pace(monkeypatch, "slow")[0].share == 40.0, "half of the time at most"
+    assert make_pace(monkeypatch, "heavy", "slow", stored={"seconds_per_trial": 10.0})[0].share == 10.0, "that of a run which is resumed"
 
 
 def test_an_evaluator_of_ones_own_has_the_epochs_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

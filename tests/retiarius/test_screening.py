@@ -180,6 +180,12 @@ def test_scoring_ends_with_its_share_of_the_time_budget(
     assert [plan.screened_seconds for plan in plans] == [50.0, 50.0]
 
 
+def test_the_seconds_of_scoring_are_taken_off_those_of_a_table(table: list[str], screen: Screen, plans: list[SearchPlan]) -> None:
+    assert main([*table, *SEARCH, "--trials", "40", "--screen", "12", "--time-budget", "450"]) == 0
+    trials = TrialLog(Path("run/trials.jsonl")).read()
+    assert 450 - 50 - max(trial.seconds for trial in trials) < sum(trial.seconds for trial in trials) <= 450 - 50
+
+
 @pytest.mark.slow
 def test_seconds_of_an_interrupted_run_count(table: list[str], screen: Screen, plans: list[SearchPlan]) -> None:
     def interrupt(size: int) -> None:

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nni.mutable import Categorical
+from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.execution import ModelEventType
+from nni.nas.space import SimplifiedModelSpace
 from paced_trainings import Trainings, space, submit
+from small_spaces import TinySpace
 
 from common.trial import LAST, Trial
 from strategies.engines.paced import PacedEngine
@@ -103,3 +107,22 @@ def test_what_a_trial_on_record_left_is_taken_away(tmp_path: Path) -> None:
     (tmp_path / "trial-0.ckpt").write_text("1")
     engine = Trainings(tmp_path).engine(50.0, known=[known])
     assert engine.unfinished == [] and engine.seconds_left == 50.0 and not list(tmp_path.iterdir())
+
+
+def test_a_strategy_may_propose_once_more_what_is_known(tmp_path: Path) -> None:
+    """As random search does when it is resumed: it draws by its seed. More than 200 of these had ended the search."""
+    numbers = list(range(250))
+    choices = {"n": Categorical(numbers, label="n")}
+    model_space = SimplifiedModelSpace.from_model(TinySpace(), FunctionalEvaluator(lambda model, n: 0.0, **choices))
+    known = [
+        Trial(number, {"first": "a", "second": "b", "inputs": [0, 1], "n": number}, "pruned", 0.5, facts={"planned_epochs": 9})
+        for number in numbers
+    ]
+    engine = Trainings(tmp_path).engine(100.0, known=known)
+    submit_known_trials(model_space, engine)
+    for trial in known:
+        engine.submit_models(model_space.freeze(trial.sample))
+    assert engine.budget_available() and len(engine.results) == len(numbers)
+    for trial in known:
+        engine.submit_models(model_space.freeze(trial.sample))
+    assert engine.found_nothing_new, "the strategy has nothing else"
