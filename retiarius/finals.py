@@ -38,7 +38,10 @@ def seconds_for_finals(context: RunContext, settings: SearchSettings, plan: Sear
     seconds = (settings.time_budget or 0.0) * FINALS_SHARE
     enough = seconds / FINALISTS / FEWEST_EPOCHS
     costs = (_cost(context, settings, architecture, enough) for architecture in _some_architectures(context, settings, plan))
-    return seconds if all(cost <= enough for cost in costs) else 0.0
+    if all(cost <= enough for cost in costs):
+        return seconds
+    context.reporter.say("a quarter of `time_budget` is too short to compare networks at the size of a retraining: trials have all of it")
+    return 0.0
 
 
 def _some_architectures(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> Iterator[Mapping[str, Any]]:

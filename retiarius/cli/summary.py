@@ -84,7 +84,7 @@ def show_preview(screen: Screen, preview: Preview) -> None:
     rows: _Rows = [["space", preview.space], ["strategy", preview.strategy], ["configurations", _many(preview.configurations)]]
     timed = preview.seconds_per_trial is not None
     if preview.trials is not None:
-        rows += [["trials", f"about {preview.trials}" if timed else preview.trials]]
+        rows += [["trials", f"up to about {preview.trials}" if timed else preview.trials]]
     if not preview.measured:
         screen.closing_table("What would run", rows)
         return

@@ -74,4 +74,7 @@ def test_there_is_time_where_a_heavy_network_has_three_epochs(heavy: float, seco
     monkeypatch.setattr(finals, "_some_architectures", lambda *told: [{"cost": 1.0}, {"cost": heavy}])
     monkeypatch.setattr(finals, "_cost", lambda context, settings, architecture, enough: architecture["cost"])
     plan: Any = SimpleNamespace(share=10.0)
-    assert seconds_for_finals(None, settings_of("darts"), plan) == seconds  # type: ignore[arg-type]
+    said: list[str] = []
+    context: Any = SimpleNamespace(reporter=SimpleNamespace(say=said.append))
+    assert seconds_for_finals(context, settings_of("darts"), plan) == seconds
+    assert len(said) == (seconds == 0)
