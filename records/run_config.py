@@ -17,6 +17,7 @@ from records.provenance import collect_versions, find_commit
 NAME = "config.json"
 FORMAT = "retiarius-run"
 VERSION = 1
+SECONDS_PER_TRIAL = "seconds_per_trial"  # in the identity of a search whose trials wait: the share of one
 # Older runs note these settings of a one-shot search where they were typed, newer ones where they differ from their defaults.
 _AS_GOOD_AS_ABSENT: dict[str, Any] = {"--order": 1, "--supernet": "fused", "--cost-weight": 0.0, "--collapse-guard": "warn"}
 

@@ -12,7 +12,7 @@ from common.trial import Trial
 from records.best import BestArchitecture, load_best
 from records.metric import ACCURACY, INHERITED, SCORE, Metric, own_metric, result_metric, table_metric
 from records.report.text import as_number, as_object
-from records.run_config import read_config
+from records.run_config import SECONDS_PER_TRIAL, read_config
 from records.run_lock import is_locked
 from records.trials import TrialLog
 
@@ -69,6 +69,13 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """The settings as they were asked for."""
         return as_object(self.config.get("settings"))
+
+    @property
+    def last_settings(self) -> dict[str, Any]:
+        """The same, as they were asked for when the run was last resumed; where it never was, those of its beginning."""
+        resumed = self.config.get("resumed")
+        last = as_object(resumed[-1]) if isinstance(resumed, list) and resumed else {}
+        return as_object(last.get("settings")) or self.settings
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -130,14 +137,21 @@ class Run:
 
     @property
     def planned(self) -> int | None:
-        """How many trials a search by trials was to run, or has run where it has ended; None where the time of a table alone ends it."""
+        """How many trials a search by trials was to run, or has run where it has ended; None where time alone ends it."""
         if self.has_ended and self.trials:
             return len(self.trials)
-        timed = self.settings.get("trials") is None and self.settings.get("time_budget") is not None
-        if timed and self.looks_up:
+        if self.is_retraining:
             return None
-        trials = as_number(self.identity.get("trials"))
-        return None if trials is None or self.is_retraining else int(trials)
+        asked = as_number(self.last_settings.get("trials"))
+        if asked is None and self._ends_by_time:
+            return None  # the number in the identity is an estimate, by which the strategy sizes its parts
+        trials = as_number(self.identity.get("trials")) if asked is None else asked
+        return None if trials is None else int(trials)
+
+    @property
+    def _ends_by_time(self) -> bool:
+        """Whether a search without a number of trials has no end but its time: its trials wait, or a table's seconds count."""
+        return SECONDS_PER_TRIAL in self.identity or (self.looks_up and self.last_settings.get("time_budget") is not None)
 
     @property
     def completed(self) -> list[Trial]:
@@ -217,7 +231,7 @@ def _find_state(run: Run) -> str:
     if run.is_retraining:
         return "finished" if run.retrained else "unfinished"
     if run.trials:
-        if len(run.trials) >= (run.planned or 1):
+        if run.planned is not None and len(run.trials) >= run.planned:
             return "finished" if run.completed else "failed"
         return "unfinished"
     return "finished" if run.best is not None else "unfinished"
