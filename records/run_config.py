@@ -90,7 +90,7 @@ def _why_another(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str | N
 
     Whether trials wait is asked last: another difference, such as a pruner, may be why they do in one of the two alone.
     """
-    difference = find_difference(*({**each, SECONDS_PER_TRIAL: None} for each in (stored, given)))
+    difference = find_difference({**stored, SECONDS_PER_TRIAL: None}, {**given, SECONDS_PER_TRIAL: None})
     if difference:
         return f"{difference}; use the same settings"
     waited, waits = (SECONDS_PER_TRIAL in each for each in (stored, given))
