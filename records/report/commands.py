@@ -26,16 +26,22 @@ def command_again(run: Run) -> str | None:
 
 def next_command(run: Run) -> str | None:
     """Return what to type next: resume an unfinished run, retrain what a search found; None where there is nothing to type."""
-    program = _program(run)
     if run.state == "unfinished":
-        again = command_again(run)
-        if again is None or run.settings.get("portal"):
-            return again  # NNI's service begins anew
-        return f"{again} --out {shlex.quote(str(run.path))} --resume" if program else None
-    if run.is_retraining or run.best is None:
+        return _resume(run)
+    if run.is_retraining or run.best is None or run.is_retrained:
         return None
+    if run.retraining is not None and run.retraining.state in ("running", "unfinished"):
+        return _resume(run) if run.retraining.state == "unfinished" else None  # the search resumes the training that follows it
     space = run.best.space_name
-    return retrain_command(program or ["python", "run_experiment.py"], space if ":" in space else None, run.path / "best.json")
+    program = _program(run) or ["python", "run_experiment.py"]
+    return retrain_command(program, space if ":" in space else None, run.path / "best.json")
+
+
+def _resume(run: Run) -> str | None:
+    again = command_again(run)
+    if again is None or run.settings.get("portal"):
+        return again  # NNI's service begins anew
+    return f"{again} --out {shlex.quote(str(run.path))} --resume" if _program(run) else None
 
 
 def _words(run: Run) -> list[str]:
