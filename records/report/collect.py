@@ -76,11 +76,11 @@ class Run:
         return as_object(self.config.get("settings"))
 
     @property
-    def last_settings(self) -> dict[str, Any]:
-        """The same, as they were asked for when the run was last resumed; where it never was, those of its beginning."""
+    def last_occasion(self) -> dict[str, Any]:
+        """When, how and with what the run was last resumed, ``settings`` and ``command`` among it; where it never was, its beginning."""
         resumed = self.config.get("resumed")
         last = as_object(resumed[-1]) if isinstance(resumed, list) and resumed else {}
-        return as_object(last.get("settings")) or self.settings
+        return last if as_object(last.get("settings")) else self.config
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class Run:
             return len(self.trials)
         if self.is_retraining:
             return None
-        asked = as_number(self.last_settings.get("trials"))
+        asked = as_number(self._last_asked("trials"))
         if asked is None and self._ends_by_time:
             return None  # the number in the identity is an estimate, by which the strategy sizes its parts
         trials = as_number(self.identity.get("trials")) if asked is None else asked
@@ -156,7 +156,10 @@ class Run:
     @property
     def _ends_by_time(self) -> bool:
         """Whether a search without a number of trials has no end but its time: its trials wait, or a table's seconds count."""
-        return SECONDS_PER_TRIAL in self.identity or (self.looks_up and self.last_settings.get("time_budget") is not None)
+        return SECONDS_PER_TRIAL in self.identity or (self.looks_up and self._last_asked("time_budget") is not None)
+
+    def _last_asked(self, name: str) -> object:
+        return as_object(self.last_occasion.get("settings")).get(name)
 
     @property
     def completed(self) -> list[Trial]:

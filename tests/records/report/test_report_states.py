@@ -64,8 +64,11 @@ def test_side_by_side_trials_within_a_time_have_the_number_of_the_preset(tmp_pat
 
 def test_an_extended_search_that_was_interrupted_has_the_number_with_which_it_was_resumed(tmp_path: Path) -> None:
     folder = write_search(tmp_path / "run", make_trials(3))
-    write_config(folder, ASKED, {"strategy": "tpe", "trials": 2}, resumed=[{"settings": {**ASKED, "trials": 6}}])
+    again = {"settings": {**ASKED, "trials": 6}, "command": "python run_experiment.py --trials 6 --out run --resume"}
+    write_config(folder, ASKED, {"strategy": "tpe", "trials": 2}, resumed=[again], command="python run_experiment.py --trials 2")
     assert (read_run(folder).state, read_run(folder).planned) == ("unfinished", 6)
+    assert next_command(read_run(folder)) == f"python run_experiment.py --trials 6 --out {folder} --resume"
+    assert command_again(read_run(folder)) == "python run_experiment.py --trials 2"
 
 
 @pytest.mark.parametrize(("searched", "way"), [([], "by hand"), (["initial_lr"], "HPO"), (["backbone"], "NAS")])
