@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_one_line(arguments: list[str], words: str, capsys:
     ("first", "then", "told"),
     [
         (["--trials", "1"], ["--time-budget", "1"], "it began without --time-budget, and its trials do not wait; leave that out"),
-        (["--time-budget", "0.5"], ["--trials", "1"], "it began with --time-budget, and its trials wait; set that again"),
+        (["--time-budget", "60", "--trials", "1"], ["--trials", "1"], "it began with --time-budget, and its trials wait; set that again"),
     ],
 )
 def test_a_number_of_trials_is_not_resumed_as_a_time(
