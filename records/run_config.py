@@ -17,6 +17,7 @@ from records.provenance import collect_versions, find_commit
 NAME = "config.json"
 FORMAT = "retiarius-run"
 VERSION = 1
+SECONDS_PER_TRIAL = "seconds_per_trial"  # in the identity of a search whose trials wait: the share of one
 # Older runs note these settings of a one-shot search where they were typed, newer ones where they differ from their defaults.
 _AS_GOOD_AS_ABSENT: dict[str, Any] = {"--order": 1, "--supernet": "fused", "--cost-weight": 0.0, "--collapse-guard": "warn"}
 
@@ -79,9 +80,25 @@ def stored_identity(folder: Path | None) -> dict[str, Any]:
 def check_identity(folder: Path, identity: Mapping[str, Any]) -> None:
     """Raise ``RecordError`` where the run in ``folder`` is not the one of ``identity``; the message names the first difference."""
     stored = read_config(folder)["identity"]
-    difference = find_difference(_without_defaults(stored, identity), _without_defaults(identity, stored))
+    reason = _why_another(_without_defaults(stored, identity), _without_defaults(identity, stored))
+    if reason:
+        raise RecordError(f"{folder}: cannot resume this run: {reason}, or set `out` to another folder")
+
+
+def _why_another(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
+    """Return in words how ``given`` differs from what a run has ``stored``, and what would be right; None where it does not.
+
+    Whether trials wait is asked last: another difference, such as a pruner, may be why they do in one of the two alone.
+    """
+    difference = find_difference({**stored, SECONDS_PER_TRIAL: None}, {**given, SECONDS_PER_TRIAL: None})
     if difference:
-        raise RecordError(f"{folder}: cannot resume this run: {difference}; use the same settings, or set `out` to another folder")
+        return f"{difference}; use the same settings"
+    waited, waits = (SECONDS_PER_TRIAL in each for each in (stored, given))
+    if waited and not waits:
+        return "it began with `time_budget`, and its trials wait; set that again, where more time extends it"
+    if waits and not waited:
+        return "it began without `time_budget`, and its trials do not wait; leave that out, and extend it by more `trials`"
+    return None
 
 
 def _without_defaults(identity: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,10 +37,12 @@ def first_trials(settings: _Asked) -> int | None:
 def sizing_trials(settings: _Asked, trials: int, reporter: Reporter) -> int:
     """Return by which number of trials the strategy sizes its random start or its population: that with which the run began.
 
-    Another number would make other proposals of the same results, and the resumed search another one than the interrupted.
+    Another number would make other proposals of the same results, and the resumed search another one than the interrupted. Where nobody
+    gave one, ``trials`` is an estimate by time, of which nothing is said.
     """
     first = first_trials(settings)
-    if first is None or first == trials:
+    if first is None:
         return trials
-    reporter.say(f"the search began with {first} trials and now has {trials}; what its strategy sizes by their number stays as it was")
+    if first != trials and settings.trials is not None:
+        reporter.say(f"the search began with {first} trials and now has {trials}; what its strategy sizes by their number stays as it was")
     return first

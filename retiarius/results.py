@@ -11,6 +11,7 @@ from common.errors import RecordError, describe_error
 from common.text import show
 from common.trial import Trial
 from records.metric import Metric
+from records.report.collect import RETRAINED as RETRAINED
 from records.report.collect import Run, read_run
 from retiarius.architectures import Architecture, load_architecture, registered_space, with_space
 from spaces.adapter import Space, find_space
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
     from torch import nn
-
-
-RETRAINED = "retrain"  # in the folder of a search, that of the training after it
 
 
 class RunResult:

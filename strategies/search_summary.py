@@ -33,7 +33,7 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
     if results and pruner is not None:
         yield f"{len(ended['pruned'])} of {len(results)} trials were pruned by {pruner.name}"
     if dropped := [trial for trial in ended["pruned"] if trial.planned_epochs is not None]:
-        yield f"{len(results)} {'trial' if len(results) == 1 else 'trials'} began; {_places(dropped)}"
+        yield f"{_trials(len(results))} began; {_places(dropped)}"
     if rejections:
         count = "1 network was" if len(rejections) == 1 else f"{len(rejections):,} networks were"
         yield f"{count} skipped as {_faults(rejections)}; log.txt lists them"
@@ -48,8 +48,9 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
             yield f"the search ended early, after many networks in a row that were {fault}; the closest to the limit has {nearest}"
     if engine.found_nothing_new:
         yield f"the search ended early: the last {MAX_REPEATS} proposals had all been tried before"
-    elif results and engine.left_over:  # all that mean the same are one, so that there may be fewer than it seems
-        yield f"the search ended after {len(results)} of {len(results) + engine.left_over} trials: nothing else was left to try"
+    elif results and engine.budget_available():  # all that mean the same are one, so that there may be fewer than it seems
+        count = f"{len(results)} of {_trials(len(results) + engine.left_over)}" if engine.left_over else _trials(len(results))
+        yield f"the search ended after {count}: nothing else was left to try"
     if not results and not engine.out_of_time:
         raise SearchFailed("no trial was run: no sample meets the constraints of the space")
     if not results:
@@ -59,6 +60,10 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
         counts = f"{len(ended['failed'])} failed, {len(ended['pruned'])} pruned"
         cause = f"the first failure: {first} (details: log.txt in the run's folder)" if first else "leave out `pruner` to let trials end"
         raise SearchFailed(f"no trial was completed: {counts}; {cause}")
+
+
+def _trials(count: int) -> str:
+    return f"{count} {'trial' if count == 1 else 'trials'}"
 
 
 def _faults(rejections: Iterable[Rejection]) -> str:

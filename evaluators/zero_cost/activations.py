@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+NO_SCORE = -math.inf  # where a network has none of the modules that a score listens to
 # Their outputs are positive where their inputs are.
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Hardswish, nn.Mish)
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d)
@@ -54,7 +56,7 @@ def swap(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Return how many different patterns the activations have over 32 images.
 
     Peng et al., *SWAP-NAS: Sample-Wise Activation Patterns for Ultra-fast NAS* (ICLR 2024, arXiv 2403.04161), without
-    its regularisation by size.
+    its regularisation by size. Minus infinity where no module is an activation.
     """
     weights = 2 ** torch.arange(min(PATTERN_IMAGES, len(images)), dtype=torch.int64)
     patterns: list[Tensor] = []
@@ -65,7 +67,7 @@ def swap(network: nn.Module, images: Tensor, labels: Tensor) -> float:
 
     with listening(network, ACTIVATIONS, hear):
         network(images)
-    return float(len(torch.cat(patterns).unique())) if patterns else 0.0
+    return float(len(torch.cat(patterns).unique())) if patterns else NO_SCORE
 
 
 @torch.no_grad()
@@ -74,17 +76,16 @@ def meco(network: nn.Module, images: Tensor, labels: Tensor) -> float:
 
     Jiang et al., *MeCo: Zero-Shot NAS with One Data and Single Forward Pass via Minimum Eigenvalue of Correlation* (NeurIPS 2023).
     Here the layers are those that normalise, so that a scale of weights does not matter. A channel that does not vary
-    counts as uncorrelated.
+    counts as uncorrelated. Minus infinity where no module normalises maps of several pixels.
     """
-    total = 0.0
+    least: list[float] = []
 
     def hear(output: Tensor) -> None:
-        nonlocal total
         if output.dim() != 4 or output[0, 0].numel() < 2:  # nothing varies over one pixel
             return
         correlations = torch.nan_to_num(torch.corrcoef(output[0].flatten(1))).reshape(output.shape[1], -1)
-        total += float(torch.linalg.eigvalsh(correlations)[0])
+        least.append(float(torch.linalg.eigvalsh(correlations)[0]))
 
     with listening(network, NORMS, hear):
         network(images)
-    return total
+    return sum(least) if least else NO_SCORE

@@ -74,8 +74,17 @@ def score_untrained(network: nn.Module, data: Dataset, names: Iterable[str] = SC
 
 
 def score_network(network: nn.Module, *, data: Dataset, seed: int = 0, proxy: str = "meco") -> float:
-    """Return the score of ``network`` that is called ``proxy``, as ``score_untrained`` does: an evaluator."""
-    return score_untrained(network, data, [proxy], seed=seed)[proxy]
+    """Return the score of ``network`` that is called ``proxy``, as ``score_untrained`` does: an evaluator.
+
+    Raises
+    ------
+    EvaluatorError
+        It cannot be had of this network: its trial fails, and no other is taken for as good.
+    """
+    score = score_untrained(network, data, [proxy], seed=seed)[proxy]
+    if not math.isfinite(score):
+        raise EvaluatorError(f"{proxy} cannot be had of this untrained network; choose another proxy, such as synflow")
+    return score
 
 
 def draw_first_weights(network: nn.Module) -> None:

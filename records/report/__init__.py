@@ -1,11 +1,11 @@
 """The report of one or several runs, as one HTML file that needs neither a network nor a server.
 
-- :mod:`records.report.collect`: what the files of a run say; ``commands``: what to type next
+- :mod:`records.report.collect`: what a run's folder says, ``run_files``: its files of lines; ``commands``: what to type next
 - :mod:`records.report.page`: the page; ``findings``: its beginning; ``text``, ``times``: how strings and times get into it
 - :mod:`records.report.figure`, ``trial_plots``, ``training_plots``, ``seeds``, ``importance``, ``labels``: charts
 - :mod:`records.report.paper`: the same charts as figures of matplotlib; ``palette``: the colours of both
 - :mod:`records.report.cells`: cells as the papers draw them
-- :mod:`records.report.trials_table`, :mod:`records.report.lab_table`: tables
+- :mod:`records.report.trials_table`, ``lab_table``, ``selection_table``, ``after_search``: tables
 """
 
 from __future__ import annotations

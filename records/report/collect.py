@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import RecordError
-from common.files import LARGEST_OWN_FILE, parse_json, read_json
+from common.files import LARGEST_OWN_FILE, read_json
 from common.trial import Trial
 from records.best import BestArchitecture, load_best
 from records.metric import ACCURACY, INHERITED, SCORE, Metric, own_metric, result_metric, table_metric
+from records.report.run_files import read_epochs, read_log, read_trials
 from records.report.text import as_number, as_object
-from records.run_config import read_config
+from records.run_config import SECONDS_PER_TRIAL, read_config
 from records.run_lock import is_locked
-from records.trials import TrialLog
 
-_LAST_LOG_LINES = 12
-_LOG_BYTES = 20_000
+RETRAINED = "retrain"  # in the folder of a search, that of the training after it
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,10 @@ class Run:
         ``config.json``.
     trials
         Of ``trials.jsonl``, in their order.
+    finals
+        Of ``finals.jsonl``, likewise: networks that were compared once more, at full size or by short trainings.
     legs
-        Of the same, all lines: a trial that has waited and gone on has several.
+        Of ``trials.jsonl``, all lines: a trial that has waited and gone on has several.
     epochs
         Of ``epochs.jsonl`` of a one-shot search or a retraining: the objects that hold a ``number``.
     best
@@ -42,6 +43,8 @@ class Run:
         ``retrained.json``, or an empty object.
     pareto
         ``pareto.json``, or an empty object.
+    retraining
+        The run in ``retrain/``, that of the best network after the search, or None.
     best_parameters
         ``best_parameters.json`` of the search of a user program, or an empty object.
     log
@@ -55,11 +58,13 @@ class Run:
     path: Path
     config: dict[str, Any]
     trials: list[Trial] = field(default_factory=list)
+    finals: list[Trial] = field(default_factory=list)
     legs: list[Trial] = field(default_factory=list)
     epochs: list[dict[str, Any]] = field(default_factory=list)
     best: BestArchitecture | None = None
     retrained: dict[str, Any] = field(default_factory=dict)
     pareto: dict[str, Any] = field(default_factory=dict)
+    retraining: Run | None = None
     best_parameters: dict[str, Any] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     state: str = "unfinished"
@@ -69,6 +74,13 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """The settings as they were asked for."""
         return as_object(self.config.get("settings"))
+
+    @property
+    def last_occasion(self) -> dict[str, Any]:
+        """When, how and with what the run was last resumed, ``settings`` and ``command`` among it; where it never was, its beginning."""
+        resumed = self.config.get("resumed")
+        last = as_object(resumed[-1]) if isinstance(resumed, list) and resumed else {}
+        return last if as_object(last.get("settings")) else self.config
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -130,14 +142,24 @@ class Run:
 
     @property
     def planned(self) -> int | None:
-        """How many trials a search by trials was to run, or has run where it has ended; None where the time of a table alone ends it."""
+        """How many trials a search by trials was to run, or has run where it has ended; None where time alone ends it."""
         if self.has_ended and self.trials:
             return len(self.trials)
-        timed = self.settings.get("trials") is None and self.settings.get("time_budget") is not None
-        if timed and self.looks_up:
+        if self.is_retraining:
             return None
-        trials = as_number(self.identity.get("trials"))
-        return None if trials is None or self.is_retraining else int(trials)
+        asked = as_number(self._last_asked("trials"))
+        if asked is None and self._ends_by_time:
+            return None  # the number in the identity is an estimate, by which the strategy sizes its parts
+        trials = as_number(self.identity.get("trials")) if asked is None else asked
+        return None if trials is None else int(trials)
+
+    @property
+    def _ends_by_time(self) -> bool:
+        """Whether a search without a number of trials has no end but its time: its trials wait, or a table's seconds count."""
+        return SECONDS_PER_TRIAL in self.identity or (self.looks_up and self._last_asked("time_budget") is not None)
+
+    def _last_asked(self, name: str) -> object:
+        return as_object(self.last_occasion.get("settings")).get(name)
 
     @property
     def completed(self) -> list[Trial]:
@@ -167,6 +189,15 @@ class Run:
         return self.best.hyperparameters.get("flip_averaging") is True
 
     @property
+    def is_retrained(self) -> bool:
+        """Whether the training of ``retrain/`` has ended, and was that of the network in ``best.json``, with its hyperparameters."""
+        if self.best is None or self.retraining is None or not self.retraining.retrained:
+            return False
+        trained = as_object(self.retraining.retrained.get("hyperparameters"))
+        same = all(trained[name] == value for name, value in self.best.hyperparameters.items() if name in trained)
+        return same and self.retraining.architecture == self.best.architecture
+
+    @property
     def architecture(self) -> dict[str, Any]:
         """The architecture that was found or trained, or that a running one-shot search stands for now; empty where there is none."""
         if self.retrained or self.is_retraining:
@@ -189,11 +220,28 @@ def read_run(path: Path) -> Run:
     """
     if not (path / "config.json").is_file():
         raise RecordError(f"{path}: no run to report (no config.json); name the folder of a run, such as runs/NAME")
+    run = _read_folder(path)
+    return run if run.is_retraining else replace(run, retraining=_read_retraining(path / RETRAINED, run.notes))
+
+
+def _read_retraining(path: Path, notes: list[str]) -> Run | None:
+    """Return the retraining in the folder ``path``; None where there is none. What is wrong goes to ``notes``."""
+    if not (path / "config.json").is_file():
+        return None
+    try:
+        run = _read_folder(path)
+    except RecordError as error:
+        notes.append(str(error))
+        return None
+    notes += run.notes
+    return run if run.is_retraining else None
+
+
+def _read_folder(path: Path) -> Run:
     config = read_config(path)
     notes: list[str] = []
     is_held = is_locked(path)  # before the rest is read: what ends meanwhile is then taken for running, not for unfinished
-    trials, legs = _read_trials(path / "trials.jsonl", notes)
-    epochs = _read_epochs(path / "epochs.jsonl", notes)
+    trials, legs = read_trials(path / "trials.jsonl", notes)
     best: BestArchitecture | None = None
     documents: dict[str, dict[str, Any]] = {"retrained.json": {}, "pareto.json": {}, "best_parameters.json": {}}
     for name in ("best.json", *documents):
@@ -207,7 +255,20 @@ def read_run(path: Path) -> Run:
         except RecordError as error:
             notes.append(str(error))
     retrained, pareto, best_parameters = documents.values()
-    run = Run(path, config, trials, legs, epochs, best, retrained, pareto, best_parameters, _read_log(path / "log.txt"), notes=notes)
+    run = Run(
+        path,
+        config,
+        trials=trials,
+        finals=read_trials(path / "finals.jsonl", notes)[0],
+        legs=legs,
+        epochs=read_epochs(path / "epochs.jsonl", notes),
+        best=best,
+        retrained=retrained,
+        pareto=pareto,
+        best_parameters=best_parameters,
+        log=read_log(path / "log.txt"),
+        notes=notes,
+    )
     return replace(run, state="running" if is_held else _find_state(run))
 
 
@@ -217,54 +278,7 @@ def _find_state(run: Run) -> str:
     if run.is_retraining:
         return "finished" if run.retrained else "unfinished"
     if run.trials:
-        if len(run.trials) >= (run.planned or 1):
+        if run.planned is not None and len(run.trials) >= run.planned:
             return "finished" if run.completed else "failed"
         return "unfinished"
     return "finished" if run.best is not None else "unfinished"
-
-
-def _read_trials(path: Path, notes: list[str]) -> tuple[list[Trial], list[Trial]]:
-    """Return the trials, and those of all lines."""
-    log = TrialLog(path)
-    try:
-        trials = log.read(leave_out_damaged=True)
-    except RecordError as error:
-        notes.append(f"{error}; no trial is shown")
-        return [], []
-    if log.note:
-        notes.append(log.note)
-    return trials, log.legs
-
-
-def _read_epochs(path: Path, notes: list[str]) -> list[dict[str, Any]]:
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        notes.append(f"{path}: cannot be read: {error.strerror}")
-        return []
-    epochs = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            epoch = as_object(parse_json(line.decode("utf-8", "replace")))
-        except RecordError as error:
-            epoch, reason = {}, str(error)
-        else:
-            reason = "no epoch"
-        if as_number(epoch.get("number")) is None:
-            notes.append(f"{path}, line {number}: {reason}; the line is left out")
-        else:
-            epochs.append(epoch)
-    return epochs
-
-
-def _read_log(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _LOG_BYTES))
-            return file.read().decode("utf-8", "replace").splitlines()[-_LAST_LOG_LINES:]
-    except OSError:
-        return []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from records.next_command import retrain_command
 from records.report.collect import Run
@@ -13,8 +15,12 @@ _PROGRAMS = ("retiarius", "run_experiment.py")
 
 def command_again(run: Run) -> str | None:
     """Return the command that does the same in a new folder; None where it was not noted, or cannot be read."""
+    return _without_folder(_words(run.config))
+
+
+def _without_folder(words: Sequence[str]) -> str | None:
     kept, names_folder = [], False
-    for word in _words(run):
+    for word in words:
         if names_folder or word == "--resume":
             names_folder = False
         elif word == "--out":
@@ -26,21 +32,27 @@ def command_again(run: Run) -> str | None:
 
 def next_command(run: Run) -> str | None:
     """Return what to type next: resume an unfinished run, retrain what a search found; None where there is nothing to type."""
-    program = _program(run)
     if run.state == "unfinished":
-        again = command_again(run)
-        if again is None or run.settings.get("portal"):
-            return again  # NNI's service begins anew
-        return f"{again} --out {shlex.quote(str(run.path))} --resume" if program else None
-    if run.is_retraining or run.best is None:
+        return _resume(run)
+    if run.is_retraining or run.best is None or run.is_retrained:
         return None
+    if run.retraining is not None and run.retraining.state in ("running", "unfinished"):
+        return _resume(run) if run.retraining.state == "unfinished" else None  # the search resumes the training that follows it
     space = run.best.space_name
-    return retrain_command(program or ["python", "run_experiment.py"], space if ":" in space else None, run.path / "best.json")
+    program = _program(run) or ["python", "run_experiment.py"]
+    return retrain_command(program, space if ":" in space else None, run.path / "best.json")
 
 
-def _words(run: Run) -> list[str]:
+def _resume(run: Run) -> str | None:
+    again = _without_folder(_words(run.last_occasion))  # one that was extended, with the trials or the time of its extension
+    if again is None or run.settings.get("portal"):
+        return again  # NNI's service begins anew
+    return f"{again} --out {shlex.quote(str(run.path))} --resume" if _program(run) else None
+
+
+def _words(occasion: Mapping[str, Any]) -> list[str]:
     try:
-        return shlex.split(str(run.config.get("command") or ""))
+        return shlex.split(str(occasion.get("command") or ""))
     except ValueError:
         return []
 
@@ -50,7 +62,7 @@ def _program(run: Run) -> list[str] | None:
 
     Another script than ours may be the program and know a space of its own, which ours does not.
     """
-    words = _words(run)
+    words = _words(run.config)
     if words[:1] == ["retiarius"]:
         return words[:1]
     if words[:1] != ["python"] or len(words) < 2 or not re.fullmatch(r"[\w./-]+\.py", words[1]):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from records.best import BestArchitecture
 from records.formats import count_of, format_accuracy, format_count, format_seconds
+from records.report.after_search import show_retraining, test_accuracies
 from records.report.cells import read_cells
 from records.report.collect import Run
 from records.report.commands import next_command
@@ -20,7 +21,7 @@ _STATES = ("complete", "pruned", "failed")
 
 def show_finding(run: Run) -> str:
     """Return the result of one run, its cost, and what to type next."""
-    parts = [_show_result(run), definition_list(_cost(run)), show_next(run)]
+    parts = [_show_result(run), definition_list(_cost(run)), show_retraining(run), show_next(run)]
     return f'<div class="finding">{"".join(parts)}</div>'
 
 
@@ -29,8 +30,8 @@ def show_next(run: Run) -> str:
     command = next_command(run)
     if command is None:
         return ""
-    unfinished = "resume it" if command.endswith(" --resume") else "begin anew"  # NNI's service cannot resume
-    verb = unfinished if run.state == "unfinished" else "retrain what was found, and score the test set"
+    verb = "begin anew" if run.state == "unfinished" else "retrain what was found, and score the test set"  # NNI's service cannot resume
+    verb = "resume it" if command.endswith(" --resume") else verb
     return f"<p>Next, {verb}:</p><pre>{escape(command, LONGEST_COMMAND)}</pre>"
 
 
@@ -136,14 +137,7 @@ def _show_retrained(run: Run) -> str:
     result = run.retrained
     if not result:
         return paragraph("There is no retrained.json yet: the test set is scored when the training has ended.")
-    if "plain_test_accuracy" in result:
-        rows: dict[str, object] = {
-            "test accuracy, images as they are": format_accuracy(as_number(result.get("plain_test_accuracy"))),
-            "test accuracy, image and mirror image averaged": format_accuracy(as_number(result.get("mirrored_test_accuracy"))),
-        }
-    else:
-        averaged = " (image and mirror image averaged)" if run.averages_mirror_images else ""
-        rows = {f"test accuracy{averaged}": format_accuracy(as_number(result.get("test_accuracy")))}
+    rows: dict[str, object] = {**test_accuracies(run)}
     rows |= {"parameters": format_count(as_number(result.get("parameters"))), "multiply-adds": format_count(as_number(result.get("flops")))}
     return _headline(rows) + _show_settings(run, as_object(result.get("hyperparameters")), [])
 

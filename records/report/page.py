@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from records.report.after_search import show_finals
 from records.report.cells import draw_cell, read_cells
 from records.report.collect import Run
 from records.report.commands import command_again
@@ -147,6 +148,8 @@ def _show_search(run: Run, name: str) -> str:
     costs = SIZES if all(trial.latency is None for trial in trials) else (*SIZES, MEASURED_LATENCY)
     fronts = [plot_pareto(f"{name}-{cost.attribute}", trials, cost, run.metric) for cost in costs]
     sections = [_section("The search over time", over_time, show_story(run))]
+    if run.finals:
+        sections.append(_section("Compared at full size", show_finals(run)))
     if not run.searches_parameters:
         sections.append(_section(f"{run.metric.short.capitalize()} against cost", _pair(*fronts)))
     sections.append(_section("Which labels mattered", show_importance(importance, EVALUATOR, len(trials) - len(run.completed))))

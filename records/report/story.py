@@ -48,15 +48,16 @@ def _gain(points: float, seconds: float, percent: bool) -> tuple[str, str]:
 def _show_dropped(run: Run) -> str:
     """Return a line for each part of the training after which trials were dropped; empty where each came to its end."""
     early = [trial for trial in run.trials if trial.state == "pruned"]
-    if not early:
+    ended = [trial for trial in run.trials if trial.state == "complete"]
+    stopped = [trial for trial in ended if trial.planned_epochs is not None and len(trial.curve) < trial.planned_epochs]
+    if not early and not stopped:
         return ""
     groups: dict[str, list[Trial]] = {}
     for trial in sorted(early, key=_share):
         groups.setdefault(_words_of(trial), []).append(trial)
-    whole = [trial for trial in run.trials if trial.state == "complete"]
-    lines = {**groups, **({"to their end": whole} if whole else {})}
-    rows = [[words, str(len(trials)), _best_of(run, trials), _seconds_of(trials)] for words, trials in lines.items()]
-    waits = any(trial.planned_epochs is not None for trial in early)
+    groups |= {"until the time was up": stopped, "to their end": [trial for trial in ended if trial not in stopped]}
+    rows = [[words, str(len(trials)), _best_of(run, trials), _seconds_of(trials)] for words, trials in groups.items() if trials]
+    waits = any(trial.planned_epochs is not None for trial in (*early, *stopped))
     why = (
         "the best third of those that had come as far went on, until the time was up" if waits else "the pruner saw that they could not win"
     )

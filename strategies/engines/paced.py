@@ -63,7 +63,7 @@ class PacedEngine(InProcessEngine):
     ) -> None:
         self._length, self._share, self._checkpoints, self._clock = length, share, checkpoints, clock
         self._rungs = Rungs()
-        self._is_closing = False
+        self._is_closing = self._ended_by_time = False
         self._model_of: dict[str, ExecutableModelSpace] = {}
         super().__init__(run, **options)
         self._unfinished: dict[str, Trial] = {}
@@ -94,7 +94,8 @@ class PacedEngine(InProcessEngine):
 
     @property
     def out_of_time(self) -> bool:
-        return self._is_closing or self.seconds_left < self._share
+        """Whether less than a share is left; once the search was closed, whether it was so then: what waits takes the rest."""
+        return self._ended_by_time if self._is_closing else self.seconds_left < self._share
 
     def _take_over(self, trials: Iterable[Trial]) -> None:
         trials = list(trials)
@@ -212,7 +213,7 @@ class PacedEngine(InProcessEngine):
         return self._make_trial(before.number, before.sample, state=state, score=score, **told)
 
     def _next_to_go_on(self) -> str | None:
-        if not self.out_of_time:
+        if not self._is_closing and not self.out_of_time:
             return self._rungs.promoted()
         return next((key for key in self._rungs.waiting if _length_of(self._known[key]).seconds_per_epoch < self.seconds_left), None)
 
@@ -228,6 +229,8 @@ class PacedEngine(InProcessEngine):
 
     def finish(self) -> None:
         """Let the best trials that wait go on until the time is up; the strategy begins no new one."""
+        if not self._is_closing:
+            self._ended_by_time = self.out_of_time
         self._is_closing = True
         self.idle_worker_available()
 

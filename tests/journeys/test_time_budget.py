@@ -160,3 +160,23 @@ def test_what_does_not_fit_is_one_line(arguments: list[str], words: str, capsys:
     error = capsys.readouterr().err
     assert words in error and len(error.strip().splitlines()) == 1
     assert not OUT.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        (["--trials", "1"], ["--time-budget", "1"], "it began without --time-budget, and its trials do not wait; leave that out"),
+        (["--time-budget", "60", "--trials", "1"], ["--trials", "1"], "it began with --time-budget, and its trials wait; set that again"),
+    ],
+)
+def test_a_number_of_trials_is_not_resumed_as_a_time(
+    first: list[str], then: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = ["--space", "two_layers:TwoLayers", "--strategy", "random", "--epochs", "1", *HERE, "--out", "run"]
+    assert main([*search, *first]) == 0, capsys.readouterr().err
+    capsys.readouterr()
+    assert main([*search, *then, "--resume"]) == 2
+    said = capsys.readouterr()
+    assert told in said.err and said.err.count("\n") == 1
+    assert "now has 24" not in said.out, "a number of trials that nobody gave"

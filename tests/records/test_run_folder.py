@@ -135,6 +135,30 @@ def test_resume_goes_on_with_the_same_run_only(tmp_path: Path) -> None:
         create(out, resume=True, identity={key: IDENTITY[key] for key in ("space", "seed")})
 
 
+SHARE = {"seconds_per_trial": 450.0}
+
+
+@pytest.mark.parametrize(
+    ("stored", "given", "said"),
+    [
+        (
+            {},
+            SHARE,
+            "it began without `time_budget`, and its trials do not wait; leave that out, and extend it by more `trials`, or set `out`",
+        ),
+        (SHARE, {}, "it began with `time_budget`, and its trials wait; set that again, where more time extends it, or set `out`"),
+        (SHARE, {"--pruner": "median"}, "--pruner is 'median' and was not set in the run; use the same settings, or set `out`"),
+        ({"--workers": 2}, SHARE, "--workers was 2 and is not set now; use the same settings, or set `out`"),
+    ],
+)
+def test_trials_that_wait_are_not_resumed_as_others(tmp_path: Path, stored: dict[str, Any], given: dict[str, Any], said: str) -> None:
+    with create(tmp_path / "run", identity=IDENTITY | stored) as folder:
+        folder.write_config({})
+    with pytest.raises(RecordError) as error:
+        create(tmp_path / "run", resume=True, identity=IDENTITY | given)
+    assert said in get_message(error) and "seconds_per_trial" not in get_message(error)
+
+
 ONE_SHOT = {"--order": 1, "--supernet": "fused", "--cost-weight": 0.0, "--collapse-guard": "warn"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.execution import ModelEventType
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.space import ModelStatus, SimplifiedModelSpace, model_context
+from paced_trainings import Trainings, submit
 from small_spaces import MULTI_TRIAL, TinySpace, built, score
 from torch import nn
 
-from common.errors import StrategyError
+from common.errors import SearchFailed, StrategyError
 from common.trial import Trial
 from evaluators.complexity import build_without_data, count_multiply_adds, count_parameters, measure_complexity
 from spaces import SPACES, make_space
@@ -103,6 +105,35 @@ def test_a_resumed_search_rejects_the_same(name: str) -> None:
     resumed = explore(name, wide, known=whole.results[:7])
     assert told(resumed.results) == told(whole.results)
     assert len(resumed.rejections) == len(whole.rejections)
+
+
+def test_a_search_with_time_left_says_what_is_wrong_and_does_not_ask_for_more_time(tmp_path: Path) -> None:
+    """Once it is closed, what waits takes the rest of the time: that is not why the search has ended."""
+    engine = Trainings(tmp_path).engine(1000.0, reject=lambda sample: Rejection(1.0, "9 M parameters"))
+    submit(engine, 1, 2)
+    engine.finish()
+    with pytest.raises(StrategyError, match=r"all 2 proposed networks are too large; .* 9 M parameters: raise the limit"):
+        list(summarize_search(engine, None))
+    engine = Trainings(tmp_path).engine(1000.0)
+    engine.finish()
+    with pytest.raises(SearchFailed, match="no sample meets the constraints of the space"):
+        list(summarize_search(engine, None))
+    engine = Trainings(tmp_path).engine(5.0)
+    engine.finish()
+    with pytest.raises(SearchFailed, match="raise `time_budget`"):
+        list(summarize_search(engine, None))
+
+
+@pytest.mark.parametrize(("most", "count"), [(20, "2 of 20 trials"), (None, "2 trials")])
+def test_a_search_that_has_tried_all_within_its_time_says_so(tmp_path: Path, most: int | None, count: str) -> None:
+    engine = Trainings(tmp_path).engine(1000.0, max_trials=most)
+    submit(engine, 1, 2)
+    engine.finish()
+    assert list(summarize_search(engine, None))[-1] == f"the search ended after {count}: nothing else was left to try"
+    engine = Trainings(tmp_path).engine(10.0, max_trials=most)
+    submit(engine, 1, 2)
+    engine.finish()
+    assert not any("left to try" in line for line in summarize_search(engine, None)), "the time was up"
 
 
 @pytest.mark.slow

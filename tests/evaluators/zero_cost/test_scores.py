@@ -106,6 +106,17 @@ def test_the_evaluator_is_one_of_them() -> None:
     assert score_network(make_network(), data=data, proxy="parameters") == sum(p.numel() for p in make_network().parameters())
 
 
+def test_a_network_without_the_modules_that_a_score_listens_to_has_none() -> None:
+    """It did tie with others at 0 without a word."""
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LayerNorm(4), nn.Linear(4, 10))
+    data = load_dataset("digits", limit=100)
+    told = score_untrained(plain, data, ["naswot", "swap", "meco", "synflow"])
+    assert [told[name] for name in ("naswot", "swap", "meco")] == [-math.inf] * 3
+    assert math.isfinite(told["synflow"])
+    with pytest.raises(EvaluatorError, match="meco cannot be had of this untrained network; choose another proxy, such as synflow"):
+        score_network(plain, data=data)
+
+
 def test_networks_are_ranked_by_several_scores_together() -> None:
     scores = [{"a": 3.0, "b": 1.0}, {"a": 2.0, "b": 2.0}, {"a": 1.0, "b": 3.0}, {"a": -math.inf, "b": 0.0}]
     first, second, third, last = rank_together(scores, ["a", "b"])

@@ -38,6 +38,39 @@ def test_a_search_that_ended_with_fewer_trials_than_were_asked_for(tmp_path: Pat
     assert "2 trials: 2 complete" in page_of(folder)
 
 
+ASKED = {"space": "zoo", "strategy": "tpe", "retrain": None, "pins": {}, "trials": None}
+WAITS = {"strategy": "tpe", "evaluator": "train", "trials": 3, "seconds_per_trial": 450.0}
+TABLE = {"strategy": "tpe", "evaluator": "table", "trials": 3}
+
+
+@pytest.mark.parametrize("identity", [WAITS, TABLE], ids=["trials that wait", "a table"])
+def test_a_search_that_ends_by_time_has_no_number_of_trials(tmp_path: Path, identity: dict[str, Any]) -> None:
+    """The number in its identity is an estimate: with as many trials or more an interrupted search has not ended."""
+    folder = write_search(tmp_path / "run", make_trials(3))
+    write_config(folder, {**ASKED, "time_budget": 3600.0}, identity)
+    run = read_run(folder)
+    assert (run.state, run.planned) == ("unfinished", None)
+    assert str(next_command(run)).endswith(" --resume")
+    assert "3 trials: 3 complete" in page_of(folder)
+    write_config(folder, {**ASKED, "time_budget": 3600.0, "trials": 2}, identity)
+    assert (read_run(folder).state, read_run(folder).planned) == ("finished", 2), "a person gave this number"
+
+
+def test_side_by_side_trials_within_a_time_have_the_number_of_the_preset(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "run", make_trials(3))
+    write_config(folder, {**ASKED, "time_budget": 3600.0, "workers": 2}, {"strategy": "tpe", "evaluator": "train", "trials": 6})
+    assert (read_run(folder).state, read_run(folder).planned) == ("unfinished", 6)
+
+
+def test_an_extended_search_that_was_interrupted_has_the_number_with_which_it_was_resumed(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "run", make_trials(3))
+    again = {"settings": {**ASKED, "trials": 6}, "command": "python run_experiment.py --trials 6 --out run --resume"}
+    write_config(folder, ASKED, {"strategy": "tpe", "trials": 2}, resumed=[again], command="python run_experiment.py --trials 2")
+    assert (read_run(folder).state, read_run(folder).planned) == ("unfinished", 6)
+    assert next_command(read_run(folder)) == f"python run_experiment.py --trials 6 --out {folder} --resume"
+    assert command_again(read_run(folder)) == "python run_experiment.py --trials 2"
+
+
 @pytest.mark.parametrize(("searched", "way"), [([], "by hand"), (["initial_lr"], "HPO"), (["backbone"], "NAS")])
 def test_a_search_that_ended_after_one_trial_is_one_unless_all_was_fixed(tmp_path: Path, searched: list[str], way: str) -> None:
     single = change_config(write_search(tmp_path / "one", make_trials(1), planned=6), ended="2026-01-31T13:00:00+00:00")

@@ -81,6 +81,14 @@ def test_of_trials_that_waited_the_parts_of_their_training_are_told(tmp_path: Pa
     ]
 
 
+def test_a_trial_that_was_stopped_when_the_time_was_up_did_not_come_to_its_end(tmp_path: Path) -> None:
+    waits = {"planned_epochs": 9}
+    whole, stopped = trial(0, "complete", [0.9] * 9, 1, **waits), trial(1, "complete", [0.4, 0.5, 0.6, 0.7], 2, **waits)
+    told = tables(tmp_path / "both", whole, stopped)
+    assert told[DROPPED][:2] == [["until the time was up", "1", "70.00%", "1 min 00 s"], ["to their end", "1", "90.00%", "1 min 00 s"]]
+    assert DROPPED not in tables(tmp_path / "one", whole)
+
+
 def test_of_what_a_pruner_ended_the_epochs_are_told(tmp_path: Path) -> None:
     told = tables(
         tmp_path,
