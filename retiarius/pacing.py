@@ -12,6 +12,7 @@ from common.reporter import Reporter
 from common.trial import sample_key
 from evaluators import find_evaluator
 from evaluators.adapter import takes_by_name
+from records.run_config import SECONDS_PER_TRIAL
 from records.run_folder import stored_identity
 from retiarius.context import RunContext
 from retiarius.ray_cluster import cluster_of
@@ -31,7 +32,6 @@ FEWEST_EPOCHS = 3  # of a trial: of fewer a third is none, and a network that ha
 EXPECTED = 2  # of the first networks, the default and the best of the portfolio: one of these has to fit into a share
 ROUNDING = 1e-6  # of an epoch: a share of three epochs holds three
 LEG = ("checkpoint", "since", "until")  # what an evaluator takes whose trainings can wait
-SHARE = "seconds_per_trial"  # in the record of a run
 
 
 def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | None:
@@ -54,7 +54,9 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
         return None
     if not takes_by_name(find_evaluator(settings.evaluator)[1].load(), LEG):
         return None
-    stored = stored_identity(settings.out).get(SHARE) if settings.resume else None  # a search that is extended keeps its trials' length
+    stored = (
+        stored_identity(settings.out).get(SECONDS_PER_TRIAL) if settings.resume else None
+    )  # a search that is extended keeps its trials' length
     seconds = settings.time_budget * (1 - FINALS_SHARE if has_finals(settings, 0.0) else 1)
     return float(stored) if isinstance(stored, int | float) else seconds / SHARES
 
@@ -108,7 +110,7 @@ class Pace:
         self._at_one_go: dict[str, tuple[str, int | None]] = {}
         self.share = plan.share
         begin = time.monotonic()
-        if SHARE not in context.stored:  # a search that is resumed, or extended, keeps its trials' length
+        if SECONDS_PER_TRIAL not in context.stored:  # a search that is resumed, or extended, keeps its trials' length
             self.share = max(self.share, min((settings.time_budget or 0.0) / 2, FEWEST_EPOCHS * self._least_cost()))
         self.seconds = time.monotonic() - begin
 

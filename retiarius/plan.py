@@ -14,13 +14,14 @@ from common.reporter import Reporter
 from evaluators import find_evaluator
 from records.best import check_architecture
 from records.metric import INHERITED, SCORE
+from records.run_config import SECONDS_PER_TRIAL
 from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
 from retiarius.extension import sizing_trials, trials_of
 from retiarius.foreign_checks import check_evaluator_fits, check_storable
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
-from retiarius.pacing import ABOUT_SO_MANY, SHARE, share_of, tell_if_not
+from retiarius.pacing import ABOUT_SO_MANY, share_of, tell_if_not
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
 from retiarius.screening import check_screening
@@ -219,7 +220,7 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
     same: dict[str, Any] = {"strategy": settings.strategy.name, "evaluator": settings.evaluator_name, "trials": plan.sized_by}
     same |= settings.trial_flags | settings.one_shot_flags
     if plan.share is not None:
-        same[SHARE] = plan.share
+        same[SECONDS_PER_TRIAL] = plan.share
     if isinstance(settings.strategy, NniTrials):
         same |= settings.strategy.settings()
     if find_evaluator(settings.evaluator)[1].untrained:

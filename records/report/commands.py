@@ -47,7 +47,12 @@ def _resume(run: Run) -> str | None:
     again = _without_folder(_words(run.last_occasion))  # one that was extended, with the trials or the time of its extension
     if again is None or run.settings.get("portal"):
         return again  # NNI's service begins anew
-    return f"{again} --out {shlex.quote(str(run.path))} --resume" if _program(run) else None
+    where = run.path.parent if run.is_retraining and _follows_a_search(run) else run.path  # the search resumes what follows it
+    return f"{again} --out {shlex.quote(str(where))} --resume" if _program(run) else None
+
+
+def _follows_a_search(run: Run) -> bool:
+    return any(word.partition("=")[0] == "--then-retrain" for word in _words(run.config))
 
 
 def _words(occasion: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from two_layers import TwoLayers, count_weights
 from common.trial import FIRST, LAST
 from evaluators.training import cost
 from records.run_config import SECONDS_PER_TRIAL
-from retiarius.pacing import MOST_EPOCHS, SHARE, SHARES, Pace, share_of
+from retiarius.pacing import MOST_EPOCHS, SHARES, Pace, share_of
 from retiarius.settings import SearchSettings
 from strategies import NSGA2, TPE, Darts, LocalSearch, Median, Random
 
@@ -72,13 +72,9 @@ def test_a_strategy_of_nnis_is_not_told_of_a_trial_twice() -> None:
 
 
 def test_a_search_that_is_extended_keeps_the_length_of_its_trials(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"format": "retiarius-run", "version": 1, "identity": {SHARE: 3.5}}))
+    (tmp_path / "config.json").write_text(json.dumps({"format": "retiarius-run", "version": 1, "identity": {SECONDS_PER_TRIAL: 3.5}}))
     assert share_of(settings_of(out=tmp_path, resume=True), {}) == 3.5
     assert share_of(settings_of(out=tmp_path), {}) == 10.0
-
-
-def test_the_record_calls_the_share_by_one_name() -> None:
-    assert SHARE == SECONDS_PER_TRIAL, "the report and the refusal to resume look for it"
 
 
 COSTS = {"light": 0.01, "usual": 1.0, "heavy": 5.5, "slow": 30.0}  # seconds of an epoch

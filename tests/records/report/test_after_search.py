@@ -80,6 +80,9 @@ def test_a_retraining_that_was_interrupted_is_resumed_by_its_search(search: Path
     (path / "retrained.json").unlink()
     (path / "epochs.jsonl").write_text('{"number": 1, "loss": 2.0}\n')
     assert next_command(read_run(search)) == f"{COMMAND} --out {search} --resume"
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**config, "command": f"{COMMAND} --out {search}"}))
+    assert next_command(read_run(path)) == f"{COMMAND} --out {search} --resume", "its own folder says so, too"
     page = page_of(search)
     assert f"Its retraining was interrupted, 1 epoch done: {path}" in page and "Next, resume it" in page
     lock = RunLock(path)
