@@ -54,9 +54,8 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
         return None
     if not takes_by_name(find_evaluator(settings.evaluator)[1].load(), LEG):
         return None
-    stored = (
-        stored_identity(settings.out).get(SECONDS_PER_TRIAL) if settings.resume else None
-    )  # a search that is extended keeps its trials' length
+    # A search that is extended keeps its trials' length.
+    stored = stored_identity(settings.out).get(SECONDS_PER_TRIAL) if settings.resume else None
     seconds = settings.time_budget * (1 - FINALS_SHARE if has_finals(settings, 0.0) else 1)
     return float(stored) if isinstance(stored, int | float) else seconds / SHARES
 
