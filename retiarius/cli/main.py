@@ -162,9 +162,13 @@ def search(settings: Settings, screen: Screen) -> None:
         show_preview(screen, preview(**call))
         return
     found = search_space(**call)
-    (show_best_parameters if settings.space is None else show_found)(screen, found)
-    if settings.then_retrain is not None and found.retrained is not None:
-        show_retrained(screen, found.retrained)
+    if settings.space is None:
+        show_best_parameters(screen, found)
+        return
+    retrained = found.retrained if settings.then_retrain is not None else None
+    show_found(screen, found, is_retrained=retrained is not None)
+    if retrained is not None:
+        show_retrained(screen, retrained)
 
 
 def search_command(settings: Settings, screen: Screen) -> None:

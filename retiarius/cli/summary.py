@@ -19,8 +19,8 @@ AVERAGED = ", image and mirror image averaged"
 _Rows = list[list[object]]
 
 
-def show_found(screen: Screen, result: SearchResult) -> None:
-    """Show the end of a search: what was found, of the hyperparameters those that were searched, and how to retrain it."""
+def show_found(screen: Screen, result: SearchResult, *, is_retrained: bool = False) -> None:
+    """Show the end of a search: what was found, of the hyperparameters those that were searched, and how to retrain it if it is not."""
     run, best = result.record, result.best
     score = best.record.score
     assert score is not None
@@ -38,7 +38,8 @@ def show_found(screen: Screen, result: SearchResult) -> None:
     rows += [["parameters", format_count(best.parameters)], ["multiply-adds", format_count(best.flops)], ["written to", path]]
     on = "" if best.record.dataset.get("name") == "none" else f" on {best.record.dataset.get('name')}"
     screen.closing_table(f"Best of {run.space} by {run.strategy}{on}", rows)
-    screen.next_command(retrain_command(*program_for(best.record.space_name), path))
+    if not is_retrained:
+        screen.next_command(retrain_command(*program_for(best.record.space_name), path))
 
 
 def _test_by_table(result: SearchResult) -> _Rows:

@@ -94,7 +94,9 @@ def test_then_retrained_once(capsys: pytest.CaptureFixture[str]) -> None:
     retrained = document("retrain/retrained.json")
     assert retrained["architecture"] == document("best.json")["architecture"]
     assert 1 <= retrained["epochs"] <= 300 and 0 <= retrained["plain_test_accuracy"] <= 1
-    assert "mirror" in capsys.readouterr().out, "both test accuracies are shown"
+    shown = capsys.readouterr().out
+    assert "mirror" in shown, "both test accuracies are shown"
+    assert "Next:" not in shown, "nothing is left to type"
     before = path.read_bytes()
     assert main([*search, "--resume"]) == 0, capsys.readouterr().err
     assert path.read_bytes() == before
