@@ -147,9 +147,10 @@ def accuracy_rows(records: Records) -> list[list[str]]:
         if told["plain"]:
             sizes = sorted({size for run in runs for size in as_list(run["values"].get("parameters"))})
             size = f"{sizes[0]:,}" if sizes else "-"
-            rows.append([network[2], percent(told["plain"]), percent(told["mirrored"]), str(len(told["plain"])), "seeds", size])
-    for row in rows:
-        row[4] = "seeds" if row[3] != "1" else "-"
+            count = len(told["plain"])
+            machines = {kind_of(run) for run in runs if run["values"].get("test_accuracy")}
+            over = "-" if count == 1 else "seeds" if len(machines) == 1 else "seeds, machines"
+            rows.append([network[2], percent(told["plain"]), percent(told["mirrored"]), str(count), over, size])
     return rows
 
 
@@ -216,7 +217,8 @@ def readme_table(records: Records, chinese: bool) -> str:
         if network[1] in IN_README and told["plain"]:
             time = minutes(told["seconds"]).replace(" to ", " 至 ") if chinese else minutes(told["seconds"])
             typed = network[4] if network[4].startswith("--space") else f"--retrain convnet32 --preset lab {network[4]}"
-            command = f"`{typed}`" if network[4].startswith("--") else f'`python benchmarks/lab_table.py --rows "{network[4]}"`'
+            lab = f'`python benchmarks/lab_table.py --rows "{network[4]}"`'
+            command = f"`{typed}`" if network[4].startswith("--") else lab
             rows.append(
                 [network[3 if chinese else 2], percent(told["plain"]), percent(told["mirrored"]), str(len(told["plain"])), time, command]
             )
