@@ -77,9 +77,12 @@ class EpochKeeper:
         told = {name: value for name, value in asdict(epoch).items() if value is not None or name not in _OF_SOME}
         if self._log.note(told):
             values = {name: value for name in _CHARTED if (value := getattr(epoch, name)) is not None}
-            self._scalars.note(epoch.number, values | {"share of skip connections": epoch.skip_share})
+            skips = {} if epoch.skip_share is None else {"share of skip connections": epoch.skip_share}
+            self._scalars.note(epoch.number, values | skips)
         found = "; ".join(f"{cell}: {text}" for cell, text in self._describe(epoch.sample).items())
-        alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
+        alphas = f"entropy {epoch.entropy:.3f}"
+        if epoch.skip_share is not None:
+            alphas += f", skip connections {100 * epoch.skip_share:.0f}%"
         if epoch.temperature is not None:
             alphas += f", temperature {epoch.temperature:.3g}"
         loss = "-" if epoch.train_loss is None else f"{epoch.train_loss:.3f}"

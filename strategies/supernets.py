@@ -30,7 +30,8 @@ class Darts(Strategy):
         This times what an operation costs is taken off its architecture parameter where a cell is read off the supernet; 0 or more. It is
         for spaces that say what their operations cost.
     collapse_guard
-        What happens when skip connections take over the normal cell: ``"off"``, ``"warn"`` or ``"stop"``.
+        What happens when skip connections take over: ``"off"``, ``"warn"`` or ``"stop"``. In DARTS+ that is when
+        the normal cell has two or more. In a space without such a cell it is when they are more than half of all edges.
     supernet
         ``"fused"``: modules that have a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
     alpha_lr, alpha_betas, alpha_weight_decay

@@ -34,7 +34,7 @@ from strategies.one_shot.path_modules import path_hooks
 from strategies.one_shot.regularizers import Regularizer, expected_cost
 from strategies.one_shot.restriction import Supernet, copy_of_structure
 from strategies.one_shot.sampler import Sampler, Softmax
-from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, SearchEpoch, check_darts
+from strategies.one_shot.search_epoch import SKIP, AlphaOptimizer, CollapseGuard, SearchEpoch, check_darts
 from strategies.one_shot.selection import Selected, Selection
 from strategies.one_shot.skip_dropout import SkipDropout
 from strategies.one_shot.supernet_modules import MixedForm, mutation_hooks, require_categorical
@@ -220,6 +220,13 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             memo.update(self._arch_parameters)
         return hook(module, name, memo, self._told)
 
+    def _whole_edges(self) -> list[str]:
+        """Return the labels of all edges of a space that has no choices of inputs, if some can be skip connections."""
+        choices = self.restrictable.mutables.items()
+        can_skip = [label for label, mutable in choices if isinstance(mutable, Categorical) and SKIP in mutable.values]
+        edges = [edge for edges in self._facts.node_edges.values() for edge in edges]  # those included that can no longer, in stages
+        return edges if set(edges) & set(can_skip) else can_skip
+
     def mutate_evaluator(self, evaluator: Any) -> Any:
         if self._selection.epochs:
             evaluator.trainer.fit_loop.max_epochs += self._selection.epochs
@@ -229,7 +236,13 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         return DartsModule(
             training_module,
             reader=CellReader(
-                self._facts.input_edges, self._n_chosen, self._nodes, self._facts.operation_costs, self.cost_weight, self._most_skips
+                self._facts.input_edges,
+                self._n_chosen,
+                self._nodes,
+                self._facts.operation_costs,
+                self.cost_weight,
+                self._most_skips,
+                self._whole_edges(),
             ),
             alphas=self._arch_parameters,
             alpha_optimizer=self._alpha_optimizer,

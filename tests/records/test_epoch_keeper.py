@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from records.epoch_keeper import EpochKeeper
 from records.scalars import Scalars
 from retiarius.cli.screen import Screen
@@ -65,6 +67,12 @@ def test_draws_are_told_where_there_are_some(tmp_path: Path) -> None:
     assert "skip connections 12%, temperature 5.05; normal: skip(0)" in said
     noted = json.loads((tmp_path / "epochs.jsonl").read_text())
     assert (noted["temperature"], noted["paths"]) == (5.05, {"edge": {"skip": 3, "conv": 1}})
+
+
+def test_a_space_without_skip_connections_has_no_share_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Epoch, "skip_share", None)
+    said, _ = keep(tmp_path / "epochs.jsonl", 1, 1)
+    assert "epoch 1: entropy 1.900; normal: skip(0)" in said and "skip connections" not in said
 
 
 def test_an_epoch_that_is_done_again_is_noted_as_it_ends_then(tmp_path: Path) -> None:
