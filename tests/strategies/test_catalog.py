@@ -22,7 +22,9 @@ from strategies import (
     TPE,
     BetaDarts,
     Darts,
+    DartsPT,
     DrNAS,
+    FairNAS,
     Grid,
     Halving,
     Hyperband,
@@ -117,12 +119,16 @@ def test_the_published_combinations_have_their_papers_parts() -> None:
     both = DrNAS(kl_weight=1e-3, beta_weight=1.0, perturbation=0.1).build(SearchContext())
     assert len(both._regularizers) == 2 and both._sampler.perturbation is not None, "parts compose"
     assert type(GDAS(sampler="reinmax").build(SearchContext())._sampler).__name__ == "ReinMax"
+    projection = DartsPT().build(SearchContext())._selection
+    assert (type(projection).__name__, projection._tuning_epochs, DartsPT().sampler) == ("Projection", 10, "softmax")
+    assert DartsPT(selection="inherited").build(SearchContext())._selection.scores_networks, "parts compose here, too"
     assert type(Darts().build(SearchContext())._sampler).__name__ == "Softmax" and Darts()._parts(0) == {}
 
 
 def test_spos_draws_paths_evenly_or_fairly_and_its_supernet_uses_no_weight_of_others() -> None:
     kinds = {sampler: type(SPOS(sampler=sampler).build(SearchContext())._sampler).__name__ for sampler in ("uniform", "fair")}
     assert kinds == {"uniform": "UniformPath", "fair": "FairPaths"}
+    assert type(FairNAS().build(SearchContext())._sampler).__name__ == "FairPaths" and FairNAS().selection == "strongest"
     assert SPOS().build(SearchContext()).guard.mode == "off", "skip connections of a draw are no collapse"
     assert SPOS(supernet="stock").settings() == {"--supernet": "stock"}
     using_all = {kind: kind().uses_all_weights for kind in (Darts, GDAS, DrNAS, SDarts, SPOS, TPE)}
