@@ -46,7 +46,7 @@ def tuning_epochs(settings: SearchSettings, supernet: Any, told: Any) -> int:
     strategy = settings.strategy
     if not isinstance(strategy, SelectionSettings):
         return 0
-    return strategy.count_tuning_epochs([str(label) for label in supernet.simplify()], told.input_edges)
+    return strategy.count_tuning_epochs({str(label): mutable for label, mutable in supernet.simplify().items()}, told.input_edges)
 
 
 def scoring(context: RunContext, settings: SearchSettings, folder: RunFolder, on_new: Callable[..., Any]) -> dict[str, Any]:
