@@ -79,7 +79,8 @@ class EpochKeeper:
             values = {name: value for name in _CHARTED if (value := getattr(epoch, name)) is not None}
             skips = {} if epoch.skip_share is None else {"share of skip connections": epoch.skip_share}
             self._scalars.note(epoch.number, values | skips)
-        found = "; ".join(f"{cell}: {text}" for cell, text in self._describe(epoch.sample).items())
+        cells = self._describe(epoch.sample) if epoch.sample else {}  # none is read off some supernets before they are trained
+        found = "".join(f"; {cell}: {text}" for cell, text in cells.items())
         alphas = f"entropy {epoch.entropy:.3f}"
         if epoch.skip_share is not None:
             alphas += f", skip connections {100 * epoch.skip_share:.0f}%"
@@ -88,7 +89,7 @@ class EpochKeeper:
         loss = "-" if epoch.train_loss is None else f"{epoch.train_loss:.3f}"
         detail = f"epoch {epoch.number}: loss {loss}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
         self._progress.update(0, detail=detail)
-        logging.getLogger("retiarius.search").info("%s; %s", detail, found)
-        self._reporter.say(f"epoch {epoch.number}: {alphas}; {found}")
+        logging.getLogger("retiarius.search").info("%s%s", detail, found)
+        self._reporter.say(f"epoch {epoch.number}: {alphas}{found}")
         if warning is not None:
             self._reporter.warn(f"epoch {epoch.number}: {warning}")

@@ -97,8 +97,8 @@ class DartsPT(ComposedDarts):
 class SPOS(SelectionSettings, Strategy):
     """SPOS (Guo et al. 2020, arXiv 1904.00420): trains a supernet one evenly drawn architecture a step, at the cost of that one.
 
-    After each epoch the best of 20 draws is told, by inherited weights on validation images. With ``selection="strongest"`` the last one is
-    the search's; ``"inherited"`` is the paper's evolutionary search.
+    With ``selection="strongest"`` the best of 20 draws is told after each epoch, by inherited weights on validation images, and the last is
+    the search's. ``"inherited"`` is the paper's evolutionary search.
 
     Parameters
     ----------

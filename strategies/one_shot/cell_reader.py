@@ -51,6 +51,8 @@ class CellReader:
 
         Without ``probabilities`` they are as they are.
         """
+        if not sample:
+            return {}
         if not self.n_chosen:
             return count_skips_among(sample, self.whole_edges)
         plain = {} if probabilities is None else choose_edges(weigh_edges(probabilities, self.weighed_nodes), self._kept, self.n_chosen)

@@ -11,6 +11,7 @@ differentiable form, by which they are replaced.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,7 +27,7 @@ from torch import nn
 
 from common.errors import SearchFailed, StrategyError, describe_error
 from strategies.context import OneShotFacts
-from strategies.one_shot.best_of_draws import BestOfDraws
+from strategies.one_shot.best_of_draws import BestOfDraws, Draw
 from strategies.one_shot.cell_reader import CellReader
 from strategies.one_shot.darts_module import DartsModule
 from strategies.one_shot.early_stop import EarlyStop
@@ -137,6 +138,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._sampler, self._regularizers, self._cost_penalty = sampler or Softmax(), list(regularizers), cost_penalty
         self._selection = selection or Selection()
         self.selected: Selected | None = None
+        self.draws: list[Draw] = []
         self._keeps_plain = self._selection.scores_networks
         self._skip_dropout, self._most_skips, self._place = SkipDropout(skip_dropout, alpha_warmup), most_skips, place
         self._n_chosen: dict[str, int] = {}
@@ -233,6 +235,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         return super().mutate_evaluator(evaluator)
 
     def configure_oneshot_module(self, training_module: Any) -> DartsModule:
+        self._best_of_draws = BestOfDraws(self.restrictable, self._seed)
         return DartsModule(
             training_module,
             reader=CellReader(
@@ -249,7 +252,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             order=self.order,
             guard=self.guard,
             sampler=self._sampler,
-            best_of_draws=BestOfDraws(self.restrictable, self._seed),
+            best_of_draws=self._best_of_draws,
             regularizers=self._regularizers,
             alpha_warmup=self._alpha_warmup,
             early_stop=self._early_stop,
@@ -270,11 +273,13 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         if self.oneshot_module.last_epoch is not None:
             self.restrictable.steps = self.oneshot_module.trainer.global_step
             self.selected = self._selection.finish()
+            self.draws = [draw for draw in self._best_of_draws.ranked if math.isfinite(draw.worth)]
 
     def result(self) -> SearchEpoch:
         """Return the last epoch of the search (the last good one, if the guard ended it), with the architecture; after the run.
 
-        Where the architecture was selected by accuracies, ``selected`` tells the best by them.
+        Where the architecture was selected by accuracies, ``selected`` tells the best by them; where it is the best of even draws,
+        ``draws``.
         """
         epoch = self.oneshot_module.last_epoch
         if epoch is None:

@@ -98,7 +98,8 @@ class SearchEpoch:
     skips
         By cell how many of the edges that would be kept without costs are skip connections, of how many; empty where none can be one.
     sample
-        The architecture that the alphas stand for now, less what operations cost.
+        The architecture that the alphas stand for now, less what operations cost; of even paths the best of some draws. Empty where even
+        paths are trained and the architecture is selected afterwards.
     temperature
         Of the method's draws in this epoch; ``None`` where there is none.
     paths
