@@ -119,8 +119,8 @@ class ComposedDarts(SelectionSettings, Darts):
     cost_penalty
         Of the expected cost of the operations in the loss of the alphas, for spaces that say what their operations cost; 0 or more.
     partial_channels
-        One of so many parts of the channels goes through the operations, as in PC-DARTS; 1 or more, 1: all of them. Cells that are too
-        thin for two channels a part are cut in fewer parts.
+        One of so many parts of the channels goes through the operations, as in PC-DARTS; 1 or more, 1: all of them. Channels are cut in the
+        largest number of parts up to this that divides them and leaves two in each: 6 becomes 4 at 16 channels.
     edge_normalization
         Whether a node weighs its edges by a softmax of parameters of theirs, as in PC-DARTS.
     alpha_warmup
