@@ -31,7 +31,7 @@ quiet_libraries()
 
 import retiarius as rt
 from benchmarks.arguments import count, refuse
-from benchmarks.one_shot_quality import Size, accuracy_of
+from benchmarks.one_shot_quality import Size, accuracy_of, seconds_of
 from benchmarks.search_quality import find_table
 from benchmarks.zero_cost import correlate, score
 from common.scores import from_stored, to_stored
@@ -46,12 +46,11 @@ IMAGES = {"statistics_images": 500, "validation_images": 2_000}  # that a cell i
 QUICK, QUICK_CELLS = Size(width=4, epochs=1, batch_size=32, images=640), 40
 
 
-def train(sampler: str, size: Size, seed: int, data: Any, out: Path) -> float:
-    """Train a supernet, on from where ``out`` ends, and return the seconds of its epochs in this call."""
-    begin = time.monotonic()
+def train(sampler: str, size: Size, seed: int, data: Any, out: Path) -> float | None:
+    """Train a supernet, on from where ``out`` ends, and return the seconds of its epochs."""
     fixed = {"width": size.width, "cells": size.cells, "batch_size": size.batch_size}
     _search(rt.SPOS(sampler=sampler), out, data=data, epochs=size.epochs, fixed=fixed, seed=seed)
-    return time.monotonic() - begin
+    return seconds_of(read_lines(out / "epochs.jsonl"))
 
 
 def score_cells(supernet: Path, size: Size, seed: int, number: int, data: Any, out: Path) -> list[rt.Trial]:
@@ -107,7 +106,7 @@ def measure(arguments: argparse.Namespace, size: Size, cells: int, folder: Path)
         [trial.architecture for trial in trials], rt.load_data("cifar10", data_dir=arguments.data_dir), folder / "untrained.jsonl"
     )
     told = {"sampler": arguments.sampler, "epochs": size.epochs, "images": size.images or 50_000}
-    return {**told, **tell(table, trials, scores), "training_seconds": round(seconds), "scoring_seconds": round(scoring)}
+    return {**told, **tell(table, trials, scores), "training_seconds": seconds, "scoring_seconds": round(scoring)}
 
 
 def main() -> None:

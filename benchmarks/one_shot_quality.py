@@ -14,10 +14,10 @@ that of a found network of the same cells, in time and memory (``benchmarks/sing
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,7 +36,8 @@ from benchmarks.search_quality import find_table
 from evaluators.table import Table, load_table
 from records.lines import append_document, read_lines
 
-# Where a method's authors have another value for this space than for that of DARTS, it is set here.
+# With the settings that they have for the space of DARTS, but for the rate of DrNAS, whose authors have another one for this space. Neither
+# the authors' epochs nor their recipes for the supernet's weights: those are the same for all.
 METHODS: dict[str, rt.Strategy] = {
     "darts": rt.Darts(),
     "gdas": rt.GDAS(),
@@ -47,7 +48,9 @@ METHODS: dict[str, rt.Strategy] = {
     "oles": rt.OLES(),
     "reinmax": rt.GDAS(sampler="reinmax"),
     "spos": rt.SPOS(),
-    "fairnas": rt.SPOS(sampler="fair"),
+    "fairnas": rt.FairNAS(),
+    "p_darts": rt.PDarts(),
+    "darts_pt": rt.DartsPT(tuning_epochs=1),  # the authors' 10 are 50 epochs more
 }
 
 
@@ -67,13 +70,16 @@ QUICK = Size(width=4, epochs=1, batch_size=32, images=320)
 
 @dataclass(frozen=True)
 class Run:
-    """One search: ``curve`` is the table's test accuracy of the cell after each epoch, ``worse`` the share of all cells below the last."""
+    """One search: ``seconds`` are those of its epochs, ``curve`` is the table's test accuracy of the cell after each of them.
+
+    ``worse`` is the share of all cells below the cell that was found.
+    """
 
     method: str
     seed: int
     size: dict[str, Any]
     settings: dict[str, Any]
-    seconds: float
+    seconds: float | None
     test_accuracy: float
     worse: float
     curve: list[float]
@@ -92,7 +98,7 @@ def all_accuracies(table: Table) -> list[float]:
 
 def search(table: Table, method: str, seed: int, size: Size, data: Any, out: Path) -> Run:
     """Search by a method, on from where ``out`` ends, and look up what was found."""
-    start, strategy = time.monotonic(), METHODS[method]
+    strategy = METHODS[method]
     fixed = {"width": size.width, "cells": size.cells, "batch_size": size.batch_size}
     found = rt.search(
         "nasbench201",
@@ -105,21 +111,31 @@ def search(table: Table, method: str, seed: int, size: Size, data: Any, out: Pat
         resume=(out / "config.json").exists(),
         reporter=rt.Screen(sys.stderr, sys.stderr),
     )
-    epochs = [json.loads(line) for line in (out / "epochs.jsonl").read_text(encoding="utf-8").splitlines()]
+    epochs = read_lines(out / "epochs.jsonl")
     architecture = dict(found.best.choices)
     accuracy, everything = accuracy_of(table, architecture), all_accuracies(table)
     return Run(
         method,
         seed,
         asdict(size),
-        {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(strategy).items()},
-        round(time.monotonic() - start, 1),
+        settings_of(method),
+        seconds_of(epochs),
         round(accuracy, 3),
         round(sum(other < accuracy for other in everything) / len(everything), 4),
         [round(accuracy_of(table, epoch["sample"]), 3) for epoch in epochs],
         architecture,
         machine.describe(),
     )
+
+
+def settings_of(method: str) -> dict[str, Any]:
+    """The settings of a method as they are read from a file again."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(METHODS[method]).items()}
+
+
+def seconds_of(epochs: Sequence[Mapping[str, Any]]) -> float | None:
+    """The time of the epochs of a supernet, those before an interruption included; None where an earlier version did not note it."""
+    return round(sum(epoch["seconds"] for epoch in epochs), 1) if all("seconds" in epoch for epoch in epochs) else None
 
 
 def read_runs(path: Path) -> list[Run]:
@@ -129,11 +145,13 @@ def read_runs(path: Path) -> list[Run]:
 
 def run_all(table: Table, methods: Sequence[str], seeds: int, size: Size, data: Any, path: Path) -> list[Run]:
     """The searches of these methods, the finished ones from ``path``, where the others are added as they end."""
-    done = {(run.method, run.seed): run for run in read_runs(path) if run.size == asdict(size)}
+    own = {method: settings_of(method) for method in methods}
+    done = {(run.method, run.seed): run for run in read_runs(path) if run.size == asdict(size) and run.settings == own.get(run.method)}
     for seed in range(seeds):  # all methods of one seed first, so that a table can be made early
         for method in methods:
             if (method, seed) not in done:
-                name = f"{method}-{seed}-" + "-".join(str(value) for value in asdict(size).values())
+                digest = hashlib.sha256(json.dumps(own[method], sort_keys=True).encode()).hexdigest()[:8]
+                name = f"{method}-{seed}-" + "-".join(str(value) for value in asdict(size).values()) + f"-{digest}"
                 run = done[method, seed] = search(table, method, seed, size, data, path.parent / path.stem / name)
                 append_document(path, asdict(run))
             run = done[method, seed]

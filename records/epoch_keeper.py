@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -55,7 +56,8 @@ class EpochKeeper:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show progress while the ``with`` block lasts."""
+        """Show progress while the ``with`` block lasts; the first epoch in it begins now."""
+        self._since = time.monotonic()
         with self._reporter.progress(self._epochs * self._steps, "steps", "supernet", completed=self._shown) as self._progress:
             yield
 
@@ -73,19 +75,27 @@ class EpochKeeper:
         self._progress.update(0, detail=f"selection: {count:,}{of} scored, the last {format_accuracy(accuracy)}")
 
     def note(self, epoch: Any, warning: str | None = None) -> None:
-        """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``; ``warning`` is shown with it; within :meth:`shown`."""
+        """Keep an epoch, an object with the fields of a line of ``epochs.jsonl``, and its seconds; within :meth:`shown`.
+
+        ``warning`` is shown with it.
+        """
+        before, self._since = self._since, time.monotonic()
         told = {name: value for name, value in asdict(epoch).items() if value is not None or name not in _OF_SOME}
-        if self._log.note(told):
+        if self._log.note({**told, "seconds": round(self._since - before, 3)}):
             values = {name: value for name in _CHARTED if (value := getattr(epoch, name)) is not None}
-            self._scalars.note(epoch.number, values | {"share of skip connections": epoch.skip_share})
-        found = "; ".join(f"{cell}: {text}" for cell, text in self._describe(epoch.sample).items())
-        alphas = f"entropy {epoch.entropy:.3f}, skip connections {100 * epoch.skip_share:.0f}%"
+            skips = {} if epoch.skip_share is None else {"share of skip connections": epoch.skip_share}
+            self._scalars.note(epoch.number, values | skips)
+        cells = self._describe(epoch.sample) if epoch.sample else {}  # none is read off some supernets before they are trained
+        found = "".join(f"; {cell}: {text}" for cell, text in cells.items())
+        alphas = f"entropy {epoch.entropy:.3f}"
+        if epoch.skip_share is not None:
+            alphas += f", skip connections {100 * epoch.skip_share:.0f}%"
         if epoch.temperature is not None:
             alphas += f", temperature {epoch.temperature:.3g}"
         loss = "-" if epoch.train_loss is None else f"{epoch.train_loss:.3f}"
         detail = f"epoch {epoch.number}: loss {loss}, validation {format_accuracy(epoch.validation_accuracy)}, {alphas}"
         self._progress.update(0, detail=detail)
-        logging.getLogger("retiarius.search").info("%s; %s", detail, found)
-        self._reporter.say(f"epoch {epoch.number}: {alphas}; {found}")
+        logging.getLogger("retiarius.search").info("%s%s", detail, found)
+        self._reporter.say(f"epoch {epoch.number}: {alphas}{found}")
         if warning is not None:
             self._reporter.warn(f"epoch {epoch.number}: {warning}")

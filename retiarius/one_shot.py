@@ -12,7 +12,7 @@ from records.run_folder import RunFolder
 from records.scalars import open_scalars
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
-from retiarius.selection import Result, scoring, selected_result, tuning_epochs
+from retiarius.selection import Result, drawn_result, scoring, selected_result, tuning_epochs
 from retiarius.settings import SearchSettings
 from retiarius.stages import Remaining, checkpoints_of, sizes_of
 from strategies import SPOS, Darts, OneShotFacts, SearchContext
@@ -130,6 +130,8 @@ def _save_best(context: RunContext, settings: SearchSettings, folder: RunFolder,
     """Write ``best.json``: what the search ended with, and the recipe by which it is to be retrained."""
     epoch = strategy.result()
     result = Result(epoch.sample, _score_of(epoch), {})
+    if strategy.draws:
+        result = drawn_result(context, strategy.draws, epoch.number)
     if selects(settings.strategy):
         result = selected_result(context, settings, folder, strategy.selected, epoch.number)
     architecture = context.space.canonical(result.sample)

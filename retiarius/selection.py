@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -46,7 +46,7 @@ def tuning_epochs(settings: SearchSettings, supernet: Any, told: Any) -> int:
     strategy = settings.strategy
     if not isinstance(strategy, SelectionSettings):
         return 0
-    return strategy.count_tuning_epochs([str(label) for label in supernet.simplify()], told.input_edges)
+    return strategy.count_tuning_epochs({str(label): mutable for label, mutable in supernet.simplify().items()}, told.input_edges)
 
 
 def scoring(context: RunContext, settings: SearchSettings, folder: RunFolder, on_new: Callable[..., Any]) -> dict[str, Any]:
@@ -60,6 +60,16 @@ def scoring(context: RunContext, settings: SearchSettings, folder: RunFolder, on
     score = partial(inherited_accuracy, seed=settings.seed, device=context.device, precision=context.precision, **told)
     log = ScoreLog(folder.path / SELECTION, partial(on_new, most=strategy.networks_scored))
     return {"score": score, "scores": log, "canonical": context.space.canonical}
+
+
+def drawn_result(context: RunContext, ranked: Sequence[Any], epochs: int) -> Result:
+    """Return what a search ended with whose architecture is the first of the draws ``ranked``, of a supernet of so many epochs."""
+    best, canonical = ranked[0], context.space.canonical
+    if best.accuracy is None:
+        return Result(best.sample, ("supernet validation loss", best.loss, epochs), {})
+    rows = [{"architecture": dict(canonical(draw.sample)), "inherited_accuracy": draw.accuracy} for draw in ranked]
+    top = [row for place, row in enumerate(rows) if row not in rows[:place]][:TOLD]
+    return Result(best.sample, ("supernet validation accuracy", best.accuracy, epochs), {"selected": {"by": "draws", "top": top}})
 
 
 def selected_result(context: RunContext, settings: SearchSettings, folder: RunFolder, selected: Any, epochs: int) -> Result:

@@ -74,7 +74,7 @@ def load_run(folder: Path) -> list[Named]:
     if trials:
         found = [replace(best, architecture=trial.architecture, hyperparameters=trial.hyperparameters) for trial in trials]
         return [(f"trial {trial.number} of {folder}", of_trial) for trial, of_trial in zip(trials, found, strict=True)]
-    epochs = [epoch for epoch in EpochLog(folder / "epochs.jsonl").read() if isinstance(epoch.get("sample"), dict)]
+    epochs = [epoch for epoch in EpochLog(folder / "epochs.jsonl").read() if isinstance(epoch.get("sample"), dict) and epoch["sample"]]
     return [(str(path), best)] + [
         (f"epoch {epoch.get('number')} of {folder}", replace(best, architecture=epoch["sample"])) for epoch in reversed(epochs)
     ]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from common.errors import StrategyError, unknown_name
 from strategies.context import SearchContext
 from strategies.progressive import PDarts
-from strategies.published import GDAS, OLES, SPOS, BetaDarts, DrNAS, PCDarts, SDarts
+from strategies.published import GDAS, OLES, SPOS, BetaDarts, DartsPT, DrNAS, FairNAS, PCDarts, SDarts
 from strategies.strategy import Strategy, TrialStrategy
 from strategies.supernets import Darts
 
@@ -149,7 +149,9 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "sdarts": SDarts,
     "pc_darts": PCDarts,
     "oles": OLES,
+    "darts_pt": DartsPT,
     "spos": SPOS,
+    "fairnas": FairNAS,
     "p_darts": PDarts,
     "random": Random,
     "grid": Grid,

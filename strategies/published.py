@@ -81,11 +81,24 @@ class OLES(ComposedDarts):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DartsPT(ComposedDarts):
+    """DARTS-PT (Wang et al. 2021, arXiv 2108.04392): DARTS whose operations are kept by what the supernet loses without them.
+
+    Between two choices the supernet is tuned for the authors' 10 epochs.
+    """
+
+    name: ClassVar[str] = "darts_pt"
+    summary: ClassVar[str] = "one-shot DARTS-PT, operations kept by what they are worth"
+    selection: str = PERTURBATION
+    tuning_epochs: int = 10
+
+
+@dataclass(frozen=True, kw_only=True)
 class SPOS(SelectionSettings, Strategy):
     """SPOS (Guo et al. 2020, arXiv 1904.00420): trains a supernet one evenly drawn architecture a step, at the cost of that one.
 
-    After each epoch the best of 20 draws is told, by inherited weights on validation images. With ``selection="strongest"`` the last one is
-    the search's; ``"inherited"`` is the paper's evolutionary search.
+    With ``selection="strongest"`` the best of 20 draws is told after each epoch, by inherited weights on validation images, and the last is
+    the search's. ``"inherited"`` is the paper's evolutionary search.
 
     Parameters
     ----------
@@ -131,3 +144,12 @@ class SPOS(SelectionSettings, Strategy):
             on_step=context.on_step,
             on_epoch=context.on_epoch,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FairNAS(SPOS):
+    """FairNAS (Chu et al. 2021, arXiv 1907.01845): SPOS whose every step trains each operation of a choice once."""
+
+    name: ClassVar[str] = "fairnas"
+    summary: ClassVar[str] = "one-shot FairNAS, every operation once a step"
+    sampler: str = "fair"

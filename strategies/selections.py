@@ -80,15 +80,18 @@ class SelectionSettings:
         told = {"statistics_images": self.statistics_images, "validation_images": self.validation_images}
         return {name: value for name, value in told.items() if value is not None}
 
-    def count_tuning_epochs(self, labels: Sequence[str], input_edges: Mapping[str, Sequence[str]]) -> int:
-        """Return how many epochs the supernet of a space with these choices is tuned for; ``input_edges`` as ``OneShotFacts`` has them."""
+    def count_tuning_epochs(self, mutables: Mapping[str, Any], input_edges: Mapping[str, Sequence[str]]) -> int:
+        """Return how many epochs the supernet of a space with these choices, by label, is tuned for.
+
+        ``input_edges`` are as ``OneShotFacts`` has them.
+        """
         if self.selection != PERTURBATION:
             return 0
         import torch
 
-        from strategies.one_shot.projection import plan_rounds
+        from strategies.one_shot.projection import intervals, plan_rounds
 
-        return self.tuning_epochs * (len(plan_rounds(labels, input_edges, torch.Generator())) - 1)
+        return self.tuning_epochs * intervals(plan_rounds(mutables, input_edges, torch.Generator()))
 
     def make_selection(self, context: SearchContext) -> Any:
         """Return what selects the architecture in the search of ``context``; None where the strongest operations are kept."""

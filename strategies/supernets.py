@@ -13,7 +13,8 @@ from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, chec
 from strategies.selections import PERTURBATION, STRONGEST, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 
-SAMPLERS = ("softmax", "gumbel", "dirichlet", "reinmax")
+SAMPLERS = ("softmax", "gumbel", "dirichlet", "reinmax", "gumbel_softmax")
+_WITH_TEMPERATURE = ("gumbel", "gumbel_softmax")
 # Of generators that draw something else from the same seed, as the batches of the two halves do.
 OF_SAMPLER, _OF_PERTURBATION = 3, 4
 
@@ -30,7 +31,8 @@ class Darts(Strategy):
         This times what an operation costs is taken off its architecture parameter where a cell is read off the supernet; 0 or more. It is
         for spaces that say what their operations cost.
     collapse_guard
-        What happens when skip connections take over the normal cell: ``"off"``, ``"warn"`` or ``"stop"``.
+        What happens when skip connections take over: ``"off"``, ``"warn"`` or ``"stop"``. In DARTS+ that is when
+        the normal cell has two or more. In a space without such a cell it is when they are more than half of all edges.
     supernet
         ``"fused"``: modules that have a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
     alpha_lr, alpha_betas, alpha_weight_decay
@@ -102,10 +104,12 @@ class ComposedDarts(SelectionSettings, Darts):
     Parameters
     ----------
     sampler
-        What weighs the operations: ``"softmax"`` as in DARTS, ``"gumbel"`` as in GDAS, ``"dirichlet"`` as in DrNAS, or ``"reinmax"``.
-        The last (Liu et al. 2023, arXiv 2304.08612) draws one operation an edge by the softmax, with a gradient of second order.
+        What weighs the operations: ``"softmax"`` as in DARTS, ``"gumbel"`` as in GDAS, ``"dirichlet"`` as in DrNAS, ``"reinmax"`` or
+        ``"gumbel_softmax"``. ReinMax (Liu et al. 2023, arXiv 2304.08612) draws one operation an edge by the softmax, with a gradient of
+        second order. The Gumbel softmax weighs all operations, as NNI's GumbelDARTS does.
     temperatures
-        Of ``"gumbel"``, in the first and in the last epoch, above 0; in equal steps between them.
+        Of ``"gumbel"`` and ``"gumbel_softmax"``, in the first and in the last epoch, above 0; in equal steps between them. By default from
+        10 to 0.1 and from 1 to 0.33, as their authors have it.
     beta_weight
         Of beta-decay in the loss of the alphas: this times the share of the epochs that are done; 0 or more.
     kl_weight
@@ -115,8 +119,8 @@ class ComposedDarts(SelectionSettings, Darts):
     cost_penalty
         Of the expected cost of the operations in the loss of the alphas, for spaces that say what their operations cost; 0 or more.
     partial_channels
-        One of so many parts of the channels goes through the operations, as in PC-DARTS; 1 or more, 1: all of them. Cells that are too
-        thin for two channels a part are cut in fewer parts.
+        One of so many parts of the channels goes through the operations, as in PC-DARTS; 1 or more, 1: all of them. Channels are cut in the
+        largest number of parts up to this that divides them and leaves two in each: 6 becomes 4 at 16 channels.
     edge_normalization
         Whether a node weighs its edges by a softmax of parameters of theirs, as in PC-DARTS.
     alpha_warmup
@@ -135,7 +139,7 @@ class ComposedDarts(SelectionSettings, Darts):
         *SelectionSettings.selection_names,
     )
     sampler: str = "softmax"
-    temperatures: tuple[float, float] = (10.0, 0.1)
+    temperatures: tuple[float, float] | None = None
     beta_weight: float = 0.0
     kl_weight: float = 0.0
     perturbation: float = 0.0
@@ -151,10 +155,7 @@ class ComposedDarts(SelectionSettings, Darts):
         self.check_selection(self.name)
         if self.sampler not in SAMPLERS:
             raise StrategyError(f"{self.name}: {unknown_name('sampler', self.sampler, SAMPLERS)}")
-        pair = self.temperatures
-        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(is_number(each) and each > 0 for each in pair):
-            raise StrategyError(f"temperatures: {show(pair)} is not a pair of numbers above 0, such as [10, 0.1]")
-        object.__setattr__(self, "temperatures", tuple(pair))
+        self._check_temperatures()
         for name in ("beta_weight", "kl_weight", "cost_penalty"):
             if not (is_number(getattr(self, name)) and getattr(self, name) >= 0):
                 raise StrategyError(f"{name}: {show(getattr(self, name))} is not a number of at least 0")
@@ -162,10 +163,19 @@ class ComposedDarts(SelectionSettings, Darts):
             raise StrategyError(f"perturbation: {show(self.perturbation)} is not a number from 0 to 1")
         if self.kl_weight > 0 and self.sampler != "dirichlet":
             raise StrategyError(f"kl_weight: it needs sampler='dirichlet', not {self.sampler!r}")
-        if self.temperatures != type(self).temperatures and self.sampler != "gumbel":
-            raise StrategyError(f"temperatures: it needs sampler='gumbel', not {self.sampler!r}")
         self._check_parts()
         self._check_reading()
+
+    def _check_temperatures(self) -> None:
+        pair: Any = self.temperatures
+        if pair is None:
+            return
+        if self.sampler not in _WITH_TEMPERATURE:
+            fitting = " or ".join(f"sampler={name!r}" for name in _WITH_TEMPERATURE)
+            raise StrategyError(f"temperatures: it needs {fitting}, not {self.sampler!r}")
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(is_number(each) and each > 0 for each in pair):
+            raise StrategyError(f"temperatures: {show(pair)} is not a pair of numbers above 0, such as [10, 0.1]")
+        object.__setattr__(self, "temperatures", tuple(pair))
 
     def _check_reading(self) -> None:
         """Refuse what is about reading an architecture off alphas, where it is selected by accuracies."""
@@ -217,11 +227,11 @@ class ComposedDarts(SelectionSettings, Darts):
 
     def _make_sampler(self, **told: Any) -> Any:
         from strategies.one_shot.dirichlet import Dirichlet
-        from strategies.one_shot.gumbel import GumbelHard
+        from strategies.one_shot.gumbel import GumbelHard, GumbelSoftmax
         from strategies.one_shot.reinmax import ReinMax
         from strategies.one_shot.sampler import Softmax
 
-        if self.sampler == "gumbel":
-            return GumbelHard(temperatures=self.temperatures, **told)
         kinds: Mapping[str, Any] = {"softmax": Softmax, "dirichlet": Dirichlet, "reinmax": ReinMax}
-        return kinds[self.sampler](**told)
+        kinds = {**kinds, "gumbel": GumbelHard, "gumbel_softmax": GumbelSoftmax}
+        temperatures = {} if self.temperatures is None else {"temperatures": self.temperatures}
+        return kinds[self.sampler](**temperatures, **told)

@@ -26,7 +26,7 @@ RUN_AS_THEY_ARE = ("printf", "echo", "python")
 SERVERS = {"--portal": "NNI's service, which stays open", "--dashboard": "a server that stays open", "--ray": "a cluster"}
 # Actions that train nothing.
 QUICK = ("--list", "--report", "--help", "--help-all", "--version", "--dry-run")
-ONE_SHOT = ("darts", "gdas", "drnas", "beta_darts", "sdarts", "pc_darts", "oles", "spos", "p_darts")
+ONE_SHOT = ("darts", "gdas", "drnas", "beta_darts", "sdarts", "pc_darts", "oles", "darts_pt", "spos", "fairnas", "p_darts")
 IN_STAGES = ("p_darts",)  # of ONE_SHOT
 GENOTYPES = ("DARTS_V1", "DARTS_V2", "PC_DARTS", "PDARTS")
 TABLE = "nasbench201.csv.gz"

@@ -22,7 +22,7 @@ from records.report.selection_table import show_selection
 from records.report.story import show_story
 from records.report.text import as_number, as_object, definition_list, escape, paragraph
 from records.report.times import show_moment
-from records.report.training_plots import plot_alphas, plot_epochs, show_draws, show_probabilities
+from records.report.training_plots import plot_alphas, plot_epochs, show_draws, show_probabilities, tell_events
 from records.report.trial_plots import MEASURED_LATENCY, SIZES, plot_curves, plot_history, plot_parallel, plot_pareto, show_importance
 from records.report.trials_table import show_front, show_trials
 
@@ -165,11 +165,12 @@ def _show_supernet(run: Run, name: str) -> str:
     loss = {f"{part}_loss": words for part, words in halves.items()}
     left = plot_epochs(f"{name}-supernet-accuracy", run.epochs, accuracy, "accuracy", percent=True)
     right = plot_epochs(f"{name}-supernet-loss", run.epochs, loss, "loss", percent=False)
+    guard = as_object(as_object(run.best.strategy).get("collapse_guard")) if run.best is not None else {}
     return "".join(
         [
             _section("The supernet", _pair(left, right)),
             *([_section("How the architecture was selected", selected)] if (selected := show_selection(run)) else []),
-            _section("Entropy and skip connections", plot_alphas(name, run.epochs)),
+            _section("Entropy and skip connections", plot_alphas(name, run.epochs), tell_events(guard, run.epochs)),
             *([_section("Draws of operations", draws)] if (draws := show_draws(name, run.epochs)) else []),
             _section("Probabilities of the operations", show_probabilities(run.epochs)),
         ]

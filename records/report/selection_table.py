@@ -12,6 +12,7 @@ from records.report.text import as_number, as_object, paragraph, plain_table, sh
 _WAYS = {
     "perturbation": "Settled choice by choice: what is kept is that whose removal costs the supernet most accuracy.",
     "inherited": "The best of an evolutionary search by the supernet's weights, with batch statistics of their own.",
+    "draws": "The best of some random networks by the supernet's weights, on a few validation batches.",
     "trained": "The best by short trainings, of the best by the supernet's weights.",
 }
 _MOST_LABELS = 6

@@ -81,11 +81,17 @@ def _busy(moments: Sequence[float], lengths: Sequence[float]) -> list[float]:
 
 
 def seconds_of(run: Run) -> float | None:
-    """Return how long a search or a training took, without the pauses of a resumed one; None where that cannot be known."""
+    """Return how long a search or a training took, without the pauses of a resumed one; None where that cannot be known.
+
+    Of a one-shot search that was resumed it is the time of its epochs.
+    """
     if run.is_retraining:
         return as_number(run.retrained.get("seconds"))
     if run.trials:
         return max(ends_of(run))
+    epochs = [as_number(epoch.get("seconds")) for epoch in run.epochs]
+    if run.config.get("resumed") and epochs and None not in epochs:
+        return sum(seconds for seconds in epochs if seconds is not None)
     begun, ended = _read_moment(run.config.get("created")), _read_moment(run.config.get("ended"))
     if begun is None or ended is None or run.config.get("resumed"):
         return None

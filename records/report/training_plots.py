@@ -52,6 +52,28 @@ def plot_alphas(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:
     return _tell_stages(epochs) + f'<div class="pair"><div>{show(entropy)}</div><div>{show(skips)}</div></div>'
 
 
+def tell_events(guard: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> str:
+    """Say when skip connections took over, and how many operations were frozen; empty where neither was watched for.
+
+    Parameters
+    ----------
+    guard
+        What ``best.json`` tells of the collapse guard.
+    epochs
+        Of the search.
+    """
+    told, at = "", as_number(guard.get("collapsed_at_epoch"))
+    if at is not None:
+        end = "the search ended there, with the epoch before as its result" if guard.get("stopped") is True else "the search went on"
+        told += paragraph(f"Skip connections took over in epoch {at:.0f}: {end}.")
+    frozen = [counts for epoch in epochs if (counts := as_object(epoch.get("frozen")))]
+    if frozen:
+        counts = {name: number for name, count in frozen[-1].items() if (number := as_number(count))}
+        each = ", ".join(f"{name[:24]} {count:,.0f}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]))
+        told += paragraph(f"Operations that were frozen as they overfitted: {sum(counts.values()):,.0f}{f' ({each})' if each else ''}.")
+    return told
+
+
 def _tell_stages(epochs: Sequence[Mapping[str, Any]]) -> str:
     """Say which epochs are of which supernet; empty where there was one."""
     numbers: dict[float, list[float]] = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from strategies.one_shot.edge_normalization import weigh_edges
-from strategies.one_shot.search_epoch import choose_edges, count_skips, less_costs
+from strategies.one_shot.search_epoch import choose_edges, count_skips, count_skips_among, less_costs
 from strategies.one_shot.skip_limit import choose_few_skips
 
 Probabilities = Mapping[str, Mapping[Any, float]]
@@ -29,6 +29,8 @@ class CellReader:
         What operations cost, by name; this times that is taken off their logits.
     most_skips
         The most skip connections in the normal cell; ``None``: any number.
+    whole_edges
+        The labels of the edges of a space without choices of inputs, where some of them can be skip connections.
     """
 
     input_edges: Mapping[str, list[str]]
@@ -37,6 +39,7 @@ class CellReader:
     costs: Mapping[str, float]
     cost_weight: float
     most_skips: int | None
+    whole_edges: Sequence[str] = ()
 
     def read(self, probabilities: Probabilities) -> dict[str, Any]:
         """Return the cells: their labels alone."""
@@ -48,6 +51,10 @@ class CellReader:
 
         Without ``probabilities`` they are as they are.
         """
+        if not sample:
+            return {}
+        if not self.n_chosen:
+            return count_skips_among(sample, self.whole_edges)
         plain = {} if probabilities is None else choose_edges(weigh_edges(probabilities, self.weighed_nodes), self._kept, self.n_chosen)
         return count_skips({**sample, **plain}, self._kept)
 

@@ -11,6 +11,7 @@ differentiable form, by which they are replaced.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,7 +27,7 @@ from torch import nn
 
 from common.errors import SearchFailed, StrategyError, describe_error
 from strategies.context import OneShotFacts
-from strategies.one_shot.best_of_draws import BestOfDraws
+from strategies.one_shot.best_of_draws import BestOfDraws, Draw
 from strategies.one_shot.cell_reader import CellReader
 from strategies.one_shot.darts_module import DartsModule
 from strategies.one_shot.early_stop import EarlyStop
@@ -34,7 +35,7 @@ from strategies.one_shot.path_modules import path_hooks
 from strategies.one_shot.regularizers import Regularizer, expected_cost
 from strategies.one_shot.restriction import Supernet, copy_of_structure
 from strategies.one_shot.sampler import Sampler, Softmax
-from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, SearchEpoch, check_darts
+from strategies.one_shot.search_epoch import SKIP, AlphaOptimizer, CollapseGuard, SearchEpoch, check_darts
 from strategies.one_shot.selection import Selected, Selection
 from strategies.one_shot.skip_dropout import SkipDropout
 from strategies.one_shot.supernet_modules import MixedForm, mutation_hooks, require_categorical
@@ -137,6 +138,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._sampler, self._regularizers, self._cost_penalty = sampler or Softmax(), list(regularizers), cost_penalty
         self._selection = selection or Selection()
         self.selected: Selected | None = None
+        self.draws: list[Draw] = []
         self._keeps_plain = self._selection.scores_networks
         self._skip_dropout, self._most_skips, self._place = SkipDropout(skip_dropout, alpha_warmup), most_skips, place
         self._n_chosen: dict[str, int] = {}
@@ -220,23 +222,37 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             memo.update(self._arch_parameters)
         return hook(module, name, memo, self._told)
 
+    def _whole_edges(self) -> list[str]:
+        """Return the labels of all edges of a space that has no choices of inputs, if some can be skip connections."""
+        choices = self.restrictable.mutables.items()
+        can_skip = [label for label, mutable in choices if isinstance(mutable, Categorical) and SKIP in mutable.values]
+        edges = [edge for edges in self._facts.node_edges.values() for edge in edges]  # those included that can no longer, in stages
+        return edges if set(edges) & set(can_skip) else can_skip
+
     def mutate_evaluator(self, evaluator: Any) -> Any:
         if self._selection.epochs:
             evaluator.trainer.fit_loop.max_epochs += self._selection.epochs
         return super().mutate_evaluator(evaluator)
 
     def configure_oneshot_module(self, training_module: Any) -> DartsModule:
+        self._best_of_draws = BestOfDraws(self.restrictable, self._seed)
         return DartsModule(
             training_module,
             reader=CellReader(
-                self._facts.input_edges, self._n_chosen, self._nodes, self._facts.operation_costs, self.cost_weight, self._most_skips
+                self._facts.input_edges,
+                self._n_chosen,
+                self._nodes,
+                self._facts.operation_costs,
+                self.cost_weight,
+                self._most_skips,
+                self._whole_edges(),
             ),
             alphas=self._arch_parameters,
             alpha_optimizer=self._alpha_optimizer,
             order=self.order,
             guard=self.guard,
             sampler=self._sampler,
-            best_of_draws=BestOfDraws(self.restrictable, self._seed),
+            best_of_draws=self._best_of_draws,
             regularizers=self._regularizers,
             alpha_warmup=self._alpha_warmup,
             early_stop=self._early_stop,
@@ -257,11 +273,13 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         if self.oneshot_module.last_epoch is not None:
             self.restrictable.steps = self.oneshot_module.trainer.global_step
             self.selected = self._selection.finish()
+            self.draws = [draw for draw in self._best_of_draws.ranked if math.isfinite(draw.worth)]
 
     def result(self) -> SearchEpoch:
         """Return the last epoch of the search (the last good one, if the guard ended it), with the architecture; after the run.
 
-        Where the architecture was selected by accuracies, ``selected`` tells the best by them.
+        Where the architecture was selected by accuracies, ``selected`` tells the best by them; where it is the best of even draws,
+        ``draws``.
         """
         epoch = self.oneshot_module.last_epoch
         if epoch is None:

@@ -244,25 +244,26 @@ class DartsModule(DartsLightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["search_epoch"] = None if self.last_epoch is None else asdict(self.last_epoch)
         checkpoint["collapse_guard"] = self.guard.state_dict()
-        checkpoint["sampler"], checkpoint["selection"] = self._sampler.state(), self._selection.state()
-        if self._early_stop is not None:
-            checkpoint["early_stop"] = self._early_stop.state()
+        checkpoint |= {name: part.state() for name, part in self._kept_parts().items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         epoch = checkpoint["search_epoch"]
         self.last_epoch = None if epoch is None else SearchEpoch(**epoch)
         self.guard.load_state_dict(checkpoint["collapse_guard"])
-        if "sampler" in checkpoint:  # those of earlier versions are of DARTS, which draws nothing
-            self._sampler.restore(checkpoint["sampler"])
-        if self._early_stop is not None:
-            self._early_stop.restore(checkpoint["early_stop"])
-        if "selection" in checkpoint:
-            self._selection.restore(checkpoint["selection"])
+        for name, part in self._kept_parts().items():
+            if name in checkpoint:  # earlier versions had not all of them
+                part.restore(checkpoint[name])
+
+    def _kept_parts(self) -> dict[str, Any]:
+        parts = {"sampler": self._sampler, "selection": self._selection, "draws": self._best_of_draws, "early_stop": self._early_stop}
+        return {name: part for name, part in parts.items() if part is not None}
 
     def _architecture(self) -> dict[str, Any]:
-        """Return the architecture that the search stands for now."""
+        """Return the architecture that the search stands for now; empty where none is read off before the selection."""
         if self._sampler.learns:
             return {str(label): value for label, value in self.export().items()}
+        if self._selection.scores_networks:
+            return {}
         return self._best_of_draws.select(self.current_epoch, partial(self._measure, in_step=False))
 
     def note_epoch(self) -> None:

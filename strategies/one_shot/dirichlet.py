@@ -1,4 +1,9 @@
-"""DrNAS (Chen et al. 2021, arXiv 2006.10355): the weights of an edge are drawn from a Dirichlet distribution that is learnt."""
+"""DrNAS (Chen et al. 2021, arXiv 2006.10355): the weights of an edge are drawn from a Dirichlet distribution that is learnt.
+
+This is its section on architecture search as distribution learning. Of the operations' outputs o_1(x), ..., o_n(x) an edge puts out
+theta_1 o_1(x) + ... + theta_n o_n(x), where theta is drawn from Dirichlet(beta_1, ..., beta_n) and beta = elu(alpha) + 1. What is learnt is
+beta, by the expected validation loss.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +38,11 @@ class Dirichlet(Sampler):
 
 
 class _Pathwise(torch.autograd.Function):
-    """A draw that is known already, with the paper's pathwise derivative for its concentration (Jankowiak and Obermeyer 2018)."""
+    """A draw that is known already, with the paper's pathwise derivative for its concentration (Jankowiak and Obermeyer 2018).
+
+    That is d theta_i / d beta_j = -(dF / d beta_j)(theta_j) / f(theta_j) * (delta_ij - theta_i) / (1 - theta_j), where F and f are the
+    distribution function and the density of Beta(beta_j, the sum of the other betas), which theta_j follows.
+    """
 
     @staticmethod
     def forward(ctx: Any, concentration: Tensor, drawn: Tensor) -> Tensor:

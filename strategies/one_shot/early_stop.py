@@ -1,11 +1,12 @@
-"""Operation-level early stopping (OLES, Jiang et al. 2023, NeurIPS): an operation that begins to overfit stops learning.
+"""OLES (Jiang et al. 2023, NeurIPS, "Operation-Level Early Stopping for Robustifying Differentiable NAS"): what overfits stops learning.
 
 Where the gradients of an operation's weights on a training and on a validation batch no longer point in one direction, what it learns is of
 the training images alone. Its weights are frozen; its architecture parameter goes on.
 
-The paper writes down the cosine of the two gradients. Its code, to which its threshold of 0.4 belongs, compares the training gradient with
-the sum of both, of which a validation gradient that is as long and at a right angle still makes 0.71. So it is here: of batches of 64 the
-cosine of the two alone is 0.3 at most from the first steps on, and every operation would be frozen.
+The paper writes down the cosine of the two gradients, cos(g_train, g_validation). Its code, to which its threshold of 0.4 belongs, compares
+the training gradient with the sum of both, cos(g_train, g_train + g_validation). A validation gradient that is as long and at a right angle
+still makes 0.71 of it. So it is here: of batches of 64 the cosine of the two alone is 0.3 at most from the first steps on, and every
+operation would be frozen.
 """
 
 from __future__ import annotations

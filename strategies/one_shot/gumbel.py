@@ -1,13 +1,14 @@
-"""GDAS (Dong and Yang 2019, arXiv 1910.04465, equations 3 to 5): one operation an edge, drawn by the Gumbel-max trick.
+"""Weights drawn with Gumbel noise, at a temperature that falls: one operation an edge as in GDAS, or all of them as in NNI's GumbelDARTS.
 
-The drawn operation alone is computed, and its weight alone has a gradient, as in ``MixedOp.forward_gdas`` of the authors' code
+GDAS (Dong and Yang 2019, arXiv 1910.04465, equations 3 to 5) draws one operation an edge by the Gumbel-max trick. The drawn operation alone
+is computed, and its weight alone has a gradient, as in ``MixedOp.forward_gdas`` of the authors' code
 (``xautodl/models/cell_searchs/search_cells.py``). For NAS-Bench-201 they add the weights that were not drawn as plain numbers
 (``NAS201SearchCell.forward_gdas``), as if those operations put out ones: that is left out.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,25 +16,29 @@ from torch import Tensor
 from strategies.one_shot.sampler import Sampler
 
 
-class GumbelHard(Sampler):
-    """Draws one operation with the probability that the softmax gives it; its gradient is that of the Gumbel softmax (straight-through).
+class GumbelSoftmax(Sampler):
+    """Weighs all operations by softmax((log softmax(alpha) + o) / temperature), with Gumbel noise o (Jang et al. 2017, arXiv 1611.01144).
 
-    With Gumbel noise o, the operation is argmax(alpha + o), and the gradient that of softmax((log softmax(alpha) + o) / temperature).
+    That is ``torch.nn.functional.gumbel_softmax``, and NNI's GumbelDARTS, whose temperatures are the default.
 
     Parameters
     ----------
     seed
         Of the generator.
     temperatures
-        In the first and in the last epoch, above 0; in equal steps between them.
+        In the first and in the last epoch, above 0; in equal steps between them. ``None``: ``usual``.
+
+    Attributes
+    ----------
+    usual
+        The temperatures of the method's authors.
     """
 
-    single_path = True
-    _needs_drawn_alone = True
+    usual: ClassVar[tuple[float, float]] = (1.0, 0.33)
 
-    def __init__(self, seed: int = 0, temperatures: tuple[float, float] = (10.0, 0.1), **others: Any) -> None:
+    def __init__(self, seed: int = 0, temperatures: tuple[float, float] | None = None, **others: Any) -> None:
         super().__init__(seed, **others)
-        self._first, self._last = temperatures
+        self._first, self._last = temperatures or self.usual
         self.temperature: float = self._first
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
@@ -44,11 +49,26 @@ class GumbelHard(Sampler):
         return -torch.empty_like(alpha).exponential_(generator=self.generator).log()
 
     def weigh(self, alpha: Tensor, noise: Tensor) -> Tensor:
-        logits = alpha.log_softmax(-1) + noise
-        return straight_through(logits.argmax(-1), (logits / self.temperature).softmax(-1))
+        return ((alpha.log_softmax(-1) + noise) / self.temperature).softmax(-1)
 
 
-def straight_through(chosen: Tensor, surrogate: Tensor) -> Tensor:
-    """Return exactly the one-hot vector of the operation ``chosen``, with the gradient of ``surrogate`` [operations]."""
-    hot = torch.nn.functional.one_hot(chosen, len(surrogate)).to(surrogate)
-    return hot + (surrogate - surrogate.detach())
+class GumbelHard(GumbelSoftmax):
+    """Draws one operation with the probability that the softmax gives it; its weight has the gradient of its Gumbel softmax.
+
+    With Gumbel noise o, the operation is argmax(alpha + o). The weights that were not drawn are 0 and have no gradient, whether their
+    operations are computed or not.
+    """
+
+    single_path = True
+    usual = (10.0, 0.1)
+    _needs_drawn_alone = True
+
+    def weigh(self, alpha: Tensor, noise: Tensor) -> Tensor:
+        chosen = (alpha.log_softmax(-1) + noise).argmax(-1)
+        relaxed = super().weigh(alpha, noise)
+        return one_hot(chosen, relaxed) * (1 + (relaxed - relaxed.detach()))
+
+
+def one_hot(chosen: Tensor, like: Tensor) -> Tensor:
+    """Return the one-hot vector of the operation ``chosen``, of the size and the type of ``like`` [operations]."""
+    return torch.nn.functional.one_hot(chosen, len(like)).to(like)

@@ -16,6 +16,7 @@ from nni.nas.space import RawFormatModelSpace
 
 from common.errors import SearchFailed, StrategyError, describe_error
 from strategies.context import SearchContext
+from strategies.one_shot.best_of_draws import Draw
 from strategies.one_shot.search_epoch import CollapseGuard, SearchEpoch, mean_entropy
 from strategies.one_shot.supernet_modules import require_categorical
 
@@ -84,10 +85,13 @@ class WatchedOneShot:
     ----------
     guard
         One that watches for nothing.
+    draws
+        Empty: none is scored.
     """
 
     def __init__(self, strategy: Any, context: SearchContext) -> None:
         self._strategy, self._watch, self.guard = strategy, _EpochWatch(context), CollapseGuard("off")
+        self.draws: list[Draw] = []
 
     def mutate_model(self, model: ModelSpace) -> ModelSpace:
         """Make a supernet of ``model``, in place; raise ``StrategyError`` where NNI has none for it."""

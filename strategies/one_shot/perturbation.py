@@ -1,4 +1,8 @@
-"""SDARTS-RS (Chen and Hsieh 2020, arXiv 2002.05283): the supernet's weights learn under random weights of the operations."""
+"""SDARTS-RS (Chen and Hsieh 2020, arXiv 2002.05283, random smoothing): the supernet's weights learn under moved weights of the operations.
+
+They minimize the expected training loss of w at A + delta, where A are the weights of the operations and every delta is drawn evenly from
+-radius to radius. The alphas minimize the validation loss at A itself.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 import torch
-from nni.mutable import CategoricalMultiple
+from nni.mutable import Categorical, CategoricalMultiple
 from torch import Tensor
 
 from common.errors import StrategyError
@@ -55,11 +55,11 @@ class Projection(Selection):
         for label, mutable in supernet.mutables.items():
             if isinstance(mutable, CategoricalMultiple) and mutable.n_chosen is None:
                 raise StrategyError(f"`selection='perturbation'` cannot tell how many {label} keeps: use 'inherited'")
-        self._rounds = plan_rounds(list(supernet.mutables), supernet.input_edges, self._generator)
+        self._rounds = plan_rounds(supernet.mutables, supernet.input_edges, self._generator)
 
     @property
     def epochs(self) -> int:
-        return self._tuning_epochs * (len(self._rounds) - 1)
+        return self._tuning_epochs * intervals(self._rounds)
 
     def begin_epoch(self, number: int) -> None:
         while self._done <= number // self._tuning_epochs:
@@ -68,12 +68,16 @@ class Projection(Selection):
     def finish(self) -> Selected:
         while self._done < len(self._rounds):
             self._settle_round()
+        for label in self.supernet.mutables:  # those of which all is kept, which have no round
+            if label not in self.decided:
+                self._settle(label)
         accuracy = self._scorer.of_sample(sample_key(self.decided), self.supernet, self.decided)
         return Selected(dict(self.decided), [(dict(self.decided), accuracy)])
 
     def _settle_round(self) -> None:
         for label in self._rounds[self._done]:
-            self._settle(label)
+            if label not in self.decided:  # by an earlier version, which had another order
+                self._settle(label)
         self._done += 1
 
     def _settle(self, label: str) -> None:
@@ -126,11 +130,26 @@ class Projection(Selection):
         self.supernet.hold(self.supernet.weights_of_part(self.decided))
 
 
-def plan_rounds(labels: Sequence[str], input_edges: Mapping[str, Sequence[str]], generator: torch.Generator) -> list[list[str]]:
-    """Return what is settled together, in the order in which it is: one choice of each cell, first the operations, then the inputs."""
+def plan_rounds(mutables: Mapping[str, Any], input_edges: Mapping[str, Sequence[str]], generator: torch.Generator) -> list[list[str]]:
+    """Return what is settled together, in the order in which it is: one choice of each cell, first the operations, then the inputs.
+
+    Choices of which everything is kept, such as the inputs of a node that has two, are not there.
+    """
+    labels = [label for label, mutable in mutables.items() if _is_open(mutable)]
     edges = {edge for own in input_edges.values() for edge in own}
     operations, nodes = [label for label in labels if label not in input_edges], [label for label in labels if label in input_edges]
     return [*_in_turn(operations, edges, generator), *_in_turn(nodes, set(nodes), generator)]
+
+
+def intervals(rounds: Sequence[Any]) -> int:
+    """Return how many times the supernet is tuned, between each round and the next."""
+    return max(len(rounds) - 1, 0)
+
+
+def _is_open(mutable: Any) -> bool:
+    if isinstance(mutable, CategoricalMultiple):
+        return mutable.n_chosen is None or len(mutable.values) > mutable.n_chosen
+    return not isinstance(mutable, Categorical) or len(mutable.values) > 1
 
 
 def _in_turn(labels: Sequence[str], in_cells: Collection[str], generator: torch.Generator) -> list[list[str]]:

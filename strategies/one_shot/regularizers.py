@@ -16,9 +16,10 @@ Regularizer = Callable[[Mapping[str, Tensor], float], Tensor]
 
 
 def beta_decay(largest: float) -> Regularizer:
-    """Return beta-decay (Ye et al. 2022, arXiv 2203.01665): the mean over the choices of logsumexp(alpha), weighted by the epoch.
+    """Return beta-decay (Ye et al. 2022, arXiv 2203.01665).
 
-    The weight grows from 0 in the first epoch towards ``largest``, which it would have after the last; the paper's is 50.
+    As its section on the regularization has it, it is lambda * mean over the choices of log(exp(alpha_1) + ... + exp(alpha_n)). Lambda is
+    ``largest`` times the share of the epochs that are done: 0 in the first epoch, and ``largest`` after the last; the paper's is 50.
     """
 
     def penalty(alphas: Mapping[str, Tensor], progress: float) -> Tensor:
@@ -30,7 +31,8 @@ def beta_decay(largest: float) -> Regularizer:
 def dirichlet_divergence(weight: float) -> Regularizer:
     """Return DrNAS's distance to the even Dirichlet distribution (Chen et al. 2021, arXiv 2006.10355).
 
-    It is ``weight`` times the sum over the choices of the Kullback-Leibler divergence of Dirichlet(elu(alpha) + 1) from Dirichlet(1).
+    As its section on distribution learning has it, it is ``weight`` times the sum over the choices of
+    KL(Dirichlet(beta) || Dirichlet(1, ..., 1)), where beta = elu(alpha) + 1.
     """
 
     def penalty(alphas: Mapping[str, Tensor], progress: float) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from strategies.one_shot.gumbel import straight_through
+from strategies.one_shot.gumbel import one_hot
 from strategies.one_shot.sampler import Sampler
 
 
@@ -36,7 +36,8 @@ class ReinMax(Sampler):
         return torch.multinomial(alpha.softmax(-1), 1, generator=self.generator).squeeze(0)
 
     def weigh(self, alpha: Tensor, noise: Tensor) -> Tensor:
-        hot = torch.nn.functional.one_hot(noise, len(alpha)).to(alpha)
+        hot = one_hot(noise, alpha)
         middle = (hot + (alpha / self.temperature).softmax(-1)).detach() / 2
         shifted = ((middle.log() - alpha).detach() + alpha).softmax(-1)  # its value is the middle
-        return straight_through(noise, 2 * shifted - alpha.softmax(-1) / 2)
+        surrogate = 2 * shifted - alpha.softmax(-1) / 2
+        return hot + (surrogate - surrogate.detach())

@@ -10,10 +10,11 @@ import pytest
 from bright_bars import make_data
 from nasbench201_table import BEST, MIXED, write_made_up
 
+import retiarius as rt
 from benchmarks import one_shot_quality
-from benchmarks.one_shot_quality import METHODS, Run, Size, accuracy_of, read_runs, run_all, summarize
+from benchmarks.one_shot_quality import METHODS, Run, Size, accuracy_of, read_runs, run_all, seconds_of, summarize
 from evaluators.table import load_table
-from records.lines import append_document
+from records.lines import append_document, read_lines
 
 TINY = Size(width=2, epochs=2, batch_size=20)
 
@@ -41,6 +42,8 @@ def test_finished_searches_are_kept_and_not_made_again(tmp_path: Path, monkeypat
     convolutions = list(run.architecture.values()).count("nor_conv_3x3")
     assert (run.test_accuracy, len(run.curve), run.curve[-1]) == (pytest.approx(10 * convolutions + 7), 2, run.test_accuracy)
     assert 0 <= run.worse < 1 and run.settings["sampler"] == "gumbel"
+    (folder,) = (tmp_path / "quality").iterdir()
+    assert run.seconds == seconds_of(read_lines(folder / "epochs.jsonl")) and run.seconds is not None and run.seconds > 0
     with path.open("a") as file:
         file.write('{"method": "cut')
 
@@ -52,8 +55,18 @@ def test_finished_searches_are_kept_and_not_made_again(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(one_shot_quality, "search", again)
     assert run_all(table, ["gdas"], 1, TINY, None, path) == found
+    monkeypatch.setitem(METHODS, "gdas", rt.GDAS(temperatures=(5, 1)))
+    with pytest.raises(AssertionError, match="searched again"):
+        run_all(table, ["gdas"], 1, TINY, None, path)
+    monkeypatch.undo()
+    monkeypatch.setattr(one_shot_quality, "search", again)
     with pytest.raises(AssertionError, match="searched again"):
         run_all(table, ["gdas"], 1, replace(TINY, epochs=3), None, path)
+
+
+def test_the_seconds_are_those_of_all_epochs_or_unknown() -> None:
+    assert seconds_of([{"seconds": 1.26}, {"seconds": 2.0}]) == 3.3
+    assert seconds_of([{"seconds": 1.26}, {}]) is None, "an epoch of an earlier version"
 
 
 def test_every_method_is_named_once() -> None:

@@ -12,6 +12,7 @@ import pytest
 from command_line import SMALL, in_a_folder_of_its_own_with_few_digits, read, run  # noqa: F401
 from few_digits import use_few_digits
 from image_folders import write_images
+from noted_epochs import read_epochs
 from program import Program
 
 from records.trials import TrialLog
@@ -43,7 +44,7 @@ def test_ctrl_c_in_a_one_shot_search_is_130_and_the_search_goes_on() -> None:
     assert run(*search, "--out", "run", "--resume") == 0
     assert run(*search, "--out", "whole") == 0
     assert read("run/best.json")["score"] == read("whole/best.json")["score"]
-    assert Path("run/epochs.jsonl").read_text() == Path("whole/epochs.jsonl").read_text()
+    assert read_epochs("run") == read_epochs("whole")
     found = read("whole/best.json")["architecture"]
     assert run(*search, "--out", "whole", "--resume") == 0, "a finished search can be gone on with"
     assert read("whole/best.json")["architecture"] == found

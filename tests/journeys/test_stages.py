@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from few_digits import use_few_digits
+from noted_epochs import read_epochs
 from program import Program, run_program
 
 SEARCH = ["--space", "darts", "--strategy", "p_darts", "--dataset", "digits", "--device", "cpu", "--epochs", "6"]
@@ -30,8 +31,8 @@ def test_a_search_in_stages_killed_in_its_second_stage(tmp_path: Path, monkeypat
     for out, more in (("run", ["--resume"]), ("whole", [])):
         done = run_program(*SEARCH, "--out", out, *more)
         assert done.returncode == 0, done.stderr
-    assert Path("run/epochs.jsonl").read_text() == Path("whole/epochs.jsonl").read_text()
-    assert [json.loads(line)["stage"] for line in Path("run/epochs.jsonl").read_text().splitlines()] == [1, 1, 2, 2, 3, 3]
+    assert read_epochs("run") == read_epochs("whole")
+    assert [epoch["stage"] for epoch in read_epochs("run")] == [1, 1, 2, 2, 3, 3]
     for name in ("architecture", "score", "strategy", "space"):
         assert read("run/best.json")[name] == read("whole/best.json")[name]
     done = run_program("--report", "run")

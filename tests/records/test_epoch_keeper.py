@@ -6,7 +6,10 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from records.epoch_keeper import EpochKeeper
 from records.scalars import Scalars
@@ -67,6 +70,19 @@ def test_draws_are_told_where_there_are_some(tmp_path: Path) -> None:
     assert (noted["temperature"], noted["paths"]) == (5.05, {"edge": {"skip": 3, "conv": 1}})
 
 
+def test_a_space_without_skip_connections_has_no_share_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Epoch, "skip_share", None)
+    said, _ = keep(tmp_path / "epochs.jsonl", 1, 1)
+    assert "epoch 1: entropy 1.900; normal: skip(0)" in said and "skip connections" not in said
+
+
+def test_an_epoch_has_its_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([10.0, 12.5, 16.0])
+    monkeypatch.setattr("records.epoch_keeper.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    keep(tmp_path / "epochs.jsonl", 1, 2)
+    assert [json.loads(line)["seconds"] for line in (tmp_path / "epochs.jsonl").read_text().splitlines()] == [2.5, 3.5]
+
+
 def test_an_epoch_that_is_done_again_is_noted_as_it_ends_then(tmp_path: Path) -> None:
     """The run was killed between the line of the second epoch and its checkpoint, or its time was over in the middle of that epoch."""
     path = tmp_path / "epochs.jsonl"
@@ -75,6 +91,8 @@ def test_an_epoch_that_is_done_again_is_noted_as_it_ends_then(tmp_path: Path) ->
     path.write_text(lines[0] + "\n" + lines[1].replace('"train_loss": 1.5', '"train_loss": 9.0') + "\n")
     said, numbers = keep(path, 2, 3)
     assert numbers == [1, 2, 3]
-    assert path.read_text().splitlines()[:2] == lines
+    assert [{**json.loads(line), "seconds": 0} for line in path.read_text().splitlines()[:2]] == [
+        {**json.loads(line), "seconds": 0} for line in lines
+    ]
     counts = [int(line.split(": ")[1].split("/")[0]) for line in said.splitlines() if line.startswith("supernet: ")]
     assert counts == sorted(counts) and counts[0] > STEPS and counts[-1] == 12, said

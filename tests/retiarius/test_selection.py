@@ -63,6 +63,19 @@ def test_the_best_by_inherited_weights_are_trained_and_nothing_is_done_twice(cap
 
 
 @pytest.mark.slow
+def test_the_score_of_single_paths_is_that_of_the_network_that_was_found() -> None:
+    told: dict[str, Any] = {"data": "digits", "device": "cpu", "precision": "float32", "fixed": {"width": 2, "cells": 1}}
+    found = rt.search("nasbench201", rt.SPOS(), epochs=1, out="run", **told)
+    best = best_of("run")
+    top = best["strategy"]["selected"]["top"]
+    assert best["strategy"]["selected"]["by"] == "draws" and len(top) == 5 and top[0]["architecture"] == best["architecture"]
+    assert best["score"] == {"metric": "supernet validation accuracy", "value": top[0]["inherited_accuracy"], "epochs": 1}
+    assert [row["inherited_accuracy"] for row in top] == sorted((row["inherited_accuracy"] for row in top), reverse=True)
+    assert best["score"]["value"] != found.epochs[0]["validation_accuracy"], "which is that of many networks"
+    assert "The best of some random networks" in found.report().read_text()
+
+
+@pytest.mark.slow
 def test_perturbation_from_python_and_what_best_json_says() -> None:
     strategy = rt.DrNAS(selection="perturbation", tuning_epochs=1, validation_images=60)
     told: dict[str, Any] = {"data": "digits", "device": "cpu", "precision": "float32", "fixed": {"width": 2, "cells": 1}}

@@ -12,6 +12,7 @@ import pytest
 from bright_bars import make_data
 from nni.nas.nn.pytorch import InputChoice, ModelSpace
 from nni_parts import classification
+from noted_epochs import read_epochs
 from torch import Tensor, nn
 
 import retiarius as rt
@@ -36,10 +37,6 @@ def search(out: str, resume: bool = False, strategy: rt.Strategy | None = None, 
     return rt.search("darts", strategy or rt.PDarts(**STAGES), **asked)
 
 
-def epochs_of(out: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(out, "epochs.jsonl").read_text().splitlines()]
-
-
 def best_of(out: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(Path(out, "best.json").read_text())
     return {name: value for name, value in content.items() if name != "created"}
@@ -61,7 +58,7 @@ def test_every_stage_has_a_deeper_supernet_of_the_strongest_operations(monkeypat
     monkeypatch.setattr(RunContext, "build", build)
     found = search("run")
     assert built == [3, 4, 5]
-    epochs = epochs_of("run")
+    epochs = read_epochs("run")
     assert [(epoch["number"], epoch["stage"]) for epoch in epochs] == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (6, 3)]
     edges = [label for label in epochs[0]["alphas"] if "edge" in label]
     for last, first, keeps in ((1, 2, 4), (3, 4, 2)):
@@ -105,16 +102,16 @@ def test_a_resumed_search_is_the_same_bit_by_bit(checkpoint: int, written: bool,
             search("run")
     assert not Path("run/best.json").exists()
     search("run", resume=True)
-    assert epochs_of("run") == epochs_of("whole")
+    assert read_epochs("run") == read_epochs("whole")
     assert best_of("run") == best_of("whole")
 
 
 def test_what_is_left_out_by_a_budget_is_trained_by_a_resumed_search() -> None:
     search("run", time_budget=1e-3)
-    (epoch,) = epochs_of("run")
+    (epoch,) = read_epochs("run")
     assert epoch["stage"] == 1 and best_of("run")["score"]["epochs"] == 1
     search("run", resume=True)
-    assert [epoch["number"] for epoch in epochs_of("run")] == list(range(1, 7))
+    assert [epoch["number"] for epoch in read_epochs("run")] == list(range(1, 7))
 
 
 @pytest.mark.slow
@@ -124,7 +121,7 @@ def test_stages_go_with_other_parts_and_with_nnis_mixtures() -> None:
     for number, parts in enumerate((partial, {"sampler": "gumbel"}, {"sampler": "gumbel", "skip_dropout": [0, 0]}, {"supernet": "stock"})):
         fixed = {**SIZES, "width": 4}
         search(f"run {number}", strategy=rt.PDarts(**{**told, **parts}), epochs=2, fixed=fixed)
-        first, second = epochs_of(f"run {number}")
+        first, second = read_epochs(f"run {number}")
         sizes = [{len(each) for label, each in epoch["probabilities"].items() if "edge" in label} for epoch in (first, second)]
         assert sizes == [{8}, {3}]
 
@@ -134,8 +131,8 @@ def test_a_selection_follows_the_last_stage_alone() -> None:
     told: dict[str, Any] = {"stage_cells": [3, 3], "kept_operations": [3], "skip_dropout": [0.0, 0.0], "collapse_guard": "off"}
     told |= {"selection": "inherited", "population": 4, "generations": 2, "statistics_images": 20, "validation_images": 20}
     search("run", strategy=rt.PDarts(**told), epochs=2)
-    assert [epoch["number"] for epoch in epochs_of("run")] == [1, 2]
-    kept = {label: list(each) for label, each in epochs_of("run")[-1]["alphas"].items() if "edge" in label}
+    assert [epoch["number"] for epoch in read_epochs("run")] == [1, 2]
+    kept = {label: list(each) for label, each in read_epochs("run")[-1]["alphas"].items() if "edge" in label}
     best = best_of("run")
     assert best["strategy"]["selected"]["by"] == "inherited"
     chosen = best["architecture"]
@@ -146,7 +143,7 @@ def test_a_selection_follows_the_last_stage_alone() -> None:
 
 def test_a_preset_of_few_epochs_has_one_for_each_stage() -> None:
     found = rt.search("darts", rt.PDarts(**STAGES), data=make_data(), fixed=SIZES, out="run", device="cpu")
-    assert [epoch["stage"] for epoch in epochs_of("run")] == [1, 2, 3] and found.best.choices
+    assert [epoch["stage"] for epoch in read_epochs("run")] == [1, 2, 3] and found.best.choices
 
 
 def test_a_stage_that_ended_early_is_the_last() -> None:
@@ -167,7 +164,7 @@ def test_a_space_without_a_depth_loses_operations_alone() -> None:
     told: dict[str, Any] = {"stage_cells": [3, 3], "kept_operations": [3], "skip_dropout": [0.0, 0.5]}
     data, fixed = make_data(), {"width": 2, "cells": 1, "batch_size": 20}
     rt.search("nasbench201", rt.PDarts(**told), data=data, out="run", **{**HERE, "epochs": 2}, fixed=fixed)
-    first, second = epochs_of("run")
+    first, second = read_epochs("run")
     assert {len(each) for each in first["alphas"].values()} == {5} and {len(each) for each in second["alphas"].values()} == {3}
     assert best_of("run")["space"]["arguments"] == {"width": 2, "cells": 1, "num_classes": 3}
 

@@ -134,8 +134,8 @@ def test_of_a_one_shot_run_what_its_latest_epochs_had_found(table: list[str], ca
     run = Path("run")
     run.mkdir()
     write_best("run/best.json", third)
-    lines = [json.dumps({"number": number, "sample": sample}) for number, sample in enumerate((first, second, second, third), 1)]
-    (run / "epochs.jsonl").write_text("\n".join([*lines, '{"number": 5, "sam']))
+    lines = [json.dumps({"number": number, "sample": sample}) for number, sample in enumerate((first, {}, second, second, third), 1)]
+    (run / "epochs.jsonl").write_text("\n".join([*lines, '{"number": 6, "sam']))  # of the second none was read off
     compare = [*table, "--strategy", "random", "--start-with", "run:3", "--trials", "3", "--out", "choice"]
     assert main(compare) == 0, capsys.readouterr().err
     assert [trial.architecture for trial in TrialLog(Path("choice/trials.jsonl")).read()] == [third, second, first]

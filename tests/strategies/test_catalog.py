@@ -22,7 +22,9 @@ from strategies import (
     TPE,
     BetaDarts,
     Darts,
+    DartsPT,
     DrNAS,
+    FairNAS,
     Grid,
     Halving,
     Hyperband,
@@ -107,18 +109,26 @@ def test_the_published_combinations_have_their_papers_parts() -> None:
     }
     assert [len(strategy._regularizers) for strategy in built.values()] == [0, 0, 1, 0]
     assert [strategy._sampler.perturbation is not None for strategy in built.values()] == [False, False, False, True]
-    assert (GDAS().temperatures, DrNAS().alpha_lr, BetaDarts().beta_weight, SDarts().perturbation) == ((10.0, 0.1), 6e-4, 50.0, 0.3)
+    assert (DrNAS().alpha_lr, BetaDarts().beta_weight, SDarts().perturbation) == (6e-4, 50.0, 0.3)
     assert (PCDarts().partial_channels, PCDarts().edge_normalization, PCDarts().alpha_warmup, PCDarts().alpha_lr) == (4, True, 0.3, 6e-4)
     assert (OLES().early_stop, OLES().early_stop_steps, GDAS().early_stop) == (0.4, 20, 0.0)
+    assert type(soft := GDAS(sampler="gumbel_softmax").build(SearchContext())._sampler).__name__ == "GumbelSoftmax"
+    assert (soft._first, soft._last) == (1.0, 0.33), "those of the sampler unless told otherwise"
+    assert (built[GDAS]._sampler._first, built[GDAS]._sampler._last) == (10.0, 0.1)
+    assert GDAS(temperatures=(5, 1)).build(SearchContext())._sampler._first == 5
     both = DrNAS(kl_weight=1e-3, beta_weight=1.0, perturbation=0.1).build(SearchContext())
     assert len(both._regularizers) == 2 and both._sampler.perturbation is not None, "parts compose"
     assert type(GDAS(sampler="reinmax").build(SearchContext())._sampler).__name__ == "ReinMax"
+    projection = DartsPT().build(SearchContext())._selection
+    assert (type(projection).__name__, projection._tuning_epochs, DartsPT().sampler) == ("Projection", 10, "softmax")
+    assert DartsPT(selection="inherited").build(SearchContext())._selection.scores_networks, "parts compose here, too"
     assert type(Darts().build(SearchContext())._sampler).__name__ == "Softmax" and Darts()._parts(0) == {}
 
 
 def test_spos_draws_paths_evenly_or_fairly_and_its_supernet_uses_no_weight_of_others() -> None:
     kinds = {sampler: type(SPOS(sampler=sampler).build(SearchContext())._sampler).__name__ for sampler in ("uniform", "fair")}
     assert kinds == {"uniform": "UniformPath", "fair": "FairPaths"}
+    assert type(FairNAS().build(SearchContext())._sampler).__name__ == "FairPaths" and FairNAS().selection == "strongest"
     assert SPOS().build(SearchContext()).guard.mode == "off", "skip connections of a draw are no collapse"
     assert SPOS(supernet="stock").settings() == {"--supernet": "stock"}
     using_all = {kind: kind().uses_all_weights for kind in (Darts, GDAS, DrNAS, SDarts, SPOS, TPE)}
@@ -132,7 +142,7 @@ def test_spos_draws_paths_evenly_or_fairly_and_its_supernet_uses_no_weight_of_ot
         (lambda: GDAS(order=3), "gdas: the order is 3"),
         (
             lambda: GDAS(sampler="gumble"),
-            "gdas: unknown sampler 'gumble' (did you mean gumbel?); known: softmax, gumbel, dirichlet, reinmax",
+            "gdas: unknown sampler 'gumble' (did you mean gumbel?); known: softmax, gumbel, dirichlet, reinmax, gumbel_softmax",
         ),
         (lambda: SPOS(sampler="gumbel"), "spos: unknown sampler 'gumbel'; known: uniform, fair"),
         (lambda: SPOS(supernet="thin"), "spos: the supernet is 'thin'; expected one of fused, stock"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nni.nas.space import RawFormatModelSpace
 from torch import Tensor, nn
 
 from evaluators.data.dataset import Dataset
+from evaluators.training.inherited import inherited_accuracy, supernet_halves
 from evaluators.training.recipes import make_recipe
 from evaluators.training.supernet import make_supernet_evaluator
 from spaces import make_space
@@ -62,6 +64,7 @@ def search(
 ) -> tuple[Any, list[SearchEpoch]]:
     seen: list[SearchEpoch] = []
     told: dict[str, Any] = {"gradient_clip": 5.0, "one_shot": facts_of(space), "on_step": on_step, "on_epoch": seen.append}
+    told |= {"score": partial(inherited_accuracy, data=supernet_halves(make_data(), seed))}
     strategy = make_strategy(name, **settings).build(SearchContext(seed=seed, **told))
     strategy(RawFormatModelSpace(space, evaluator(folder, epochs, seed)), SequentialExecutionEngine())
     return strategy, seen

@@ -24,7 +24,7 @@ from records.report.importance import measure_importance
 from records.report.labels import Scale, varied_labels
 from records.report.selection_table import show_selection
 from records.report.text import as_number, clean
-from records.report.training_plots import plot_alphas, show_draws
+from records.report.training_plots import plot_alphas, show_draws, tell_events
 from records.report.trial_plots import MEASURED_LATENCY, plot_curves, plot_parallel, plot_pareto
 
 
@@ -238,3 +238,13 @@ def test_selected_architectures_are_told_by_how_they_differ_from_the_first() -> 
     rows = re.findall(r"<tr>(.*?)</tr>", show_selection(run), re.DOTALL)  # type: ignore[arg-type]
     assert "50.00%" in rows[1] and "<td>-</td>" in rows[1]
     assert "25.00%" in rows[2] and "b skip" in rows[2] and "a conv" not in rows[2]
+
+
+def test_a_collapse_and_frozen_operations_are_told_where_there_are_any() -> None:
+    guard = {"mode": "stop", "collapsed_at_epoch": 4, "stopped": True}
+    assert "took over in epoch 4: the search ended there, with the epoch before as its result." in tell_events(guard, [])
+    assert "took over in epoch 4: the search went on." in tell_events({**guard, "mode": "warn", "stopped": False}, [])
+    epochs = [{"number": 1, "frozen": {"sep": 1, "dil": 0}}, {"number": 2, "frozen": {"dil": 2, "sep": 5, "conv": 0}}]
+    assert "frozen as they overfitted: 7 (sep 5, dil 2)." in tell_events({"collapsed_at_epoch": None}, epochs)
+    assert "frozen as they overfitted: 0." in tell_events({}, [{"number": 1, "frozen": {"sep": 0}}])
+    assert tell_events({}, [{"number": 1}]) == "", "nothing was watched for"

@@ -124,6 +124,16 @@ def test_the_time_of_a_search_is_that_in_which_trials_ran(tmp_path: Path) -> Non
     assert ends_of(read_run(write_search(tmp_path / "bad", bad))) == [3.0]
 
 
+def test_the_time_of_a_resumed_one_shot_search_is_that_of_its_epochs(tmp_path: Path) -> None:
+    folder = write_one_shot(tmp_path / "run", epochs=3)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "resumed": ["2026-01-31T13:00:00+00:00"]}))
+    assert seconds_of(read_run(folder)) is None, "the epochs of an earlier version have no seconds"
+    epochs = [json.loads(line) for line in (folder / "epochs.jsonl").read_text().splitlines()]
+    (folder / "epochs.jsonl").write_text("".join(json.dumps({**epoch, "seconds": 1.5}) + "\n" for epoch in epochs))
+    assert seconds_of(read_run(folder)) == 4.5
+
+
 def test_times_in_words() -> None:
     assert show_moment("2026-01-31T12:05:00+00:00") == "31 January 2026, 12:05 UTC"
     assert (show_moment("yesterday"), show_moment(None)) == ("yesterday", "")

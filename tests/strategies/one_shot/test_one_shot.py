@@ -25,6 +25,7 @@ from strategies.one_shot.search_epoch import SearchEpoch, choose_edges
 from strategies.one_shot.supernet_modules import SummedInput
 
 ONE_SHOT = [name for name, kind in STRATEGIES.items() if kind.one_shot]
+SHORTER = {"darts_pt": {"tuning_epochs": 1}}
 SUPERNETS = ("fused", pytest.param("stock", marks=pytest.mark.slow))  # by way of the same strategy
 
 
@@ -37,7 +38,7 @@ def test_every_one_shot_pair_finds_a_legal_architecture_and_repeats_itself(space
     for seed in (0, 0, 1):
         folder = tmp_path / str(len(found))
         folder.mkdir()
-        found.append(search(seeded(space_class, arguments), folder, name=name, seed=seed)[0].result())
+        found.append(search(seeded(space_class, arguments), folder, name=name, seed=seed, **SHORTER.get(name, {}))[0].result())
     assert make_space(space_class, arguments).check_contains(found[0].sample) is None
     assert 0 <= found[0].validation_accuracy <= 1
     assert found[0] == found[1]

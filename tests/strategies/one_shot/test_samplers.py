@@ -11,13 +11,13 @@ from scipy import special
 from torch import Tensor
 
 from strategies.one_shot.dirichlet import Dirichlet, concentration_of
-from strategies.one_shot.gumbel import GumbelHard
+from strategies.one_shot.gumbel import GumbelHard, GumbelSoftmax
 from strategies.one_shot.perturbation import Perturbation
 from strategies.one_shot.reinmax import ReinMax
 from strategies.one_shot.sampler import Sampler, Softmax
 from strategies.one_shot.single_path import FairPaths, UniformPath
 
-KINDS: list[type[Sampler]] = [Softmax, GumbelHard, Dirichlet, ReinMax, UniformPath, FairPaths]
+KINDS: list[type[Sampler]] = [Softmax, GumbelHard, Dirichlet, ReinMax, GumbelSoftmax, UniformPath, FairPaths]
 SINGLE = [kind for kind in KINDS if kind.single_path]
 ALPHA = (0.4, -0.3, 0.1, 0.9)
 
@@ -65,7 +65,7 @@ def test_draws_follow_the_seed_and_go_on_from_a_kept_state(kind: Any) -> None:
     assert all(torch.equal(one, two) for one, two in zip(draws(sampler, known, 7), draws(resumed, known, 7), strict=True))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not GumbelSoftmax])  # whose mean is between them and even ones
 def test_the_mean_of_the_draws_are_the_probabilities(kind: Any) -> None:
     known = alphas()
     sampler = bound(kind, known)
@@ -91,16 +91,38 @@ def test_paths_are_counted(kind: Any) -> None:
     assert sampler.take_counts() is None
 
 
-def test_gdas_draws_by_the_gumbel_max_trick_with_the_gradient_of_the_gumbel_softmax() -> None:
-    """Equations 3 to 5: h = one_hot(argmax(log p + o)), and d h~ for h~ = softmax((log p + o) / tau)."""
+def test_gdas_draws_by_the_gumbel_max_trick_and_the_drawn_weight_alone_has_the_gradient_of_the_gumbel_softmax() -> None:
+    """Equations 3 to 5: h = one_hot(argmax(log p + o)), and d h~ of the drawn operation for h~ = softmax((log p + o) / tau)."""
     alpha = torch.nn.Parameter(torch.tensor(ALPHA, dtype=torch.float64))
     sampler = bound(GumbelHard, {"a": alpha}, temperatures=(0.7, 0.7))
     worth = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
     (gradient,) = torch.autograd.grad(sampler(alpha) @ worth, alpha)
     noise = sampler._drawn["a"]
     relaxed = ((alpha.log_softmax(0) + noise) / 0.7).softmax(0)
-    assert sampler(alpha).argmax() == (alpha + noise).argmax()
-    assert torch.allclose(gradient, torch.autograd.grad(relaxed @ worth, alpha)[0])
+    chosen = int((alpha + noise).argmax())
+    assert sampler(alpha).argmax() == chosen
+    (of_drawn,) = torch.autograd.grad(relaxed[chosen] * worth[chosen], alpha)
+    assert torch.allclose(gradient, of_drawn)
+    place, weight = sampler.choose("a", alpha)
+    assert place == chosen and weight is not None and weight.item() == 1
+    assert torch.allclose(torch.autograd.grad(weight * worth[chosen], alpha)[0], of_drawn), "the same where it alone is computed"
+
+
+def test_the_gumbel_softmax_is_torchs() -> None:
+    """The equation for the noise that was drawn, and the mean and deviation of ``torch.nn.functional.gumbel_softmax``."""
+    alpha = torch.nn.Parameter(torch.tensor(ALPHA))
+    sampler = bound(GumbelSoftmax, {"a": alpha}, seed=4)
+    assert sampler.temperature == 1.0
+    sampler.begin_epoch(9, 10)
+    assert sampler.temperature == pytest.approx(0.33), "as NNI has it"
+    weights = sampler(alpha)
+    assert torch.allclose(weights, ((alpha + sampler._drawn["a"]) / 0.33).softmax(0)) and weights.requires_grad
+    ours = torch.stack(draws(sampler, {"a": alpha}, 4000))[:, 0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        torchs = torch.nn.functional.gumbel_softmax(alpha.detach().expand(4000, -1), tau=0.33)
+    assert (ours.mean(0) - torchs.mean(0)).abs().max() < 0.03 and (ours.std(0) - torchs.std(0)).abs().max() < 0.03
+    assert not ours.max(1).values.allclose(torch.ones(4000), atol=1e-3), "no operation has all weight"
 
 
 def test_the_temperature_of_gdas_falls_in_equal_steps_from_ten_to_a_tenth() -> None:
@@ -171,7 +193,7 @@ def test_reinmax_is_exact_in_the_mean_for_quadratic_losses() -> None:
 def test_even_paths_teach_the_alphas_nothing() -> None:
     known = alphas()
     assert not any(bound(kind, known)(known["a"]).requires_grad for kind in (UniformPath, FairPaths))
-    assert not UniformPath.learns and not FairPaths.learns and all(kind.learns for kind in KINDS[:4])
+    assert not UniformPath.learns and not FairPaths.learns and all(kind.learns for kind in KINDS[:5])
 
 
 def test_a_fair_round_has_every_operation_once() -> None:

@@ -19,8 +19,9 @@ from common.trial import sample_key
 from evaluators.training.checkpoints import read_checkpoint
 from evaluators.training.inherited import inherited_accuracy, supernet_halves
 from spaces.darts.space import DartsSpace
+from spaces.kept_candidates import keep_candidates
 from spaces.nasbench201.space import NasBench201Space
-from strategies import SearchContext, make_strategy
+from strategies import SPOS, DartsPT, SearchContext, make_strategy
 from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.inherited import InheritedSearch
 from strategies.one_shot.projection import Projection, plan_rounds
@@ -93,14 +94,33 @@ def test_inputs_that_are_mixed_are_kept_by_what_they_are_worth() -> None:
 
 def test_one_choice_of_each_cell_is_settled_at_a_time_edges_before_nodes() -> None:
     supernet = supernet_of(DartsSpace, SMALL)
-    rounds = [plan_rounds(list(supernet.mutables), supernet.input_edges, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    rounds = [plan_rounds(supernet.mutables, supernet.input_edges, torch.Generator().manual_seed(seed)) for seed in (0, 1)]
     for planned in rounds:
-        assert [sorted(label.partition("/")[0] for label in together) for together in planned] == [["normal", "reduce"]] * 7
+        assert [sorted(label.partition("/")[0] for label in together) for together in planned] == [["normal", "reduce"]] * 6
         assert all("edge" in label for together in planned[:5] for label in together)
-        assert sorted(label for together in planned for label in together) == sorted(supernet.mutables)
+        settled = sorted(label for together in planned for label in together)
+        assert settled == sorted({*supernet.mutables} - {"normal/inputs_2", "reduce/inputs_2"}), "nodes that keep both are no rounds"
     assert rounds[0] != rounds[1]
     with pytest.raises(StrategyError, match="has no way to settle cell, of a cell of NNI's"):
         Projection(scorer=Scorer(None, {}), seed=0, tuning_epochs=1).bind(supernet_of(Cells, {}))
+
+
+def test_what_has_one_value_is_kept_without_a_round() -> None:
+    space = seeded(NasBench201Space, TINY)
+    keep_candidates(space, {label: ["nor_conv_3x3"] for label in list(space.simplify())[:5]})
+    strategy = DartsStrategy(facts=facts_of(space))
+    strategy.mutate_model(space)
+    score = Sum(strategy.restrictable)
+    projection = Projection(scorer=Scorer(score, {}), seed=0, tuning_epochs=2)
+    projection.bind(strategy.restrictable)
+    assert projection.epochs == 0
+    assert sorted(projection.finish().sample) == sorted(strategy.restrictable.mutables)
+
+
+def test_the_cells_of_darts_are_tuned_sixteen_times() -> None:
+    space = DartsSpace(width=2, num_cells=3, num_nodes=4)
+    mutables, edges = {str(label): mutable for label, mutable in space.simplify().items()}, facts_of(space).input_edges
+    assert DartsPT(tuning_epochs=1).count_tuning_epochs(mutables, edges) == 16, "14 edges and three nodes, less one"
 
 
 def inherited(supernet: Supernet, known: dict[str, float], **settings: Any) -> tuple[InheritedSearch, Sum]:
@@ -124,6 +144,40 @@ def test_evolution_finds_better_networks_than_chance() -> None:
 
     again, more = inherited(supernet, dict(list(known.items())[:37]))
     assert again.finish() == selected and more.calls == 60 - 37, "what was scored before is not scored again"
+
+
+def test_evolution_has_the_numbers_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 3.4 and algorithm 1: 50 networks, 20 generations; of the best 10 so far 25 are crossed, 25 mutated with probability 0.1."""
+    supernet = supernet_of(NasBench201Space, TINY)
+    made: list[tuple[str, list[Any], Any]] = []
+    makers = {"_cross": InheritedSearch._cross, "_mutate": InheritedSearch._mutate}
+    for kind in makers:
+
+        def note(self: InheritedSearch, parents: list[Any], kind: str = kind) -> Any:
+            made.append((kind, parents, makers[kind](self, parents)))
+            return made[-1][2]
+
+        monkeypatch.setattr(InheritedSearch, kind, note)
+    settings = SPOS(selection="inherited")
+    known: dict[str, float] = {}
+    search, _ = inherited(supernet, known, population=settings.population, generations=2)
+    search.finish()
+    assert (settings.population, settings.generations, len(known)) == (50, 20, 100)
+
+    first = sorted(list(search._scores.values())[:50], key=lambda scored: -scored[1])
+    assert all(parents == [sample for sample, _ in first[:10]] for _, parents, _ in made), "of the best ten"
+    children = [sample for sample, _ in list(search._scores.values())[50:]]
+    crossed, mutated = ([child for kind, _, child in made if kind == asked] for asked in ("_cross", "_mutate"))
+    assert all(child in crossed for child in children[:25]) and all(child in mutated for child in children[25:])
+
+
+def test_a_mutated_child_has_one_value_of_ten_drawn_anew_and_a_crossed_one_none() -> None:
+    search, _ = inherited(supernet_of(NasBench201Space, TINY), {})
+    ones, others = (dict.fromkeys(search.supernet.mutables, name) for name in ("nor_conv_3x3", "skip_connect"))
+    changed = sum(value != "nor_conv_3x3" for _ in range(2000) for value in (search._mutate([ones]) or {}).values())
+    assert changed / (2000 * len(ones)) == pytest.approx(0.1 * 4 / 5, abs=0.01), "of five operations one is the parent's own"
+    values = [value for _ in range(2000) for value in search._cross([ones, others]).values()]
+    assert set(values) == {"nor_conv_3x3", "skip_connect"} and values.count("skip_connect") / len(values) == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_space_that_is_used_up_ends_the_evolution() -> None:

@@ -21,7 +21,7 @@ from spaces.darts.space import DartsSpace
 from spaces.darts.supernet.single_path import PathCells
 from spaces.nasbench201.space import NasBench201Space
 from strategies import GDAS, SearchContext, make_strategy
-from strategies.one_shot.best_of_draws import BestOfDraws, best_of_draws
+from strategies.one_shot.best_of_draws import BestOfDraws, Draw, draw_evenly
 from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.gumbel import GumbelHard
 from strategies.one_shot.path_modules import PathForm, PathInput, PathLayer
@@ -153,17 +153,24 @@ def test_what_is_held_is_computed_in_place_of_a_draw(sampler: Sampler) -> None:
     assert torch.equal(sampler.generator.get_state(), before), "nothing was drawn"
 
 
-def test_the_best_of_the_draws_is_selected_and_a_loss_that_is_no_number_is_worst() -> None:
-    choices = {str(label): mutable for label, mutable in CountedSpace().simplify().items()}
-    asked: list[dict[str, Any]] = []
+def test_the_best_of_the_draws_is_selected_and_a_loss_that_is_no_number_is_worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy, asked = DartsStrategy(sampler=UniformPath(seed=0), facts=facts_of(CountedSpace())), []
+    strategy.mutate_model(CountedSpace())
 
-    def worth(sample: dict[str, Any]) -> float:
+    def score(self: BestOfDraws, sample: dict[str, Any], measure: Any) -> Draw:
         asked.append(sample)
-        return float("nan") if len(asked) == 1 else sum(sample["inputs"])
+        return Draw(sample, None, float("nan") if len(asked) == 1 else 7.0 - sum(sample["inputs"]))
 
-    best = best_of_draws(choices, worth, np.random.RandomState(0), 30)
-    assert len(asked) == 30 and best["inputs"] == [2, 3]
-    assert best_of_draws(choices, worth, np.random.RandomState(0), 1) == asked[0]
+    monkeypatch.setattr(BestOfDraws, "_score", score)
+    selection = BestOfDraws(strategy.restrictable, seed=0, draws=30)
+    best = selection.select(0, lambda batch, number: {})
+    assert asked == draw_evenly(strategy.restrictable.mutables, np.random.RandomState([0, 0]), 30)
+    assert best == selection.ranked[0].sample and best["inputs"] == [2, 3]
+    assert best is next(sample for sample in asked[1:] if sample["inputs"] == [2, 3]), "the first of equal ones"
+    assert selection.ranked[-1].sample is asked[0] and len(selection.ranked) == 30
+    again = BestOfDraws(strategy.restrictable, seed=0)
+    again.restore(selection.state())
+    assert again.ranked[:-1] == selection.ranked[:-1]
 
 
 @pytest.mark.parametrize(("noted", "each"), [(3, 1), (20, 1), (65, 3), (1000, 10)])
@@ -190,7 +197,7 @@ def test_each_seed_and_each_epoch_has_draws_of_its_own() -> None:
     for seed in (0, 1, LARGEST_SEED):
         for epoch in (0, 1):
             selection, seen = BestOfDraws(strategy.restrictable, seed), drawn.setdefault((seed, epoch), [])
-            selection._worth = lambda sample, measure, seen=seen: seen.append(sample) or 0.0  # type: ignore[method-assign, assignment, misc]
+            selection._score = lambda sample, measure, seen=seen: seen.append(sample) or Draw(sample, 0.0, 0.0)  # type: ignore[method-assign, assignment, misc]
             selection.select(epoch, lambda batch, number: {})
     assert all(first == second or drawn[first] != drawn[second] for first in drawn for second in drawn)
 
@@ -198,13 +205,14 @@ def test_each_seed_and_each_epoch_has_draws_of_its_own() -> None:
 def test_an_evaluator_that_logs_its_accuracy_selects_by_the_loss_of_each_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After an epoch the logged accuracy is a mean over all batches, those of other draws among them."""
     worths: list[tuple[dict[str, Any], float]] = []
-    worth = BestOfDraws._worth
+    score = BestOfDraws._score
 
-    def note(self: BestOfDraws, sample: dict[str, Any], measure: Any) -> float:
-        worths.append((sample, worth(self, sample, measure)))
-        return worths[-1][1]
+    def note(self: BestOfDraws, sample: dict[str, Any], measure: Any) -> Draw:
+        draw = score(self, sample, measure)
+        worths.append((sample, draw.worth))
+        return draw
 
-    monkeypatch.setattr(BestOfDraws, "_worth", note)
+    monkeypatch.setattr(BestOfDraws, "_score", note)
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(3, (320,), generator=generator)
     images = TensorDataset(30 * torch.randn(320, 3, 8, 8, generator=generator) + 3 * labels[:, None, None, None], labels)
@@ -220,7 +228,8 @@ def test_an_evaluator_that_logs_its_accuracy_selects_by_the_loss_of_each_draw(tm
     for sample, value in worths:
         by_sample.setdefault(str(sample), set()).add(value)
     assert len(by_sample) > 1 and all(len(values) == 1 for values in by_sample.values()), "an architecture is worth what it is worth"
-    assert strategy.result().sample == max(worths, key=lambda each: each[1])[0]
+    assert strategy.result().sample == max(worths, key=lambda each: each[1])[0] == strategy.draws[0].sample
+    assert all(draw.accuracy is None and draw.worth == -draw.loss for draw in strategy.draws)
 
 
 @pytest.mark.parametrize("supernet", ["fused", "stock"])
@@ -233,6 +242,20 @@ def test_a_search_by_single_paths_selects_by_inherited_weights(sampler: str, sup
     assert {label: sum(counts.values()) for label, counts in epoch.kept_inputs.items()} == dict.fromkeys(space.input_edges(), 2 * passes)
     assert seeded(DartsSpace, SMALL).check_contains(strategy.result().sample) is None
     assert epoch.validation_accuracy is not None and sum(of for _, of in epoch.skips.values()) == 8
+
+
+def test_no_draws_are_scored_where_the_architecture_is_selected_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BestOfDraws, "select", lambda *_: pytest.fail("scored in vain"))
+    settings: dict[str, Any] = {"selection": "inherited", "population": 2, "generations": 1}
+    strategy, epochs = search(seeded(DartsSpace, SMALL), tmp_path, name="spos", epochs=2, **settings)
+    assert [(epoch.sample, epoch.skips) for epoch in epochs] == [({}, {})] * 2
+    assert strategy.draws == [] and strategy.result().sample == strategy.selected.sample
+
+
+def test_a_search_that_has_ended_knows_its_draws_again(tmp_path: Path) -> None:
+    first, again = (search(seeded(NasBench201Space, TINY), tmp_path, name="spos")[0] for _ in range(2))
+    assert len(first.draws) == 20 and first.draws[0].accuracy == max(draw.accuracy for draw in first.draws)
+    assert again.draws == first.draws and again.result() == first.result()
 
 
 def test_a_search_in_any_space_selects_by_inherited_weights(tmp_path: Path) -> None:

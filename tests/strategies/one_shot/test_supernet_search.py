@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,19 @@ from torch.nn import functional
 from common.errors import SearchFailed, StrategyError
 from evaluators.training.optimizers import learning_rate_factor
 from spaces.darts.space import DartsSpace
+from spaces.kept_candidates import keep_candidates
+from spaces.nasbench201.space import NasBench201Space
 from strategies.one_shot.darts import DartsStrategy
-from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, SearchEpoch, count_skips, less_costs, mean_entropy
+from strategies.one_shot.darts_module import DartsModule
+from strategies.one_shot.search_epoch import (
+    AlphaOptimizer,
+    CollapseGuard,
+    SearchEpoch,
+    count_skips,
+    count_skips_among,
+    less_costs,
+    mean_entropy,
+)
 from strategies.one_shot.second_order import architecture_gradient
 
 
@@ -171,6 +182,8 @@ def test_entropy_and_skips() -> None:
     edges = {"normal/inputs_2": ["a", "b"], "reduce/inputs_2": ["c", "d"]}
     sample = {"normal/inputs_2": [0, 1], "reduce/inputs_2": [0], "a": "skip_connect", "b": "conv", "c": "conv", "d": "skip_connect"}
     assert count_skips(sample, edges) == {"normal": (1, 2), "reduce": (0, 1)}, "an edge that is not kept does not count"
+    plain = {"edge_0_1": "skip_connect", "edge_0_2": "conv", "normal/op": "skip_connect"}
+    assert count_skips_among(plain, plain) == {"cell": (1, 2), "normal": (1, 1)}
 
 
 def epoch_with(number: int, skips: int) -> SearchEpoch:
@@ -188,12 +201,51 @@ def test_the_guard(mode: str) -> None:
         said.append(guard.warning(epoch.number))
     assert seen == ([None] * 4 if mode == "off" else [None, None, 3, 3]), "the first epoch has nothing to collapse from"
     ends = {"warn": "`collapse_guard='stop'` would end the search here", "stop": "the search ends here"}
-    assert said == [None, None, f"skip connections take over the normal cell; {ends[mode]}" if mode in ends else None, None]
+    assert said == [None, None, f"skip connections take over; {ends[mode]}" if mode in ends else None, None]
     assert guard.result(epochs[-1]).number == (2 if mode == "stop" else 4)
     assert guard.stops == (mode == "stop")
     again = CollapseGuard(mode)
     again.load_state_dict(guard.state_dict())
     assert again.describe() == guard.describe() and again.last_good == guard.last_good
+
+
+def test_without_a_normal_cell_more_than_half_of_all_edges_are_a_collapse() -> None:
+    def collapsed(skips: dict[str, tuple[int, int]]) -> bool:
+        return replace(epoch_with(1, 0), skips=skips).collapsed
+
+    assert [collapsed({"cell": (count, 6)}) for count in range(7)] == [False] * 4 + [True] * 3
+    assert collapsed({"first": (3, 3), "second": (1, 3)}) and not collapsed({"first": (3, 3), "second": (0, 3)})
+    assert collapsed({"normal": (2, 8)}) and not collapsed({"normal": (1, 8), "reduce": (8, 8)}), "as in DARTS+"
+    assert not collapsed({}) and replace(epoch_with(1, 0), skips={}).skip_share is None
+
+
+def test_in_nasbench201_the_guard_stops_a_search_whose_cell_becomes_skip_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"width": 2, "cells": 1, "num_classes": 3}
+    read = DartsModule.export
+
+    def export(self: DartsModule) -> dict[str, Any]:
+        skips = [1, 3, 4][self.current_epoch]
+        return {label: "skip_connect" if place < skips else "nor_conv_3x3" for place, label in enumerate(sorted(read(self)))}
+
+    monkeypatch.setattr(DartsModule, "export", export)
+    space, seen = seeded(NasBench201Space, arguments), []
+    strategy = DartsStrategy(seed=0, collapse_guard="stop", facts=facts_of(space), on_epoch=seen.append)
+    strategy(RawFormatModelSpace(space, evaluator(tmp_path, 3)), SequentialExecutionEngine())
+    assert [epoch.skips for epoch in seen] == [{"cell": (1, 6)}, {"cell": (3, 6)}, {"cell": (4, 6)}]
+    assert strategy.guard.describe() == {"mode": "stop", "collapsed_at_epoch": 3, "stopped": True}
+    assert strategy.result() == seen[1]
+
+
+def test_what_can_be_a_skip_connection_is_counted(tmp_path: Path) -> None:
+    space = seeded(NasBench201Space, {"width": 2, "cells": 1, "num_classes": 3})
+    keep_candidates(space, {label: ["nor_conv_3x3"] for label in list(space.simplify())[:4]})
+    strategy = DartsStrategy(facts=facts_of(space))
+    strategy.mutate_model(space)
+    assert len(strategy._whole_edges()) == 6, "in a later stage all edges still count"
+    _, (epoch,) = search(seeded(PlainSpace, {}), tmp_path)
+    assert epoch.skips == {} and epoch.skip_share is None, "there are none"
 
 
 @pytest.mark.slow
