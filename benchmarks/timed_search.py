@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -48,7 +47,7 @@ DONE = "done.json"  # in the folder of a search: it had its time
 
 
 def program(*words: str, seconds: float | None = None) -> float:
-    """Run the program, end it after so many ``seconds`` by Ctrl-C, and return how long it ran."""
+    """Run the program, end it after so many ``seconds``, and return how long it ran."""
     begin = time.monotonic()
     running = subprocess.Popen([sys.executable, str(ROOT / "run_experiment.py"), *words], cwd=ROOT, stdout=sys.stderr)
     try:
@@ -56,7 +55,7 @@ def program(*words: str, seconds: float | None = None) -> float:
         if status != 0:
             raise RunError(f"exit status {status}: run_experiment.py {' '.join(words)}")
     except subprocess.TimeoutExpired:
-        running.send_signal(signal.SIGINT)
+        running.terminate()  # SIGINT is ignored by what runs in the background
         running.wait()
     return time.monotonic() - begin
 
