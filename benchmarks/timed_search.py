@@ -33,8 +33,8 @@ from common.errors import RunError
 from records.report.collect import read_run
 from records.report.times import seconds_of
 from records.report.trial_plots import best_over
+from records.retraining import RETRAINED
 from records.run_config import read_config
-from retiarius.results import RETRAINED
 
 METHODS = {
     "tpe": ["--strategy", "tpe"],
@@ -103,10 +103,10 @@ def measure(arguments: argparse.Namespace, runs: Path) -> dict[str, Any]:
             minutes = arguments.retrain_minutes
             searched = search(method, seed, arguments.minutes, minutes, words, folder)
             out = runs / f"{folder.name}-retrain" if method in WITHOUT_BUDGET else folder / RETRAINED
-            told = retrain(str(folder / "best.json"), seed, minutes, words, out) if minutes else {}
+            told = retrain(str(folder / "best.json"), seed, minutes, words, out) if minutes and searched["chosen"] is not None else {}
             rows.append({**searched, **told})
             print(f"{method}, seed {seed}: {_in_words(rows[-1])}", file=sys.stderr, flush=True)
-        found[method] = (_columns(rows) if arguments.retrain_minutes else {}) | {
+        found[method] = _columns([row for row in rows if "epochs" in row]) | {
             "validation": [row["chosen"] for row in rows],
             "trials": [row["trials"] for row in rows],
             "overhead": [None if row["wall"] is None else round(1 - row["in_trials"] / row["wall"], 4) for row in rows],

@@ -13,6 +13,7 @@ from common.text import printable, show
 from common.trial import AT_ONE_GO, PLANNED_EPOCHS, Trial
 from records.lines import append_line
 
+FINALS = "finals.jsonl"  # trials that were trained once more, in the same lines
 # What a line has, in this order, and the types that each takes. ``status`` is the trial's state.
 _FIELDS: dict[str, tuple[type, ...]] = {
     "number": (int,),

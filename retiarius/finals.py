@@ -13,31 +13,32 @@ from typing import Any
 from common.errors import describe_error
 from common.reporter import Reporter
 from common.trial import PLANNED_EPOCHS, Trial, sample_key
-from records.trials import TrialLog
+from records.trials import FINALS, TrialLog
 from retiarius.context import RunContext
-from retiarius.engines import make_trial_run
+from retiarius.engines import make_trial_run, size_limits
 from retiarius.pacing import FEWEST_EPOCHS, FINALS_SHARE, MOST_EPOCHS, epoch_cost, has_finals
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 
-FINALS = "finals.jsonl"  # in the folder of a run: the same lines as in trials.jsonl
 FINALISTS = 3
 MEASURED = 3  # architectures, of which the costliest says whether there is time
 
 RunAgain = Callable[[Trial, int, Callable[[float], Any], Callable[[dict[str, Any]], Any]], float]
 
 
-def seconds_for_finals(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> float:
+def seconds_for_finals(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: Path) -> float:
     """Return what of the time budget is kept for the finals: a quarter, or nothing where that would be too few epochs to tell by.
 
     There are none where trials have the size of a retraining already. What will be found may take longer than the default architecture,
-    whose operations may be the cheapest: some random ones are measured, too.
+    whose operations may be the cheapest: some random ones are measured, too. Where ``folder`` has finals already, there was time.
     """
     if not has_finals(settings, plan.share):
         return 0.0
     seconds = (settings.time_budget or 0.0) * FINALS_SHARE
+    if seconds_of_finals(folder):
+        return seconds
     enough = seconds / FINALISTS / FEWEST_EPOCHS
-    costs = (_cost(context, settings, architecture, enough) for architecture in _some_architectures(context, settings, plan))
+    costs = (_known_cost(context, settings, architecture, enough) for architecture in _some_architectures(context, settings, plan))
     if all(cost <= enough for cost in costs):
         return seconds
     context.reporter.say("a quarter of `time_budget` is too short to compare networks at the size of a retraining: trials have all of it")
@@ -45,19 +46,17 @@ def seconds_for_finals(context: RunContext, settings: SearchSettings, plan: Sear
 
 
 def _some_architectures(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> Iterator[Mapping[str, Any]]:
-    """Yield the default architecture, then random ones."""
+    """Yield the default architecture, then random ones, as far as the search allows them."""
     from nni.nas.space import SimplifiedModelSpace
     from numpy.random import RandomState
 
     from strategies.domain import Domain
 
-    searched, random = plan.searched, RandomState(settings.seed % 2**32)
-    yield {label: mutable.default() for label, mutable in searched.architecture.items()}
+    searched, random, rejects = plan.searched, RandomState(settings.seed % 2**32), size_limits(context, settings, plan)
+    drawn = [{label: mutable.default() for label, mutable in searched.architecture.items()}]
     domain = Domain(SimplifiedModelSpace(context.space.make(context.arguments), searched.architecture | searched.constraints, None))
-    for _ in range(MEASURED - 1):
-        drawn = domain.draw(random, ())
-        if drawn is not None:
-            yield drawn
+    drawn += [found for found in (domain.draw(random, ()) for _ in range(MEASURED - 1)) if found is not None]
+    yield from (architecture for architecture in drawn if rejects(architecture) is None)
 
 
 def seconds_of_finals(folder: Path) -> float:
@@ -88,8 +87,9 @@ def choose_at_full_size(
     chosen = _best_of(trials, FINALISTS)
     if not seconds or len(chosen) < 2:
         return
-    costs = [_cost(context, settings, trial.architecture) for trial in chosen]
-    count, epochs = fit_finals(costs, seconds)
+    recorded = TrialLog(folder / FINALS).read()
+    costs = [_cost(context, settings, trial.architecture, hyperparameters=_searched(plan, trial)) for trial in chosen]
+    count, epochs = fit_finals(costs, seconds, [trial.number in {final.number for final in recorded} for trial in chosen])
     if count < 2:
         context.reporter.say("no networks are compared at the size of a retraining: there is no time for three epochs of each")
         return
@@ -101,23 +101,27 @@ def choose_at_full_size(
         return run({**_searched(plan, trial), "epochs": epochs}, *heard)
 
     finals = train_each(run_again, chosen, folder, epochs, context.reporter)
+    earlier = [final for final in recorded if final.planned_epochs == finals[0].planned_epochs] if finals else []  # before an extension
     if finals:
-        save_best(max(finals, key=lambda trial: trial.score or 0.0))
+        save_best(max([*earlier, *finals], key=lambda trial: trial.score or 0.0))
 
 
-def fit_finals(costs: Sequence[float], seconds: float) -> tuple[int, int]:
+def fit_finals(costs: Sequence[float], seconds: float, done: Sequence[bool] = ()) -> tuple[int, int]:
     """Return how many networks, the first of these, can be compared in so many seconds, and for how many epochs each; (0, 0) for none.
 
     Parameters
     ----------
     costs
         Seconds of an epoch of each, the best first.
+    done
+        Which are compared already: as many are, whatever epochs seem to cost now.
     """
-    for count in range(len(costs), 1, -1):
+    least = max((place for place, is_done in enumerate(done, 1) if is_done), default=0)
+    for count in range(len(costs), max(1, least - 1), -1):
         epochs = min(MOST_EPOCHS, int(seconds / sum(costs[:count])))
         if epochs >= FEWEST_EPOCHS:
             return count, epochs
-    return 0, 0
+    return least, FEWEST_EPOCHS * (least > 0)
 
 
 def train_each(run: RunAgain, chosen: list[Trial], folder: Path, epochs: int, reporter: Reporter) -> list[Trial]:
@@ -158,9 +162,24 @@ def _best_of(trials: list[Trial], count: int) -> list[Trial]:
     return list(first.values())[:count]
 
 
-def _cost(context: RunContext, settings: SearchSettings, architecture: Mapping[str, Any], enough: float = math.inf) -> float:
+def _cost(
+    context: RunContext,
+    settings: SearchSettings,
+    architecture: Mapping[str, Any],
+    enough: float = math.inf,
+    hyperparameters: Mapping[str, Any] | None = None,
+) -> float:
     """Return about how many seconds an epoch of the network takes at full size, as ``epoch_cost`` does."""
-    return epoch_cost(context, context.space.network(full_arguments(context, settings), architecture), {}, enough)
+    values = {label: value for label, value in (hyperparameters or {}).items() if label not in architecture}
+    return epoch_cost(context, context.space.network(full_arguments(context, settings), architecture), values, enough)
+
+
+def _known_cost(*told: Any) -> float:
+    """Return that, or 0 for a network that fails: as a trial it fails again, and then says why."""
+    try:
+        return _cost(*told)
+    except Exception:
+        return 0.0
 
 
 def _train(run: RunAgain, trial: Trial, epochs: int) -> Trial:

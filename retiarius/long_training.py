@@ -18,7 +18,6 @@ from records.trial_keeper import TrialKeeper
 from retiarius.pacing import FEWEST_EPOCHS, MOST_EPOCHS, Pace, has_finals
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
-from retiarius.then_retrain import is_training_of
 from retiarius.warm_start import DEFAULT, WORDS
 
 if TYPE_CHECKING:
@@ -155,9 +154,9 @@ def _usual_error(epochs: float) -> float:
 def best_for_training(trials: Iterable[Trial], seconds: float, images: int) -> tuple[Trial, float] | None:
     """Return which of the trials would be the best after a training of so many seconds, and its error then.
 
-    Of those within a standard error of the smallest expected error, by the ``images`` on which they were scored, it is one of the network
-    with the most multiply-adds, whose error is expected too high rather than too low; of its trials the one with the smallest. Trials that
-    wait are not asked, as their learning rates are high yet. None where all do.
+    Candidates are the trials within a standard error of the smallest expected error, by the ``images`` on which they were scored. The
+    network with the most multiply-adds wins, as errors of larger networks are expected too high. Among its trials the one with the smallest
+    expected error wins. Trials that wait are no candidates: their learning rates have not decayed yet. None where all wait.
     """
     from evaluators.training.cost import MOST_EPOCHS as MOST_OF_A_TRAINING
 
@@ -175,7 +174,7 @@ def best_for_training(trials: Iterable[Trial], seconds: float, images: int) -> t
 
 
 def save_best_for_training(
-    settings: SearchSettings, keeper: TrialKeeper, images: int, retrained: Path, save_best: Callable[..., None], reporter: Reporter
+    settings: SearchSettings, keeper: TrialKeeper, images: int, save_best: Callable[..., None], reporter: Reporter
 ) -> None:
     """Save the trial that would be the best after the training that follows, and say so where it is not the best by its score.
 
@@ -183,9 +182,6 @@ def save_best_for_training(
     ----------
     images
         On how many trials are scored.
-    retrained
-        The folder of that training. Where the best by its score is trained there, and not the one that is chosen, it stays that: the
-        training began before there was a choice.
     save_best
         Takes the trial, and ``expected_accuracy``, in [0, 1], which ``best.json`` then has beside the trial's number.
     """
@@ -193,8 +189,6 @@ def save_best_for_training(
     if found is None or best is None:
         return
     trial, accuracy = found[0], 1 - found[1]
-    if is_training_of(retrained, best) and not is_training_of(retrained, trial):
-        return
     if accuracy < (best.score or 0.0):  # of one that waits, say, before others came to an end
         return
     if trial.number != best.number:

@@ -6,13 +6,15 @@ import math
 import time
 from collections.abc import Mapping
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.errors import RecordError
 from common.reporter import Reporter
 from common.trial import sample_key
 from evaluators import find_evaluator
 from evaluators.adapter import takes_by_name
-from records.run_config import SECONDS_PER_TRIAL
+from records.run_config import SECONDS_PER_TRIAL, read_config
 from records.run_folder import stored_identity
 from retiarius.context import RunContext
 from retiarius.ray_cluster import cluster_of
@@ -45,6 +47,9 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
     searched
         The hyperparameters that are searched, by label.
     """
+    if settings.resume and settings.time_budget is not None and _had_time_budget(settings.out):
+        stored = stored_identity(settings.out).get(SECONDS_PER_TRIAL)  # trials are as long as they were, and wait if they did
+        return float(stored) if isinstance(stored, int | float) else None
     strategy = settings.strategy
     is_plain = settings.pruner is None and not strategy.several_objectives and not strategy.one_shot and not isinstance(strategy, NniTrials)
     is_plain = is_plain and strategy.takes_scores_so_far
@@ -54,10 +59,15 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
         return None
     if not takes_by_name(find_evaluator(settings.evaluator)[1].load(), LEG):
         return None
-    # A search that is extended keeps its trials' length.
-    stored = stored_identity(settings.out).get(SECONDS_PER_TRIAL) if settings.resume else None
-    seconds = settings.time_budget * (1 - FINALS_SHARE if has_finals(settings, 0.0) else 1)
-    return float(stored) if isinstance(stored, int | float) else seconds / SHARES
+    return settings.time_budget * (1 - FINALS_SHARE if has_finals(settings, 0.0) else 1) / SHARES
+
+
+def _had_time_budget(folder: Path | None) -> bool:
+    """Return whether the run that is resumed began with a time budget."""
+    try:
+        return bool((read_config(folder or Path()).get("settings") or {}).get("time_budget"))
+    except RecordError:  # refused later with a better word
+        return False
 
 
 def tell_if_not(settings: SearchSettings, share: float | None, reporter: Reporter) -> None:
@@ -68,10 +78,10 @@ def tell_if_not(settings: SearchSettings, share: float | None, reporter: Reporte
 
 def has_finals(settings: SearchSettings, share: float | None) -> bool:
     """Return whether the best networks of a search whose trials have a ``share`` are compared once more, at the size of a retraining."""
-    if share is None:
+    if share is None or settings.evaluator != TRAIN:
         return False
     small, full = (settings.space.sized_arguments(settings.preset, phase, settings.fixed) for phase in ("search", "retrain"))
-    return any(small.get(name) != full.get(name) for name in settings.space.settable("retrain"))
+    return any(name in full and full[name] != value for name, value in small.items())
 
 
 def epoch_cost(context: RunContext, network: Any, hyperparameters: Mapping[str, Any], enough: float = math.inf) -> float:

@@ -11,8 +11,8 @@ from common.errors import RecordError, describe_error
 from common.text import show
 from common.trial import Trial
 from records.metric import Metric
-from records.report.collect import RETRAINED as RETRAINED
 from records.report.collect import Run, read_run
+from records.retraining import RETRAINED
 from retiarius.architectures import Architecture, load_architecture, registered_space, with_space
 from spaces.adapter import Space, find_space
 

@@ -23,7 +23,7 @@ from retiarius.screening import images_to_screen, screen_networks
 from retiarius.settings import DEFAULT_DATA_DIR, TRAIN, SearchSettings
 from retiarius.starting_points import STARTS
 from retiarius.table_search import search_table
-from retiarius.then_retrain import retrain_found
+from retiarius.then_retrain import is_search_over, retrain_found
 from retiarius.trial_search import open_study_storage, search_trials
 from retiarius.value_checks import as_reporter
 from retiarius.warm_start import save_starts
@@ -96,7 +96,8 @@ def search(
         How networks are trained: a name, a ``Recipe``, or values by name; the space's own otherwise.
     time_budget
         Seconds of the search, simulated ones with a table. Trials are then trained for the same seconds, wait on the way, and the best
-        third goes on. With a pruner, workers or an evaluator that cannot wait, no trial starts after that time. A supernet ends.
+        third goes on. With a pruner, workers, or an evaluator or strategy for which trials cannot wait, no trial starts after that time.
+        A supernet ends.
     then_retrain
         Seconds for which the best network is trained anew after the search, at its full size, as ``retrain`` does. With a time budget the
         search chooses what is to be the best after so long.
@@ -192,16 +193,19 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
     if settings.space is None:
         return search_table(settings, reporter)
     require_usable_out(settings.out, resume=settings.resume)  # before the images are loaded, which takes long
+    is_over = is_search_over(settings)
     plan = make_plan(settings, reporter)
     with open_study_storage(settings.storage, settings.strategy) as storage:  # likewise: it may not be there
         context = RunContext(settings, settings.space, plan.arguments, plan.recipe, plan.epochs, reporter, plan.table)
         fit_to_images(context, settings, plan)
         data = images_to_screen(context, settings)
-        pace = None if plan.share is None else Pace(context, settings, plan)
-        share = None if pace is None else pace.share
+        pace = None if plan.share is None or is_over else Pace(context, settings, plan)
+        share = plan.share if pace is None else pace.share
         plan = replace(plan, share=share, supernet=open_supernet(context, settings))
         with context.open_folder(settings.strategy.name, **search_identity(context, settings, plan)) as folder:
-            if settings.strategy.one_shot:
+            if is_over:
+                reporter.say("the search has ended, and the training after it is resumed")
+            elif settings.strategy.one_shot:
                 search_one_shot(context, settings, folder)
             else:
                 save_starts(folder.path / STARTS, settings.start_with, plan.starts)

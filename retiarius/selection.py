@@ -13,8 +13,9 @@ from evaluators.training.recipes import recipe_values
 from records.metric import ACCURACY, INHERITED
 from records.run_folder import RunFolder
 from records.score_log import SELECTION, ScoreLog
+from records.trials import FINALS
 from retiarius.context import RunContext
-from retiarius.finals import FINALS, train_each
+from retiarius.finals import train_each
 from retiarius.presets import PRESETS
 from retiarius.settings import SearchSettings
 from strategies.selections import TRAINED, SelectionSettings, selects

@@ -22,7 +22,6 @@ from retiarius.finals import choose_at_full_size, seconds_for_finals, seconds_of
 from retiarius.long_training import LateTrial, choose_late_trial, let_first_go, looks_ahead, save_best_for_training, try_last
 from retiarius.pacing import Pace
 from retiarius.ray_cluster import cluster_of
-from retiarius.results import RETRAINED
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 from retiarius.told_numbers import usual_values
@@ -83,8 +82,8 @@ def search_trials(
         "on_epoch": keeper.note_epoch,
     }
     begin = time.monotonic()
-    for_finals = seconds_for_finals(context, settings, plan)
-    for_finals_before = seconds_of_finals(folder.path)  # of a search that ended, and is extended
+    for_finals = seconds_for_finals(context, settings, plan, folder.path)
+    for_finals_before = seconds_of_finals(folder.path)  # of a search that is extended, or was interrupted in its finals
     measuring = time.monotonic() - begin + (0.0 if pace is None else pace.seconds)
     seconds = _seconds_left(settings, keeper, for_finals + for_finals_before + plan.screened_seconds + measuring)
     engine: Any = make_engine(context, settings, plan, folder.checkpoints_path, seconds, pace, **engine_options)
@@ -106,7 +105,7 @@ def search_trials(
             engine.finish()
     if looks_ahead(settings, plan):
         images = len(context.data.validation)
-        save_best_for_training(settings, keeper, images, folder.path / RETRAINED, record.save_trial, context.reporter)
+        save_best_for_training(settings, keeper, images, record.save_trial, context.reporter)
     choose_at_full_size(context, settings, plan, folder.path, keeper.trials, for_finals, record.save_trial)
     _note_pareto(context, settings, folder, keeper)
     for line in summarize_search(engine, settings.pruner):

@@ -72,7 +72,8 @@ def measure_epoch(
         steps = len((data.train_and_validation if retrains else data.train).labels) / batches.size
         times = _times_of_steps(network, batches, recipe, precision)
         shortest = next(times) / SETS_UP
-        if shortest * steps < enough:
+        is_enough = shortest * steps >= enough
+        if not is_enough:
             begin = time.perf_counter()
             taken = []
             for each in times:
@@ -83,7 +84,8 @@ def measure_epoch(
     sides = sides_of_training(height, recipe.start_size)
     share = sum(cost_at(side, height) for side in sides) / len(sides)
     scored = 0 if retrains else len(data.validation.labels) * (2 if recipe.flip_averaging else 1) * FORWARD / batches.size
-    return shortest * (share * steps + scored)
+    cost = shortest * (share * steps + scored)
+    return max(cost, enough) if is_enough else cost
 
 
 def _times_of_steps(network: nn.Module, batches: TrainingBatches, recipe: Recipe, precision: torch.dtype) -> Iterator[float]:

@@ -39,12 +39,12 @@ def show_retraining(run: Run) -> str:
     if not training.retrained:
         how = "goes on" if training.state == "running" else "was interrupted"
         return paragraph(f"Its retraining {how}, {count_of(len(training.epochs), 'epoch')} done: {training.path}")
-    told = "; ".join(f"{name} {value}" for name, value in test_accuracies(training).items())
+    told = "; ".join(f"{name} {value}" for name, value in accuracies_on_test_images(training).items())
     what = "Retrained" if run.is_retrained else "Another configuration than this one was retrained"
     return paragraph(f"{what}: {told}: {training.path / 'retrained.json'}")
 
 
-def test_accuracies(training: Run) -> dict[str, str]:
+def accuracies_on_test_images(training: Run) -> dict[str, str]:
     """Return by name the test accuracies of a retraining, that of the images as they are first."""
     result = training.retrained
     if "plain_test_accuracy" in result:

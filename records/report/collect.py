@@ -13,10 +13,10 @@ from records.best import BestArchitecture, load_best
 from records.metric import ACCURACY, INHERITED, SCORE, Metric, own_metric, result_metric, table_metric
 from records.report.run_files import read_epochs, read_log, read_trials
 from records.report.text import as_number, as_object
+from records.retraining import RETRAINED, is_training_of
 from records.run_config import SECONDS_PER_TRIAL, read_config
 from records.run_lock import is_locked
-
-RETRAINED = "retrain"  # in the folder of a search, that of the training after it
+from records.trials import FINALS
 
 
 @dataclass(frozen=True)
@@ -191,11 +191,12 @@ class Run:
     @property
     def is_retrained(self) -> bool:
         """Whether the training of ``retrain/`` has ended, and was that of the network in ``best.json``, with its hyperparameters."""
-        if self.best is None or self.retraining is None or not self.retraining.retrained:
-            return False
-        trained = as_object(self.retraining.retrained.get("hyperparameters"))
-        same = all(trained[name] == value for name, value in self.best.hyperparameters.items() if name in trained)
-        return same and self.retraining.architecture == self.best.architecture
+        return self.is_of_retraining and self.retraining is not None and bool(self.retraining.retrained)
+
+    @property
+    def is_of_retraining(self) -> bool:
+        """Whether the training of ``retrain/``, which may not have ended, is that of what is in ``best.json``."""
+        return self.best is not None and self.retraining is not None and is_training_of(self.retraining.identity, self.best)
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -259,7 +260,7 @@ def _read_folder(path: Path) -> Run:
         path,
         config,
         trials=trials,
-        finals=read_trials(path / "finals.jsonl", notes)[0],
+        finals=read_trials(path / FINALS, notes)[0],
         legs=legs,
         epochs=read_epochs(path / "epochs.jsonl", notes),
         best=best,

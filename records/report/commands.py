@@ -36,7 +36,7 @@ def next_command(run: Run) -> str | None:
         return _resume(run)
     if run.is_retraining or run.best is None or run.is_retrained:
         return None
-    if run.retraining is not None and run.retraining.state in ("running", "unfinished"):
+    if run.retraining is not None and run.is_of_retraining and run.retraining.state in ("running", "unfinished"):
         return _resume(run) if run.retraining.state == "unfinished" else None  # the search resumes the training that follows it
     space = run.best.space_name
     program = _program(run) or ["python", "run_experiment.py"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from records.best import BestArchitecture
 from records.formats import count_of, format_accuracy, format_count, format_seconds
-from records.report.after_search import show_retraining, test_accuracies
+from records.report.after_search import accuracies_on_test_images, show_retraining
 from records.report.cells import read_cells
 from records.report.collect import Run
 from records.report.commands import next_command
@@ -137,7 +137,7 @@ def _show_retrained(run: Run) -> str:
     result = run.retrained
     if not result:
         return paragraph("There is no retrained.json yet: the test set is scored when the training has ended.")
-    rows: dict[str, object] = {**test_accuracies(run)}
+    rows: dict[str, object] = {**accuracies_on_test_images(run)}
     rows |= {"parameters": format_count(as_number(result.get("parameters"))), "multiply-adds": format_count(as_number(result.get("flops")))}
     return _headline(rows) + _show_settings(run, as_object(result.get("hyperparameters")), [])
 

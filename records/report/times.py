@@ -8,8 +8,9 @@ from datetime import datetime, timezone
 
 from common.trial import Trial
 from records.report.collect import Run
-from records.report.text import as_number
+from records.report.text import as_number, as_object
 
+_AFTER_EPOCHS = ("inherited", "trained")  # ways to select an architecture that take long, and tell no seconds
 _UNITS = ((7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))  # from how many seconds on, how many seconds it has, its name
 
 
@@ -83,13 +84,16 @@ def _busy(moments: Sequence[float], lengths: Sequence[float]) -> list[float]:
 def seconds_of(run: Run) -> float | None:
     """Return how long a search or a training took, without the pauses of a resumed one; None where that cannot be known.
 
-    Of a one-shot search that was resumed it is the time of its epochs.
+    Of a one-shot search that was resumed it is the time of its epochs, unless an evolutionary search of unknown length came after them.
     """
     if run.is_retraining:
         return as_number(run.retrained.get("seconds"))
     if run.trials:
         return max(ends_of(run))
     epochs = [as_number(epoch.get("seconds")) for epoch in run.epochs]
+    selected = as_object(as_object(run.best.strategy).get("selected")) if run.best is not None else {}
+    if run.config.get("resumed") and selected.get("by") in _AFTER_EPOCHS:
+        return None
     if run.config.get("resumed") and epochs and None not in epochs:
         return sum(seconds for seconds in epochs if seconds is not None)
     begun, ended = _read_moment(run.config.get("created")), _read_moment(run.config.get("ended"))

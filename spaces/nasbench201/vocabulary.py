@@ -13,8 +13,8 @@ PUBLISHED_SIZE: dict[str, Any] = {"width": 16, "cells": 5}
 # By preset: the networks of trials (those of the paper, the defaults, where there are none), and the network trained in the end.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {"search": {"width": 8, "cells": 1}, "retrain": {"width": 8, "cells": 2}},
-    "lab": {"search": PUBLISHED_SIZE, "retrain": PUBLISHED_SIZE},
-    "paper": {"search": PUBLISHED_SIZE, "retrain": PUBLISHED_SIZE},
+    "lab": {"retrain": PUBLISHED_SIZE},
+    "paper": {"retrain": PUBLISHED_SIZE},
 }
 SETTABLE: dict[str, Sequence[Any]] = {"width": range(1, 257), "cells": range(1, 34)}
 

@@ -13,6 +13,7 @@ from paced_parts import LEGS
 from program import Program, run_program
 
 import retiarius as rt
+from evaluators.training import loop
 from records.trials import TrialLog
 from retiarius import long_training, pacing
 from run_experiment import main
@@ -106,6 +107,22 @@ def test_then_retrained_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+def test_interrupted_in_its_retraining_it_goes_on_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*told: Any, **others: Any) -> None:
+        raise KeyboardInterrupt
+
+    search = [*SEARCH, "--time-budget", "1", "--then-retrain", "0.5"]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "retrain", interrupted)
+        assert main(search) == 130
+    assert "use the same command with --out run --resume" in capsys.readouterr().err
+    trials, best = LOG.read_text(), document("best.json")
+    assert main([*search, "--resume"]) == 0, capsys.readouterr().err
+    assert LOG.read_text() == trials and document("best.json") == best, "seconds that trials did not have are not theirs now"
+    assert document("retrain/retrained.json")["architecture"] == best["architecture"]
+
+
+@pytest.mark.slow
 def test_what_a_supernet_finds_is_retrained_too(capsys: pytest.CaptureFixture[str]) -> None:
     search = ["--space", "two_layers:TwoLayers", "--strategy", "darts", "--epochs", "1", "--then-retrain", "0.5", *HERE, "--out", "run"]
     assert main(search) == 0, capsys.readouterr().err
@@ -138,8 +155,9 @@ def test_what_a_share_cannot_tell_of_is_tried_last(capsys: pytest.CaptureFixture
     assert main([*zoo, "--time-budget", "14", "--then-retrain", "2", "--out", "run"]) == 0, capsys.readouterr().err
     trials, told = TrialLog(LOG).read(), capsys.readouterr().out
     last = max(trials, key=lambda trial: trial.number)
-    assert "configuration 1 of the portfolio is tried last, for 4 epochs: a share is too short to judge it" in told
-    assert (last.state, len(last.curve), last.planned_epochs, last.hyperparameters["optimizer"]) == ("complete", 4, 4, "muon")
+    assert f"configuration 1 of the portfolio is tried last, for {last.planned_epochs} epochs: a share is too short to judge it" in told
+    assert (last.state, last.hyperparameters["optimizer"]) == ("complete", "muon")
+    assert 1 <= len(last.curve) <= (last.planned_epochs or 0) <= 4, "on a busy machine fewer are planned, and it is stopped after one"
     longest = max(trial.seconds / len(trial.curve) for trial in trials if trial.curve)
     assert seconds() <= 14 + longest
     chosen = next(trial for trial in trials if trial.number == document("best.json")["strategy"]["trial"])

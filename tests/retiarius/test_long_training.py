@@ -164,7 +164,7 @@ def test_of_those_that_few_images_cannot_tell_apart_the_largest_is_chosen(images
     assert found is not None and found[0].number == chosen
 
 
-def save(trials: list[Trial], best: Trial, retrained: Path) -> tuple[list[tuple[int, float]], list[str]]:
+def save(trials: list[Trial], best: Trial) -> tuple[list[tuple[int, float]], list[str]]:
     """Return what is saved of a search before a training of 160 s, and what is said."""
     said: list[str] = []
     reporter = Reporter()
@@ -173,54 +173,27 @@ def save(trials: list[Trial], best: Trial, retrained: Path) -> tuple[list[tuple[
     saved: list[tuple[int, float]] = []
     settings = SearchSettings(space=TwoLayers, strategy=TPE(), time_budget=100.0, then_retrain=160.0)
     take = lambda trial, expected_accuracy: saved.append((trial.number, expected_accuracy))  # noqa: E731
-    save_best_for_training(settings, keeper, 10**6, retrained, take, reporter)
+    save_best_for_training(settings, keeper, 10**6, take, reporter)
     return saved, said
 
 
 @pytest.mark.parametrize(("accuracy", "saved", "expected"), [(0.89, 1, 0.945), (0.5, 0, 0.9)])
-def test_the_choice_is_saved_and_said_where_it_is_not_the_best_score(accuracy: float, saved: int, expected: float, tmp_path: Path) -> None:
+def test_the_choice_is_saved_and_said_where_it_is_not_the_best_score(accuracy: float, saved: int, expected: float) -> None:
     trials = [trial(0, 0.90, 16, 10.0), trial(1, accuracy, 4, 10.0)]
     told = "trial 1 is chosen for the training that follows: 89.00% after 4 epochs, and then about 94.50%"
-    assert save(trials, trials[0], tmp_path) == ([(saved, expected)], [told] if saved else [])
+    assert save(trials, trials[0]) == ([(saved, expected)], [told] if saved else [])
 
 
-def test_none_is_chosen_that_is_to_become_worse_than_one_is_now(tmp_path: Path) -> None:
+def test_none_is_chosen_that_is_to_become_worse_than_one_is_now() -> None:
     waits = trial(0, 0.85, 1, 10.0, "pruned")
-    assert save([waits, trial(1, 0.1, 4, 10.0)], waits, tmp_path) == ([], [])
-
-
-def begun(folder: Path, architecture: dict[str, Any], **recipe: Any) -> None:
-    """Leave what a training of this architecture has there once it is begun."""
-    identity = {"architecture": architecture, "recipe": recipe}
-    (folder / "config.json").write_text(json.dumps({"format": "retiarius-run", "version": 1, "identity": identity}))
-
-
-def test_a_training_that_has_begun_before_there_was_a_choice_keeps_its_network(tmp_path: Path) -> None:
-    trials = [trial(0, 0.90, 16, 10.0), trial(1, 0.89, 4, 10.0)]
-    begun(tmp_path, {"n": 0})
-    assert save(trials, trials[0], tmp_path) == ([], [])
-    begun(tmp_path, {"n": 1})
-    assert save(trials, trials[0], tmp_path)[0] == [(1, 0.945)]
-
-
-def test_a_training_that_has_begun_is_of_the_same_trial_when_it_is_resumed(tmp_path: Path) -> None:
-    """Two trials have one network: the best by its score, which was stopped late, and the one that is chosen."""
-    trials = [trial(0, 0.90, 16, 10.0, n=0, lr=0.1), trial(1, 0.895, 4, 10.0, n=0, lr=0.2)]
-    begun(tmp_path, {"n": 0}, lr=0.2, momentum=0.9)
-    assert save(trials, trials[0], tmp_path)[0] == [(1, 0.9475)]
-    begun(tmp_path, {"n": 0}, lr=0.1, momentum=0.9)
-    assert save(trials, trials[0], tmp_path)[0] == [], "an older run trains the best by its score"
+    assert save([waits, trial(1, 0.1, 4, 10.0)], waits) == ([], [])
 
 
 @pytest.mark.parametrize("images", [600, 5000])
-def test_of_trials_of_one_network_the_best_is_chosen(images: int) -> None:
+def test_of_trials_of_the_largest_network_the_best_is_chosen(images: int) -> None:
     trials = [trial(number, accuracy, 8, 1.0, n=0) for number, accuracy in enumerate((0.906, 0.9098, 0.9094, 0.90))]
-    found = best_for_training(trials, 64.0, images)
-    assert found is not None and found[0].number == 1
-
-
-def test_of_networks_of_one_size_the_better_one_is_chosen() -> None:
-    found = best_for_training([trial(0, 0.90, 8, 1.0), trial(1, 0.91, 8, 1.0), trial(2, 0.905, 8, 1.0)], 64.0, 600)
+    smaller = trial(4, 0.91, 8, 0.9, n=1)
+    found = best_for_training([*trials, smaller], 64.0, images)
     assert found is not None and found[0].number == 1
 
 

@@ -71,10 +71,18 @@ def test_a_strategy_of_nnis_is_not_told_of_a_trial_twice() -> None:
     assert share_of(settings_of(strategy=NniRandom()), {}) is None
 
 
-def test_a_search_that_is_extended_keeps_the_length_of_its_trials(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"format": "retiarius-run", "version": 1, "identity": {SECONDS_PER_TRIAL: 3.5}}))
-    assert share_of(settings_of(out=tmp_path, resume=True), {}) == 3.5
+@pytest.mark.parametrize(("budget", "share", "expected"), [(40.0, 3.5, 3.5), (40.0, None, None), (None, None, 10.0)])
+def test_a_search_that_is_resumed_paces_its_trials_as_it_did(
+    budget: float | None, share: float | None, expected: float | None, tmp_path: Path
+) -> None:
+    """One that began by a version whose trials did not wait with a time budget goes on so; one that began by trials is refused later."""
+    identity = {} if share is None else {SECONDS_PER_TRIAL: share}
+    config = {"format": "retiarius-run", "version": 1, "identity": identity, "settings": {"time_budget": budget}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert share_of(settings_of(out=tmp_path, resume=True), {}) == expected
     assert share_of(settings_of(out=tmp_path), {}) == 10.0
+    local = settings_of(out=tmp_path, resume=True, strategy=LocalSearch())
+    assert share_of(local, {}) == (expected if budget else None)
 
 
 COSTS = {"light": 0.01, "usual": 1.0, "heavy": 5.5, "slow": 30.0}  # seconds of an epoch

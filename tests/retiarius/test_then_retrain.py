@@ -15,8 +15,10 @@ from common.reporter import Reporter
 from retiarius import retrain_run
 from retiarius.results import RetrainResult
 from retiarius.settings import SearchSettings
-from retiarius.then_retrain import retrain_found
-from strategies import TPE
+from retiarius.then_retrain import is_search_over, retrain_found
+from strategies import TPE, Darts
+
+SIZES = {"width": 16, "height": 4}  # of the search
 
 
 @pytest.fixture
@@ -27,14 +29,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return calls
 
 
-def follow(folder: Path, *, command: str | None = None, **fixed: Any) -> RetrainResult:
+def follow(folder: Path, strategy: Any = None, *, command: str | None = None, **fixed: Any) -> RetrainResult:
     """Retrain what a search in ``folder`` has found: the network ``{"n": 1}``, with a learning rate of 0.1."""
-    record = SimpleNamespace(architecture={"n": 1}, hyperparameters={"initial_lr": 0.1}, space_arguments={"width": 16})
+    record = SimpleNamespace(architecture={"n": 1}, hyperparameters={"initial_lr": 0.1, "start_size": 0.75}, space_arguments=SIZES)
     best = SimpleNamespace(record=record, find_space=lambda: SimpleNamespace(settable=lambda phase: {"width": None, "height": None}))
     found: Any = SimpleNamespace(path=folder, best=best)
     reporter = Reporter()
     reporter.command = command
-    settings = SearchSettings(space=TwoLayers, strategy=TPE(), time_budget=10.0, then_retrain=20.0, fixed=fixed)
+    settings = SearchSettings(space=TwoLayers, strategy=strategy or TPE(), time_budget=10.0, then_retrain=20.0, fixed=fixed)
     return retrain_found(found, settings, reporter)
 
 
@@ -42,7 +44,8 @@ def begin(folder: Path, n: int, initial_lr: float) -> Path:
     """Leave a training there that has begun."""
     out = folder / "retrain"
     out.mkdir()
-    identity = {"architecture": {"n": n}, "recipe": {"initial_lr": initial_lr, "momentum": 0.9}}
+    recipe = {"initial_lr": initial_lr, "momentum": 0.9, "start_size": 1.0}
+    identity = {"architecture": {"n": n}, "recipe": recipe, "space": {"name": "x", "arguments": {"width": 16, "height": 8}}}
     (out / "config.json").write_text(json.dumps({"format": "retiarius-run", "version": 1, "identity": identity}))
     return out
 
@@ -76,7 +79,38 @@ def test_one_of_something_else_is_refused(n: int, initial_lr: float, has_ended: 
 
 def test_sizes_that_are_set_hold_for_it_too(asked: list[dict[str, Any]], tmp_path: Path) -> None:
     follow(tmp_path, width=16, height=4, initial_lr=0.1)
-    assert asked[0]["fixed"] == {"width": 16}, "no argument, and no size of a network"
+    assert asked[0]["fixed"] == {"width": 16, "height": 4}, "a learning rate is no size"
+    begin(tmp_path, 1, 0.1)
+    follow(tmp_path, width=16, height=4)
+    assert asked[1]["fixed"] == {"width": 16}, "one that began before they held keeps its own"
+
+
+def test_sizes_of_a_supernet_do_not_hold_for_it(asked: list[dict[str, Any]], tmp_path: Path) -> None:
+    follow(tmp_path, Darts(), width=16)
+    assert asked[0]["fixed"] == {}
+
+
+def end_search(folder: Path, *budgets: float, ended: bool = True) -> None:
+    """Leave the record of a search that began with the first of these budgets and was resumed with the others."""
+    first, *later = [{"settings": {"time_budget": budget, "trials": None}} for budget in budgets]
+    told = {"format": "retiarius-run", "version": 1, "identity": {}, "resumed": later, **first, **({"ended": "now"} if ended else {})}
+    (folder / "config.json").write_text(json.dumps(told))
+
+
+def asks(folder: Path, budget: float, **told: Any) -> SearchSettings:
+    return SearchSettings(**{"space": TwoLayers, "time_budget": budget, "then_retrain": 20.0, "out": folder, "resume": True, **told})
+
+
+def test_a_search_that_has_ended_is_not_taken_up_again_with_its_training(tmp_path: Path) -> None:
+    end_search(tmp_path, 10.0, 15.0)
+    assert not is_search_over(asks(tmp_path, 15.0)), "its training has not begun: what it is of may change"
+    begin(tmp_path, 1, 0.1)
+    assert is_search_over(asks(tmp_path, 15.0)) and is_search_over(asks(tmp_path, 10.0))
+    assert not is_search_over(asks(tmp_path, 16.0)), "it is extended"
+    assert not is_search_over(asks(tmp_path, 15.0, trials=3))
+    assert not is_search_over(asks(tmp_path, 15.0, then_retrain=None))
+    end_search(tmp_path, 15.0, ended=False)
+    assert not is_search_over(asks(tmp_path, 15.0))
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,10 @@ def test_the_time_of_a_resumed_one_shot_search_is_that_of_its_epochs(tmp_path: P
     epochs = [json.loads(line) for line in (folder / "epochs.jsonl").read_text().splitlines()]
     (folder / "epochs.jsonl").write_text("".join(json.dumps({**epoch, "seconds": 1.5}) + "\n" for epoch in epochs))
     assert seconds_of(read_run(folder)) == 4.5
+    best = json.loads((folder / "best.json").read_text())
+    best["strategy"]["selected"] = {"by": "inherited", "top": []}
+    (folder / "best.json").write_text(json.dumps(best))
+    assert seconds_of(read_run(folder)) is None, "nobody knows how long the evolutionary search took"
 
 
 def test_times_in_words() -> None:
