@@ -145,6 +145,22 @@ def test_the_zoo_in_some_seconds(capsys: pytest.CaptureFixture[str], monkeypatch
 
 
 @pytest.mark.slow
+def test_cells_are_compared_at_full_size_and_again_when_there_is_more_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """The preset has two cells a stage in a retraining, one in a search."""
+    cells = ["--space", "nasbench201", "--strategy", "random", "--set", "width=4", "--trials", "3", *HERE, "--out", "run"]
+    assert main([*cells, "--time-budget", "30"]) == 0, capsys.readouterr().err
+    trials, finals = TrialLog(LOG).read(), TrialLog(OUT / "finals.jsonl").read()
+    by_score = sorted((trial for trial in trials if trial.score is not None), key=lambda trial: -(trial.score or 0.0))
+    assert 2 <= len(finals) <= 3 and {final.number for final in finals} == {trial.number for trial in by_score[: len(finals)]}
+    assert len({final.planned_epochs for final in finals}) == 1 and all(len(final.curve) >= 3 for final in finals)
+    best = max(finals, key=lambda final: final.score or 0.0)
+    assert document("best.json")["strategy"]["trial"] == best.number and document("best.json")["score"]["value"] == best.score
+    assert main([*cells, "--time-budget", "30", "--resume"]) == 0, capsys.readouterr().err
+    assert TrialLog(OUT / "finals.jsonl").read()[: len(finals)] == finals, "nothing is trained twice"
+    assert document("best.json")["strategy"]["trial"] in {final.number for final in TrialLog(OUT / "finals.jsonl").read()}
+
+
+@pytest.mark.slow
 def test_what_a_share_cannot_tell_of_is_tried_last(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the first configuration of the portfolio, which has another learning rate than the default, took so long."""
     monkeypatch.setattr(pacing.Pace, "_cost", lambda pace, sample, enough: 0.6 if sample["initial_lr"] == 0.045 else 0.2)
