@@ -14,8 +14,8 @@ from program import Program, run_program
 
 import retiarius as rt
 from evaluators.training import loop
-from records.trials import TrialLog
-from retiarius import long_training, pacing
+from records.trials import FINALS, TrialLog
+from retiarius import finals, long_training, pacing
 from run_experiment import main
 
 OUT, LOG = Path("run"), Path("run/trials.jsonl")
@@ -145,19 +145,21 @@ def test_the_zoo_in_some_seconds(capsys: pytest.CaptureFixture[str], monkeypatch
 
 
 @pytest.mark.slow
-def test_cells_are_compared_at_full_size_and_again_when_there_is_more_time(capsys: pytest.CaptureFixture[str]) -> None:
-    """The preset has two cells a stage in a retraining, one in a search."""
+def test_cells_are_compared_at_full_size(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preset has two cells a stage in a retraining, one in a search. Few epochs are the most, so that it ends before the time is up."""
+    monkeypatch.setattr(pacing, "MOST_EPOCHS", 9)
+    monkeypatch.setattr(finals, "MOST_EPOCHS", 4)
     cells = ["--space", "nasbench201", "--strategy", "random", "--set", "width=4", "--trials", "3", *HERE, "--out", "run"]
-    assert main([*cells, "--time-budget", "30"]) == 0, capsys.readouterr().err
-    trials, finals = TrialLog(LOG).read(), TrialLog(OUT / "finals.jsonl").read()
+    assert main([*cells, "--time-budget", "80"]) == 0, capsys.readouterr().err
+    trials, ends = TrialLog(LOG).read(), TrialLog(OUT / FINALS).read()
     by_score = sorted((trial for trial in trials if trial.score is not None), key=lambda trial: -(trial.score or 0.0))
-    assert 2 <= len(finals) <= 3 and {final.number for final in finals} == {trial.number for trial in by_score[: len(finals)]}
-    assert len({final.planned_epochs for final in finals}) == 1 and all(len(final.curve) >= 3 for final in finals)
-    best = max(finals, key=lambda final: final.score or 0.0)
+    assert 2 <= len(ends) <= 3 and {end.number for end in ends} == {trial.number for trial in by_score[: len(ends)]}
+    assert len({end.planned_epochs for end in ends}) == 1 and all(len(end.curve) >= 3 for end in ends)
+    best = max(ends, key=lambda end: end.score or 0.0)
     assert document("best.json")["strategy"]["trial"] == best.number and document("best.json")["score"]["value"] == best.score
-    assert main([*cells, "--time-budget", "30", "--resume"]) == 0, capsys.readouterr().err
-    assert TrialLog(OUT / "finals.jsonl").read()[: len(finals)] == finals, "nothing is trained twice"
-    assert document("best.json")["strategy"]["trial"] in {final.number for final in TrialLog(OUT / "finals.jsonl").read()}
+    assert main([*cells, "--time-budget", "80", "--resume"]) == 0, capsys.readouterr().err
+    assert TrialLog(OUT / FINALS).read()[: len(ends)] == ends, "nothing is trained twice"
+    assert document("best.json")["strategy"]["trial"] in {end.number for end in TrialLog(OUT / FINALS).read()}
 
 
 @pytest.mark.slow
