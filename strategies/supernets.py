@@ -10,10 +10,11 @@ from common.errors import StrategyError, unknown_name
 from common.text import show
 from strategies.context import SearchContext
 from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, check_darts, is_number
-from strategies.selections import PERTURBATION, STRONGEST, SelectionSettings
+from strategies.selections import STRONGEST, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 
 SAMPLERS = ("softmax", "gumbel", "dirichlet", "reinmax", "gumbel_softmax")
+_OF_PATHS = ("gumbel", "reinmax")  # the steps of the supernet's weights compute the drawn operations alone
 _ABOVE_0 = (lambda temperature: temperature > 0, "above 0, such as [10, 0.1]")
 _AT_LEAST_1 = (lambda temperature: temperature >= 1, "of at least 1, such as [2, 1]")
 _TEMPERATURES: Mapping[str, tuple[Callable[[float], bool], str]] = {"gumbel": _ABOVE_0, "reinmax": _AT_LEAST_1, "gumbel_softmax": _ABOVE_0}
@@ -206,13 +207,7 @@ class ComposedDarts(SelectionSettings, Darts):
 
     @property
     def uses_all_weights(self) -> bool:
-        return (
-            self.sampler != "gumbel"
-            or self.perturbation > 0
-            or self.partial_channels > 1
-            or self.edge_normalization
-            or self.selection == PERTURBATION
-        )
+        return self.sampler not in _OF_PATHS or self.perturbation > 0 or self.partial_channels > 1
 
     def _parts(self, seed: int) -> dict[str, Any]:
         from strategies.one_shot.early_stop import EarlyStop

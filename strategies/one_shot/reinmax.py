@@ -14,7 +14,7 @@ class ReinMax(Tempered):
 
     With q the mean of the one-hot draw and softmax(alpha / temperature), the gradient is twice that of a softmax whose value is q, less
     half that of p. Temperatures are 1 or more. At 1 the gradient is exact in the mean for losses that are quadratic in the weights. It
-    takes the gradients of all weights, so that all operations are computed.
+    takes the gradients of all weights: where the architecture parameters learn, all operations are computed.
     """
 
     single_path = True
