@@ -6,8 +6,16 @@
 A search trains a supernet on CIFAR-10's training images and reads a cell off it; the result is that cell's test accuracy after 200 epochs
 in the table, in percent, the mean of the table's seeds. Beside it stand the mean of all 15,625 cells, which is what a draw finds, and the
 share of them that are worse. Every finished search is kept in ``--runs``; begun again, the benchmark goes on from there, in the middle of
-a search, too. The last line is one JSON object. With --quick it has, besides, what a step of a single-path supernet of 20 cells takes by
-that of a found network of the same cells, in time and memory (``benchmarks/single_path_step.py``).
+a search, too.
+
+Two processes, each on a core, may share one ``--runs``, if each has methods of its own; called again with all, the benchmark only reads:
+
+    OMP_NUM_THREADS=1 python benchmarks/one_shot_quality.py --methods darts gdas drnas beta_darts sdarts pc_darts &
+    OMP_NUM_THREADS=1 python benchmarks/one_shot_quality.py --methods oles reinmax spos fairnas p_darts darts_pt &
+    wait; python benchmarks/one_shot_quality.py
+
+The last line is one JSON object. With --quick it has, besides, what a step of a single-path supernet of 20 cells takes by that of a found
+network of the same cells, in time and memory (``benchmarks/single_path_step.py``).
 """
 
 # ruff: noqa: E402 (a script of the checkout, which need not be installed: the imports follow the path)

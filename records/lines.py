@@ -1,10 +1,11 @@
-"""Files of one JSON document a line that grow by whole lines, whatever happens while one is written."""
+"""Files of one JSON document a line that grow by whole lines, whatever happens while one is written, and by whichever process."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from common.files import errors_name, parse_json, sync_folder, to_json, write_te
 def append_line(path: Path, line: bytes, *, is_whole: Callable[[bytes], bool], durable: bool = True) -> int:
     """Add ``line``, which ends with a line end, and return when it is on the disk.
 
-    A last line that a crash cut off is taken away first, and one that ``is_whole`` but for its line end gets it.
+    A last line that a crash cut off is taken away first, and one that ``is_whole`` but for its line end gets it. Processes that add lines
+    to one file wait for one another.
 
     Parameters
     ----------
@@ -42,20 +44,33 @@ def append_line(path: Path, line: bytes, *, is_whole: Callable[[bytes], bool], d
     with errors_name(path):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            size, lost = _mend(descriptor, is_whole)
-            try:
-                _write_all(descriptor, line)
-                if durable:
-                    os.fsync(descriptor)
-            except BaseException:
-                with contextlib.suppress(OSError):  # a device cannot be cut
-                    os.ftruncate(descriptor, size)
-                raise
+            with _alone(descriptor):
+                size, lost = _mend(descriptor, is_whole)
+                try:
+                    _write_all(descriptor, line)
+                    if durable:
+                        os.fsync(descriptor)
+                except BaseException:
+                    with contextlib.suppress(OSError):  # a device cannot be cut
+                        os.ftruncate(descriptor, size)
+                    raise
         finally:
             os.close(descriptor)
     if is_new:
         sync_folder(path.parent)
     return lost
+
+
+@contextlib.contextmanager
+def _alone(descriptor: int) -> Iterator[None]:
+    """Keep others out while the ``with`` block lasts, who might take a line that is being written for one that was cut off."""
+    with contextlib.suppress(OSError):  # some network file systems have no locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # not by closing it: a process that was forked meanwhile has it, too
 
 
 def _mend(descriptor: int, is_whole: Callable[[bytes], bool]) -> tuple[int, int]:

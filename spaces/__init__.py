@@ -30,7 +30,7 @@ And as ordinary methods of the unfrozen space:
 
 A module of a space that has ``differentiable_form()`` is replaced by that in a supernet. With partial channels it is
 ``partial_form(parts)``, whose operations work on one of so many parts of the channels. Where one drawn operation an edge is computed it is
-``single_path_form()``.
+``single_path_form()``. A module that has both may be computed by one or by the other from step to step: they have the same parameters.
 
 To add a space: write one file, then one line in ``SPACES``. The contract tests run over the dict.
 """

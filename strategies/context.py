@@ -38,7 +38,8 @@ class OneShotFacts:
     path_form
         Maps a module of the space to its single-path form, which computes one operation an edge, or to ``None``. It has ``choices`` and
         ``candidates()`` as above. Its ``forward`` takes two dicts before the arguments of the module: label -> name of the operation, for
-        the edges that are read; and label -> a scalar of value 1 by which an edge is multiplied, and whose gradient is wanted.
+        the edges that are read; and label -> a scalar by which an edge is multiplied: of value 1 where its gradient is wanted. Where the
+        module has a ``form``, too, both have the same parameters.
     """
 
     input_edges: Mapping[str, list[str]] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,11 +10,14 @@ from common.errors import StrategyError, unknown_name
 from common.text import show
 from strategies.context import SearchContext
 from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, check_darts, is_number
-from strategies.selections import PERTURBATION, STRONGEST, SelectionSettings
+from strategies.selections import STRONGEST, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 
 SAMPLERS = ("softmax", "gumbel", "dirichlet", "reinmax", "gumbel_softmax")
-_WITH_TEMPERATURE = ("gumbel", "gumbel_softmax")
+_OF_PATHS = ("gumbel", "reinmax")  # the steps of the supernet's weights compute the drawn operations alone
+_ABOVE_0 = (lambda temperature: temperature > 0, "above 0, such as [10, 0.1]")
+_AT_LEAST_1 = (lambda temperature: temperature >= 1, "of at least 1, such as [2, 1]")
+_TEMPERATURES: Mapping[str, tuple[Callable[[float], bool], str]] = {"gumbel": _ABOVE_0, "reinmax": _AT_LEAST_1, "gumbel_softmax": _ABOVE_0}
 # Of generators that draw something else from the same seed, as the batches of the two halves do.
 OF_SAMPLER, _OF_PERTURBATION = 3, 4
 
@@ -108,8 +111,8 @@ class ComposedDarts(SelectionSettings, Darts):
         ``"gumbel_softmax"``. ReinMax (Liu et al. 2023, arXiv 2304.08612) draws one operation an edge by the softmax, with a gradient of
         second order. The Gumbel softmax weighs all operations, as NNI's GumbelDARTS does.
     temperatures
-        Of ``"gumbel"`` and ``"gumbel_softmax"``, in the first and in the last epoch, above 0; in equal steps between them. By default from
-        10 to 0.1 and from 1 to 0.33, as their authors have it.
+        Of ``"gumbel"``, ``"gumbel_softmax"`` and ``"reinmax"``, in the first and in the last epoch; in equal steps between them. By default
+        from 10 to 0.1, from 1 to 0.33, and 1 throughout. Above 0, for ReinMax 1 or more.
     beta_weight
         Of beta-decay in the loss of the alphas: this times the share of the epochs that are done; 0 or more.
     kl_weight
@@ -170,11 +173,12 @@ class ComposedDarts(SelectionSettings, Darts):
         pair: Any = self.temperatures
         if pair is None:
             return
-        if self.sampler not in _WITH_TEMPERATURE:
-            fitting = " or ".join(f"sampler={name!r}" for name in _WITH_TEMPERATURE)
+        if self.sampler not in _TEMPERATURES:
+            fitting = " or ".join(f"sampler={name!r}" for name in _TEMPERATURES)
             raise StrategyError(f"temperatures: it needs {fitting}, not {self.sampler!r}")
-        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(is_number(each) and each > 0 for each in pair):
-            raise StrategyError(f"temperatures: {show(pair)} is not a pair of numbers above 0, such as [10, 0.1]")
+        can_be, words = _TEMPERATURES[self.sampler]
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(is_number(each) and can_be(each) for each in pair):
+            raise StrategyError(f"temperatures: {show(pair)} is not a pair of numbers {words}")
         object.__setattr__(self, "temperatures", tuple(pair))
 
     def _check_reading(self) -> None:
@@ -203,13 +207,7 @@ class ComposedDarts(SelectionSettings, Darts):
 
     @property
     def uses_all_weights(self) -> bool:
-        return (
-            self.sampler != "gumbel"
-            or self.perturbation > 0
-            or self.partial_channels > 1
-            or self.edge_normalization
-            or self.selection == PERTURBATION
-        )
+        return self.sampler not in _OF_PATHS or self.perturbation > 0 or self.partial_channels > 1
 
     def _parts(self, seed: int) -> dict[str, Any]:
         from strategies.one_shot.early_stop import EarlyStop

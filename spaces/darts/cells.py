@@ -16,7 +16,7 @@ from torchvision.ops import StochasticDepth
 from spaces.darts.operations import OPERATIONS, FactorizedReduce, ReluConvNorm
 from spaces.darts.supernet.fused import FusedCell
 from spaces.darts.supernet.partial import PartialCell
-from spaces.darts.supernet.single_path import PathCells
+from spaces.darts.supernet.single_path import LonePathCell, PathCells
 from spaces.darts.vocabulary import INPUTS_OF_A_NODE, candidate_names, edge_label, inputs_label, node_numbers
 from spaces.partial_channels import parts_of
 
@@ -112,6 +112,10 @@ class Cell(nn.Module):
         """Return that form with operations on one of ``parts`` parts of the channels, or of as many as ``parts_of`` has; they are new."""
         cut = parts_of(self.channels, parts)
         return PartialCell(self, cut) if cut > 1 else FusedCell(self)
+
+    def single_path_form(self) -> LonePathCell:
+        """Return the cell as a function of one operation an edge, which stands for its differentiable form; it has its parameters."""
+        return LonePathCell(self)
 
 
 class CellStack(nn.ModuleList):

@@ -143,7 +143,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._skip_dropout, self._most_skips, self._place = SkipDropout(skip_dropout, alpha_warmup), most_skips, place
         self._n_chosen: dict[str, int] = {}
         form = self._facts.form if partial_channels == 1 else self._partial_form
-        forms = {"form": form, "path_form": self._facts.path_form} if supernet == "fused" else {"form": None, "path_form": None}
+        path_form = self._facts.path_form if partial_channels == 1 and skip_dropout == 0 else None
+        forms = {"form": form, "path_form": path_form} if supernet == "fused" else {"form": None, "path_form": None}
         told = {"input_edges": self._facts.input_edges, "weighed_nodes": self._nodes, **forms}
         self._told: dict[str, Any] = {"softmax": self._sampler, "mixed_op_sampling": MixedOpDifferentiablePolicy, **told}
         if cost_weight > 0 and not (self._facts.operation_costs and self._facts.input_edges):

@@ -8,42 +8,19 @@ is computed, and its weight alone has a gradient, as in ``MixedOp.forward_gdas``
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import torch
 from torch import Tensor
 
-from strategies.one_shot.sampler import Sampler
+from strategies.one_shot.temperature import Tempered
 
 
-class GumbelSoftmax(Sampler):
+class GumbelSoftmax(Tempered):
     """Weighs all operations by softmax((log softmax(alpha) + o) / temperature), with Gumbel noise o (Jang et al. 2017, arXiv 1611.01144).
 
     That is ``torch.nn.functional.gumbel_softmax``, and NNI's GumbelDARTS, whose temperatures are the default.
-
-    Parameters
-    ----------
-    seed
-        Of the generator.
-    temperatures
-        In the first and in the last epoch, above 0; in equal steps between them. ``None``: ``usual``.
-
-    Attributes
-    ----------
-    usual
-        The temperatures of the method's authors.
     """
 
-    usual: ClassVar[tuple[float, float]] = (1.0, 0.33)
-
-    def __init__(self, seed: int = 0, temperatures: tuple[float, float] | None = None, **others: Any) -> None:
-        super().__init__(seed, **others)
-        self._first, self._last = temperatures or self.usual
-        self.temperature: float = self._first
-
-    def begin_epoch(self, epoch: int, epochs: int) -> None:
-        super().begin_epoch(epoch, epochs)
-        self.temperature = self._first + (self._last - self._first) * epoch / max(epochs - 1, 1)
+    usual = (1.0, 0.33)
 
     def noise(self, label: str, alpha: Tensor) -> Tensor:
         return -torch.empty_like(alpha).exponential_(generator=self.generator).log()

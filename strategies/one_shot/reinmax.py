@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from strategies.one_shot.gumbel import one_hot
-from strategies.one_shot.sampler import Sampler
+from strategies.one_shot.temperature import Tempered
 
 
-class ReinMax(Sampler):
+class ReinMax(Tempered):
     """Draws one operation with the probability p that the softmax gives it. Its gradient follows Heun's method, as the paper derives it.
 
     With q the mean of the one-hot draw and softmax(alpha / temperature), the gradient is twice that of a softmax whose value is q, less
-    half that of p. At temperature 1 it is exact in the mean for losses that are quadratic in the weights. That takes the gradients of all
-    weights, so that all operations are computed.
-
-    Parameters
-    ----------
-    seed
-        Of the generator.
-    temperature
-        1 or more.
+    half that of p. Temperatures are 1 or more. At 1 the gradient is exact in the mean for losses that are quadratic in the weights. It
+    takes the gradients of all weights: where the architecture parameters learn, all operations are computed.
     """
 
     single_path = True
-
-    def __init__(self, seed: int = 0, temperature: float = 1.0, **others: Any) -> None:
-        super().__init__(seed, **others)
-        self.temperature: float = temperature
+    usual = (1.0, 1.0)
 
     def noise(self, label: str, alpha: Tensor) -> Tensor:
         return torch.multinomial(alpha.softmax(-1), 1, generator=self.generator).squeeze(0)

@@ -35,8 +35,10 @@ class Sampler(nn.Module):
         Whether the weights have a gradient for the architecture parameters.
     single_path
         Whether all weight is on one operation.
+    draws_path
+        Whether all weight is on one operation in the steps of the supernet's weights, too: nothing moves it.
     computes_path
-        Whether the operations that are not drawn need not be computed; where something moves the weights, all are.
+        Whether the operations that are not drawn need never be computed.
     draws_inputs
         Whether it draws which inputs a node keeps, too.
     temperature
@@ -67,8 +69,12 @@ class Sampler(nn.Module):
         self._labels = {id(alpha): label for label, alpha in alphas.items()}
 
     @property
+    def draws_path(self) -> bool:
+        return self.single_path and self.perturbation is None
+
+    @property
     def computes_path(self) -> bool:
-        return self._needs_drawn_alone and self.perturbation is None
+        return self._needs_drawn_alone and self.draws_path
 
     @property
     def passes(self) -> int:

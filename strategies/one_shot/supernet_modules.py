@@ -64,11 +64,35 @@ class SummedInput(InputChoice, BaseSuperNetModule):
         return total
 
 
-class MixedForm(BaseSuperNetModule):
-    """The differentiable form of a module of the space (``OneShotFacts.form``), with the architecture parameters of all choices in it."""
+class MixedLayer(DifferentiableMixedLayer):
+    """NNI's mixture of a ``LayerChoice``; of a drawn path the drawn candidate alone is computed where its weight needs no gradient."""
 
-    def __init__(self, form: nn.Module, alphas: Mapping[str, nn.Parameter], softmax: nn.Module, shares: EdgeShares) -> None:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        weights = self._softmax(self._arch_alpha)
+        names = list(self.names)
+        if self._softmax.draws_path and not weights.requires_grad:
+            used = weights.nonzero().flatten().tolist() or [0]
+            names, weights = [names[place] for place in used], weights[used]
+        return self._reduction([self[name](*args, **kwargs) for name in names], weights)
+
+
+class MixedForm(BaseSuperNetModule):
+    """The differentiable form of a module of the space (``OneShotFacts.form``), with the architecture parameters of all choices in it.
+
+    Parameters
+    ----------
+    form, alphas, softmax, shares
+        The form, the parameters by label, what weighs operations, and what weighs edges.
+    path_form
+        The single-path form of the same module, with the same parameters, which stands for it where every edge has one operation of any
+        weight and no weight needs a gradient: in the steps of the supernet's weights. ``None``: there is none.
+    """
+
+    def __init__(
+        self, form: nn.Module, alphas: Mapping[str, nn.Parameter], softmax: nn.Module, shares: EdgeShares, path_form: Any = None
+    ) -> None:
         super().__init__()
+        self._path_form = (path_form,)  # not registered: the form has its modules already
         self.form: Any = form
         self._alphas = nn.ParameterDict(list(alphas.items()))  # in this order; it would sort a dict
         self._softmax: Any = softmax
@@ -80,11 +104,15 @@ class MixedForm(BaseSuperNetModule):
         if form is None:
             return None
         nodes = {label: edges for label, edges in mutate_kwargs["weighed_nodes"].items() if set(edges) <= set(form.choices)}
-        return cls(form, {label: memo[label] for label in form.choices}, mutate_kwargs["softmax"], EdgeShares(nodes, memo)), True
+        alphas, softmax = {label: memo[label] for label in form.choices}, mutate_kwargs["softmax"]
+        draws = softmax.draws_path and mutate_kwargs["path_form"] is not None
+        return cls(form, alphas, softmax, EdgeShares(nodes, memo), mutate_kwargs["path_form"](module) if draws else None), True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        mixing = {label: self._softmax(alpha) for label, alpha in self._alphas.items()}
-        return self.form(self._shares(mixing), *args, **kwargs)
+        mixing = self._shares({label: self._softmax(alpha) for label, alpha in self._alphas.items()})
+        (path_form,) = self._path_form
+        drawn = None if path_form is None else path_in(mixing, self.form.choices)
+        return self.form(mixing, *args, **kwargs) if drawn is None else path_form(*drawn, *args, **kwargs)
 
     def resample(self, memo: Any) -> dict[str, Any]:
         return {}
@@ -100,6 +128,27 @@ class MixedForm(BaseSuperNetModule):
 
     def arch_parameters(self) -> Iterable[nn.Parameter]:
         return [*self._alphas.values(), *self._shares.parameters()]
+
+
+def path_in(mixing: Mapping[str, Tensor], choices: Mapping[str, list[str]]) -> tuple[dict[str, str], dict[str, Tensor]] | None:
+    """Return the one operation of each edge, and by label its weight where that is not 1; ``None`` where the mixture has to be computed.
+
+    That is where an edge mixes several operations, or the gradient of a weight is wanted.
+    """
+    if any(weights.requires_grad for weights in mixing.values()):
+        return None
+    known = torch.cat(list(mixing.values())).tolist()  # one wait for the device
+    path, scales, first = {}, {}, 0
+    for label, weights in mixing.items():
+        own = known[first : first + len(weights)]
+        first += len(own)
+        used = [place for place, weight in enumerate(own) if weight != 0] or [0]
+        if len(used) > 1:
+            return None
+        path[label] = choices[label][used[0]]
+        if own[used[0]] != 1:
+            scales[label] = weights[used[0]]
+    return path, scales
 
 
 class ScaledMixedInput(DifferentiableMixedInput):
@@ -160,7 +209,7 @@ def _leading(shape: Any) -> tuple[slice, ...]:
 
 def mutation_hooks() -> list[Any]:
     """Return what makes a supernet of a space, in the order in which NNI asks: ours, then NNI's, then the refusal of all else."""
-    ours = [MixedForm.mutate, DifferentiableMixedLayer.mutate, SummedInput.mutate, ScaledMixedInput.mutate]
+    ours = [MixedForm.mutate, MixedLayer.mutate, SummedInput.mutate, ScaledMixedInput.mutate]
     nnis = [
         DifferentiableMixedCell.mutate,
         MixedRepeat.mutate,

@@ -54,7 +54,11 @@ def test_settings_of_other_strategies_are_refused_by_name(strategy: str, fixed: 
         (rt.SPOS, {"population": 20}, "population: it needs `selection='inherited'` or `selection='trained'`"),
         (rt.SPOS, {"selection": "inherited", "trained_epochs": 3}, "trained_epochs: it needs `selection='trained'`"),
         (rt.GDAS, {"tuning_epochs": 2}, "tuning_epochs: it needs `selection='perturbation'`"),
-        (rt.DrNAS, {"temperatures": [5, 1]}, "temperatures: it needs sampler='gumbel' or sampler='gumbel_softmax', not 'dirichlet'"),
+        (
+            rt.DrNAS,
+            {"temperatures": [5, 1]},
+            "temperatures: it needs sampler='gumbel' or sampler='reinmax' or sampler='gumbel_softmax', not 'dirichlet'",
+        ),
         (rt.DrNAS, {"early_stop_steps": 5}, "early_stop_steps: it needs `early_stop` above 0"),
     ],
 )

@@ -119,6 +119,7 @@ def test_the_published_combinations_have_their_papers_parts() -> None:
     both = DrNAS(kl_weight=1e-3, beta_weight=1.0, perturbation=0.1).build(SearchContext())
     assert len(both._regularizers) == 2 and both._sampler.perturbation is not None, "parts compose"
     assert type(GDAS(sampler="reinmax").build(SearchContext())._sampler).__name__ == "ReinMax"
+    assert GDAS(sampler="reinmax", temperatures=[2, 1]).build(SearchContext())._sampler.temperature == 2  # type: ignore[arg-type]
     projection = DartsPT().build(SearchContext())._selection
     assert (type(projection).__name__, projection._tuning_epochs, DartsPT().sampler) == ("Projection", 10, "softmax")
     assert DartsPT(selection="inherited").build(SearchContext())._selection.scores_networks, "parts compose here, too"
@@ -133,7 +134,7 @@ def test_spos_draws_paths_evenly_or_fairly_and_its_supernet_uses_no_weight_of_ot
     assert SPOS(supernet="stock").settings() == {"--supernet": "stock"}
     using_all = {kind: kind().uses_all_weights for kind in (Darts, GDAS, DrNAS, SDarts, SPOS, TPE)}
     assert using_all == {Darts: True, GDAS: False, DrNAS: True, SDarts: True, SPOS: False, TPE: False}
-    assert GDAS(sampler="reinmax").uses_all_weights and GDAS(perturbation=0.1).uses_all_weights
+    assert not GDAS(sampler="reinmax").uses_all_weights and GDAS(perturbation=0.1).uses_all_weights
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,10 @@ def test_spos_draws_paths_evenly_or_fairly_and_its_supernet_uses_no_weight_of_ot
         (lambda: SPOS(supernet="thin"), "spos: the supernet is 'thin'; expected one of fused, stock"),
         (lambda: make_strategy("spos", order=2), "spos: unknown setting 'order'"),
         (lambda: GDAS(temperatures=(0, 1)), "temperatures: (0, 1) is not a pair of numbers above 0, such as [10, 0.1]"),
+        (
+            lambda: GDAS(sampler="reinmax", temperatures=(2, 0.5)),
+            "temperatures: (2, 0.5) is not a pair of numbers of at least 1, such as [2, 1]",
+        ),
         (lambda: BetaDarts(beta_weight=-1), "beta_weight: -1 is not a number of at least 0"),
         (lambda: SDarts(perturbation=2), "perturbation: 2 is not a number from 0 to 1"),
         (lambda: SDarts(kl_weight=0.1), "kl_weight: it needs sampler='dirichlet', not 'softmax'"),

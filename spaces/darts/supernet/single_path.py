@@ -5,7 +5,7 @@ A pass costs what that of a found network costs. On a CPU in training it is the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces.darts.trained.edges import Edge, make_edge
-from spaces.darts.trained.network import count_batch, kernels_serve, run_cells
+from spaces.darts.trained.network import count_batch, kernels_serve, run_cell, run_cells
 
 
 class PathCell(nn.Module):
@@ -55,8 +55,8 @@ class PathCell(nn.Module):
         return torch.cat(states[2:], dim=1)
 
 
-class PathCells(nn.Module):
-    """The single-path form of the ``cells`` of a network, with the parameters and buffers of their candidates.
+class SinglePaths(nn.Module):
+    """What single-path forms have in common: ``cells`` with the parameters and buffers of their candidates.
 
     Attributes
     ----------
@@ -82,7 +82,11 @@ class PathCells(nn.Module):
     @cached_property
     def norms(self) -> list[nn.BatchNorm2d]:
         """The normalisations of all candidates, which are asked before every pass."""
-        return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+        return _norms_of([self])
+
+
+class PathCells(SinglePaths):
+    """The single-path form of the ``cells`` of a network."""
 
     def forward(self, path: Mapping[str, str], weights: Mapping[str, Tensor], stem: Tensor) -> Iterator[Tensor | None]:
         """Yield the outputs of the cells, one after the other; ``None`` stands for those that other cells alone read.
@@ -92,12 +96,11 @@ class PathCells(nn.Module):
         path
             By label the name of the operation, for the edges that nodes read: one or more to each node.
         weights
-            By label a scalar of value 1 by which an edge of the path is multiplied, and whose gradient is wanted.
+            By label a scalar by which an edge of the path is multiplied, of value 1 where its gradient is wanted.
         stem
             [N, C, H, W], which the first cells read.
         """
-        # The kernels are faster in float32 than torch in half precision.
-        exact = stem.float() if torch.is_autocast_enabled(stem.device.type) else stem
+        exact = _exact(stem)
         if kernels_serve(self, exact):
             return self._run_fast(path, weights, exact)
         return self._run_plain(path, weights, stem)
@@ -110,18 +113,53 @@ class PathCells(nn.Module):
 
     def _run_fast(self, path: Mapping[str, str], weights: Mapping[str, Tensor], stem: Tensor) -> Iterator[Tensor | None]:
         chosen = [cell.on_path(path) for cell in self.cells]
-        count_batch(_norms_of(self.cells, chosen))
-
-        def edges_of(number: int, _: Tensor) -> list[list[Edge]]:
-            return [
-                [make_edge(operation, source, weight=weights.get(label)) for source, label, operation in edges] for edges in chosen[number]
-            ]
-
-        return run_cells(list(self.cells), edges_of, {len(self.cells) - 1}, stem)
+        preprocessing = [module for cell in self.cells for module in (cell.preprocess_0, cell.preprocess_1)]
+        count_batch(_norms_of([*preprocessing, *(operation for nodes in chosen for operation in _operations_of(nodes))]))
+        return run_cells(list(self.cells), lambda number, last: _edges_of(chosen[number], weights, last), {len(self.cells) - 1}, stem)
 
 
-def _norms_of(cells: Iterable[Any], chosen: Iterable[list[list[tuple[int, str, Any]]]]) -> list[nn.BatchNorm2d]:
-    """Return the normalisations that a pass along the path uses."""
-    shared = [module for cell in cells for module in (cell.preprocess_0, cell.preprocess_1)]
-    used = [*shared, *(operation for cell in chosen for edges in cell for _, _, operation in edges)]
-    return [norm for module in used for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+class LonePathCell(SinglePaths):
+    """The single-path form of one ``cell``, which stands for its differentiable form in the steps of the supernet's weights."""
+
+    def __init__(self, cell: Any) -> None:
+        super().__init__([cell])
+
+    def forward(self, path: Mapping[str, str], weights: Mapping[str, Tensor], before_last: Tensor, last: Tensor) -> Tensor:
+        """Return the output of the cell; ``path`` and ``weights`` are as ``PathCells`` has them, with edges to all nodes."""
+        (cell,) = self.cells
+        if not kernels_serve(self, _exact(last)):
+            output: Tensor = cell(path, weights, before_last, last)
+            return output
+        nodes = cell.on_path(path)
+        count_batch(_norms_of(_operations_of(nodes)))
+        states = [_exact(state) for state in (cell.preprocess_0(before_last), cell.preprocess_1(last))]
+        before, now = (state.contiguous(memory_format=torch.channels_last) for state in states)
+        return run_cell(cell, _edges_of(nodes, weights, now), before, now, is_private=False)
+
+
+Nodes = Sequence[Sequence[tuple[int, str, Any]]]  # as ``PathCell.on_path`` returns them
+
+
+def _exact(state: Tensor) -> Tensor:
+    """Return what the kernels read of a state: they are faster in float32 than torch in half precision."""
+    return state.float() if torch.is_autocast_enabled(state.device.type) else state
+
+
+def _operations_of(nodes: Nodes) -> Iterator[nn.Module]:
+    return (operation for edges in nodes for _, _, operation in edges)
+
+
+def _norms_of(modules: Iterable[nn.Module]) -> list[nn.BatchNorm2d]:
+    return [norm for module in modules for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+
+
+def _edges_of(nodes: Nodes, weights: Mapping[str, Tensor], images: Tensor) -> list[list[Edge]]:
+    """Return a pass through the edges of each node; a weight without a gradient is one factor of all ``images``."""
+
+    def make(source: int, label: str, operation: Any) -> Edge:
+        weight = weights.get(label)
+        if weight is None or weight.requires_grad:
+            return make_edge(operation, source, weight=weight)
+        return make_edge(operation, source, weight.to(images).repeat(len(images)))
+
+    return [[make(*edge) for edge in edges] for edges in nodes]

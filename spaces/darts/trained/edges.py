@@ -28,7 +28,7 @@ class Edge:
     source
         Which state of the cell it reads.
     factor
-        [N], of drop-path; ``None``: 1.
+        [N], of drop-path, or the share of an edge; ``None``: 1.
     weight
         A scalar of value 1 by which the edge is multiplied, and whose gradient is wanted; ``None``: there is none.
 
@@ -77,7 +77,8 @@ class IdentityEdge(Edge):
         self, x: Tensor, gradient: Tensor, parameters: Sequence[Tensor], kept: Sequence[Tensor], state_gradient: Tensor
     ) -> list[Tensor | None]:
         of_this = gradient.dtype, gradient.shape[4]
-        mix([gradient], rows(*of_this, 1), rows(*of_this, 0), None, state_gradient, adds=True)
+        factors = None if self.factor is None else self.factor[None]
+        mix([gradient], rows(*of_this, 1), rows(*of_this, 0), factors, state_gradient, adds=True)
         return self._of_weight(x, gradient)
 
 

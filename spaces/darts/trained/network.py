@@ -151,13 +151,13 @@ def run_cells(
             states[reader][which] = state
         is_private = number not in public
         before, after = (states[number].pop(which) for which in (0, 1))
-        last = _run_cell(cell, nodes_of_cells(number, after), before, after, is_private)
+        last = run_cell(cell, nodes_of_cells(number, after), before, after, is_private)
         yield None if is_private else last
         wanted = [(number + 1, 1), (number + 2, 0)]
 
 
-def _run_cell(cell: CellOfOperations, nodes: Sequence[Sequence[Edge]], before_last: Tensor, last: Tensor, is_private: bool) -> Tensor:
-    """Return what ``cell`` makes of its two states, preprocessed, as ``FrozenCell`` has it."""
+def run_cell(cell: CellOfOperations, nodes: Sequence[Sequence[Edge]], before_last: Tensor, last: Tensor, is_private: bool) -> Tensor:
+    """Return what ``cell`` makes of its two states, preprocessed and channels last, as ``FrozenCell`` has it."""
     stride = 2 if cell.reduces else 1
     size = [-(-side // stride) for side in last.shape[2:]]
     parameters = [tensor for node in nodes for edge in node for tensor in edge.parameters]

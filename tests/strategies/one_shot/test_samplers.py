@@ -136,6 +136,25 @@ def test_the_temperature_of_gdas_falls_in_equal_steps_from_ten_to_a_tenth() -> N
     assert sampler.temperature == 10
 
 
+def test_the_temperature_of_reinmax_stays_at_one_unless_told_otherwise() -> None:
+    """And it is that of the gradient alone: algorithm 2 draws by the plain softmax."""
+    alpha = torch.nn.Parameter(torch.tensor(ALPHA, dtype=torch.float64))
+    usual, warm = ReinMax(), bound(ReinMax, {"a": alpha}, temperatures=(3, 1))
+    for epoch, expected in enumerate((3.0, 2.0, 1.0)):
+        usual.begin_epoch(epoch, 3)
+        warm.begin_epoch(epoch, 3)
+        assert (usual.temperature, warm.temperature) == (1.0, expected)
+    warm.begin_epoch(0, 3)
+    assert all(
+        torch.equal(*pair) for pair in zip(draws(bound(ReinMax, {"a": alpha}), {"a": alpha}, 9), draws(warm, {"a": alpha}, 9), strict=True)
+    )
+    worth, hot, p = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64), torch.eye(4, dtype=torch.float64)[1], alpha.softmax(0)
+    middle = (hot + (alpha / 3).softmax(0)).detach() / 2
+    by_hand = 2 * middle * (worth - middle @ worth) - p.detach() * (worth - p.detach() @ worth) / 2
+    (gradient,) = torch.autograd.grad(warm.weigh(alpha, torch.tensor(1)) @ worth, alpha)
+    assert torch.allclose(gradient, by_hand)
+
+
 def test_drnas_draws_from_its_dirichlet_distribution_with_the_pathwise_gradient() -> None:
     """Of two operations the weight is Beta(a, b), and d theta / d a = -(dF / da) / f, as the paper has it for each coordinate."""
     alpha = torch.nn.Parameter(torch.tensor([0.4, -0.3], dtype=torch.float64))
@@ -187,7 +206,7 @@ def test_reinmax_is_exact_in_the_mean_for_quadratic_losses() -> None:
     assert (exact_and_mean_gradient(StraightThrough(), alpha, quadratic)[1] - exact).norm() > 0.1 * exact.norm(), (
         "there was an error to mend"
     )
-    assert not torch.allclose(exact_and_mean_gradient(ReinMax(temperature=2.0), alpha, quadratic)[1], exact, atol=1e-3)
+    assert not torch.allclose(exact_and_mean_gradient(ReinMax(temperatures=(2.0, 2.0)), alpha, quadratic)[1], exact, atol=1e-3)
 
 
 def test_even_paths_teach_the_alphas_nothing() -> None:

@@ -20,7 +20,9 @@ from common.numbers import LARGEST_SEED
 from spaces.darts.space import DartsSpace
 from spaces.darts.supernet.single_path import PathCells
 from spaces.nasbench201.space import NasBench201Space
+from spaces.nasbench201.supernet import MixedCell, PathCell
 from strategies import GDAS, SearchContext, make_strategy
+from strategies.one_shot import supernet_modules
 from strategies.one_shot.best_of_draws import BestOfDraws, Draw, draw_evenly
 from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.gumbel import GumbelHard
@@ -28,6 +30,7 @@ from strategies.one_shot.path_modules import PathForm, PathInput, PathLayer
 from strategies.one_shot.reinmax import ReinMax
 from strategies.one_shot.sampler import Sampler
 from strategies.one_shot.single_path import FairPaths, UniformPath
+from strategies.one_shot.supernet_modules import MixedForm
 
 TINY = {"width": 2, "cells": 1, "num_classes": 3}
 STEPS = 3
@@ -94,12 +97,71 @@ def test_gdas_computes_the_drawn_candidate_with_the_gradient_of_its_weight() -> 
 
 
 @pytest.mark.parametrize(
-    "settings", [{"edge_normalization": True}, {"selection": "perturbation"}, {"partial_channels": 2}, {"perturbation": 0.2}]
+    ("settings", "in_all_steps"),
+    [
+        ({"edge_normalization": True}, False),
+        ({"selection": "perturbation"}, False),
+        ({"partial_channels": 2}, True),
+        ({"perturbation": 0.2}, True),
+    ],
 )
-def test_with_parts_that_weigh_more_than_the_drawn_operation_all_are_computed(settings: dict[str, Any]) -> None:
+def test_with_parts_that_weigh_more_than_the_drawn_operation_all_are_computed(settings: dict[str, Any], in_all_steps: bool) -> None:
     strategy, space = GDAS(**settings), seeded(DartsSpace, SMALL)
     supernet = strategy.build(SearchContext(one_shot=facts_of(space))).mutate_model(space)
-    assert strategy.uses_all_weights and not any(isinstance(module, PathForm) for module in supernet.modules())
+    assert not any(isinstance(module, PathForm) for module in supernet.modules())
+    forms = [module for module in supernet.modules() if isinstance(module, MixedForm)]
+    assert strategy.uses_all_weights == in_all_steps and all((form._path_form == (None,)) == in_all_steps for form in forms)
+
+
+def pass_of_weights(
+    space: Any, arguments: dict[str, Any], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *, mixed: bool
+) -> Any:
+    """The output of a supernet under a draw, and the gradients of its weights alone; ``mixed``: all operations are computed."""
+    model = seeded(space, arguments)
+    strategy = GDAS(**settings).build(SearchContext(seed=3, one_shot=facts_of(model)))
+    supernet = strategy.mutate_model(model).double().train()
+    for alpha in strategy._arch_parameters.values():
+        alpha.requires_grad_(False).copy_(torch.linspace(-1, 1, len(alpha)))
+    with monkeypatch.context() as patch:
+        if mixed:
+            patch.setattr(supernet_modules, "path_in", lambda *_: None)
+            patch.setattr(ReinMax, "draws_path", False)
+            patch.setattr(GumbelHard, "draws_path", False)
+        output = supernet(torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)).double())
+    output.square().sum().backward()
+    return output.detach(), {name: parameter.grad for name, parameter in supernet.named_parameters()}
+
+
+@pytest.mark.parametrize("settings", [{"sampler": "reinmax"}, {"edge_normalization": True}, {"selection": "perturbation"}])
+@pytest.mark.parametrize(("space", "arguments"), [(DartsSpace, {**SMALL, "none": True}), (NasBench201Space, TINY), (PlainSpace, {})])
+def test_steps_of_the_weights_compute_the_drawn_operations_alone_with_the_same_gradients(
+    space: Any, arguments: dict[str, Any], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if space is PlainSpace and "sampler" not in settings:
+        pytest.skip("it has no edges, and GDAS computes its paths without a mixture")
+    of_path, of_mixture = (pass_of_weights(space, arguments, settings, monkeypatch, mixed=mixed) for mixed in (False, True))
+    assert torch.allclose(of_path[0], of_mixture[0], rtol=1e-9, atol=1e-12)
+    unread = 0
+    for name, gradient in of_mixture[1].items():
+        if of_path[1][name] is None:
+            unread += gradient is not None
+            assert gradient is None or not gradient.any(), name
+        else:
+            assert torch.allclose(of_path[1][name], gradient, rtol=1e-7, atol=1e-10), name
+    assert unread > 0, "the mixture has gradients of 0 there"
+
+
+def test_a_search_mixes_in_steps_of_the_alphas_and_follows_paths_in_those_of_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    for kind in (MixedCell, PathCell):
+        original = kind.forward
+        monkeypatch.setattr(
+            kind, "forward", lambda self, *inputs, original=original: steps.append(type(self).__name__) or original(self, *inputs)
+        )
+    search(seeded(NasBench201Space, TINY), tmp_path, name="gdas", sampler="reinmax")
+    assert steps[:12] == 2 * [*3 * ["MixedCell"], *3 * ["PathCell"]] and len(set(steps[-3:])) == 1
 
 
 def test_operations_on_paths_stop_learning_as_those_of_mixtures_do(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from drawn_weights import seeded  # noqa: F401
 from fused_cells import check_agreement, operations_of  # noqa: F401
-from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedLayer
 from small_supernets import facts_of
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,7 +15,7 @@ from torch.nn import functional
 from common.errors import StrategyError
 from spaces.darts.space import DartsSpace
 from strategies.one_shot.darts import DartsStrategy
-from strategies.one_shot.supernet_modules import MixedForm
+from strategies.one_shot.supernet_modules import MixedForm, MixedLayer
 
 
 def make_supernet(
@@ -40,8 +39,8 @@ def test_the_strategy_takes_the_form_that_a_module_offers() -> None:
         space, _, weights = make_supernet(supernet, torch.float32)
         kinds[supernet] = {type(module) for module in space.modules()}
         assert {id(parameter) for parameter in weights.values()} <= {id(parameter) for parameter in space.parameters()}
-    assert MixedForm in kinds["fused"] and DifferentiableMixedLayer not in kinds["fused"]
-    assert MixedForm not in kinds["stock"] and DifferentiableMixedLayer in kinds["stock"]
+    assert MixedForm in kinds["fused"] and MixedLayer not in kinds["fused"]
+    assert MixedForm not in kinds["stock"] and MixedLayer in kinds["stock"]
     with pytest.raises(StrategyError, match="the supernet is 'thin'; expected one of fused, stock"):
         DartsStrategy(supernet="thin")
 

@@ -141,6 +141,40 @@ def test_a_path_is_the_mixture_with_one_hot_weights(whole: bool, seed: int) -> N
         assert torch.allclose(ours.grad, theirs.grad, rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.parametrize("fast", [pytest.param(True, marks=HERE), False])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_cell_on_a_path_stands_for_the_mixture_with_one_weight_an_edge(seed: int, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With any weights, 0 of an edge that is cut among them; both forms have the same parameters and buffers."""
+    if not fast:
+        monkeypatch.setattr(single_path, "kernels_serve", lambda *_: False)
+    space = make_space(width=4, num_cells=3, none=True)
+    cell, path, chance = space.cells[seed], draw(space, seed, whole=True), random.Random(seed)
+    form, mixture = cell.single_path_form(), cell.differentiable_form()
+    path = {label: path[label] for label in form.choices}
+    weights = {label: torch.tensor(chance.choice([0.0, 0.3, 0.6])).double() for label in path if chance.random() < 0.6}
+    hot = {
+        label: torch.tensor([float(name == path[label]) for name in names]).double() * weights.get(label, torch.tensor(1.0))
+        for label, names in form.choices.items()
+    }
+    before = {name: buffer.clone() for name, buffer in cell.named_buffers()}
+    told = []
+    for run in (lambda *states: form(path, weights, *states), lambda *states: mixture(hot, *states)):
+        cell.load_state_dict({**cell.state_dict(), **before})
+        cell.zero_grad()
+        channels = [cell.preprocess_0[1].in_channels, cell.preprocess_1[1].in_channels]
+        states = [torch.linspace(-1, 1, 4 * count * 64).sin().view(4, count, 8, 8).double().requires_grad_() for count in channels]
+        output = run(*states)
+        (output * torch.linspace(-1, 1, output.numel()).view(output.shape)).sum().backward()
+        gradients = {name: parameter.grad for name, parameter in cell.named_parameters()}
+        told.append((output.detach(), [state.grad for state in states], gradients))
+    assert torch.allclose(told[0][0], told[1][0], rtol=1e-9, atol=1e-12)
+    assert all(torch.allclose(*pair, rtol=1e-7, atol=1e-10) for pair in zip(told[0][1], told[1][1], strict=True))
+    read = {name: gradient for name, gradient in told[0][2].items() if gradient is not None}
+    assert 0 < len(read) < len(told[1][2])
+    assert all(torch.allclose(gradient, told[1][2][name], rtol=1e-7, atol=1e-10) for name, gradient in read.items())
+    assert not any(gradient.any() for name, gradient in told[1][2].items() if name not in read and gradient is not None)
+
+
 @HERE
 def test_no_time_goes_into_gradients_that_nobody_wants(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the step of the architecture only the weights of the drawn operations have one."""
