@@ -12,6 +12,7 @@ from records.run_folder import RunFolder
 from records.scalars import open_scalars
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
+from retiarius.search_plan import SearchPlan
 from retiarius.selection import Result, drawn_result, scoring, selected_result, tuning_epochs
 from retiarius.settings import SearchSettings
 from retiarius.stages import Remaining, checkpoints_of, sizes_of
@@ -20,13 +21,15 @@ from strategies.selections import selects
 from strategies.stages import Stage
 
 
-def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFolder) -> None:
+def search_one_shot(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder) -> None:
     """Train a supernet and write the architecture that is read off it to ``best.json``.
 
     Raises
     ------
     SearchFailed
         The search diverged, or ended before its first step.
+    StrategyError
+        All networks that could be selected are larger than the search allows.
     """
     from evaluators.training.supernet import finished_epochs
 
@@ -45,7 +48,7 @@ def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFo
             finished=sum(finished_epochs(checkpoints_of(folder, stage)) for stage in stages),
             describe=context.space.describe,
         )
-        heard = {"on_step": None if steps is None else keeper.note_step, **scoring(context, settings, folder, keeper.note_score)}
+        heard = {"on_step": None if steps is None else keeper.note_step, **scoring(context, settings, plan, folder, keeper.note_score)}
         remaining = Remaining(settings.time_budget)
         for stage in stages:
             if stage is not stages[0]:

@@ -101,7 +101,7 @@ def search(
         Seconds for which the best network is trained anew after the search, at its full size, as ``retrain`` does. With a time budget the
         search chooses what is to be the best after so long.
     max_parameters, max_multiply_adds
-        A larger network is not trained.
+        A larger network is not trained, nor selected from a supernet.
     start_with
         Networks to try first: files, run folders (``"runs/NAME:4"``: its best four), or names. ``"portfolio"`` is what the space says is
         worth a try; a search with a time budget begins with it unless something is named here. ``"default"`` names nothing more.
@@ -202,7 +202,7 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
         plan = replace(plan, share=share, supernet=open_supernet(context, settings))
         with context.open_folder(settings.strategy.name, **search_identity(context, settings, plan)) as folder:
             if settings.strategy.one_shot:
-                search_one_shot(context, settings, folder)
+                search_one_shot(context, settings, plan, folder)
             else:
                 save_starts(folder.path / STARTS, settings.start_with, plan.starts)
                 plan = screen_networks(context, settings, plan, folder, data)
