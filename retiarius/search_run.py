@@ -14,6 +14,7 @@ from retiarius.image_check import fit_to_images
 from retiarius.inherited_trials import open_supernet
 from retiarius.lookups import Lookups
 from retiarius.one_shot import search_one_shot
+from retiarius.operation_costs import measured_costs
 from retiarius.pacing import Pace
 from retiarius.plan import make_plan, search_identity
 from retiarius.presets import DEFAULT_PRESET
@@ -199,7 +200,7 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
         data = images_to_screen(context, settings)
         pace = None if plan.share is None else Pace(context, settings, plan)
         share = None if pace is None else pace.share
-        plan = replace(plan, share=share, supernet=open_supernet(context, settings))
+        plan = replace(plan, share=share, supernet=open_supernet(context, settings), costs=measured_costs(context, settings))
         with context.open_folder(settings.strategy.name, **search_identity(context, settings, plan)) as folder:
             if settings.strategy.one_shot:
                 search_one_shot(context, settings, plan, folder)
