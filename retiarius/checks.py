@@ -23,7 +23,9 @@ from retiarius.warm_start import WORDS
 from spaces import SPACES
 from spaces.named import NAMES
 from strategies import STRATEGIES, Darts, Grid, check_pair
-from strategies.selections import selects
+from strategies.selections import SelectionSettings, searches, selects
+
+SIZE_LIMITS = {"--max-params", "--max-flops"}
 
 
 def check_before_imports(settings: SearchSettings) -> Any:
@@ -119,7 +121,7 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     ``looks_up`` says whether scores are looked up in a table.
     """
     strategy, name = settings.strategy, settings.strategy.name
-    trial_flags, training_flags = settings.trial_flags, settings.training_flags
+    training_flags = settings.training_flags
     if settings.screen is not None:
         training_flags.pop("--data-dir", None)  # where the images lie that untrained networks are scored by
     if settings.search_space is not None and strategy.one_shot:
@@ -149,10 +151,20 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
         check_cluster(cluster, settings.storage)
     if settings.measures_latency and settings.storage is not None:
         raise StrategyError("latencies of different machines cannot be compared: leave out `storage`")
-    if strategy.one_shot and (trial_flags or cluster is not None):
-        raise StrategyError(f"{name} trains one supernet and runs no trials: leave out {mention(trial_flags or ['workers'])}")
-    if strategy.one_shot and (settings.trials or 1) > 1:
-        raise StrategyError(f"{name} trains one supernet and runs no trials: leave out `trials`")
+    if strategy.one_shot:
+        _check_runs_no_trials(settings)
+
+
+def _check_runs_no_trials(settings: SearchSettings) -> None:
+    """Refuse what steers trials beside a one-shot strategy; limits of size hold where it searches among whole networks."""
+    strategy, name = settings.strategy, settings.strategy.name
+    idle = [flag for flag in settings.trial_flags if not (flag in SIZE_LIMITS and searches(strategy))]
+    idle += [] if cluster_of(settings.workers) is None or "--workers" in idle else ["--workers"]
+    idle += ["--trials"] if (settings.trials or 1) > 1 else []
+    if idle and set(idle) <= SIZE_LIMITS and isinstance(strategy, SelectionSettings):
+        raise StrategyError(f"{name}: {mention(idle)} needs `selection='inherited'` or 'trained', which score whole networks")
+    if idle:
+        raise StrategyError(f"{name} trains one supernet and runs no trials: leave out {mention(idle)}")
 
 
 def _check_options(settings: SearchSettings) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from evaluators.trial_run import TrialRun
     from strategies.one_shot.restriction import Supernet
 
+_OF_ALPHAS = ("cost", "cost_penalty")  # which make no other supernet, and need costs that nobody reads here
+
 
 @dataclass(frozen=True)
 class TrainedSupernet:
@@ -116,7 +118,7 @@ def _restore(context: RunContext, identity: Mapping[str, Any], kind: Any, state:
     """Return the supernet that the strategy of the run makes of the space, with the weights of ``state``."""
     model = context.space.make(context.arguments)
     told = context.space.one_shot(model)
-    own = {name: value for name, value in identity["pins"].items() if name in kind.set_by_name}
+    own = {name: value for name, value in identity["pins"].items() if name in kind.set_by_name and name not in _OF_ALPHAS}
     strategy = kind(**own, supernet=identity.get("--supernet", kind.supernet))
     built = strategy.build(SearchContext(one_shot=OneShotFacts(**vars(told))))
     supernet: Supernet = built.load_supernet(model, state)

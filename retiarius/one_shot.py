@@ -12,21 +12,25 @@ from records.run_folder import RunFolder
 from records.scalars import open_scalars
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
+from retiarius.operation_costs import KEY, with_costs
+from retiarius.search_plan import SearchPlan
 from retiarius.selection import Result, drawn_result, scoring, selected_result, tuning_epochs
 from retiarius.settings import SearchSettings
 from retiarius.stages import Remaining, checkpoints_of, sizes_of
-from strategies import SPOS, Darts, OneShotFacts, SearchContext
+from strategies import SPOS, Darts, SearchContext
 from strategies.selections import selects
 from strategies.stages import Stage
 
 
-def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFolder) -> None:
+def search_one_shot(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder) -> None:
     """Train a supernet and write the architecture that is read off it to ``best.json``.
 
     Raises
     ------
     SearchFailed
         The search diverged, or ended before its first step.
+    StrategyError
+        All networks that could be selected are larger than the search allows.
     """
     from evaluators.training.supernet import finished_epochs
 
@@ -45,18 +49,18 @@ def search_one_shot(context: RunContext, settings: SearchSettings, folder: RunFo
             finished=sum(finished_epochs(checkpoints_of(folder, stage)) for stage in stages),
             describe=context.space.describe,
         )
-        heard = {"on_step": None if steps is None else keeper.note_step, **scoring(context, settings, folder, keeper.note_score)}
+        heard = {"on_step": None if steps is None else keeper.note_step, **scoring(context, settings, plan, folder, keeper.note_score)}
         remaining = Remaining(settings.time_budget)
         for stage in stages:
             if stage is not stages[0]:
                 evaluator = _evaluator_of(context, settings, folder, stage, remaining.seconds)
                 supernet = context.build(None, **sizes_of(context.space, stage))
             labels = remaining.cut(supernet, stage)
-            facts = OneShotFacts(**vars(context.space.one_shot(supernet)))
+            facts = with_costs(context.space.one_shot(supernet), plan.costs)
             strategy = _train_supernet(context, stage, supernet, evaluator, keeper, one_shot=facts, **heard)
             if not remaining.goes_on(strategy, stage, labels):
                 break
-    _save_best(context, settings, folder, strategy)
+    _save_best(context, settings, plan, folder, strategy)
 
 
 def _evaluator_of(context: RunContext, settings: SearchSettings, folder: RunFolder, stage: Stage, seconds: float | None) -> Any:
@@ -126,7 +130,7 @@ def _score_of(epoch: Any) -> tuple[str, float, int] | None:
     return None
 
 
-def _save_best(context: RunContext, settings: SearchSettings, folder: RunFolder, strategy: Any) -> None:
+def _save_best(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder, strategy: Any) -> None:
     """Write ``best.json``: what the search ended with, and the recipe by which it is to be retrained."""
     epoch = strategy.result()
     result = Result(epoch.sample, _score_of(epoch), {})
@@ -140,6 +144,8 @@ def _save_best(context: RunContext, settings: SearchSettings, folder: RunFolder,
     size = context.measure(context.build(architecture))
     told = _strategy_told(settings)
     told |= {"supernet": context.recipe if settings.lightning is None else {}, "collapse_guard": strategy.guard.describe()}
+    if plan.costs:
+        told |= {"cost": settings.strategy.cost, KEY: dict(plan.costs)}
     BestRecord(folder, context, settings).save(architecture, hyperparameters, result.score, size, **told, **result.told)
 
 
@@ -147,4 +153,4 @@ def _strategy_told(settings: SearchSettings) -> dict[str, Any]:
     """Return the settings of the strategy for the record."""
     if not isinstance(settings.strategy, Darts | SPOS):
         return {flag.removeprefix("--"): value for flag, value in settings.strategy.settings().items()}
-    return {name: value for name, value in asdict(settings.strategy).items() if name not in ("supernet", "collapse_guard")}
+    return {name: value for name, value in asdict(settings.strategy).items() if name not in ("supernet", "collapse_guard", "cost")}

@@ -21,6 +21,8 @@ from retiarius.extension import sizing_trials, trials_of
 from retiarius.foreign_checks import check_evaluator_fits, check_storable
 from retiarius.lab_names import LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
+from retiarius.operation_costs import KEY as COSTS
+from retiarius.operation_costs import require_costs, stand_in_costs, with_costs
 from retiarius.pacing import ABOUT_SO_MANY, share_of, tell_if_not
 from retiarius.presets import PRESETS
 from retiarius.recipe_values import recipe_values_of
@@ -31,7 +33,7 @@ from retiarius.stages import check_stages, sizes_of
 from retiarius.starting_points import starting_points
 from retiarius.strategy_choice import require_fixed, setting_names
 from retiarius.told_numbers import KEY, tell_numbers
-from strategies import Darts, OneShotFacts, SearchContext, Strategy
+from strategies import SearchContext, Strategy
 from strategies.nni_strategy import NniTrials
 
 if TYPE_CHECKING:
@@ -55,8 +57,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
 
     space, strategy, preset = settings.space, settings.strategy, PRESETS[settings.preset]
     recipe = _recipe_of(settings)
-    if isinstance(strategy, Darts) and strategy.cost_weight > 0 and not space.tells_costs:
-        raise SpaceError(f"`cost_weight` needs the costs of operations: {space.name} lacks operation_costs() and input_edges()")
+    require_costs(settings)
     arguments = _arguments_of(settings, table, recipe)
     model = space.make(space.with_required_classes(arguments))
     mutables = model.simplify()
@@ -112,9 +113,9 @@ def _require_supernet(strategy: Strategy, space: Any, model: Any) -> None:
     """Refuse a space of which the strategy can make no supernet; ``model`` is spent by that."""
     import torch
 
-    told = space.one_shot(model)
+    told = with_costs(space.one_shot(model), stand_in_costs(strategy, model))
     with torch.random.fork_rng(devices=[]):
-        strategy.build(SearchContext(one_shot=OneShotFacts(**vars(told)))).mutate_model(model)
+        strategy.build(SearchContext(one_shot=told)).mutate_model(model)
 
 
 def _recipe_of(settings: SearchSettings) -> dict[str, Any]:
@@ -227,6 +228,8 @@ def search_identity(context: RunContext, settings: SearchSettings, plan: SearchP
         same["metric"] = INHERITED.name if plan.supernet is not None else SCORE.name
     if plan.supernet is not None:
         same["supernet"] = plan.supernet.told
+    if plan.costs:
+        same[COSTS] = dict(plan.costs)
     if settings.nni_evaluation is not None:
         same["evaluator_arguments"] = settings.nni_evaluation.describe()
     if plan.numbers:

@@ -44,6 +44,8 @@ class SearchPlan:
         What it took to score untrained networks, which counts against the time budget; 0 where none were scored.
     supernet
         By whose weights networks are scored; None where they have their own.
+    costs
+        By name what operations were measured to cost; empty where none were.
     """
 
     arguments: dict[str, Any]
@@ -60,3 +62,4 @@ class SearchPlan:
     numbers: Sequence[str] = ()
     screened_seconds: float = 0.0
     supernet: TrainedSupernet | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from retiarius.image_check import fit_to_images
 from retiarius.inherited_trials import open_supernet
 from retiarius.lookups import Lookups
 from retiarius.one_shot import search_one_shot
+from retiarius.operation_costs import measured_costs
 from retiarius.pacing import Pace
 from retiarius.plan import make_plan, search_identity
 from retiarius.presets import DEFAULT_PRESET
@@ -102,7 +103,7 @@ def search(
         Seconds for which the best network is trained anew after the search, at its full size, as ``retrain`` does. With a time budget the
         search chooses what is to be the best after so long.
     max_parameters, max_multiply_adds
-        A larger network is not trained.
+        A larger network is not trained, nor selected from a supernet.
     start_with
         Networks to try first: files, run folders (``"runs/NAME:4"``: its best four), or names. ``"portfolio"`` is what the space says is
         worth a try; a search with a time budget begins with it unless something is named here. ``"default"`` names nothing more.
@@ -201,12 +202,12 @@ def run_search(settings: SearchSettings, reporter: Reporter) -> SearchResult:
         data = images_to_screen(context, settings)
         pace = None if plan.share is None or is_over else Pace(context, settings, plan)
         share = plan.share if pace is None else pace.share
-        plan = replace(plan, share=share, supernet=open_supernet(context, settings))
+        plan = replace(plan, share=share, supernet=open_supernet(context, settings), costs=measured_costs(context, settings))
         with context.open_folder(settings.strategy.name, **search_identity(context, settings, plan)) as folder:
             if is_over:
                 reporter.say("the search has ended, and the training after it is resumed")
             elif settings.strategy.one_shot:
-                search_one_shot(context, settings, folder)
+                search_one_shot(context, settings, plan, folder)
             else:
                 save_starts(folder.path / STARTS, settings.start_with, plan.starts)
                 plan = screen_networks(context, settings, plan, folder, data)

@@ -15,8 +15,10 @@ from records.run_folder import RunFolder
 from records.score_log import SELECTION, ScoreLog
 from records.trials import FINALS
 from retiarius.context import RunContext
+from retiarius.engines import size_limits
 from retiarius.finals import train_each
 from retiarius.presets import PRESETS
+from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
 from strategies.selections import TRAINED, SelectionSettings, selects
 
@@ -50,7 +52,9 @@ def tuning_epochs(settings: SearchSettings, supernet: Any, told: Any) -> int:
     return strategy.count_tuning_epochs({str(label): mutable for label, mutable in supernet.simplify().items()}, told.input_edges)
 
 
-def scoring(context: RunContext, settings: SearchSettings, folder: RunFolder, on_new: Callable[..., Any]) -> dict[str, Any]:
+def scoring(
+    context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: RunFolder, on_new: Callable[..., Any]
+) -> dict[str, Any]:
     """Return what the strategy is told of scores, as ``SearchContext`` has it; ``on_new`` as ``EpochKeeper.note_score``."""
     strategy = settings.strategy
     if not selects(strategy):
@@ -60,7 +64,7 @@ def scoring(context: RunContext, settings: SearchSettings, folder: RunFolder, on
     told: dict[str, Any] = {"data": supernet_halves(context.data, settings.seed), **strategy.scoring}
     score = partial(inherited_accuracy, seed=settings.seed, device=context.device, precision=context.precision, **told)
     log = ScoreLog(folder.path / SELECTION, partial(on_new, most=strategy.networks_scored))
-    return {"score": score, "scores": log, "canonical": context.space.canonical}
+    return {"score": score, "scores": log, "canonical": context.space.canonical, "reject": size_limits(context, settings, plan)}
 
 
 def drawn_result(context: RunContext, ranked: Sequence[Any], epochs: int) -> Result:

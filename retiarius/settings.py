@@ -171,7 +171,7 @@ class SearchSettings(RunSettings, PrunerSettings):
     then_retrain
         Seconds for which what was found is trained anew after the search; None: it is not.
     max_parameters, max_multiply_adds
-        A network of more parameters, or multiply-adds, is not trained.
+        A network of more parameters, or multiply-adds, is not trained, nor selected from a supernet.
     start_with
         Networks to try first.
     screen

@@ -230,8 +230,8 @@ class Space:
 
     @property
     def tells_costs(self) -> bool:
-        """Whether ``one_shot`` tells edges and costs."""
-        return all(told_by(self._origin.kind, name) is not None for name in ("input_edges", "operation_costs"))
+        """Whether ``one_shot`` tells costs."""
+        return told_by(self._origin.kind, "operation_costs") is not None
 
     def one_shot(self, model: ModelSpace) -> OneShot:
         """Return what ``model``, an unfrozen space, tells a one-shot strategy."""

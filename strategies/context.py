@@ -86,6 +86,9 @@ class SearchContext:
         their architecture by it. ``None``: nothing is selected so.
     scores
         What ``score`` gave, by what was scored. Those of an interrupted run are there, and new ones are put there.
+    reject
+        Tells why an architecture is not to be selected by ``score``, a ``strategies.engines.recording.Rejection``, or ``None`` where it may
+        be; ``None``: all may.
     place
         Where the supernet that a one-shot strategy trains stands in its search.
     on_step, on_epoch
@@ -107,6 +110,7 @@ class SearchContext:
     one_shot: OneShotFacts | None = None
     score: Callable[[Any], float] | None = None
     scores: MutableMapping[str, float] = field(default_factory=dict)
+    reject: Callable[[Mapping[str, Any]], Any] | None = None
     place: Place = ALONE
     on_step: Callable[[int], Any] | None = None
     on_epoch: Callable[[SearchEpoch], Any] | None = None

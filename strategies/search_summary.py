@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from common.errors import SearchFailed, StrategyError
 from common.trial import STATES, Trial
@@ -37,15 +37,11 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
     if rejections:
         count = "1 network was" if len(rejections) == 1 else f"{len(rejections):,} networks were"
         yield f"{count} skipped as {_faults(rejections)}; log.txt lists them"
-        nearest = min(rejections, key=lambda rejection: rejection.excess).reason
         fault = _faults(rejections)
         if not results and (engine.found_nothing_allowed or not engine.out_of_time or "slow" in fault):
-            raise StrategyError(
-                f"all {len(rejections):,} proposed networks are {fault}; the closest to the limit has {nearest}: "
-                f"raise {'the limit' if 'large' in fault else '`time_budget`'}"
-            )
+            raise nothing_allowed(rejections)
         if engine.found_nothing_allowed:
-            yield f"the search ended early, after many networks in a row that were {fault}; the closest to the limit has {nearest}"
+            yield f"the search ended early, after many networks in a row that were {fault}; {_nearest(rejections)}"
     if engine.found_nothing_new:
         yield f"the search ended early: the last {MAX_REPEATS} proposals had all been tried before"
     elif results and engine.budget_available():  # all that mean the same are one, so that there may be fewer than it seems
@@ -60,6 +56,17 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
         counts = f"{len(ended['failed'])} failed, {len(ended['pruned'])} pruned"
         cause = f"the first failure: {first} (details: log.txt in the run's folder)" if first else "leave out `pruner` to let trials end"
         raise SearchFailed(f"no trial was completed: {counts}; {cause}")
+
+
+def nothing_allowed(rejections: Collection[Rejection]) -> StrategyError:
+    """Return the error of a search that rejected all networks that it found; there is one or more."""
+    fault = _faults(rejections)
+    way = f"raise {'the limit' if 'large' in fault else '`time_budget`'}"
+    return StrategyError(f"all {len(rejections):,} proposed networks are {fault}; {_nearest(rejections)}: {way}")
+
+
+def _nearest(rejections: Iterable[Rejection]) -> str:
+    return f"the closest to the limit has {min(rejections, key=lambda rejection: rejection.excess).reason}"
 
 
 def _trials(count: int) -> str:

@@ -72,7 +72,7 @@ class SelectionSettings:
     @property
     def networks_scored(self) -> int | None:
         """How many networks are scored at most, where that is known."""
-        return self.population * self.generations if self.selection in _SEARCHES else None
+        return self.population * self.generations if searches(self) else None
 
     @property
     def scoring(self) -> dict[str, int]:
@@ -104,7 +104,13 @@ class SelectionSettings:
         told: dict[str, Any] = {"scorer": Scorer(context.score, context.scores), "seed": context.seed + _OF_SELECTION}
         if self.selection == PERTURBATION:
             return Projection(tuning_epochs=self.tuning_epochs, **told)
-        return InheritedSearch(population=self.population, generations=self.generations, canonical=context.canonical, **told)
+        told |= {"canonical": context.canonical, "reject": context.reject}
+        return InheritedSearch(population=self.population, generations=self.generations, **told)
+
+
+def searches(strategy: Any) -> bool:
+    """Return whether ``strategy`` selects the architecture by a search among whole networks, some of which can be left out."""
+    return isinstance(strategy, SelectionSettings) and strategy.selection in _SEARCHES
 
 
 def selects(strategy: Any) -> bool:

@@ -13,6 +13,7 @@ from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, chec
 from strategies.selections import STRONGEST, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 
+MULTIPLY_ADDS, LATENCY = COSTS = ("multiply_adds", "latency")
 SAMPLERS = ("softmax", "gumbel", "dirichlet", "reinmax", "gumbel_softmax")
 _OF_PATHS = ("gumbel", "reinmax")  # the steps of the supernet's weights compute the drawn operations alone
 _ABOVE_0 = (lambda temperature: temperature > 0, "above 0, such as [10, 0.1]")
@@ -31,8 +32,9 @@ class Darts(Strategy):
     order
         1, or 2: the architecture parameters' gradient goes through one step of the weights; five passes of the supernet in place of two.
     cost_weight
-        This times what an operation costs is taken off its architecture parameter where a cell is read off the supernet; 0 or more. It is
-        for spaces that say what their operations cost.
+        This times what an operation costs is taken off its architecture parameter where a cell is read off the supernet; 0 or more.
+    cost
+        What operations cost: ``"multiply_adds"``, which the space has to tell, or ``"latency"``, which ``rt.search`` measures.
     collapse_guard
         What happens when skip connections take over: ``"off"``, ``"warn"`` or ``"stop"``. In DARTS+ that is when
         the normal cell has two or more. In a space without such a cell it is when they are more than half of all edges.
@@ -46,9 +48,11 @@ class Darts(Strategy):
     summary: ClassVar[str] = "one-shot DARTS, first or second order"
     needs: ClassVar[frozenset[str]] = frozenset({"one_shot"})
     one_shot: ClassVar[bool] = True
-    set_by_name: ClassVar[tuple[str, ...]] = ("alpha_lr", "alpha_betas", "alpha_weight_decay")
+    set_by_name: ClassVar[tuple[str, ...]] = ("alpha_lr", "alpha_betas", "alpha_weight_decay", "cost")
+    _cost_weights: ClassVar[tuple[str, ...]] = ("cost_weight",)
     order: int = 1
     cost_weight: float = 0.0
+    cost: str = MULTIPLY_ADDS
     collapse_guard: str = "warn"
     supernet: str = "fused"
     alpha_lr: float = AlphaOptimizer.alpha_lr
@@ -59,6 +63,15 @@ class Darts(Strategy):
         check_darts(supernet=self.supernet, order=self.order, cost_weight=self.cost_weight, name=self.name)
         CollapseGuard(self.collapse_guard, self.name)
         object.__setattr__(self, "alpha_betas", self.alpha_optimizer.alpha_betas)  # a list, of a file or a person, becomes a tuple
+        if self.cost not in COSTS:
+            raise StrategyError(f"{self.name}: {unknown_name('cost', self.cost, COSTS)}")
+        if self.cost != MULTIPLY_ADDS and not self.weights_in_use:
+            raise StrategyError(f"cost: it needs {' or '.join(f'`{name}`' for name in self._cost_weights)} above 0")
+
+    @property
+    def weights_in_use(self) -> list[str]:
+        """The names of the settings by which costs of operations are weighed."""
+        return [name for name in self._cost_weights if getattr(self, name) != 0]
 
     @property
     def uses_all_weights(self) -> bool:
@@ -120,7 +133,7 @@ class ComposedDarts(SelectionSettings, Darts):
     perturbation
         Largest uniform noise on the weights of operations in the steps of the supernet's weights, from 0 to 1; 0: none.
     cost_penalty
-        Of the expected cost of the operations in the loss of the alphas, for spaces that say what their operations cost; 0 or more.
+        Of the expected cost of the operations, as ``cost`` says, in the loss of the alphas; 0 or more.
     partial_channels
         One of so many parts of the channels goes through the operations, as in PC-DARTS; 1 or more, 1: all of them. Channels are cut in the
         largest number of parts up to this that divides them and leaves two in each: 6 becomes 4 at 16 channels.
@@ -141,6 +154,7 @@ class ComposedDarts(SelectionSettings, Darts):
         *("partial_channels", "edge_normalization", "alpha_warmup", "early_stop", "early_stop_steps"),
         *SelectionSettings.selection_names,
     )
+    _cost_weights: ClassVar[tuple[str, ...]] = ("cost_weight", "cost_penalty")
     sampler: str = "softmax"
     temperatures: tuple[float, float] | None = None
     beta_weight: float = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ class CellReader:
         The most skip connections in the normal cell; ``None``: any number.
     whole_edges
         The labels of the edges of a space without choices of inputs, where some of them can be skip connections.
+    costly
+        The labels of all choices between operations of known costs.
     """
 
     input_edges: Mapping[str, list[str]]
@@ -40,11 +42,13 @@ class CellReader:
     cost_weight: float
     most_skips: int | None
     whole_edges: Sequence[str] = ()
+    costly: Sequence[str] = ()
 
     def read(self, probabilities: Probabilities) -> dict[str, Any]:
-        """Return the cells: their labels alone."""
+        """Return the cells, and beside them the choices in which costs count: their labels alone."""
         charged = less_costs(probabilities, self.costs, self.cost_weight)
-        return choose_few_skips(weigh_edges(charged, self.weighed_nodes), self._kept, self.n_chosen, self.most_skips)
+        cells = choose_few_skips(weigh_edges(charged, self.weighed_nodes), self._kept, self.n_chosen, self.most_skips)
+        return {**_likeliest(charged, self.costly if self.cost_weight > 0 else ()), **cells}
 
     def count_skips(self, sample: Mapping[str, Any], probabilities: Probabilities | None) -> dict[str, tuple[int, int]]:
         """Return, as ``count_skips`` does, those of ``sample``: its cells as they were without costs and a limit of skip connections.
@@ -54,10 +58,15 @@ class CellReader:
         if not sample:
             return {}
         if not self.n_chosen:
-            return count_skips_among(sample, self.whole_edges)
+            plain = {} if probabilities is None or self.cost_weight == 0 else _likeliest(probabilities, self.whole_edges)
+            return count_skips_among({**sample, **plain}, self.whole_edges)
         plain = {} if probabilities is None else choose_edges(weigh_edges(probabilities, self.weighed_nodes), self._kept, self.n_chosen)
         return count_skips({**sample, **plain}, self._kept)
 
     @property
     def _kept(self) -> dict[str, list[str]]:
         return {label: self.input_edges[label] for label in self.n_chosen}
+
+
+def _likeliest(probabilities: Probabilities, labels: Iterable[str]) -> dict[str, Any]:
+    return {label: max(probabilities[label], key=lambda name: probabilities[label][name]) for label in labels}

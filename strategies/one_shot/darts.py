@@ -97,8 +97,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     Raises
     ------
     StrategyError
-        A value cannot be, or there is a weight of costs and ``facts`` have no costs or no edges, or a penalty and no costs. When the
-        supernet is made: there are to be partial channels or weighed edges, and the space has none.
+        A value cannot be, or costs are weighed and ``facts`` have none. When the supernet is made: costs of no choice are known, or there
+        are to be partial channels or weighed edges, and the space has none.
     """
 
     def __init__(
@@ -142,15 +142,15 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         self._keeps_plain = self._selection.scores_networks
         self._skip_dropout, self._most_skips, self._place = SkipDropout(skip_dropout, alpha_warmup), most_skips, place
         self._n_chosen: dict[str, int] = {}
+        self._costly: list[str] = []
         form = self._facts.form if partial_channels == 1 else self._partial_form
         path_form = self._facts.path_form if partial_channels == 1 and skip_dropout == 0 else None
         forms = {"form": form, "path_form": path_form} if supernet == "fused" else {"form": None, "path_form": None}
         told = {"input_edges": self._facts.input_edges, "weighed_nodes": self._nodes, **forms}
         self._told: dict[str, Any] = {"softmax": self._sampler, "mixed_op_sampling": MixedOpDifferentiablePolicy, **told}
-        if cost_weight > 0 and not (self._facts.operation_costs and self._facts.input_edges):
-            raise StrategyError("darts: `cost_weight` needs a space with input_edges() and operation_costs()")
-        if cost_penalty > 0 and not self._facts.operation_costs:
-            raise StrategyError("`cost_penalty` needs a space with operation_costs()")
+        if max(cost_weight, cost_penalty) > 0 and not self._facts.operation_costs:
+            name = "cost_weight" if cost_weight > 0 else "cost_penalty"
+            raise StrategyError(f"`{name}` needs the costs of operations: a space with operation_costs(), or `cost='latency'`")
 
     def _initialize(self, model_space: RawFormatModelSpace, engine: ExecutionEngine) -> RawFormatModelSpace:
         with torch.random.fork_rng(devices=[]):
@@ -173,13 +173,19 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             alphas = {label: alpha for label, alpha in alphas.items() if not isinstance(mutables.get(label), CategoricalMultiple)}
         self._sampler.bind(alphas)
         self._selection.bind(self.restrictable)
-        if self._cost_penalty > 0:
-            names = {label: mutable.values for label, mutable in mutables.items() if isinstance(mutable, Categorical)}
-            told = (self._facts.operation_costs, names, self._sampler.probabilities)
-            self._regularizers.append(expected_cost(self._cost_penalty, *told))
+        if self._cost_penalty > 0 or self.cost_weight > 0:
+            self._weigh_costs({label: mutable.values for label, mutable in mutables.items() if isinstance(mutable, Categorical)})
         if self._early_stop is not None:
             self._early_stop.bind(mutated)
         return mutated
+
+    def _weigh_costs(self, names: Mapping[str, Sequence[Any]]) -> None:
+        costs, mixed = self._facts.operation_costs, self.restrictable.alphas
+        self._costly = [label for label, known in names.items() if label in mixed and any(name in costs for name in known)]
+        if not self._costly:
+            raise StrategyError("no choice of this space is mixed by weights of operations whose costs are known")
+        if self._cost_penalty > 0:
+            self._regularizers.append(expected_cost(self._cost_penalty, costs, names, self._sampler.probabilities))
 
     def _partial_form(self, module: nn.Module) -> Any:
         make = self._facts.partial_form
@@ -247,6 +253,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
                 self.cost_weight,
                 self._most_skips,
                 self._whole_edges(),
+                self._costly,
             ),
             alphas=self._arch_parameters,
             alpha_optimizer=self._alpha_optimizer,

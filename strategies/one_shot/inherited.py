@@ -10,8 +10,10 @@ from nni.nas.space import SimplifiedModelSpace
 
 from common.trial import sample_key
 from strategies.domain import MAX_DRAWS, Domain
+from strategies.engines.recording import Rejection
 from strategies.one_shot.restriction import Supernet
 from strategies.one_shot.selection import Sample, Scorer, Selected, Selection
+from strategies.search_summary import nothing_allowed
 
 PARENTS = 10  # the best so far, of which children are made
 MUTATION = 0.1  # probability that a label of a mutated child is drawn anew
@@ -20,8 +22,8 @@ MUTATION = 0.1  # probability that a label of a mutated child is drawn anew
 class InheritedSearch(Selection):
     """Scores the first generation of random networks; each further one has half its networks crossed, and half mutated, of the best so far.
 
-    No network is scored twice. Where too few children are new, random networks take their places; where nothing new is left, the search
-    ends early.
+    No network is scored twice, and none that is rejected. Where too few children are left, random networks take their places; where nothing
+    is left, the search ends early.
 
     Parameters
     ----------
@@ -33,25 +35,39 @@ class InheritedSearch(Selection):
         Networks of a generation, and how many there are; the paper's 50 and 20.
     canonical
         From an architecture to the one that stands for all that build the same network.
+    reject
+        Tells why an architecture, one that stands for all, is not allowed, or ``None`` where it is; ``None``: all are.
     """
 
     scores_networks = True
 
     def __init__(
-        self, *, scorer: Scorer, seed: int, population: int, generations: int, canonical: Callable[[Sample], Mapping[str, Any]]
+        self,
+        *,
+        scorer: Scorer,
+        seed: int,
+        population: int,
+        generations: int,
+        canonical: Callable[[Sample], Mapping[str, Any]],
+        reject: Callable[[Mapping[str, Any]], Rejection | None] | None = None,
     ) -> None:
         super().__init__()
         self._scorer, self._population, self._generations, self._canonical = scorer, population, generations, canonical
+        self._reject = reject
+        self._rejections: dict[str, Rejection] = {}  # by key
         self._random = np.random.RandomState(seed % 2**32)
         self._scores: dict[str, tuple[Sample, float]] = {}  # by key, in the order of their draws
 
     def bind(self, supernet: Supernet) -> None:
         super().bind(supernet)
         self._domain = Domain(SimplifiedModelSpace(supernet.model, supernet.mutables, None))
+        self._first = self._draw(self._population)  # now, so that a limit that nothing meets is told before the training
+        if not self._first and self._rejections:
+            raise nothing_allowed(self._rejections.values())
 
     def finish(self) -> Selected:
         for generation in range(self._generations):
-            children = self._draw(self._population) if generation == 0 else self._breed()
+            children = self._first if generation == 0 else self._breed()
             if not children:
                 break
             for key, sample in children.items():
@@ -75,17 +91,23 @@ class InheritedSearch(Selection):
         return self._new(count, lambda: self._domain.draw(self._random, ()), chosen or {})
 
     def _new(self, count: int, make: Callable[[], Sample | None], chosen: Mapping[str, Sample]) -> dict[str, Sample]:
-        """Return ``chosen`` and what ``make`` makes beside it, by key, up to ``count``; none of them was scored before."""
+        """Return ``chosen`` and what ``make`` makes beside it, by key, up to ``count``: allowed, and not scored before."""
         found, fruitless = dict(chosen), 0
         while len(found) < count and fruitless < MAX_DRAWS:
             sample = make()
             if sample is None:
                 break
-            key = sample_key(self._canonical(sample))
+            canonical = self._canonical(sample)
+            key = sample_key(canonical)
             fruitless += 1
-            if key not in found and key not in self._scores:
+            if key not in found and key not in self._scores and self._allows(key, canonical):
                 found[key], fruitless = sample, 0
         return found
+
+    def _allows(self, key: str, canonical: Mapping[str, Any]) -> bool:
+        if self._reject is not None and (rejection := self._reject(canonical)) is not None:
+            self._rejections[key] = rejection
+        return key not in self._rejections
 
     def _cross(self, parents: list[Sample]) -> Sample:
         """Return a child that has each value of one of two parents."""

@@ -63,6 +63,26 @@ def test_the_best_by_inherited_weights_are_trained_and_nothing_is_done_twice(cap
 
 
 @pytest.mark.slow
+def test_limits_of_size_hold_for_what_is_selected(capsys: pytest.CaptureFixture[str]) -> None:
+    search = [*SEARCH, *EVOLUTION, "--set", "selection=inherited"]
+    assert main([*search, "--out", "free"]) == 0
+    sizes = ("parameters", "flops")
+    free = json.loads(Path("free/best.json").read_text())
+    limits = [word for flag, name in zip(("--max-params", "--max-flops"), sizes, strict=True) for word in (flag, str(free[name] - 1))]
+    assert main([*search, *limits, "--out", "small"]) == 0
+    small = json.loads(Path("small/best.json").read_text())
+    assert all(small[name] < free[name] for name in sizes)
+    assert len(Path("small/selection.jsonl").read_text().splitlines()) == 8
+    assert main([*search, *limits, "--out", "small", "--resume"]) == 0
+    assert best_of("small")["architecture"] == small["architecture"]
+    capsys.readouterr()
+    assert main([*search, "--max-params", "1", "--out", "none"]) == 2
+    error = capsys.readouterr().err
+    assert "proposed networks are too large; the closest to the limit has" in error and error.count("\n") == 1
+    assert not Path("none/epochs.jsonl").exists(), "nothing was trained"
+
+
+@pytest.mark.slow
 def test_the_score_of_single_paths_is_that_of_the_network_that_was_found() -> None:
     told: dict[str, Any] = {"data": "digits", "device": "cpu", "precision": "float32", "fixed": {"width": 2, "cells": 1}}
     found = rt.search("nasbench201", rt.SPOS(), epochs=1, out="run", **told)
@@ -104,6 +124,12 @@ def test_a_cell_of_darts_is_selected_by_perturbation() -> None:
         (["--set", "selection=best"], "unknown selection 'best'; known: strongest, perturbation, inherited, trained"),
         (["--strategy", "darts", "--set", "selection=inherited"], "selection"),
         (["--strategy", "random", "--set", "selection=inherited"], "selection"),
+        (["--max-params", "3M"], "drnas: --max-params needs `selection='inherited'` or 'trained', which score whole networks"),
+        (["--strategy", "darts", "--max-params", "3M"], "darts trains one supernet and runs no trials: leave out --max-params"),
+        (
+            ["--set", "selection=inherited", "--max-params", "3M", "--screen", "3", "--workers", "2"],
+            "drnas trains one supernet and runs no trials: leave out --screen, --workers",
+        ),
     ],
 )
 def test_what_is_refused(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

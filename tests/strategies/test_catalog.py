@@ -188,7 +188,7 @@ def test_spos_draws_paths_evenly_or_fairly_and_its_supernet_uses_no_weight_of_ot
         ),
         (
             lambda: Darts(cost_weight=1.0).build(SearchContext()),
-            "darts: `cost_weight` needs a space with input_edges() and operation_costs()",
+            "`cost_weight` needs the costs of operations: a space with operation_costs(), or `cost='latency'`",
         ),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_penalty_for_costs_makes_the_search_prefer_what_is_free(tmp_path: Path
         _, (found[penalty],) = search(seeded(NasBench201Space, TINY), folder, name="gdas", sampler="softmax", cost_penalty=penalty)
     dear = {penalty: sum(each["nor_conv_3x3"] for each in epoch.alphas.values()) for penalty, epoch in found.items()}
     assert dear[1000.0] < dear[0.0] - 1e-4
-    with pytest.raises(StrategyError, match=r"`cost_penalty` needs a space with operation_costs\(\)"):
+    with pytest.raises(StrategyError, match=r"`cost_penalty` needs the costs of operations: a space with operation_costs\(\)"):
         search(seeded(PlainSpace, {}), tmp_path, name="gdas", cost_penalty=0.1)
 
 

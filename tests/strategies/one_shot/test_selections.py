@@ -22,6 +22,7 @@ from spaces.darts.space import DartsSpace
 from spaces.kept_candidates import keep_candidates
 from spaces.nasbench201.space import NasBench201Space
 from strategies import SPOS, DartsPT, SearchContext, make_strategy
+from strategies.engines.recording import Rejection
 from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.inherited import InheritedSearch
 from strategies.one_shot.projection import Projection, plan_rounds
@@ -185,6 +186,36 @@ def test_a_space_that_is_used_up_ends_the_evolution() -> None:
     search, _ = inherited(supernet, known, canonical=lambda sample: {**sample, "inputs": sorted(sample["inputs"])})
     assert search.finish().top[0][1] == max(known.values())
     assert len(known) == 2 * 3
+
+
+def test_no_network_is_selected_that_is_not_allowed() -> None:
+    supernet = supernet_of(NasBench201Space, TINY)
+    asked: list[Any] = []
+
+    def reject(sample: Any) -> Rejection | None:
+        asked.append(sample)
+        count = list(sample.values()).count("skip_connect")
+        return Rejection(float(count - 1), f"{count} skip connections") if count > 1 else None
+
+    search, score = inherited(supernet, {}, reject=reject)
+    assert score.calls == 0 and asked, "the first generation is drawn before the training"
+    networks = [sample for sample, _ in search.finish().top]
+    assert len(networks) == 60 and all(list(sample.values()).count("skip_connect") <= 1 for sample in networks)
+    free, _ = inherited(supernet, {})
+    best = free.finish().top[0][0]
+    assert list(best.values()).count("skip_connect") > 1, "which the best of all networks breaks"
+
+
+def test_that_nothing_is_allowed_is_told_before_the_training() -> None:
+    reasons = iter(range(10**6, 2 * 10**6))
+
+    def reject(sample: Any) -> Rejection:
+        size = next(reasons)
+        return Rejection(float(size), f"{size:,} parameters")
+
+    message = r"^all \d+ proposed networks are too large; the closest to the limit has 1,000,000 parameters: raise the limit$"
+    with pytest.raises(StrategyError, match=message):
+        inherited(supernet_of(NasBench201Space, TINY), {}, reject=reject)
 
 
 def context(space: Any, known: dict[str, float], **told: Any) -> SearchContext:

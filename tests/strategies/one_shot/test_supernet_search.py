@@ -162,11 +162,24 @@ def test_a_weight_of_costs_reads_off_lighter_cells_of_the_same_search(supernet: 
     assert any("conv" in str(value) for value in found[0.0].sample.values())
 
 
+@pytest.mark.slow
+def test_a_weight_of_costs_counts_without_choices_of_inputs_too(tmp_path: Path) -> None:
+    found = {}
+    for weight in (0.0, 100.0):
+        (tmp_path / str(weight)).mkdir()
+        space = seeded(NasBench201Space, {"width": 2, "cells": 1, "num_classes": 3})
+        _, (found[weight],) = search(space, tmp_path / str(weight), cost_weight=weight)
+    assert found[0.0].alphas == found[100.0].alphas, "the search itself does not change"
+    assert found[0.0].skips == found[100.0].skips == {"cell": (list(found[0.0].sample.values()).count("skip_connect"), 6)}
+    assert found[0.0].sample.keys() == found[100.0].sample.keys()
+    assert set(found[100.0].sample.values()) <= {"none", "skip_connect", "avg_pool_3x3"} != set(found[0.0].sample.values())
+
+
 def test_a_weight_of_costs_that_cannot_be(tmp_path: Path) -> None:
     for weight in (-0.1, math.nan):
         with pytest.raises(StrategyError, match="a number of at least 0"):
             DartsStrategy(cost_weight=weight)
-    with pytest.raises(StrategyError, match="input_edges\\(\\) and operation_costs"):
+    with pytest.raises(StrategyError, match="`cost_weight` needs the costs of operations"):
         search(seeded(PlainSpace, {}), tmp_path, cost_weight=0.1)
 
 
