@@ -26,6 +26,31 @@ from strategies.one_shot.search_epoch import SearchEpoch
 SMALL = {"width": 2, "num_cells": 3, "num_nodes": 2, "num_classes": 3}
 
 
+class Counted(nn.Module):
+    """Multiplies by a number of its own, and counts its passes."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor, self.passes = nn.Parameter(torch.tensor(factor)), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        return self.factor * x
+
+
+class CountedSpace(ModelSpace):
+    """One layer choice, and a choice of two of four inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = LayerChoice([Counted(1.0), Counted(2.0), Counted(3.0)], label="layer")
+        self.inputs = InputChoice(4, n_chosen=2, reduction="mean", label="inputs")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer(x)
+        return self.inputs([x, 10 * x, 100 * x, 1000 * x])
+
+
 class PlainSpace(ModelSpace):
     """A space that knows nothing of cells: one layer choice, and two of three inputs."""
 

@@ -5,25 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from nni.nas.evaluator.pytorch import Classification, DataLoader
-from nni.nas.execution import SequentialExecutionEngine
-from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace
-from nni.nas.space import RawFormatModelSpace
-from small_supernets import SMALL, PlainSpace, facts_of, resumed_and_whole, search, seeded
-from torch import Tensor, nn
-from torch.utils.data import TensorDataset
+from nni.nas.nn.pytorch import ModelSpace
+from small_supernets import SMALL, CountedSpace, PlainSpace, facts_of, resumed_and_whole, search, seeded
 
-from common.numbers import LARGEST_SEED
 from spaces.darts.space import DartsSpace
 from spaces.darts.supernet.single_path import PathCells
 from spaces.nasbench201.space import NasBench201Space
 from spaces.nasbench201.supernet import MixedCell, PathCell
 from strategies import GDAS, SearchContext, make_strategy
 from strategies.one_shot import supernet_modules
-from strategies.one_shot.best_of_draws import BestOfDraws, Draw, draw_evenly
+from strategies.one_shot.best_of_draws import BestOfDraws
 from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.gumbel import GumbelHard
 from strategies.one_shot.path_modules import PathForm, PathInput, PathLayer
@@ -34,31 +27,6 @@ from strategies.one_shot.supernet_modules import MixedForm
 
 TINY = {"width": 2, "cells": 1, "num_classes": 3}
 STEPS = 3
-
-
-class Counted(nn.Module):
-    """Multiplies by a number of its own, and counts its passes."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor, self.passes = nn.Parameter(torch.tensor(factor)), 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.passes += 1
-        return self.factor * x
-
-
-class CountedSpace(ModelSpace):
-    """One layer choice, and a choice of two of four inputs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = LayerChoice([Counted(1.0), Counted(2.0), Counted(3.0)], label="layer")
-        self.inputs = InputChoice(4, n_chosen=2, reduction="mean", label="inputs")
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.layer(x)
-        return self.inputs([x, 10 * x, 100 * x, 1000 * x])
 
 
 def supernet_of(space: ModelSpace, sampler: Sampler, **settings: Any) -> Any:
@@ -213,85 +181,6 @@ def test_what_is_held_is_computed_in_place_of_a_draw(sampler: Sampler) -> None:
     with supernet.held(supernet.weights_of({"layer": supernet.names("layer")[1], "inputs": [1, 3]})):
         assert model(torch.tensor(1.0)).item() == pytest.approx(2 * (10 + 1000) / 2)
     assert torch.equal(sampler.generator.get_state(), before), "nothing was drawn"
-
-
-def test_the_best_of_the_draws_is_selected_and_a_loss_that_is_no_number_is_worst(monkeypatch: pytest.MonkeyPatch) -> None:
-    strategy, asked = DartsStrategy(sampler=UniformPath(seed=0), facts=facts_of(CountedSpace())), []
-    strategy.mutate_model(CountedSpace())
-
-    def score(self: BestOfDraws, sample: dict[str, Any], measure: Any) -> Draw:
-        asked.append(sample)
-        return Draw(sample, None, float("nan") if len(asked) == 1 else 7.0 - sum(sample["inputs"]))
-
-    monkeypatch.setattr(BestOfDraws, "_score", score)
-    selection = BestOfDraws(strategy.restrictable, seed=0, draws=30)
-    best = selection.select(0, lambda batch, number: {})
-    assert asked == draw_evenly(strategy.restrictable.mutables, np.random.RandomState([0, 0]), 30)
-    assert best == selection.ranked[0].sample and best["inputs"] == [2, 3]
-    assert best is next(sample for sample in asked[1:] if sample["inputs"] == [2, 3]), "the first of equal ones"
-    assert selection.ranked[-1].sample is asked[0] and len(selection.ranked) == 30
-    again = BestOfDraws(strategy.restrictable, seed=0)
-    again.restore(selection.state())
-    assert again.ranked[:-1] == selection.ranked[:-1]
-
-
-@pytest.mark.parametrize(("noted", "each"), [(3, 1), (20, 1), (65, 3), (1000, 10)])
-def test_a_selection_takes_no_more_passes_than_the_epoch_had_steps(noted: int, each: int) -> None:
-    strategy = DartsStrategy(sampler=UniformPath(seed=0), facts=facts_of(CountedSpace()))
-    strategy.mutate_model(CountedSpace())
-    selection, asked = BestOfDraws(strategy.restrictable, seed=0), []
-
-    def measure(batch: int, number: int) -> dict[str, Tensor]:
-        asked.append(batch)
-        return {"accuracy": torch.tensor(float("nan")), "loss": torch.tensor(float(batch))}
-
-    for epoch in range(2):
-        for batch in range(noted):
-            selection.note(batch)
-        selection.select(epoch, measure)
-    assert asked == 2 * 20 * list(range(noted - each, noted)), "the last batches of the epoch"
-
-
-def test_each_seed_and_each_epoch_has_draws_of_its_own() -> None:
-    strategy = DartsStrategy(sampler=UniformPath(seed=0), facts=facts_of(CountedSpace()))
-    strategy.mutate_model(CountedSpace())
-    drawn: dict[tuple[int, int], list[Any]] = {}
-    for seed in (0, 1, LARGEST_SEED):
-        for epoch in (0, 1):
-            selection, seen = BestOfDraws(strategy.restrictable, seed), drawn.setdefault((seed, epoch), [])
-            selection._score = lambda sample, measure, seen=seen: seen.append(sample) or Draw(sample, 0.0, 0.0)  # type: ignore[method-assign, assignment, misc]
-            selection.select(epoch, lambda batch, number: {})
-    assert all(first == second or drawn[first] != drawn[second] for first in drawn for second in drawn)
-
-
-def test_an_evaluator_that_logs_its_accuracy_selects_by_the_loss_of_each_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an epoch the logged accuracy is a mean over all batches, those of other draws among them."""
-    worths: list[tuple[dict[str, Any], float]] = []
-    score = BestOfDraws._score
-
-    def note(self: BestOfDraws, sample: dict[str, Any], measure: Any) -> Draw:
-        draw = score(self, sample, measure)
-        worths.append((sample, draw.worth))
-        return draw
-
-    monkeypatch.setattr(BestOfDraws, "_score", note)
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(3, (320,), generator=generator)
-    images = TensorDataset(30 * torch.randn(320, 3, 8, 8, generator=generator) + 3 * labels[:, None, None, None], labels)
-    loaders = {name: DataLoader(images, batch_size=8) for name in ("train_dataloaders", "val_dataloaders")}
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "enable_model_summary": False}
-    classification = Classification(
-        **loaders, **quiet, max_epochs=1, learning_rate=0.002, num_classes=3, accelerator="cpu", default_root_dir=str(tmp_path)
-    )
-    space = seeded(PlainSpace, {})
-    strategy: Any = make_strategy("spos").build(SearchContext(seed=0, one_shot=facts_of(space)))
-    strategy(RawFormatModelSpace(space, classification), SequentialExecutionEngine())
-    by_sample: dict[str, set[float]] = {}
-    for sample, value in worths:
-        by_sample.setdefault(str(sample), set()).add(value)
-    assert len(by_sample) > 1 and all(len(values) == 1 for values in by_sample.values()), "an architecture is worth what it is worth"
-    assert strategy.result().sample == max(worths, key=lambda each: each[1])[0] == strategy.draws[0].sample
-    assert all(draw.accuracy is None and draw.worth == -draw.loss for draw in strategy.draws)
 
 
 @pytest.mark.parametrize("supernet", ["fused", "stock"])
