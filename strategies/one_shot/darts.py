@@ -180,8 +180,9 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         return mutated
 
     def _weigh_costs(self, names: Mapping[str, Sequence[Any]]) -> None:
-        costs, mixed = self._facts.operation_costs, self.restrictable.alphas
-        self._costly = [label for label, known in names.items() if label in mixed and any(name in costs for name in known)]
+        costs = self._facts.operation_costs
+        nnis = tuple(f"{label}/" for label in self.restrictable.cell_labels)  # whose edges have parameters of their own
+        self._costly = [label for label, known in names.items() if not label.startswith(nnis) and any(name in costs for name in known)]
         if not self._costly:
             raise StrategyError("no choice of this space is mixed by weights of operations whose costs are known")
         if self._cost_penalty > 0:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from mixed_spaces import Cells
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
 from small_supernets import SMALL, PlainSpace, evaluator, facts_of, resumed_and_whole, search, seeded
@@ -15,7 +16,7 @@ from common.errors import StrategyError
 from spaces.darts.space import DartsSpace
 from spaces.nasbench201.space import NasBench201Space
 from spaces.nasbench201.supernet import PathCell
-from strategies import SearchContext, make_strategy
+from strategies import OneShotFacts, SearchContext, make_strategy
 from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.search_epoch import SearchEpoch
 from strategies.one_shot.single_path import FairPaths, UniformPath
@@ -131,6 +132,14 @@ def test_a_penalty_for_costs_makes_the_search_prefer_what_is_free(tmp_path: Path
     assert dear[1000.0] < dear[0.0] - 1e-4
     with pytest.raises(StrategyError, match=r"`cost_penalty` needs the costs of operations: a space with operation_costs\(\)"):
         search(seeded(PlainSpace, {}), tmp_path, name="gdas", cost_penalty=0.1)
+
+
+@pytest.mark.parametrize("weight", ["cost_weight", "cost_penalty"])
+def test_costs_that_no_choice_can_be_weighed_by_are_refused(weight: str) -> None:
+    """The edges of NNI's cells have parameters of their own, not those of their operations."""
+    strategy = DartsStrategy(facts=OneShotFacts(operation_costs={"wide": 1.0, "narrow": 0.5}), **{weight: 0.5})
+    with pytest.raises(StrategyError, match="no choice of this space is mixed by weights of operations whose costs are known"):
+        strategy.mutate_model(seeded(Cells, {}))
 
 
 RESUMED: list[tuple[str, dict[str, Any]]] = [
