@@ -58,7 +58,8 @@ class CellReader:
         if not sample:
             return {}
         if not self.n_chosen:
-            plain = {} if probabilities is None or self.cost_weight == 0 else _likeliest(probabilities, self.whole_edges)
+            known = [label for label in self.whole_edges if label in (probabilities or {})]  # edges of NNI's cells have other names there
+            plain = {} if probabilities is None or self.cost_weight == 0 else _likeliest(probabilities, known)
             return count_skips_among({**sample, **plain}, self.whole_edges)
         plain = {} if probabilities is None else choose_edges(weigh_edges(probabilities, self.weighed_nodes), self._kept, self.n_chosen)
         return count_skips({**sample, **plain}, self._kept)

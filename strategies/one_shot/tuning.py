@@ -28,4 +28,6 @@ def begin_tuning_epoch(selection: Selection, optimizer: torch.optim.Optimizer, n
         optimizer.state.clear()
     for group in optimizer.param_groups:
         settings: dict[str, Any] = group
+        if "fused" in settings:  # a checkpoint of a version in which all weights learned in each step says so: now some have no momentum
+            settings["fused"] = optimizer.defaults["fused"]
         settings["lr"] = settings["initial_lr"] * tuning_rate(number, selection.epochs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from strategies import DartsPT, SearchContext, make_strategy
 from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.projection import Projection, plan_rounds
 from strategies.one_shot.selection import Scorer
-from strategies.one_shot.tuning import tuning_rate
+from strategies.one_shot.tuning import begin_tuning_epoch, tuning_rate
 
 STEPS = 3  # of an epoch
 
@@ -175,6 +176,14 @@ def test_a_supernet_that_was_trained_on_is_scored_anew(tmp_path: Path) -> None:
     assert known.items() > first.items() and len(known) == 2 * len(first) == 16
     afresh, _ = train(tmp_path / "run", {}, epochs=2, **settings)
     assert longer.selected == afresh.selected
+
+
+def test_a_checkpoint_does_not_say_by_which_form_of_the_optimizer_the_supernet_is_tuned() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.9, fused=False)
+    optimizer.param_groups[0] |= {"fused": True, "initial_lr": 0.1}  # of an earlier version, in which all weights had a gradient
+    selection: Any = SimpleNamespace(supernet=SimpleNamespace(), begin_epoch=lambda number: None, epochs=2)
+    begin_tuning_epoch(selection, optimizer, 0, 3)
+    assert optimizer.param_groups[0]["fused"] is False
 
 
 def test_the_learning_rate_of_tuning_is_that_of_the_authors() -> None:

@@ -20,6 +20,7 @@ from evaluators.training.optimizers import learning_rate_factor
 from spaces.darts.space import DartsSpace
 from spaces.kept_candidates import keep_candidates
 from spaces.nasbench201.space import NasBench201Space
+from strategies.one_shot.cell_reader import CellReader
 from strategies.one_shot.darts import DartsStrategy
 from strategies.one_shot.darts_module import DartsModule
 from strategies.one_shot.search_epoch import (
@@ -197,6 +198,13 @@ def test_entropy_and_skips() -> None:
     assert count_skips(sample, edges) == {"normal": (1, 2), "reduce": (0, 1)}, "an edge that is not kept does not count"
     plain = {"edge_0_1": "skip_connect", "edge_0_2": "conv", "normal/op": "skip_connect"}
     assert count_skips_among(plain, plain) == {"cell": (1, 2), "normal": (1, 1)}
+
+
+def test_skips_are_counted_where_costs_count_and_edges_have_other_names_among_the_weights() -> None:
+    """As those of NNI's cells have, beside which a choice of known costs may stand."""
+    reader = CellReader({}, {}, {}, {"conv": 1.0}, 0.5, None, ["c/op_1_0", "alone"], ["alone"])
+    weights = {"alone": {"conv": 0.6, "skip_connect": 0.4}}
+    assert reader.count_skips({"c/op_1_0": "skip_connect", "alone": "skip_connect"}, weights) == {"cell": (0, 1), "c": (1, 1)}
 
 
 def epoch_with(number: int, skips: int) -> SearchEpoch:
