@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,7 @@ def test_interrupted_in_its_retraining_it_goes_on_there(capsys: pytest.CaptureFi
         raise KeyboardInterrupt
 
     search = [*SEARCH, "--time-budget", "1", "--then-retrain", "0.5"]
+    monkeypatch.setattr(sys, "argv", ["run_experiment.py", *search])  # a worker of pytest has no command line
     with monkeypatch.context() as patch:
         patch.setattr(loop, "retrain", interrupted)
         assert main(search) == 130
