@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from spaces.adapter import Space
+    from spaces.search_subspace import SearchedPart
+    from strategies.domain import Domain
 
 
 def load_libraries(reporter: Reporter) -> None:
@@ -204,6 +206,14 @@ class RunContext:
             torch.default_generator.manual_seed(self.settings.seed)
             arguments = {**self.arguments, **changed}
             return self.space.make(arguments) if architecture is None else self.space.network(arguments, architecture)
+
+    def domain(self, searched: SearchedPart) -> Domain:
+        """Return what is ``searched`` of the architecture, to draw from: what the space's constraints forbid is never drawn."""
+        from nni.nas.space import SimplifiedModelSpace
+
+        from strategies.domain import Domain
+
+        return Domain(SimplifiedModelSpace(self.space.make(self.arguments), searched.architecture | searched.constraints, None))
 
     def measure(self, network: nn.Module) -> dict[str, Any]:
         """Return parameters and multiply-adds of a network on these images; its latency where the search has it as an objective."""

@@ -26,16 +26,16 @@ MEASURED = 3  # architectures, of which the costliest says whether there is time
 RunAgain = Callable[[Trial, int, Callable[[float], Any], Callable[[dict[str, Any]], Any]], float]
 
 
-def seconds_for_finals(context: RunContext, settings: SearchSettings, plan: SearchPlan, folder: Path) -> float:
+def seconds_for_finals(context: RunContext, settings: SearchSettings, plan: SearchPlan, before: float) -> float:
     """Return what of the time budget is kept for the finals: a quarter, or nothing where that would be too few epochs to tell by.
 
     There are none where trials have the size of a retraining already. What will be found may take longer than the default architecture,
-    whose operations may be the cheapest: some random ones are measured, too. Where ``folder`` has finals already, there was time.
+    whose operations may be the cheapest: some random ones are measured, too. Where finals took ``before`` seconds already, there was time.
     """
     if not has_finals(settings, plan.share):
         return 0.0
     seconds = (settings.time_budget or 0.0) * FINALS_SHARE
-    if seconds_of_finals(folder):
+    if before:
         return seconds
     enough = seconds / FINALISTS / FEWEST_EPOCHS
     costs = (_known_cost(context, settings, architecture, enough) for architecture in _some_architectures(context, settings, plan))
@@ -47,14 +47,11 @@ def seconds_for_finals(context: RunContext, settings: SearchSettings, plan: Sear
 
 def _some_architectures(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> Iterator[Mapping[str, Any]]:
     """Yield the default architecture, then random ones, as far as the search allows them."""
-    from nni.nas.space import SimplifiedModelSpace
     from numpy.random import RandomState
-
-    from strategies.domain import Domain
 
     searched, random, rejects = plan.searched, RandomState(settings.seed % 2**32), size_limits(context, settings, plan)
     drawn = [{label: mutable.default() for label, mutable in searched.architecture.items()}]
-    domain = Domain(SimplifiedModelSpace(context.space.make(context.arguments), searched.architecture | searched.constraints, None))
+    domain = context.domain(searched)
     drawn += [found for found in (domain.draw(random, ()) for _ in range(MEASURED - 1)) if found is not None]
     yield from (architecture for architecture in drawn if rejects(architecture) is None)
 
@@ -89,7 +86,8 @@ def choose_at_full_size(
         return
     recorded = TrialLog(folder / FINALS).read()
     costs = [_cost(context, settings, trial.architecture, hyperparameters=_searched(plan, trial)) for trial in chosen]
-    count, epochs = fit_finals(costs, seconds, [trial.number in {final.number for final in recorded} for trial in chosen])
+    done = {final.number for final in recorded}
+    count, epochs = fit_finals(costs, seconds, [trial.number in done for trial in chosen])
     if count < 2:
         context.reporter.say("no networks are compared at the size of a retraining: there is no time for three epochs of each")
         return
@@ -101,8 +99,8 @@ def choose_at_full_size(
         return run({**_searched(plan, trial), "epochs": epochs}, *heard)
 
     finals = train_each(run_again, chosen, folder, epochs, context.reporter)
-    earlier = [final for final in recorded if final.planned_epochs == finals[0].planned_epochs] if finals else []  # before an extension
     if finals:
+        earlier = [final for final in recorded if final.planned_epochs == finals[0].planned_epochs]  # before an extension
         save_best(max([*earlier, *finals], key=lambda trial: trial.score or 0.0))
 
 

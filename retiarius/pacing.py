@@ -15,7 +15,6 @@ from common.trial import sample_key
 from evaluators import find_evaluator
 from evaluators.adapter import takes_by_name
 from records.run_config import SECONDS_PER_TRIAL, read_config
-from records.run_folder import stored_identity
 from retiarius.context import RunContext
 from retiarius.ray_cluster import cluster_of
 from retiarius.settings import TRAIN, SearchSettings
@@ -47,8 +46,9 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
     searched
         The hyperparameters that are searched, by label.
     """
-    if settings.resume and settings.time_budget is not None and _had_time_budget(settings.out):
-        stored = stored_identity(settings.out).get(SECONDS_PER_TRIAL)  # trials are as long as they were, and wait if they did
+    before = _config_of(settings.out) if settings.resume and settings.time_budget is not None else {}
+    if (before.get("settings") or {}).get("time_budget"):
+        stored = before["identity"].get(SECONDS_PER_TRIAL)  # trials are as long as they were, and wait if they did
         return float(stored) if isinstance(stored, int | float) else None
     strategy = settings.strategy
     is_plain = settings.pruner is None and not strategy.several_objectives and not strategy.one_shot and not isinstance(strategy, NniTrials)
@@ -62,12 +62,12 @@ def share_of(settings: SearchSettings, searched: Mapping[str, Any]) -> float | N
     return settings.time_budget * (1 - FINALS_SHARE if has_finals(settings, 0.0) else 1) / SHARES
 
 
-def _had_time_budget(folder: Path | None) -> bool:
-    """Return whether the run that is resumed began with a time budget."""
+def _config_of(folder: Path | None) -> dict[str, Any]:
+    """Return the ``config.json`` of the run that is resumed; nothing where there is none."""
     try:
-        return bool((read_config(folder or Path()).get("settings") or {}).get("time_budget"))
+        return read_config(folder or Path())
     except RecordError:  # refused later with a better word
-        return False
+        return {}
 
 
 def tell_if_not(settings: SearchSettings, share: float | None, reporter: Reporter) -> None:

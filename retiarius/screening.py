@@ -146,14 +146,10 @@ def screen_networks(context: RunContext, settings: SearchSettings, plan: SearchP
 
 def _draw(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> Iterator[dict[str, Any]]:
     """Yield different architectures, none of them one that is tried in any case, as many as asked for or as there are."""
-    from nni.nas.space import SimplifiedModelSpace
     from numpy.random import RandomState
 
-    from strategies.domain import Domain
-
     searched, random, rejects = plan.searched, RandomState(settings.seed), size_limits(context, settings, plan)
-    space = SimplifiedModelSpace(context.space.make(context.arguments), searched.architecture | searched.constraints, None)
-    domain = Domain(space)
+    domain = context.domain(searched)
     met = {searched.meaning(sample) for sample in plan.starts.values()}
     drawn: set[str] = set()
     fruitless, count = 0, 0

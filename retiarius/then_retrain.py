@@ -32,9 +32,8 @@ def retrain_found(found: SearchResult, settings: SearchSettings, reporter: Repor
     from retiarius.retrain_run import retrain
 
     out, best = found.path / RETRAINED, found.best
-    is_begun = (out / "config.json").is_file()
     begun = stored_identity(out)
-    if is_begun and not is_training_of(begun, best.record):
+    if begun and not is_training_of(begun, best.record):
         told = f"{out}: in it another network or other hyperparameters are trained than the search has found by now"
         raise RecordError(f"{told}; retrain {found.path / 'best.json'} in another folder")
     if (out / "retrained.json").is_file():
@@ -50,7 +49,7 @@ def retrain_found(found: SearchResult, settings: SearchSettings, reporter: Repor
             device=settings.device,
             precision=settings.precision,
             out=out,
-            resume=is_begun,
+            resume=bool(begun),
             tensorboard=settings.tensorboard,
             reporter=reporter,
         )

@@ -82,8 +82,8 @@ def search_trials(
         "on_epoch": keeper.note_epoch,
     }
     begin = time.monotonic()
-    for_finals = seconds_for_finals(context, settings, plan, folder.path)
     for_finals_before = seconds_of_finals(folder.path)  # of a search that is extended, or was interrupted in its finals
+    for_finals = seconds_for_finals(context, settings, plan, for_finals_before)
     measuring = time.monotonic() - begin + (0.0 if pace is None else pace.seconds)
     seconds = _seconds_left(settings, keeper, for_finals + for_finals_before + plan.screened_seconds + measuring)
     engine: Any = make_engine(context, settings, plan, folder.checkpoints_path, seconds, pace, **engine_options)

@@ -11,7 +11,6 @@ from two_layers import TwoLayers
 
 from common.reporter import Reporter
 from common.trial import Trial
-from records.trials import FINALS, TrialLog
 from retiarius import finals
 from retiarius.finals import fit_finals, seconds_for_finals, seconds_of_finals, train_each
 from retiarius.pacing import has_finals
@@ -78,16 +77,13 @@ def test_finals_are_for_networks_that_are_larger_in_a_retraining(space: Any, pre
 
 
 @pytest.mark.parametrize(("heavy", "seconds"), [(9.9, 90.0), (10.1, 0.0)])
-def test_there_is_time_where_a_heavy_network_has_three_epochs(
-    heavy: float, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_there_is_time_where_a_heavy_network_has_three_epochs(heavy: float, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter of 360 s for three networks is 30 s each. The default network is cheaper than others."""
     monkeypatch.setattr(finals, "_some_architectures", lambda *told: [{"cost": 1.0}, {"fails": True}, {"cost": heavy}])
     monkeypatch.setattr(finals, "_cost", lambda context, settings, architecture, enough: architecture["cost"])
     plan: Any = SimpleNamespace(share=10.0)
     said: list[str] = []
     context: Any = SimpleNamespace(reporter=SimpleNamespace(say=said.append))
-    assert seconds_for_finals(context, settings_of("darts"), plan, tmp_path) == seconds
+    assert seconds_for_finals(context, settings_of("darts"), plan, 0.0) == seconds
     assert len(said) == (seconds == 0)
-    TrialLog(tmp_path / FINALS).append(Trial(0, {"edge": "a"}, "complete", 0.5, seconds=9.0))
-    assert seconds_for_finals(context, settings_of("darts"), plan, tmp_path) == 90.0, "there was time for one already"
+    assert seconds_for_finals(context, settings_of("darts"), plan, 9.0) == 90.0, "there was time for one already"
