@@ -8,6 +8,9 @@ in the table, in percent, the mean of the table's seeds. Beside it stand the mea
 share of them that are worse. Every finished search is kept in ``--runs``; begun again, the benchmark goes on from there, in the middle of
 a search, too.
 
+A search here has fewer steps than the authors' have. ``--as-far`` lets the alphas go as far as theirs in so few: their rate is that of the
+paper times its steps, by the steps here.
+
 Two processes, each on a core, may share one ``--runs``, if each has methods of its own; called again with all, the benchmark only reads:
 
     OMP_NUM_THREADS=1 python benchmarks/one_shot_quality.py --methods darts gdas drnas beta_darts sdarts pc_darts &
@@ -27,7 +30,7 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +47,10 @@ from benchmarks.search_quality import find_table
 from evaluators.table import Table, load_table
 from records.lines import append_document, read_lines
 
+Methods = Mapping[str, rt.Strategy]
 # With the settings that they have for the space of DARTS, but for the rate of DrNAS, whose authors have another one for this space. Neither
 # the authors' epochs nor their recipes for the supernet's weights: those are the same for all.
-METHODS: dict[str, rt.Strategy] = {
+METHODS: Methods = {
     "darts": rt.Darts(),
     "gdas": rt.GDAS(),
     "drnas": rt.DrNAS(alpha_lr=3e-4),
@@ -60,6 +64,10 @@ METHODS: dict[str, rt.Strategy] = {
     "p_darts": rt.PDarts(),
     "darts_pt": rt.DartsPT(tuning_epochs=1),  # the authors' 10 are 50 epochs more
 }
+# Epochs of a search on this space by the methods' authors; of those who have not searched it, the epochs on the space of DARTS.
+AUTHORS_EPOCHS = {"gdas": 250, "reinmax": 250, "drnas": 100, "beta_darts": 100, "p_darts": 75}
+AUTHORS_OTHER_EPOCHS = 50
+ALL_IMAGES, AUTHORS_BATCH = 50_000, 64
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,11 @@ class Size:
     epochs: int = 30
     batch_size: int = 64
     images: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps of the alphas: an epoch sees one half of the images."""
+        return self.epochs * ((self.images or ALL_IMAGES) // 2 // self.batch_size)
 
 
 QUICK = Size(width=4, epochs=1, batch_size=32, images=320)
@@ -104,9 +117,16 @@ def all_accuracies(table: Table) -> list[float]:
     return [100 * float(row.facts["test_accuracy"]) for row in table.rows.values()]
 
 
-def search(table: Table, method: str, seed: int, size: Size, data: Any, out: Path) -> Run:
+def as_far(method: str, strategy: rt.Strategy, size: Size) -> rt.Strategy:
+    """Return the method whose alphas can go as far in ``size`` as the authors' do; one without alphas as it is."""
+    if not isinstance(strategy, rt.Darts):
+        return strategy
+    theirs = AUTHORS_EPOCHS.get(method, AUTHORS_OTHER_EPOCHS) * (ALL_IMAGES // 2 // AUTHORS_BATCH)
+    return replace(strategy, alpha_lr=round(strategy.alpha_lr * theirs / size.steps, 6))
+
+
+def search(table: Table, method: str, strategy: rt.Strategy, seed: int, size: Size, data: Any, out: Path) -> Run:
     """Search by a method, on from where ``out`` ends, and look up what was found."""
-    strategy = METHODS[method]
     fixed = {"width": size.width, "cells": size.cells, "batch_size": size.batch_size}
     found = rt.search(
         "nasbench201",
@@ -126,7 +146,7 @@ def search(table: Table, method: str, seed: int, size: Size, data: Any, out: Pat
         method,
         seed,
         asdict(size),
-        settings_of(method),
+        settings_of(strategy),
         seconds_of(epochs),
         round(accuracy, 3),
         round(sum(other < accuracy for other in everything) / len(everything), 4),
@@ -136,9 +156,9 @@ def search(table: Table, method: str, seed: int, size: Size, data: Any, out: Pat
     )
 
 
-def settings_of(method: str) -> dict[str, Any]:
+def settings_of(strategy: rt.Strategy) -> dict[str, Any]:
     """The settings of a method as they are read from a file again."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(METHODS[method]).items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(strategy).items()}
 
 
 def seconds_of(epochs: Sequence[Mapping[str, Any]]) -> float | None:
@@ -151,16 +171,16 @@ def read_runs(path: Path) -> list[Run]:
     return [Run(**line) for line in read_lines(path)]
 
 
-def run_all(table: Table, methods: Sequence[str], seeds: int, size: Size, data: Any, path: Path) -> list[Run]:
+def run_all(table: Table, methods: Methods, seeds: int, size: Size, data: Any, path: Path) -> list[Run]:
     """The searches of these methods, the finished ones from ``path``, where the others are added as they end."""
-    own = {method: settings_of(method) for method in methods}
+    own = {method: settings_of(strategy) for method, strategy in methods.items()}
     done = {(run.method, run.seed): run for run in read_runs(path) if run.size == asdict(size) and run.settings == own.get(run.method)}
     for seed in range(seeds):  # all methods of one seed first, so that a table can be made early
-        for method in methods:
+        for method, strategy in methods.items():
             if (method, seed) not in done:
                 digest = hashlib.sha256(json.dumps(own[method], sort_keys=True).encode()).hexdigest()[:8]
                 name = f"{method}-{seed}-" + "-".join(str(value) for value in asdict(size).values()) + f"-{digest}"
-                run = done[method, seed] = search(table, method, seed, size, data, path.parent / path.stem / name)
+                run = done[method, seed] = search(table, method, strategy, seed, size, data, path.parent / path.stem / name)
                 append_document(path, asdict(run))
             run = done[method, seed]
             print(f"{method:10} seed {seed}: {run.test_accuracy:.2f}%, better than {100 * run.worse:.1f}% of all cells", flush=True)
@@ -193,12 +213,14 @@ def main() -> None:
     parser.add_argument("--width", type=count, help=f"channels of the supernet's first stage (default: {Size.width})")
     parser.add_argument("--cells", type=count, help=f"cells of each of its stages (default: {Size.cells}; the authors' supernets: 5)")
     parser.add_argument("--images", type=count, help="of both halves together (default: all 50,000)")
+    parser.add_argument("--as-far", action="store_true", help="with higher rates of the alphas, which can go as far as the authors' do")
     parser.add_argument("--data-dir", type=Path, default=ROOT / "data", help="where CIFAR-10 lies (default: data)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "one_shot_quality.jsonl", help="finished searches")
     arguments = parser.parse_args()
     asked = {name: getattr(arguments, name) for name in ("epochs", "width", "cells", "images") if getattr(arguments, name) is not None}
     size = Size(**{**asdict(QUICK if arguments.quick else Size()), **asked})
-    methods = arguments.methods or (["darts", "gdas"] if arguments.quick else list(METHODS))
+    names = arguments.methods or (["darts", "gdas"] if arguments.quick else list(METHODS))
+    methods = {name: as_far(name, METHODS[name], size) if arguments.as_far else METHODS[name] for name in names}
     with refuse(rt.RetiariusError):
         table = load_table(find_table(arguments.table), dataset="cifar10")
         data = rt.load_data("cifar10", data_dir=arguments.data_dir, limit=size.images)

@@ -12,7 +12,7 @@ from nasbench201_table import BEST, MIXED, write_made_up
 
 import retiarius as rt
 from benchmarks import one_shot_quality
-from benchmarks.one_shot_quality import METHODS, Run, Size, accuracy_of, read_runs, run_all, seconds_of, summarize
+from benchmarks.one_shot_quality import METHODS, Run, Size, accuracy_of, as_far, read_runs, run_all, seconds_of, summarize
 from evaluators.table import load_table
 from records.lines import append_document, read_lines
 
@@ -36,7 +36,8 @@ def test_accuracies_are_the_tables_in_percent(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_finished_searches_are_kept_and_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, path = load_table(write_made_up(tmp_path / "table.csv.gz"), dataset="cifar10"), tmp_path / "quality.jsonl"
-    found = run_all(table, ["gdas"], 1, TINY, make_data(), path)
+    gdas = {"gdas": METHODS["gdas"]}
+    found = run_all(table, gdas, 1, TINY, make_data(), path)
     (run,) = found
     assert read_runs(path) == found
     convolutions = list(run.architecture.values()).count("nor_conv_3x3")
@@ -54,14 +55,11 @@ def test_finished_searches_are_kept_and_not_made_again(tmp_path: Path, monkeypat
         raise AssertionError("searched again")
 
     monkeypatch.setattr(one_shot_quality, "search", again)
-    assert run_all(table, ["gdas"], 1, TINY, None, path) == found
-    monkeypatch.setitem(METHODS, "gdas", rt.GDAS(temperatures=(5, 1)))
+    assert run_all(table, gdas, 1, TINY, None, path) == found
     with pytest.raises(AssertionError, match="searched again"):
-        run_all(table, ["gdas"], 1, TINY, None, path)
-    monkeypatch.undo()
-    monkeypatch.setattr(one_shot_quality, "search", again)
+        run_all(table, {"gdas": rt.GDAS(temperatures=(5, 1))}, 1, TINY, None, path)
     with pytest.raises(AssertionError, match="searched again"):
-        run_all(table, ["gdas"], 1, replace(TINY, epochs=3), None, path)
+        run_all(table, gdas, 1, replace(TINY, epochs=3), None, path)
 
 
 def test_the_seconds_are_those_of_all_epochs_or_unknown() -> None:
@@ -71,3 +69,12 @@ def test_the_seconds_are_those_of_all_epochs_or_unknown() -> None:
 
 def test_every_method_is_named_once() -> None:
     assert len({repr(strategy) for strategy in METHODS.values()}) == len(METHODS)
+
+
+def test_alphas_go_as_far_as_the_authors_in_fewer_steps() -> None:
+    few = Size(epochs=5, images=5_000)
+    assert few.steps == 5 * 39
+    for method, epochs in (("gdas", 250), ("drnas", 100), ("darts", 50)):
+        rate, theirs = (vars(each)["alpha_lr"] for each in (as_far(method, METHODS[method], few), METHODS[method]))
+        assert rate * few.steps == pytest.approx(theirs * epochs * 390), method
+    assert as_far("spos", METHODS["spos"], few) == METHODS["spos"], "it has no alphas"
