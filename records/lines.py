@@ -157,6 +157,6 @@ def _document(line: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def append_document(path: Path, document: Mapping[str, Any]) -> None:
+def append_document(path: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:
     """Add ``document`` as a line. Raise what :func:`append_line` raises, and ``RecordError`` where it is not plain data."""
-    append_line(path, (to_json(dict(document)) + "\n").encode(), is_whole=lambda line: _document(line) is not None)
+    append_line(path, (to_json(dict(document)) + "\n").encode(), is_whole=lambda line: _document(line) is not None, durable=durable)

@@ -14,6 +14,7 @@ from common.libraries import quiet_libraries
 from evaluators import find_evaluator
 from evaluators.adapter import Evaluate
 from records.metric import table_metric
+from records.skipped import SkipLog
 from retiarius.context import RunContext
 from retiarius.lookups import Lookups
 from retiarius.no_images import NoImages
@@ -126,6 +127,22 @@ def _make_training_engine(context: RunContext, settings: SearchSettings, plan: S
     if cluster is not None:
         return _make_parallel_engine(context, settings, plan, cluster, **options)
     return InProcessEngine(make_trial_run(context, settings, plan), **options)
+
+
+def keep_skipped(engine: RecordingEngine, path: Path, canonical: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
+    """Keep each network that the engine turns down in the file ``path``, as the one that ``canonical`` makes of it."""
+    from nni.nas.execution.event import ModelEventType
+
+    from strategies.engines.recording import RejectedEvent
+
+    log = SkipLog(path)
+
+    def note(event: Any) -> None:
+        if isinstance(event, RejectedEvent):
+            why = event.rejection
+            log.note(canonical(dict(event.model.sample or {})), why.fault, why.reason, why.excess)
+
+    engine.register_model_event_callback(ModelEventType.TrainingEnd, note)
 
 
 def size_limits(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> SizeLimits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import StrategyError, require_labels
@@ -11,9 +12,10 @@ from evaluators import open_table
 from records.metric import table_metric
 from records.parameter_record import ParameterRecord
 from records.run_folder import RunFolder, require_usable_out
+from records.skipped import SKIPPED
 from retiarius.checks import check_flags, check_takes_parameters
 from retiarius.context import load_libraries
-from retiarius.engines import fidelities_of, make_table_engine
+from retiarius.engines import fidelities_of, keep_skipped, make_table_engine
 from retiarius.extension import sizing_trials, trials_of
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
 from retiarius.results import SearchResult
@@ -100,7 +102,7 @@ def search_table(settings: SearchSettings, reporter: Reporter) -> SearchResult:
                 folder.path / "best_parameters.json", origin, settings.optimize_mode, plan.space.parameters, metric=metric
             )
             keeper = record.keep_trials(folder, reporter, tensorboard=settings.tensorboard, durable=False)
-            for line in _explore(settings, plan, keeper, join_study(storage, settings, folder), reporter):
+            for line in _explore(settings, plan, keeper, folder.path / SKIPPED, join_study(storage, settings, folder), reporter):
                 reporter.say(line)
     return SearchResult(folder.path, table=plan.lookups)
 
@@ -113,8 +115,8 @@ def _identity(settings: SearchSettings, plan: RowSearch) -> dict[str, Any]:
     return same | settings.trial_flags | ({} if settings.start_step is None else {"start_step": settings.start_step})
 
 
-def _explore(settings: SearchSettings, plan: RowSearch, keeper: Any, shared: Any, reporter: Reporter) -> list[str]:
-    """Let the strategy search; return lines about how it ended."""
+def _explore(settings: SearchSettings, plan: RowSearch, keeper: Any, skipped: Path, shared: Any, reporter: Reporter) -> list[str]:
+    """Let the strategy search; return lines about how it ended. Rows that are not tried go to the file ``skipped``."""
     from nni.nas.space import SimplifiedModelSpace
 
     from nni_compat.trial_program import TrialProgram
@@ -140,6 +142,7 @@ def _explore(settings: SearchSettings, plan: RowSearch, keeper: Any, shared: Any
     }
     labels = list(space.mutables)
     engine = make_table_engine(settings, plan.lookups, labels, settings.time_budget, **options)
+    keep_skipped(engine, skipped, space.canonical)
     with keeper.shown(max_trials, settings.strategy.name), engine:
         context = SearchContext(seed=settings.seed, trials=min(plan.sized_by, most), canonical=space.canonical, shared=shared)
         settings.strategy.build(context)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)

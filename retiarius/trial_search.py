@@ -13,11 +13,12 @@ from common.trial import Sample, sample_key
 from records.formats import count_of
 from records.pareto import save_pareto
 from records.run_folder import RunFolder
+from records.skipped import SKIPPED
 from records.study_note import note_study
 from records.trial_keeper import TrialKeeper
 from retiarius.best_record import BestRecord
 from retiarius.context import RunContext
-from retiarius.engines import make_engine, reports_of, size_limits
+from retiarius.engines import keep_skipped, make_engine, reports_of, size_limits
 from retiarius.finals import choose_at_full_size, seconds_for_finals, seconds_of_finals
 from retiarius.long_training import LateTrial, choose_late_trial, let_first_go, looks_ahead, save_best_for_training, try_last
 from retiarius.pacing import Pace
@@ -87,6 +88,7 @@ def search_trials(
     measuring = time.monotonic() - begin + (0.0 if pace is None else pace.seconds)
     seconds = _seconds_left(settings, keeper, for_finals + for_finals_before + plan.screened_seconds + measuring)
     engine: Any = make_engine(context, settings, plan, folder.checkpoints_path, seconds, pace, **engine_options)
+    keep_skipped(engine, folder.path / SKIPPED, searched.canonical)
     late = _plan_ahead(context, settings, plan, pace, engine)
     with keeper.shown(max_trials, settings.strategy.name), engine:
         starts, say = plan.starts, warn

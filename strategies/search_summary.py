@@ -36,7 +36,7 @@ def summarize_search(engine: RecordingEngine, pruner: Pruner | None) -> Iterator
         yield f"{_trials(len(results))} began; {_places(dropped)}"
     if rejections:
         count = "1 network was" if len(rejections) == 1 else f"{len(rejections):,} networks were"
-        yield f"{count} skipped as {_faults(rejections)}; log.txt lists them"
+        yield f"{count} skipped as {_faults(rejections)}; skipped.jsonl lists them"
         fault = _faults(rejections)
         if not results and (engine.found_nothing_allowed or not engine.out_of_time or "slow" in fault):
             raise nothing_allowed(rejections)

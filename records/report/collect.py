@@ -16,6 +16,7 @@ from records.report.text import as_number, as_object
 from records.retraining import RETRAINED, is_training_of
 from records.run_config import SECONDS_PER_TRIAL, read_config
 from records.run_lock import is_locked
+from records.skipped import SKIPPED, read_skipped
 from records.trials import FINALS
 
 
@@ -35,6 +36,8 @@ class Run:
         Of ``finals.jsonl``, likewise: networks that were compared once more, at full size or by short trainings.
     legs
         Of ``trials.jsonl``, all lines: a trial that has waited and gone on has several.
+    skipped
+        Of ``skipped.jsonl``: networks that were proposed and not tried.
     epochs
         Of ``epochs.jsonl`` of a one-shot search or a retraining: the objects that hold a ``number``.
     best
@@ -60,6 +63,7 @@ class Run:
     trials: list[Trial] = field(default_factory=list)
     finals: list[Trial] = field(default_factory=list)
     legs: list[Trial] = field(default_factory=list)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
     epochs: list[dict[str, Any]] = field(default_factory=list)
     best: BestArchitecture | None = None
     retrained: dict[str, Any] = field(default_factory=dict)
@@ -262,6 +266,7 @@ def _read_folder(path: Path) -> Run:
         trials=trials,
         finals=read_trials(path / FINALS, notes)[0],
         legs=legs,
+        skipped=read_skipped(path / SKIPPED),
         epochs=read_epochs(path / "epochs.jsonl", notes),
         best=best,
         retrained=retrained,

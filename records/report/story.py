@@ -1,23 +1,26 @@
-"""How a search by trials went: when it found something better, what each gain cost, and which trials were dropped when."""
+"""How a search by trials went: when it found something better, what each gain cost, and what was dropped when, or never begun."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from common.trial import Trial
 from records.formats import count_of, format_seconds
 from records.report.collect import Run
 from records.report.labels import varied_labels
-from records.report.text import escape, paragraph, plain_table, show_value
+from records.report.text import as_number, escape, paragraph, plain_table, show_value
 from records.report.trial_plots import best_over, last_value
+from records.skipped import SKIPPED
 
 _MOST_GAINS = 12  # the latest, where there were more
 _MOST_LABELS = 4
 
 
 def show_story(run: Run) -> str:
-    """Return the two tables; empty where no trial has a score."""
-    return "".join(part for part in (_show_gains(run), _show_dropped(run)) if part)
+    """Return the tables for which there is something to tell; empty where there is nothing."""
+    return "".join((_show_gains(run), _show_dropped(run), _show_skipped(run)))
 
 
 def _show_gains(run: Run) -> str:
@@ -63,6 +66,22 @@ def _show_dropped(run: Run) -> str:
     )
     heads = ("trained", "trials", f"best {run.metric.short}", "time")
     return _table("What was dropped, and when", heads, rows, f"Why: {why}.")
+
+
+def _show_skipped(run: Run) -> str:
+    """Return a line for each reason for which networks were proposed and never begun."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for line in run.skipped:
+        groups.setdefault(str(line.get("fault", "?")), []).append(line)
+    rows = []
+    for fault, lines in sorted(groups.items(), key=lambda group: -len(group[1])):
+        rows.append([fault, f"{len(lines):,}", str(min(lines, key=_excess).get("reason", "?"))])
+    return _table("What was not tried", ("why", "networks", "the nearest to the limit"), rows, f"{SKIPPED} lists all of them.")
+
+
+def _excess(line: Mapping[str, Any]) -> float:
+    excess = as_number(line.get("excess"))
+    return math.inf if excess is None else excess
 
 
 def _share(trial: Trial) -> float:

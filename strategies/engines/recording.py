@@ -56,7 +56,7 @@ class Rejection:
 class RejectedEvent(TrainingEndEvent):
     """The end of a model that was never trained: an ordinary end for NNI's strategies, and more for those that can learn from it."""
 
-    excess: float
+    rejection: Rejection
 
 
 @dataclass
@@ -249,7 +249,7 @@ class RecordingEngine(ExecutionEngine):
         self._rejected_in_a_row += 1
         self._rejections[key] = rejection
         logger.info("not tried: %s: %s", rejection.reason, sample)
-        self.dispatch_model_event(RejectedEvent(model, ModelStatus.Invalid, rejection.excess))
+        self.dispatch_model_event(RejectedEvent(model, ModelStatus.Invalid, rejection))
         return True
 
     def _answer(self, model: ExecutableModelSpace, trial: Trial) -> None:

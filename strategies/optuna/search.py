@@ -249,7 +249,7 @@ class OptunaStrategy(Strategy):
         if event.status == ModelStatus.Trained:
             self._study.tell(trial, self._values(event.model))
         elif isinstance(event, RejectedEvent):
-            trial.set_constraint("allowed", event.excess)
+            trial.set_constraint("allowed", event.rejection.excess)
             self._study.tell(trial, state=TrialState.PRUNED)
         elif event.status == ModelStatus.Interrupted:
             for epoch, score in enumerate(event.model.metrics.intermediates, start=1):

@@ -75,7 +75,7 @@ def test_a_search_without_anything_allowed_ends(name: str) -> None:
     assert len(engine.rejections) == MAX_REJECTIONS
     assert engine.found_nothing_allowed
     lines, nearest = summarize_search(engine, None), min(engine.rejections, key=lambda rejection: rejection.excess)
-    assert next(lines) == "200 networks were skipped as too large; log.txt lists them"
+    assert next(lines) == "200 networks were skipped as too large; skipped.jsonl lists them"
     with pytest.raises(
         StrategyError, match=f"all 200 proposed networks are too large; the closest to the limit has {nearest.reason}: raise the limit"
     ):
@@ -181,7 +181,7 @@ def test_nnis_strategies_get_an_ordinary_end_and_others_the_excess() -> None:
     engine.submit_models(space.freeze({"first": "a", "second": "b", "inputs": [0, 1]}))
     (event,) = events
     assert isinstance(event, RejectedEvent)
-    assert (event.status, event.excess, event.event_type) == (ModelStatus.Invalid, 0.25, ModelEventType.TrainingEnd)
+    assert (event.status, event.rejection.excess, event.event_type) == (ModelStatus.Invalid, 0.25, ModelEventType.TrainingEnd)
     assert event.model.status == ModelStatus.Invalid
 
 

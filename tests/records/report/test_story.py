@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from html import unescape
 from pathlib import Path
@@ -16,6 +17,7 @@ from common.trial import Trial
 from records.report import write_report
 from records.report.collect import read_run
 from records.report.story import show_story
+from records.skipped import SkipLog
 
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 
@@ -28,9 +30,12 @@ def trial(number: int, state: str, curve: list[float], minute: float, *, backbon
     return make_trial(number, state, {"backbone": backbone}, {"initial_lr": 0.1}, score, curve, **told)
 
 
-def tables(folder: Path, *trials: Trial) -> dict[str, list[list[str]]]:
+def tables(folder: Path, *trials: Trial, skipped: Sequence[tuple[str, str, float]] = ()) -> dict[str, list[list[str]]]:
     """Return the rows of each table of the story, by its heading; the note below as a row of its own."""
-    page = show_story(read_run(write_search(folder, list(trials))))
+    write_search(folder, list(trials))
+    for number, told in enumerate(skipped):
+        SkipLog(folder / "skipped.jsonl").note({"width": number}, *told)
+    page = show_story(read_run(folder))
     found = {}
     for part in page.split("<h4>")[1:]:
         heading, body = part.split("</h4>", 1)
@@ -103,6 +108,26 @@ def test_of_what_a_pruner_ended_the_epochs_are_told(tmp_path: Path) -> None:
         ["to their end", "1", "60.00%", "1 min 00 s"],
         ["Why: the pruner saw that they could not win."],
     ]
+
+
+def test_what_was_never_begun_is_told_with_the_nearest_to_each_limit(tmp_path: Path) -> None:
+    slow = [("too slow", f"{seconds} s for 3 epochs", excess) for seconds, excess in ((1_722, 1.3), (473, 0.05), (551, 0.2))]
+    told = tables(tmp_path, trial(0, "complete", [0.5], 1), skipped=[*slow, ("too large", "2,000,000 parameters", 0.5)])
+    assert told["What was not tried"] == [
+        ["too slow", "3", "473 s for 3 epochs"],
+        ["too large", "1", "2,000,000 parameters"],
+        ["skipped.jsonl lists all of them."],
+    ]
+
+
+def test_a_line_that_was_cut_off_or_tells_little_is_no_obstacle(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "run", [trial(0, "complete", [0.5], 1)])
+    (folder / "skipped.jsonl").write_text('{"sample": {"width": 1}}\n[1]\n{"fault": "too slow"}\n{"sample": {"wid')
+    page = show_story(read_run(folder))
+    assert "<td>?</td><td>1</td><td>?</td>" in page
+    SkipLog(folder / "skipped.jsonl").note({"width": 1}, "too slow", "9 s", 1.0)
+    SkipLog(folder / "skipped.jsonl").note({"width": 2}, "too slow", "9 s", 1.0)
+    assert [line["sample"]["width"] for line in read_run(folder).skipped] == [1, 2]
 
 
 def test_a_search_without_a_score_has_no_story(tmp_path: Path) -> None:
