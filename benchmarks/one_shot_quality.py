@@ -8,8 +8,8 @@ in the table, in percent, the mean of the table's seeds. Beside it stand the mea
 share of them that are worse. Every finished search is kept in ``--runs``; begun again, the benchmark goes on from there, in the middle of
 a search, too.
 
-A search here has fewer steps than the authors' have. ``--as-far`` lets the alphas go as far as theirs in so few: their rate is that of the
-paper times its steps, by the steps here.
+A search here has fewer steps than the authors' have. ``--as-far`` lets the alphas go as far as theirs in so few, as ``alpha_lr="auto"``
+does.
 
 Two processes, each on a core, may share one ``--runs``, if each has methods of its own; called again with all, the benchmark only reads:
 
@@ -64,10 +64,7 @@ METHODS: Methods = {
     "p_darts": rt.PDarts(),
     "darts_pt": rt.DartsPT(tuning_epochs=1),  # the authors' 10 are 50 epochs more
 }
-# Epochs of a search on this space by the methods' authors; of those who have not searched it, the epochs on the space of DARTS.
-AUTHORS_EPOCHS = {"gdas": 250, "reinmax": 250, "drnas": 100, "beta_darts": 100, "p_darts": 75}
-AUTHORS_OTHER_EPOCHS = 50
-ALL_IMAGES, AUTHORS_BATCH = 50_000, 64
+ALL_IMAGES = 50_000
 
 
 @dataclass(frozen=True)
@@ -117,12 +114,11 @@ def all_accuracies(table: Table) -> list[float]:
     return [100 * float(row.facts["test_accuracy"]) for row in table.rows.values()]
 
 
-def as_far(method: str, strategy: rt.Strategy, size: Size) -> rt.Strategy:
-    """Return the method whose alphas can go as far in ``size`` as the authors' do; one without alphas as it is."""
+def as_far(strategy: rt.Strategy, size: Size) -> rt.Strategy:
+    """Return the method whose alphas can go as far in ``size`` as its authors' do; one without alphas as it is."""
     if not isinstance(strategy, rt.Darts):
         return strategy
-    theirs = AUTHORS_EPOCHS.get(method, AUTHORS_OTHER_EPOCHS) * (ALL_IMAGES // 2 // AUTHORS_BATCH)
-    return replace(strategy, alpha_lr=round(strategy.alpha_lr * theirs / size.steps, 6))
+    return replace(strategy, alpha_lr=round(replace(strategy, alpha_lr="auto").rate_in(size.steps), 6))
 
 
 def search(table: Table, method: str, strategy: rt.Strategy, seed: int, size: Size, data: Any, out: Path) -> Run:
@@ -220,7 +216,7 @@ def main() -> None:
     asked = {name: getattr(arguments, name) for name in ("epochs", "width", "cells", "images") if getattr(arguments, name) is not None}
     size = Size(**{**asdict(QUICK if arguments.quick else Size()), **asked})
     names = arguments.methods or (["darts", "gdas"] if arguments.quick else list(METHODS))
-    methods = {name: as_far(name, METHODS[name], size) if arguments.as_far else METHODS[name] for name in names}
+    methods = {name: as_far(METHODS[name], size) if arguments.as_far else METHODS[name] for name in names}
     with refuse(rt.RetiariusError):
         table = load_table(find_table(arguments.table), dataset="cifar10")
         data = rt.load_data("cifar10", data_dir=arguments.data_dir, limit=size.images)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from common.errors import RetiariusError, SearchFailed, describe_error
+from common.errors import RetiariusError, SearchFailed, StrategyError, describe_error
 from evaluators.training.recipes import make_recipe, recipe_values
 from records.epoch_keeper import EpochKeeper
+from records.formats import count_of
 from records.run_folder import RunFolder
 from records.scalars import open_scalars
 from retiarius.best_record import BestRecord
@@ -18,6 +19,7 @@ from retiarius.selection import Result, drawn_result, scoring, selected_result, 
 from retiarius.settings import SearchSettings
 from retiarius.stages import Remaining, checkpoints_of, sizes_of
 from strategies import SPOS, Darts, SearchContext
+from strategies.one_shot.search_epoch import AUTO
 from strategies.selections import selects
 from strategies.stages import Stage
 
@@ -38,13 +40,13 @@ def search_one_shot(context: RunContext, settings: SearchSettings, plan: SearchP
     evaluator = _evaluator_of(context, settings, folder, stages[0], settings.time_budget)
     steps = _steps_of(evaluator)
     supernet = context.build(None, **sizes_of(context.space, stages[0]))
-    told = context.space.one_shot(supernet)
+    first = context.space.one_shot(supernet)
     with open_scalars(folder.path, wanted=settings.tensorboard) as scalars:
         keeper = EpochKeeper(
             folder.path / "epochs.jsonl",
             context.reporter,
             scalars,
-            epochs=context.epochs + tuning_epochs(settings, supernet, told),
+            epochs=context.epochs + tuning_epochs(settings, supernet, first),
             steps=steps or 1,
             finished=sum(finished_epochs(checkpoints_of(folder, stage)) for stage in stages),
             describe=context.space.describe,
@@ -57,7 +59,9 @@ def search_one_shot(context: RunContext, settings: SearchSettings, plan: SearchP
                 supernet = context.build(None, **sizes_of(context.space, stage))
             labels = remaining.cut(supernet, stage)
             facts = with_costs(context.space.one_shot(supernet), plan.costs)
-            strategy = _train_supernet(context, stage, supernet, evaluator, keeper, one_shot=facts, **heard)
+            _say_rate(context, stage, steps)
+            told = {"one_shot": facts, "steps": None if steps is None else steps * stage.epochs}
+            strategy = _train_supernet(context, stage, supernet, evaluator, keeper, **told, **heard)
             if not remaining.goes_on(strategy, stage, labels):
                 break
     _save_best(context, settings, plan, folder, strategy)
@@ -82,6 +86,17 @@ def _steps_of(evaluator: Any) -> int | None:
         return len(evaluator.train_dataloaders)
     except TypeError:
         return None
+
+
+def _say_rate(context: RunContext, stage: Stage, steps: int | None) -> None:
+    """Say at which rate the alphas learn, where it goes by the number of steps; raise ``StrategyError`` where nobody knows that."""
+    if getattr(stage.strategy, "alpha_lr", None) != AUTO:
+        return
+    if steps is None:
+        raise StrategyError(f"alpha_lr: '{AUTO}' needs a data loader that has a length; give a number")
+    total = steps * stage.epochs
+    far = f"in {count_of(total, 'step')} they can go as far as the authors'"
+    context.reporter.say(f"alphas learn at {stage.strategy.rate_in(total):.3g}: {far}")
 
 
 def _train_supernet(context: RunContext, stage: Stage, supernet: Any, evaluator: Any, keeper: EpochKeeper, **heard: Any) -> Any:

@@ -81,6 +81,8 @@ class SearchContext:
         Largest norm of the gradient of a supernet's weights, above 0; ``None``: not clipped.
     one_shot
         What the space tells a one-shot strategy; ``None``: nothing.
+    steps
+        How many steps a one-shot strategy trains its supernet for; ``None``: nobody knows.
     score
         Returns the accuracy of a supernet, held at operations, with the weights it has, in [0, 1]: for one-shot strategies that select
         their architecture by it. ``None``: nothing is selected so.
@@ -108,6 +110,7 @@ class SearchContext:
     costs: Sequence[str] = ()
     gradient_clip: float | None = None
     one_shot: OneShotFacts | None = None
+    steps: int | None = None
     score: Callable[[Any], float] | None = None
     scores: MutableMapping[str, float] = field(default_factory=dict)
     reject: Callable[[Mapping[str, Any]], Any] | None = None

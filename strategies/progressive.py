@@ -35,6 +35,7 @@ class PDarts(ComposedDarts):
 
     name: ClassVar[str] = "p_darts"
     summary: ClassVar[str] = "one-shot P-DARTS, in stages that grow deeper"
+    reach: ClassVar[float] = 6e-4 * 25 * 260  # of a stage, in batches of 96
     set_by_name: ClassVar[tuple[str, ...]] = (
         *ComposedDarts.set_by_name,
         *("stage_cells", "kept_operations", "skip_dropout", "most_skips"),
@@ -44,7 +45,7 @@ class PDarts(ComposedDarts):
     skip_dropout: Sequence[float] = (0.0, 0.4, 0.7)
     most_skips: int = 2
     alpha_warmup: float = 0.4
-    alpha_lr: float = 6e-4
+    alpha_lr: float | str = 6e-4
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from common.errors import StrategyError, unknown_name
@@ -14,6 +14,7 @@ from strategies.selections import STRONGEST, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 
 MULTIPLY_ADDS, LATENCY = COSTS = ("multiply_adds", "latency")
+EPOCH = 390  # steps of a search's epoch in most papers: half of CIFAR-10's training images, 64 at a time
 SAMPLERS = ("softmax", "gumbel", "dirichlet", "reinmax", "gumbel_softmax")
 _OF_PATHS = ("gumbel", "reinmax")  # the steps of the supernet's weights compute the drawn operations alone
 _ABOVE_0 = (lambda temperature: temperature > 0, "above 0, such as [10, 0.1]")
@@ -41,7 +42,13 @@ class Darts(Strategy):
     supernet
         ``"fused"``: modules that have a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
     alpha_lr, alpha_betas, alpha_weight_decay
-        Of Adam for the architecture parameters: above 0; two numbers from 0 to below 1; 0 or more. The defaults are the paper's.
+        Of Adam for the architecture parameters: above 0; two numbers from 0 to below 1; 0 or more. The defaults are the paper's. At a rate
+        of ``"auto"`` they can go as far as the authors' in a search of fewer steps: see ``reach``.
+
+    Attributes
+    ----------
+    reach
+        The authors' rate times their steps. ``alpha_lr="auto"`` is this by the steps that a search has, but not less than their rate.
     """
 
     name: ClassVar[str] = "darts"
@@ -49,13 +56,14 @@ class Darts(Strategy):
     needs: ClassVar[frozenset[str]] = frozenset({"one_shot"})
     one_shot: ClassVar[bool] = True
     set_by_name: ClassVar[tuple[str, ...]] = ("alpha_lr", "alpha_betas", "alpha_weight_decay", "cost")
+    reach: ClassVar[float] = 3e-4 * 50 * EPOCH
     _cost_weights: ClassVar[tuple[str, ...]] = ("cost_weight",)
     order: int = 1
     cost_weight: float = 0.0
     cost: str = MULTIPLY_ADDS
     collapse_guard: str = "warn"
     supernet: str = "fused"
-    alpha_lr: float = AlphaOptimizer.alpha_lr
+    alpha_lr: float | str = AlphaOptimizer.alpha_lr
     alpha_betas: tuple[float, float] = AlphaOptimizer.alpha_betas
     alpha_weight_decay: float = AlphaOptimizer.alpha_weight_decay
 
@@ -82,6 +90,13 @@ class Darts(Strategy):
         """Adam for the architecture parameters."""
         return AlphaOptimizer.of(vars(self))
 
+    def rate_in(self, steps: int | None) -> float:
+        """Return the learning rate of the architecture parameters in a search of so many steps; None: nobody knows how many."""
+        authors: Any = type(self).alpha_lr  # the default
+        if not isinstance(self.alpha_lr, str):
+            return self.alpha_lr
+        return float(authors if steps is None else max(authors, self.reach / steps))
+
     def settings(self) -> dict[str, Any]:
         return changed_settings(self, ["supernet", "order", "cost_weight", "collapse_guard"])  # the others are set with --set, not by flags
 
@@ -98,7 +113,7 @@ class Darts(Strategy):
 
         return DartsStrategy(
             seed=context.seed,
-            alpha_optimizer=self.alpha_optimizer,
+            alpha_optimizer=replace(self.alpha_optimizer, alpha_lr=self.rate_in(context.steps)),
             gradient_clip_val=context.gradient_clip,
             supernet=self.supernet,
             order=self.order,

@@ -14,6 +14,7 @@ from common.text import show
 SUPERNETS = ("fused", "stock")
 ORDERS = (1, 2)
 GUARDS = ("off", "warn", "stop")
+AUTO = "auto"
 SKIP = "skip_connect"
 NONE = "none"  # the operation that cuts an edge
 GUARDED_CELL, MOST_SKIPS = "normal", 1  # DARTS+ (arXiv 1909.06035): two skips or more in the normal cell are a collapse
@@ -43,10 +44,15 @@ class AlphaOptimizer:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> AlphaOptimizer:
-        """Return one from those of ``values`` that are its own; raise ``StrategyError`` that names the value and the legal ones."""
+        """Return one from those of ``values`` that are its own; raise ``StrategyError`` that names the value and the legal ones.
+
+        A learning rate of ``AUTO`` is left out.
+        """
         own = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        if own.get("alpha_lr") == AUTO:
+            del own["alpha_lr"]
         if "alpha_lr" in own and not (is_number(own["alpha_lr"]) and own["alpha_lr"] > 0):
-            raise StrategyError(f"alpha_lr: {show(own['alpha_lr'])} is not a number above 0")
+            raise StrategyError(f"alpha_lr: {show(own['alpha_lr'])} is neither a number above 0 nor '{AUTO}'")
         if "alpha_weight_decay" in own and not (is_number(own["alpha_weight_decay"]) and own["alpha_weight_decay"] >= 0):
             raise StrategyError(f"alpha_weight_decay: {show(own['alpha_weight_decay'])} is not a number of at least 0")
         if "alpha_betas" in own:

@@ -31,6 +31,7 @@ from strategies import (
     Median,
     OneShotFacts,
     PCDarts,
+    PDarts,
     Pruner,
     SDarts,
     SearchContext,
@@ -101,6 +102,18 @@ def test_the_settings_of_the_alphas_reach_their_optimizer() -> None:
     assert (built._alpha_optimizer, built.gradient_clip_val) == (darts.alpha_optimizer, 3.0)
 
 
+def test_alphas_can_go_as_far_as_the_authors_in_fewer_steps() -> None:
+    authors = {Darts: 3e-4 * 19_500, GDAS: 3e-4 * 24_250, DrNAS: 6e-4 * 19_500, BetaDarts: 3e-4 * 19_500, PCDarts: 6e-4 * 4_850}
+    for kind, reach in {**authors, PDarts: 6e-4 * 6_500}.items():
+        auto = kind(alpha_lr="auto")
+        assert auto.rate_in(100) * 100 == pytest.approx(reach) and kind.reach == pytest.approx(reach), kind
+        assert auto.rate_in(10**6) == kind().alpha_lr == kind().rate_in(100), "never slower than the authors', and theirs if not asked"
+        assert auto.rate_in(None) == kind().alpha_lr
+        built = auto.build(SearchContext(steps=100))
+        assert built._alpha_optimizer.alpha_lr == built.arc_learning_rate == pytest.approx(reach / 100)
+    assert DrNAS(alpha_lr=0.5).rate_in(100) == 0.5
+
+
 def test_the_published_combinations_have_their_papers_parts() -> None:
     built = {kind: kind().build(SearchContext(seed=5)) for kind in (GDAS, DrNAS, BetaDarts, SDarts)}
     assert {kind: type(strategy._sampler).__name__ for kind, strategy in built.items()} == {
@@ -169,7 +182,7 @@ def test_spos_draws_paths_evenly_or_fairly_and_its_supernet_uses_no_weight_of_ot
         (lambda: Darts(supernet="thin"), "darts: the supernet is 'thin'; expected one of fused, stock"),
         (lambda: Darts(cost_weight=-1), "darts: the cost weight is -1"),
         (lambda: Darts(collapse_guard="panic"), "darts: the collapse guard is 'panic'; expected one of off, warn, stop"),
-        (lambda: Darts(alpha_lr=0), "alpha_lr: 0 is not a number above 0"),
+        (lambda: Darts(alpha_lr=0), "alpha_lr: 0 is neither a number above 0 nor 'auto'"),
         (lambda: TPE(pruner="median"), "tpe: the pruner is 'median'"),  # type: ignore[arg-type]
         (lambda: NSGA2(pruner=Median()), "nsga2 has several objectives, which pruners do not support: leave out `pruner`"),
         (lambda: Median(start_step=-1), "median: the start step is -1"),
