@@ -1,6 +1,7 @@
 """How well a supernet of single paths ranks the cells of NAS-Bench-201, alone and beside scores that need no training.
 
     python benchmarks/inherited_ranks.py --epochs 20 --runs FOLDER    # 500 cells, all images; an hour on two cores
+    python benchmarks/inherited_ranks.py --supernet RUN --images N    # 500 cells by a supernet that is there, of any one-shot method
     python benchmarks/inherited_ranks.py --quick                      # 40 cells, one epoch of few images, less than 50 s
 
 A supernet is trained on evenly drawn cells (SPOS). It then scores random ones by the weights that they inherit, on 2,000 images of the half
@@ -97,15 +98,22 @@ def measure(arguments: argparse.Namespace, size: Size, cells: int, folder: Path)
     """Return the values of a record."""
     table = load_table(find_table(arguments.table), dataset="cifar10")
     data = rt.load_data("cifar10", data_dir=arguments.data_dir, limit=size.images)
-    supernet = folder / f"supernet-{arguments.sampler}-{arguments.seed}-{size.epochs}"
-    seconds = train(arguments.sampler, size, arguments.seed, data, supernet)
+    supernet, sampler = arguments.supernet, arguments.sampler
+    if supernet is None:
+        supernet = folder / f"supernet-{sampler}-{arguments.seed}-{size.epochs}"
+        seconds = train(sampler, size, arguments.seed, data, supernet)
+    else:
+        run = rt.open_run(supernet).record
+        told = run.identity["space"]["arguments"]
+        size = replace(size, width=told["width"], cells=told["cells"], epochs=len(run.epochs))
+        sampler, seconds = run.strategy, seconds_of(run.epochs)
     begin = time.monotonic()
     trials = score_cells(supernet, size, arguments.seed, cells, data, folder / f"{supernet.name}-cells")
     scoring = time.monotonic() - begin
     scores = untrained(
         [trial.architecture for trial in trials], rt.load_data("cifar10", data_dir=arguments.data_dir), folder / "untrained.jsonl"
     )
-    told = {"sampler": arguments.sampler, "epochs": size.epochs, "images": size.images or 50_000}
+    told = {"sampler": sampler, "epochs": size.epochs, "images": size.images or 50_000}
     return {**told, **tell(table, trials, scores), "training_seconds": seconds, "scoring_seconds": round(scoring)}
 
 
@@ -114,6 +122,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_CELLS} cells, one epoch of few images, less than 50 s")
     parser.add_argument("--table", type=Path, metavar="FILE", help="the table of NAS-Bench-201 (default: where search_quality.py looks)")
     parser.add_argument("--sampler", choices=("uniform", "fair"), default="uniform", help="of the paths (default: uniform)")
+    parser.add_argument("--supernet", type=Path, metavar="RUN", help="the folder of a one-shot search, whose supernet scores the cells")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cells", type=count, help=f"default: {CELLS}, with --quick {QUICK_CELLS}")
     parser.add_argument("--epochs", type=count, help="of the supernet (default: 20)")
