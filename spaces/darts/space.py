@@ -103,6 +103,11 @@ class DartsSpace(nas.ModelSpace):
         """The normalisations of the cells, which are asked before every pass."""
         return [module for module in self.cells.modules() if isinstance(module, nn.BatchNorm2d)]
 
+    @cached_property
+    def parts_of_cells(self) -> list[nn.Module]:
+        """All modules of the cells, which are asked likewise."""
+        return list(self.cells.modules())
+
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         if not runs_fast(self, images):
             return self._forward(images, self.cells)

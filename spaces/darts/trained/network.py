@@ -22,6 +22,8 @@ from spaces.darts.trained.cell_inputs import read
 from spaces.darts.trained.edges import Edge, make_edge
 from spaces.darts.trained.units import with_their_own
 
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
 
 class CellOfOperations(Protocol):
     """A cell with one operation an edge: what it makes of its two inputs, and whether it halves their sides."""
@@ -44,9 +46,21 @@ class CellNetwork(Protocol):
     def norms(self) -> Sequence[nn.BatchNorm2d]: ...
 
 
-def runs_fast(network: CellNetwork, images: Tensor) -> bool:
+class FrozenNetwork(CellNetwork, Protocol):
+    """A network of cells with one operation an edge; ``parts_of_cells`` are all modules within them."""
+
+    @property
+    def parts_of_cells(self) -> Sequence[nn.Module]: ...
+
+
+def runs_fast(network: FrozenNetwork, images: Tensor) -> bool:
     """Return whether compiled kernels may stand for the cells of a frozen network; norms without parameters are those of a supernet."""
-    return kernels_serve(network, images) and all(norm.affine for norm in network.norms)
+    return kernels_serve(network, images) and all(norm.affine for norm in network.norms) and not _has_hooks(network)
+
+
+def _has_hooks(network: FrozenNetwork) -> bool:
+    """Return whether somebody listens to a module that the kernels would leave out."""
+    return any(module.__dict__[kind] for module in network.parts_of_cells for kind in _HOOKS)
 
 
 def kernels_serve(network: CellNetwork, images: Tensor) -> bool:

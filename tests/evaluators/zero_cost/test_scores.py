@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
+from numpy.random import RandomState
 from torch import Tensor, nn
 
 from common.errors import EvaluatorError
@@ -17,6 +19,7 @@ from evaluators.zero_cost import SCORES
 from evaluators.zero_cost.activations import meco, naswot, swap
 from evaluators.zero_cost.gradients import synflow, zico
 from evaluators.zero_cost.scores import MEASURED, SIZES, rank_together, score_network, score_untrained
+from spaces.adapter import find_space
 
 LABELS = torch.tensor([0, 1])
 
@@ -115,6 +118,21 @@ def test_a_network_without_the_modules_that_a_score_listens_to_has_none() -> Non
     assert math.isfinite(told["synflow"])
     with pytest.raises(EvaluatorError, match="meco cannot be had of this untrained network; choose another proxy, such as synflow"):
         score_network(plain, data=data)
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("darts", {"width": 4, "num_cells": 3}), ("nasbench201", {"width": 4, "cells": 1})])
+def test_every_score_tells_the_networks_of_our_cells_apart(name: str, sizes: dict[str, int]) -> None:
+    """Of a network whose cells are computed as a whole, too: nothing but its stem would be heard then."""
+    space, data = find_space(name), load_dataset("digits")
+    told, random = [], RandomState(0)
+    for _ in range(3):
+        sample: dict[str, Any] = {}
+        for mutable in space.make(sizes).simplify().values():
+            mutable.random(sample, random)
+        told.append(score_untrained(space.network(sizes, sample), data))
+    for score in MEASURED:
+        values = [scores[score] for scores in told]
+        assert all(map(math.isfinite, values)) and len(set(values)) > 1, (score, values)
 
 
 def test_networks_are_ranked_by_several_scores_together() -> None:

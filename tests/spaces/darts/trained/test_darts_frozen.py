@@ -212,6 +212,20 @@ def test_where_the_fast_pass_is_not_taken() -> None:
 
 
 @HERE
+@pytest.mark.parametrize("listen", ["forward_hook", "forward_pre_hook", "full_backward_hook", "full_backward_pre_hook"])
+def test_who_listens_to_a_module_of_a_cell_hears_it(listen: str) -> None:
+    images = torch.zeros(2, 3, 8, 8)
+    network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)
+    heard: list[str] = []
+    inner = next(module for module in network.cells[1].modules() if isinstance(module, nn.BatchNorm2d))
+    handle = getattr(inner, f"register_{listen}")(lambda *_: heard.append(listen))
+    network(images)[0].sum().backward()
+    assert heard == [listen]
+    handle.remove()
+    assert darts.runs_fast(network, images)
+
+
+@HERE
 def test_the_fast_pass_is_in_float32_under_autocast() -> None:
     network = make_network(architecture_from_genotype(GENOTYPES["DARTS_V2"]), torch.float32, width=4, num_cells=3)
     images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
