@@ -18,12 +18,13 @@ The last line is one JSON object: by method the test accuracies in percent, and 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ quiet_libraries()
 
 import retiarius as rt
 from benchmarks.arguments import count, refuse
-from benchmarks.one_shot_quality import METHODS, seconds_of
+from benchmarks.one_shot_quality import METHODS, as_far, seconds_of
 
 RANDOM, TRIALS = "random", "tpe"
 ASKED = (RANDOM, "drnas", "spos", TRIALS)
@@ -71,21 +72,22 @@ def find(method: str, seed: int, protocol: Protocol, data_dir: Path, runs: Path)
     if method == TRIALS:
         found = rt.search("darts", rt.TPE(), time_budget=longest_search(seed, runs), **told)
         return found.best, sum(trial.seconds for trial in found.trials)
-    strategy = METHODS[method]
-    if isinstance(strategy, rt.Darts):
-        strategy = replace(strategy, alpha_lr="auto")
-    found = rt.search("darts", strategy, epochs=protocol.search_epochs, **told)
+    found = rt.search("darts", as_far(METHODS[method]), epochs=protocol.search_epochs, **told)
     return found.best, seconds_of(found.epochs) or 0.0
 
 
 def longest_search(seed: int, runs: Path) -> float:
     """The seconds of the longest search of a supernet with this seed."""
     supernets = [rt.open_run(runs / f"{method}-{seed}") for method in METHODS if (runs / f"{method}-{seed}" / "best.json").exists()]
+    if not supernets:
+        raise rt.StrategyError(f"{TRIALS} has the time of a supernet, and none was searched with seed {seed}: name such a method, too")
     return max([LEAST_BUDGET, *(seconds_of(found.epochs) or 0.0 for found in supernets)])
 
 
-def train(cell: rt.Architecture, protocol: Protocol, data_dir: Path, out: Path) -> dict[str, Any]:
-    """Train the network of a cell, unless that was done, and return what is on record."""
+def train(cell: rt.Architecture, protocol: Protocol, data_dir: Path, runs: Path) -> dict[str, Any]:
+    """Train the network of a cell, unless that was done by this protocol, and return what is on record."""
+    told = {"cell": cell.choices, **asdict(protocol)}
+    out = runs / f"trained-{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]}"
     if not (out / "retrained.json").exists():
         rt.retrain(
             cell,
@@ -107,7 +109,7 @@ def measure(methods: Sequence[str], seeds: int, random_cells: int, protocol: Pro
         rows = []
         for seed in range(random_cells if method == RANDOM else seeds):
             cell, seconds = find(method, seed, protocol, data_dir, runs)
-            trained = train(cell, protocol, data_dir, runs / f"{method}-{seed}-trained")
+            trained = train(cell, protocol, data_dir, runs)
             rows.append((round(100 * trained["plain_test_accuracy"], 2), round(seconds, 1)))
             print(f"{method}, seed {seed}: {rows[-1][0]:.2f}% after {seconds:.0f} s of search", file=sys.stderr, flush=True)
         accuracies = [accuracy for accuracy, _ in rows]
@@ -134,7 +136,7 @@ def main() -> None:
     base = QUICK if arguments.quick else Protocol()
     asked = {name: getattr(arguments, name) for name in ("search_epochs", "search_images", "epochs", "images", "cells")}
     protocol = Protocol(**{**vars(base), **{name: value for name, value in asked.items() if value is not None}})
-    methods = arguments.methods or ((RANDOM, "gdas") if arguments.quick else ASKED)
+    methods = sorted(arguments.methods or ((RANDOM, "gdas") if arguments.quick else ASKED), key=lambda method: method == TRIALS)
     seeds, random_cells = (1, 1) if arguments.quick else (arguments.seeds, arguments.random_cells)
     with refuse(rt.RetiariusError), tempfile.TemporaryDirectory() as folder:
         told = measure(methods, seeds, random_cells, protocol, arguments.data_dir, arguments.runs or Path(folder))

@@ -1,7 +1,7 @@
-"""How well a supernet of single paths ranks the cells of NAS-Bench-201, alone and beside scores that need no training.
+"""How well a supernet ranks the cells of NAS-Bench-201, alone and beside scores that need no training.
 
     python benchmarks/inherited_ranks.py --epochs 20 --runs FOLDER    # 500 cells, all images; an hour on two cores
-    python benchmarks/inherited_ranks.py --supernet RUN --images N    # 500 cells by a supernet that is there, of any one-shot method
+    python benchmarks/inherited_ranks.py --supernet RUN --images N    # 500 cells by the supernet of a one-shot search, not of p_darts
     python benchmarks/inherited_ranks.py --quick                      # 40 cells, one epoch of few images, less than 50 s
 
 A supernet is trained on evenly drawn cells (SPOS). It then scores random ones by the weights that they inherit, on 2,000 images of the half
@@ -98,14 +98,16 @@ def measure(arguments: argparse.Namespace, size: Size, cells: int, folder: Path)
     """Return the values of a record."""
     table = load_table(find_table(arguments.table), dataset="cifar10")
     data = rt.load_data("cifar10", data_dir=arguments.data_dir, limit=size.images)
-    supernet, sampler = arguments.supernet, arguments.sampler
+    supernet, sampler = arguments.supernet, arguments.sampler or "uniform"
     if supernet is None:
         supernet = folder / f"supernet-{sampler}-{arguments.seed}-{size.epochs}"
         seconds = train(sampler, size, arguments.seed, data, supernet)
     else:
         run = rt.open_run(supernet).record
+        if run.space != "nasbench201" or not run.epochs:
+            raise rt.RecordError(f"{supernet}: no one-shot search of nasbench201")
         told = run.identity["space"]["arguments"]
-        size = replace(size, width=told["width"], cells=told["cells"], epochs=len(run.epochs))
+        size = replace(size, width=told["width"], cells=told["cells"], epochs=run.identity["epochs"])
         sampler, seconds = run.strategy, seconds_of(run.epochs)
     begin = time.monotonic()
     trials = score_cells(supernet, size, arguments.seed, cells, data, folder / f"{supernet.name}-cells")
@@ -121,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_CELLS} cells, one epoch of few images, less than 50 s")
     parser.add_argument("--table", type=Path, metavar="FILE", help="the table of NAS-Bench-201 (default: where search_quality.py looks)")
-    parser.add_argument("--sampler", choices=("uniform", "fair"), default="uniform", help="of the paths (default: uniform)")
+    parser.add_argument("--sampler", choices=("uniform", "fair"), help="of the paths (default: uniform)")
     parser.add_argument("--supernet", type=Path, metavar="RUN", help="the folder of a one-shot search, whose supernet scores the cells")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cells", type=count, help=f"default: {CELLS}, with --quick {QUICK_CELLS}")
@@ -130,6 +132,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=ROOT / "data", help="where CIFAR-10 lies (default: data)")
     parser.add_argument("--runs", type=Path, help="where finished parts are kept (default: nowhere)")
     arguments = parser.parse_args()
+    if arguments.supernet is not None and (arguments.epochs is not None or arguments.sampler is not None):
+        parser.error("--epochs and --sampler are of a supernet that is trained here: leave them out beside --supernet")
     asked = {name: getattr(arguments, name) for name in ("epochs", "images") if getattr(arguments, name) is not None}
     size = replace(QUICK if arguments.quick else Size(epochs=20), **asked)
     with refuse(rt.RetiariusError), tempfile.TemporaryDirectory() as folder:

@@ -64,7 +64,6 @@ METHODS: Methods = {
     "p_darts": rt.PDarts(),
     "darts_pt": rt.DartsPT(tuning_epochs=1),  # the authors' 10 are 50 epochs more
 }
-ALL_IMAGES = 50_000
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,6 @@ class Size:
     epochs: int = 30
     batch_size: int = 64
     images: int | None = None
-
-    @property
-    def steps(self) -> int:
-        """Steps of the alphas: an epoch sees one half of the images."""
-        return self.epochs * ((self.images or ALL_IMAGES) // 2 // self.batch_size)
 
 
 QUICK = Size(width=4, epochs=1, batch_size=32, images=320)
@@ -114,11 +108,9 @@ def all_accuracies(table: Table) -> list[float]:
     return [100 * float(row.facts["test_accuracy"]) for row in table.rows.values()]
 
 
-def as_far(strategy: rt.Strategy, size: Size) -> rt.Strategy:
-    """Return the method whose alphas can go as far in ``size`` as its authors' do; one without alphas as it is."""
-    if not isinstance(strategy, rt.Darts):
-        return strategy
-    return replace(strategy, alpha_lr=round(replace(strategy, alpha_lr="auto").rate_in(size.steps), 6))
+def as_far(strategy: rt.Strategy) -> rt.Strategy:
+    """Return the method whose alphas can go as far as its authors' do; one without alphas as it is."""
+    return replace(strategy, alpha_lr="auto") if isinstance(strategy, rt.Darts) else strategy
 
 
 def search(table: Table, method: str, strategy: rt.Strategy, seed: int, size: Size, data: Any, out: Path) -> Run:
@@ -216,13 +208,14 @@ def main() -> None:
     asked = {name: getattr(arguments, name) for name in ("epochs", "width", "cells", "images") if getattr(arguments, name) is not None}
     size = Size(**{**asdict(QUICK if arguments.quick else Size()), **asked})
     names = arguments.methods or (["darts", "gdas"] if arguments.quick else list(METHODS))
-    methods = {name: as_far(METHODS[name], size) if arguments.as_far else METHODS[name] for name in names}
+    methods = {name: as_far(METHODS[name]) if arguments.as_far else METHODS[name] for name in names}
     with refuse(rt.RetiariusError):
         table = load_table(find_table(arguments.table), dataset="cifar10")
         data = rt.load_data("cifar10", data_dir=arguments.data_dir, limit=size.images)
         arguments.runs.parent.mkdir(parents=True, exist_ok=True)
         runs = run_all(table, methods, arguments.seeds or (1 if arguments.quick else 4), size, data, arguments.runs)
-    print(json.dumps({**summarize(runs, table), **(single_path_step.measure() if arguments.quick else {})}))
+    told = {"size": asdict(size), "as_far": arguments.as_far, **summarize(runs, table)}
+    print(json.dumps({**told, **(single_path_step.measure() if arguments.quick else {})}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``skipped.jsonl``: one line for each network that a search proposed and did not try, and why."""
+"""``skipped.jsonl``: one line for each configuration that a search by trials proposed and did not try, and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SKIPPED = "skipped.jsonl"
 
 
 class SkipLog:
-    """What was skipped in one run, each sample once, whatever is proposed again after an interruption.
+    """What was skipped in one run. What is proposed again after an interruption is noted again only where the reason is another.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class SkipLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known = {sample_key(line["sample"]) for line in read_skipped(path)}
+        self._reasons = {key: line.get("reason") for key, line in by_sample(read_lines(path)).items()}
 
     def note(self, sample: Mapping[str, Any], fault: str, reason: str, excess: float) -> None:
         """Add a sample.
@@ -36,12 +36,12 @@ class SkipLog:
             How far outside the limit it is, above 0.
         """
         key = sample_key(dict(sample))
-        if key not in self._known:
-            self._known.add(key)
+        if self._reasons.get(key) != reason:
+            self._reasons[key] = reason
             told = {"sample": dict(sample), "fault": fault, "reason": reason, "excess": excess}
             append_document(self._path, told, durable=False)  # a power cut may lose the last ones: they are proposed again
 
 
-def read_skipped(path: Path) -> list[dict[str, Any]]:
-    """Return the lines that are whole, in order; none where there is no file."""
-    return [line for line in read_lines(path) if isinstance(line.get("sample"), dict)]
+def by_sample(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the last line of each sample, by the key of the sample; what is no such line is left out."""
+    return {sample_key(line["sample"]): line for line in lines if isinstance(line.get("sample"), dict)}

@@ -23,6 +23,7 @@ from retiarius.warm_start import WORDS
 from spaces import SPACES
 from spaces.named import NAMES
 from strategies import STRATEGIES, Darts, Grid, check_pair
+from strategies.one_shot.search_epoch import AUTO
 from strategies.selections import SelectionSettings, searches, selects
 
 SIZE_LIMITS = {"--max-params", "--max-flops"}
@@ -140,6 +141,8 @@ def check_flags(settings: SearchSettings, *, looks_up: bool) -> None:
     if strategy.one_shot and settings.lightning is not None and settings.lightning.is_mutable():
         left_open = ", ".join(settings.lightning.simplify())
         raise StrategyError(f"{name} trains one supernet with one evaluator: give its {left_open} a value, or use a multi-trial strategy")
+    if settings.lightning is not None and getattr(strategy, "alpha_lr", None) == AUTO:
+        raise StrategyError(f"alpha_lr: '{AUTO}' counts the steps of supernets that this library trains: give a number")
     if settings.lightning is not None and selects(strategy):
         raise StrategyError(f"`selection='{strategy.selection}'` scores supernets that this library trains: leave out `evaluator`")
     if settings.objectives and not strategy.several_objectives:

@@ -129,8 +129,8 @@ def _make_training_engine(context: RunContext, settings: SearchSettings, plan: S
     return InProcessEngine(make_trial_run(context, settings, plan), **options)
 
 
-def keep_skipped(engine: RecordingEngine, path: Path, canonical: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
-    """Keep each network that the engine turns down in the file ``path``, as the one that ``canonical`` makes of it."""
+def keep_skipped(engine: RecordingEngine, path: Path) -> None:
+    """Keep each configuration that the engine turns down in the file ``path``."""
     from nni.nas.execution.event import ModelEventType
 
     from strategies.engines.recording import RejectedEvent
@@ -140,7 +140,7 @@ def keep_skipped(engine: RecordingEngine, path: Path, canonical: Callable[[dict[
     def note(event: Any) -> None:
         if isinstance(event, RejectedEvent):
             why = event.rejection
-            log.note(canonical(dict(event.model.sample or {})), why.fault, why.reason, why.excess)
+            log.note(event.model.sample, why.fault, why.reason, why.excess)
 
     engine.register_model_event_callback(ModelEventType.TrainingEnd, note)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from common.errors import RetiariusError, SearchFailed, StrategyError, describe_error
+from common.errors import RetiariusError, SearchFailed, describe_error
 from evaluators.training.recipes import make_recipe, recipe_values
 from records.epoch_keeper import EpochKeeper
 from records.formats import count_of
@@ -40,13 +40,13 @@ def search_one_shot(context: RunContext, settings: SearchSettings, plan: SearchP
     evaluator = _evaluator_of(context, settings, folder, stages[0], settings.time_budget)
     steps = _steps_of(evaluator)
     supernet = context.build(None, **sizes_of(context.space, stages[0]))
-    first = context.space.one_shot(supernet)
+    first_facts = context.space.one_shot(supernet)
     with open_scalars(folder.path, wanted=settings.tensorboard) as scalars:
         keeper = EpochKeeper(
             folder.path / "epochs.jsonl",
             context.reporter,
             scalars,
-            epochs=context.epochs + tuning_epochs(settings, supernet, first),
+            epochs=context.epochs + tuning_epochs(settings, supernet, first_facts),
             steps=steps or 1,
             finished=sum(finished_epochs(checkpoints_of(folder, stage)) for stage in stages),
             describe=context.space.describe,
@@ -59,9 +59,10 @@ def search_one_shot(context: RunContext, settings: SearchSettings, plan: SearchP
                 supernet = context.build(None, **sizes_of(context.space, stage))
             labels = remaining.cut(supernet, stage)
             facts = with_costs(context.space.one_shot(supernet), plan.costs)
-            _say_rate(context, stage, steps)
-            told = {"one_shot": facts, "steps": None if steps is None else steps * stage.epochs}
-            strategy = _train_supernet(context, stage, supernet, evaluator, keeper, **told, **heard)
+            in_stage = None if steps is None else steps * stage.epochs
+            if in_stage is not None:
+                _say_rate(context, stage, in_stage)
+            strategy = _train_supernet(context, stage, supernet, evaluator, keeper, one_shot=facts, steps=in_stage, **heard)
             if not remaining.goes_on(strategy, stage, labels):
                 break
     _save_best(context, settings, plan, folder, strategy)
@@ -88,15 +89,13 @@ def _steps_of(evaluator: Any) -> int | None:
         return None
 
 
-def _say_rate(context: RunContext, stage: Stage, steps: int | None) -> None:
-    """Say at which rate the alphas learn, where it goes by the number of steps; raise ``StrategyError`` where nobody knows that."""
+def _say_rate(context: RunContext, stage: Stage, steps: int) -> None:
+    """Say at which rate the alphas learn in a stage of so many steps, where the rate goes by their number."""
     if getattr(stage.strategy, "alpha_lr", None) != AUTO:
         return
-    if steps is None:
-        raise StrategyError(f"alpha_lr: '{AUTO}' needs a data loader that has a length; give a number")
-    total = steps * stage.epochs
-    far = f"in {count_of(total, 'step')} they can go as far as the authors'"
-    context.reporter.say(f"alphas learn at {stage.strategy.rate_in(total):.3g}: {far}")
+    rate, authors_rate = (stage.strategy.rate_in(number) for number in (steps, None))
+    why = f"in {count_of(steps, 'step')} they can go as far as the authors'" if rate > authors_rate else "their authors' rate"
+    context.reporter.say(f"alphas learn at {rate:.3g}: {why}")
 
 
 def _train_supernet(context: RunContext, stage: Stage, supernet: Any, evaluator: Any, keeper: EpochKeeper, **heard: Any) -> Any:
@@ -159,6 +158,8 @@ def _save_best(context: RunContext, settings: SearchSettings, plan: SearchPlan, 
     size = context.measure(context.build(architecture))
     told = _strategy_told(settings)
     told |= {"supernet": context.recipe if settings.lightning is None else {}, "collapse_guard": strategy.guard.describe()}
+    if told.get("alpha_lr") == AUTO:
+        told["alpha_rate"] = strategy.arc_learning_rate
     if plan.costs:
         told |= {"cost": settings.strategy.cost, KEY: dict(plan.costs)}
     BestRecord(folder, context, settings).save(architecture, hyperparameters, result.score, size, **told, **result.told)

@@ -142,7 +142,7 @@ def _explore(settings: SearchSettings, plan: RowSearch, keeper: Any, skipped: Pa
     }
     labels = list(space.mutables)
     engine = make_table_engine(settings, plan.lookups, labels, settings.time_budget, **options)
-    keep_skipped(engine, skipped, space.canonical)
+    keep_skipped(engine, skipped)
     with keeper.shown(max_trials, settings.strategy.name), engine:
         context = SearchContext(seed=settings.seed, trials=min(plan.sized_by, most), canonical=space.canonical, shared=shared)
         settings.strategy.build(context)(SimplifiedModelSpace(TrialProgram(), space.mutables, None), engine)

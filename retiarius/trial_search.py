@@ -88,7 +88,7 @@ def search_trials(
     measuring = time.monotonic() - begin + (0.0 if pace is None else pace.seconds)
     seconds = _seconds_left(settings, keeper, for_finals + for_finals_before + plan.screened_seconds + measuring)
     engine: Any = make_engine(context, settings, plan, folder.checkpoints_path, seconds, pace, **engine_options)
-    keep_skipped(engine, folder.path / SKIPPED, searched.canonical)
+    keep_skipped(engine, folder.path / SKIPPED)
     late = _plan_ahead(context, settings, plan, pace, engine)
     with keeper.shown(max_trials, settings.strategy.name), engine:
         starts, say = plan.starts, warn

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from common.errors import StrategyError, unknown_name
 from common.text import show
 from strategies.context import SearchContext
-from strategies.one_shot.search_epoch import AlphaOptimizer, CollapseGuard, check_darts, is_number
+from strategies.one_shot.search_epoch import AUTO, AlphaOptimizer, CollapseGuard, check_darts, is_number
 from strategies.selections import STRONGEST, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 
@@ -42,13 +42,14 @@ class Darts(Strategy):
     supernet
         ``"fused"``: modules that have a differentiable form are replaced by it. ``"stock"``: every choice is mixed on its own, by NNI.
     alpha_lr, alpha_betas, alpha_weight_decay
-        Of Adam for the architecture parameters: above 0; two numbers from 0 to below 1; 0 or more. The defaults are the paper's. At a rate
-        of ``"auto"`` they can go as far as the authors' in a search of fewer steps: see ``reach``.
+        Of Adam for the architecture parameters: above 0; two numbers from 0 to below 1; 0 or more. The defaults are the paper's. A rate of
+        ``"auto"`` lets them go as far as the authors' in a search of fewer steps. It is the authors' rate times their steps, divided by the
+        steps of the search, or of each stage; and never less than the authors' rate.
 
     Attributes
     ----------
     reach
-        The authors' rate times their steps. ``alpha_lr="auto"`` is this by the steps that a search has, but not less than their rate.
+        The authors' rate times their steps.
     """
 
     name: ClassVar[str] = "darts"
@@ -87,15 +88,18 @@ class Darts(Strategy):
 
     @property
     def alpha_optimizer(self) -> AlphaOptimizer:
-        """Adam for the architecture parameters."""
-        return AlphaOptimizer.of(vars(self))
+        """Adam for the architecture parameters, at the authors' rate where that is ``"auto"``."""
+        return AlphaOptimizer.of({**vars(self), "alpha_lr": self.rate_in(None)})
 
     def rate_in(self, steps: int | None) -> float:
-        """Return the learning rate of the architecture parameters in a search of so many steps; None: nobody knows how many."""
-        authors: Any = type(self).alpha_lr  # the default
-        if not isinstance(self.alpha_lr, str):
-            return self.alpha_lr
-        return float(authors if steps is None else max(authors, self.reach / steps))
+        """Return the learning rate of the architecture parameters in a search, or a stage, of so many steps.
+
+        Where ``alpha_lr`` is ``"auto"`` and ``steps`` None, as nobody knows how many there are, that is the authors' rate.
+        """
+        if self.alpha_lr != AUTO:
+            return cast(float, self.alpha_lr)
+        authors_rate = cast(float, type(self).alpha_lr)  # the default
+        return authors_rate if steps is None else max(authors_rate, self.reach / steps)
 
     def settings(self) -> dict[str, Any]:
         return changed_settings(self, ["supernet", "order", "cost_weight", "collapse_guard"])  # the others are set with --set, not by flags

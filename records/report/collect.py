@@ -11,12 +11,12 @@ from common.files import LARGEST_OWN_FILE, read_json
 from common.trial import Trial
 from records.best import BestArchitecture, load_best
 from records.metric import ACCURACY, INHERITED, SCORE, Metric, own_metric, result_metric, table_metric
-from records.report.run_files import read_epochs, read_log, read_trials
+from records.report.run_files import read_epochs, read_log, read_skipped, read_trials
 from records.report.text import as_number, as_object
 from records.retraining import RETRAINED, is_training_of
 from records.run_config import SECONDS_PER_TRIAL, read_config
 from records.run_lock import is_locked
-from records.skipped import SKIPPED, read_skipped
+from records.skipped import SKIPPED
 from records.trials import FINALS
 
 
@@ -37,7 +37,7 @@ class Run:
     legs
         Of ``trials.jsonl``, all lines: a trial that has waited and gone on has several.
     skipped
-        Of ``skipped.jsonl``: networks that were proposed and not tried.
+        Of ``skipped.jsonl``: configurations that were proposed and not tried.
     epochs
         Of ``epochs.jsonl`` of a one-shot search or a retraining: the objects that hold a ``number``.
     best
@@ -266,7 +266,7 @@ def _read_folder(path: Path) -> Run:
         trials=trials,
         finals=read_trials(path / FINALS, notes)[0],
         legs=legs,
-        skipped=read_skipped(path / SKIPPED),
+        skipped=read_skipped(path / SKIPPED, trials, notes),
         epochs=read_epochs(path / "epochs.jsonl", notes),
         best=best,
         retrained=retrained,

@@ -69,14 +69,14 @@ def _show_dropped(run: Run) -> str:
 
 
 def _show_skipped(run: Run) -> str:
-    """Return a line for each reason for which networks were proposed and never begun."""
+    """Return a line for each reason for which configurations were proposed and never begun."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for line in run.skipped:
         groups.setdefault(str(line.get("fault", "?")), []).append(line)
     rows = []
     for fault, lines in sorted(groups.items(), key=lambda group: -len(group[1])):
         rows.append([fault, f"{len(lines):,}", str(min(lines, key=_excess).get("reason", "?"))])
-    return _table("What was not tried", ("why", "networks", "the nearest to the limit"), rows, f"{SKIPPED} lists all of them.")
+    return _table("What was not tried", ("why", "configurations", "of the nearest to the limit"), rows, f"{SKIPPED} lists all of them.")
 
 
 def _excess(line: Mapping[str, Any]) -> float:

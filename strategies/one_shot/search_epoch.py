@@ -44,13 +44,8 @@ class AlphaOptimizer:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> AlphaOptimizer:
-        """Return one from those of ``values`` that are its own; raise ``StrategyError`` that names the value and the legal ones.
-
-        A learning rate of ``AUTO`` is left out.
-        """
+        """Return one from those of ``values`` that are its own; raise ``StrategyError`` that names the value and the legal ones."""
         own = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        if own.get("alpha_lr") == AUTO:
-            del own["alpha_lr"]
         if "alpha_lr" in own and not (is_number(own["alpha_lr"]) and own["alpha_lr"] > 0):
             raise StrategyError(f"alpha_lr: {show(own['alpha_lr'])} is neither a number above 0 nor '{AUTO}'")
         if "alpha_weight_decay" in own and not (is_number(own["alpha_weight_decay"]) and own["alpha_weight_decay"] >= 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ def test_every_cell_is_trained_alike_and_once(tmp_path: Path, monkeypatch: pytes
     assert longest_search(0, tmp_path) == cell_quality.LEAST_BUDGET, "the supernet took less"
     monkeypatch.setattr(cell_quality, "LEAST_BUDGET", 0.01)
     assert longest_search(0, tmp_path) == pytest.approx(told["spos"]["search_seconds"][0], abs=0.1)
-    assert longest_search(1, tmp_path) == 0.01, "no supernet has this seed"
-    cells = [rt.open_run(tmp_path / f"{name}-trained") for name in ("random-0", "random-1", "spos-0")]
-    assert len({str(run.record.architecture) for run in cells[:2]}) == 2, "another seed draws another cell"
+    with pytest.raises(rt.StrategyError, match="none was searched with seed 1: name such a method"):
+        longest_search(1, tmp_path)
+    cells = [rt.open_run(path) for path in tmp_path.glob("trained-*")]
+    assert len(cells) == 3 and len({str(run.record.architecture) for run in cells}) == 3, "another seed draws another cell"
     identities = [{**run.record.identity, "architecture": None, "hyperparameters": None} for run in cells]
     assert all(identity == identities[0] for identity in identities), "one protocol"
 
@@ -36,3 +38,5 @@ def test_every_cell_is_trained_alike_and_once(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(rt, "retrain", again)
     assert measure(ASKED, 1, 2, QUICK, tmp_path / "data", tmp_path) == told
+    with pytest.raises(AssertionError, match="trained again"):
+        measure(["random"], 1, 1, replace(QUICK, epochs=2), tmp_path / "data", tmp_path)

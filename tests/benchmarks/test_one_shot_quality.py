@@ -71,11 +71,7 @@ def test_every_method_is_named_once() -> None:
     assert len({repr(strategy) for strategy in METHODS.values()}) == len(METHODS)
 
 
-def test_alphas_go_as_far_as_the_authors_in_fewer_steps() -> None:
-    few = Size(epochs=5, images=5_000)
-    assert few.steps == 5 * 39
-    for method in ("gdas", "drnas", "darts"):
-        far: Any = as_far(METHODS[method], few)
-        assert far.alpha_lr * few.steps == pytest.approx(far.reach, rel=1e-3), method
-        assert replace(far, alpha_lr=vars(METHODS[method])["alpha_lr"]) == METHODS[method], "nothing else is changed"
-    assert as_far(METHODS["spos"], few) == METHODS["spos"], "it has no alphas"
+def test_alphas_can_go_as_far_as_the_authors() -> None:
+    assert as_far(METHODS["drnas"]) == rt.DrNAS(alpha_lr="auto")
+    assert as_far(METHODS["p_darts"]) == rt.PDarts(alpha_lr="auto")
+    assert as_far(METHODS["spos"]) == METHODS["spos"], "it has no alphas"

@@ -13,7 +13,7 @@ from two_layers import TwoLayers
 import retiarius as rt
 from common.trial import sample_key
 from evaluators.training.recipes import recipe_values
-from records.skipped import read_skipped
+from records.lines import read_lines
 from records.trial_keeper import TrialKeeper
 from records.trials import TrialLog
 from retiarius import open_run
@@ -90,14 +90,14 @@ def test_limits_on_the_size_are_those_of_the_table(made_up: Path, in_a_folder_of
     trials = TrialLog(Path("run/trials.jsonl")).read()
     assert len(trials) == 10
     assert max(trial.parameters or 0 for trial in trials) == 300_000
-    skipped = read_skipped(Path("run/skipped.jsonl"))
+    skipped = read_lines(Path("run/skipped.jsonl"))
     assert skipped and {line["fault"] for line in skipped} == {"too large"}
     assert all(int(line["reason"].split()[0].replace(",", "")) > 300_000 for line in skipped), skipped[0]
     tried = {sample_key(trial.sample) for trial in trials}
     keys = [sample_key(line["sample"]) for line in skipped]
     assert len(set(keys)) == len(keys) and not tried & set(keys)
     assert main([*arguments, "--resume"]) == 0
-    assert read_skipped(Path("run/skipped.jsonl")) == skipped, "what is proposed again is not noted again"
+    assert read_lines(Path("run/skipped.jsonl")) == skipped, "what is proposed again is not noted again"
 
 
 @pytest.mark.slow

@@ -132,6 +132,9 @@ def test_second_order_looks_one_step_of_sgd_ahead() -> None:
 def test_one_shot_names_the_choice_that_stands_in_the_way() -> None:
     with pytest.raises(rt.StrategyError, match=r"dropout is a range \(Numerical\), and only choices among candidates can be mixed"):
         rt.search(Dropping, "darts", evaluator=classification())
+    with pytest.raises(rt.StrategyError, match="alpha_lr: 'auto' counts the steps of supernets that this library trains: give a number"):
+        rt.search(Widths, rt.Darts(alpha_lr="auto"), evaluator=classification(), out="run")
+    assert not Path("run").exists()
     with pytest.raises(rt.StrategyError, match="trains one supernet with one evaluator: give its lr a value"):
         rt.search(Widths, nnis.DARTS(), evaluator=classification(learning_rate=nni.choice("lr", [0.1, 0.01])))
     with pytest.raises(rt.StrategyError, match="trains a supernet and takes no evaluator: leave out `evaluator=nni_parts:reports`"):

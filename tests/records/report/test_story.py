@@ -125,9 +125,22 @@ def test_a_line_that_was_cut_off_or_tells_little_is_no_obstacle(tmp_path: Path) 
     (folder / "skipped.jsonl").write_text('{"sample": {"width": 1}}\n[1]\n{"fault": "too slow"}\n{"sample": {"wid')
     page = show_story(read_run(folder))
     assert "<td>?</td><td>1</td><td>?</td>" in page
-    SkipLog(folder / "skipped.jsonl").note({"width": 1}, "too slow", "9 s", 1.0)
-    SkipLog(folder / "skipped.jsonl").note({"width": 2}, "too slow", "9 s", 1.0)
-    assert [line["sample"]["width"] for line in read_run(folder).skipped] == [1, 2]
+    assert sum("skipped.jsonl, line " in note for note in read_run(folder).notes) == 3
+    (folder / "skipped.jsonl").unlink()
+    (folder / "skipped.jsonl").mkdir()
+    assert read_run(folder).skipped == [] and "skipped.jsonl: cannot be read" in read_run(folder).notes[-1]
+
+
+def test_what_was_skipped_last_counts_and_what_was_tried_after_all_does_not(tmp_path: Path) -> None:
+    folder = write_search(tmp_path / "run", [tried := trial(0, "complete", [0.5], 1)])
+    for _ in range(2):  # of a search and its resumption
+        log = SkipLog(folder / "skipped.jsonl")
+        log.note(tried.sample, "too slow", "90 s", 1.0)
+        log.note({"width": 1}, "too slow", "70 s", 1.0)
+        log.note({"width": 2}, "too slow", "80 s", 1.0)
+    SkipLog(folder / "skipped.jsonl").note({"width": 1}, "too slow", "60 s", 0.5)
+    assert len((folder / "skipped.jsonl").read_text().splitlines()) == 4
+    assert {line["sample"]["width"]: line["reason"] for line in read_run(folder).skipped} == {1: "60 s", 2: "80 s"}
 
 
 def test_a_search_without_a_score_has_no_story(tmp_path: Path) -> None:
