@@ -193,6 +193,22 @@ def quality_rows(records: Records) -> list[list[str]]:
     return [*rows, ["the best there is", *best, "-", "-"]]
 
 
+def one_shot_rows(records: Records) -> list[list[str]]:
+    """A method of one-shot search and a length of it a row, the best first, and what a draw finds."""
+    record = records["one-shot-quality"]
+    found: dict[tuple[str, int], list[float]] = {}
+    for values in (run["values"] for run in record["runs"]):
+        for name, told in values["methods"].items():
+            found.setdefault((name, values["size"]["epochs"]), []).extend(told["test_accuracy"])
+    rows = []
+    for (name, epochs), accuracies in sorted(found.items(), key=lambda row: -statistics.mean(row[1])):
+        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
+        shown = [f"{statistics.mean(accuracies):.2f}{spread}", f"{min(accuracies):.2f}", str(len(accuracies))]
+        rows.append([name, str(epochs), *shown, record["published"].get(name, "-")])
+    draw = record["runs"][-1]["values"]["all_cells"]
+    return [*rows, ["a draw", "-", f"{draw['mean']:.2f} ± {draw['std']:.2f}", "-", "-", "-"]]
+
+
 def write_page(records: Records) -> str:
     """The whole of docs/results.md."""
     budgets = [f"{name}, {budget:,} s" for name in ("CIFAR-10", "CIFAR-100") for budget in BUDGETS]
@@ -201,6 +217,7 @@ def write_page(records: Records) -> str:
         make_table(["training", "worst seed", "mirrored", "time", "measured on"], time_rows(records)),
         make_table(["what", "against", "times as fast", "n", "measured on"], speed_rows(records)),
         make_table(["strategy", *budgets, "published", "seeds"], quality_rows(records)),
+        make_table(["method", "epochs", "test accuracy", "worst seed", "seeds", "published"], one_shot_rows(records)),
         make_table(["goal", "measured", "met"], goal_rows(records)),
     ]
     search = minutes([run["values"]["search_seconds"] for run in records["lab-table"]["runs"] if run["row"] == "longer NAS"])
