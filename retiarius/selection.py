@@ -20,7 +20,7 @@ from retiarius.finals import train_each
 from retiarius.presets import PRESETS
 from retiarius.search_plan import SearchPlan
 from retiarius.settings import SearchSettings
-from strategies.selections import TRAINED, SelectionSettings, selects
+from strategies.selections import NEAREST, SelectionSettings, selects, trains
 
 TOLD = 5  # of the best architectures
 
@@ -84,7 +84,7 @@ def selected_result(context: RunContext, settings: SearchSettings, folder: RunFo
     canonical = context.space.canonical
     top = [{"architecture": dict(canonical(sample)), "inherited_accuracy": accuracy} for sample, accuracy in selected.top[:TOLD]]
     told: dict[str, Any] = {"by": strategy.selection, "top": top}
-    if strategy.selection != TRAINED:
+    if not trains(strategy):
         return Result(selected.sample, (INHERITED.name, selected.top[0][1], epochs), {"selected": told})
     trained = _train(context, settings, folder, [dict(canonical(sample)) for sample, _ in selected.top[: strategy.trained_networks]])
     told["trained"] = [{"architecture": trial.sample, "validation_accuracy": trial.score} for trial in trained]
@@ -114,7 +114,8 @@ def _train(context: RunContext, settings: SearchSettings, folder: RunFolder, arc
         seed=settings.seed,
     )
     trials = [Trial(place, each, "pruned", architecture_labels=labels) for place, each in enumerate(architectures)]
-    told = f"the best {len(trials)} by inherited weights are trained alone, {epochs} epochs each"
+    which = "nearest networks by the alphas" if strategy.selection == NEAREST else "best networks by inherited weights"
+    told = f"the {len(trials)} {which} are trained alone, {epochs} epochs each"
     context.reporter.say(f"{told}: {folder.path / FINALS}")
 
     def run_again(trial: Trial, epochs: int, *heard: Any) -> float:
@@ -122,5 +123,5 @@ def _train(context: RunContext, settings: SearchSettings, folder: RunFolder, arc
 
     trained = train_each(run_again, trials, folder.path, epochs, context.reporter)
     if not trained:
-        raise SearchFailed(f"none of the best networks by inherited weights could be trained: {folder.path / FINALS} has the reasons")
+        raise SearchFailed(f"none of the {which} could be trained: {folder.path / FINALS} has the reasons")
     return trained

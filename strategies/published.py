@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from common.errors import StrategyError, unknown_name
 from strategies.context import SearchContext
 from strategies.one_shot.search_epoch import check_darts
-from strategies.selections import PERTURBATION, SelectionSettings
+from strategies.selections import NEAREST, PERTURBATION, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 from strategies.supernets import EPOCH, OF_SAMPLER, ComposedDarts
 
@@ -125,7 +125,7 @@ class SPOS(SelectionSettings, Strategy):
             raise StrategyError(f"{self.name}: {unknown_name('sampler', self.sampler, PATH_SAMPLERS)}")
         check_darts(supernet=self.supernet, order=1, cost_weight=0.0, name=self.name)
         self.check_selection(self.name)
-        if self.selection == PERTURBATION:
+        if self.selection in (PERTURBATION, NEAREST):
             raise StrategyError(f"{self.name}: a single path has no operations to compare: use `selection='inherited'` or 'trained'")
 
     def settings(self) -> dict[str, Any]:

@@ -10,16 +10,18 @@ from common.errors import StrategyError, unknown_name
 from common.text import show
 from strategies.context import SearchContext
 
-STRONGEST, PERTURBATION, INHERITED, TRAINED = SELECTIONS = ("strongest", "perturbation", "inherited", "trained")
+STRONGEST, PERTURBATION, INHERITED, TRAINED, NEAREST = SELECTIONS = ("strongest", "perturbation", "inherited", "trained", "nearest")
 _OF_SELECTION = 5  # of a generator that draws something else from the same seed, as those of the sampler do
 _LEAST = {"tuning_epochs": 0, "population": 2, "generations": 1, "trained_networks": 2, "trained_epochs": 1}
 _LEAST |= {"statistics_images": 1, "validation_images": 1}
 _SEARCHES = (INHERITED, TRAINED)
+_TRAINS = (TRAINED, NEAREST)
+READS_ALPHAS = (STRONGEST, NEAREST)
 _USED_BY = {
     "tuning_epochs": (PERTURBATION,),
     **dict.fromkeys(("population", "generations"), _SEARCHES),
-    **dict.fromkeys(("trained_networks", "trained_epochs"), (TRAINED,)),
-    **dict.fromkeys(("statistics_images", "validation_images"), (PERTURBATION, *_SEARCHES)),
+    **dict.fromkeys(("trained_networks", "trained_epochs"), _TRAINS),
+    **dict.fromkeys(("statistics_images", "validation_images"), (PERTURBATION, *_SEARCHES, NEAREST)),
 }
 
 
@@ -33,13 +35,15 @@ class SelectionSettings:
         ``"strongest"``: the operations with the largest architecture parameters are kept. ``"perturbation"``: those whose removal costs the
         supernet most accuracy, as in DARTS-PT. ``"inherited"``: the best of an evolutionary search whose networks are scored by the
         supernet's weights, as in SPOS. ``"trained"``: the best of the best of those, each trained alone for a short time.
+        ``"nearest"``: likewise, of the network that ``"strongest"`` keeps and of the nearest to it, in which one operation is another.
     tuning_epochs
         Of the supernet between two choices of ``"perturbation"``, 0 or more; the authors have 10.
     population, generations
         Of the evolutionary search: how many networks a generation has, 2 or more, and how many there are, 1 or more. The defaults are the
         paper's.
     trained_networks, trained_epochs
-        How many networks ``"trained"`` trains, 2 or more. For how long, 1 or more; by default as long as a trial of the preset.
+        How many networks ``"trained"`` and ``"nearest"`` train, 2 or more. For how long, 1 or more; by default as long as a trial of the
+        preset.
     statistics_images, validation_images
         Images by which batch statistics are computed anew, and on which accuracies are measured, 1 or more; 2,000 and 5,000 by default.
     """
@@ -72,6 +76,8 @@ class SelectionSettings:
     @property
     def networks_scored(self) -> int | None:
         """How many networks are scored at most, where that is known."""
+        if self.selection == NEAREST:
+            return self.trained_networks
         return self.population * self.generations if searches(self) else None
 
     @property
@@ -98,12 +104,15 @@ class SelectionSettings:
         if self.selection == STRONGEST:
             return None
         from strategies.one_shot.inherited import InheritedSearch
+        from strategies.one_shot.nearest import Nearest
         from strategies.one_shot.projection import Projection
         from strategies.one_shot.selection import Scorer
 
         told: dict[str, Any] = {"scorer": Scorer(context.score, context.scores), "seed": context.seed + _OF_SELECTION}
         if self.selection == PERTURBATION:
             return Projection(tuning_epochs=self.tuning_epochs, **told)
+        if self.selection == NEAREST:
+            return Nearest(scorer=told["scorer"], number=self.trained_networks, canonical=context.canonical)
         told |= {"canonical": context.canonical, "reject": context.reject}
         return InheritedSearch(population=self.population, generations=self.generations, **told)
 
@@ -111,6 +120,11 @@ class SelectionSettings:
 def searches(strategy: Any) -> bool:
     """Return whether ``strategy`` selects the architecture by a search among whole networks, some of which can be left out."""
     return isinstance(strategy, SelectionSettings) and strategy.selection in _SEARCHES
+
+
+def trains(strategy: Any) -> bool:
+    """Return whether ``strategy`` chooses among several architectures by short trainings."""
+    return isinstance(strategy, SelectionSettings) and strategy.selection in _TRAINS
 
 
 def selects(strategy: Any) -> bool:

@@ -10,7 +10,7 @@ from common.errors import StrategyError, unknown_name
 from common.text import show
 from strategies.context import SearchContext
 from strategies.one_shot.search_epoch import AUTO, AlphaOptimizer, CollapseGuard, check_darts, is_number
-from strategies.selections import STRONGEST, SelectionSettings
+from strategies.selections import NEAREST, READS_ALPHAS, STRONGEST, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
 
 MULTIPLY_ADDS, LATENCY = COSTS = ("multiply_adds", "latency")
@@ -217,8 +217,8 @@ class ComposedDarts(SelectionSettings, Darts):
     def _check_reading(self) -> None:
         """Refuse what is about reading an architecture off alphas, where it is selected by accuracies."""
         told = {"cost_weight": self.cost_weight > 0, "collapse_guard='stop'": self.collapse_guard == "stop"}
-        if self.selection != STRONGEST and (unread := [name for name, is_told in told.items() if is_told]):
-            raise StrategyError(f"{unread[0]}: it works with `selection='{STRONGEST}'` only")
+        if self.selection not in READS_ALPHAS and (unread := [name for name, is_told in told.items() if is_told]):
+            raise StrategyError(f"{unread[0]}: it works with `selection='{STRONGEST}'` and '{NEAREST}' only")
 
     def _check_parts(self) -> None:
         for name in ("partial_channels", "early_stop_steps"):

@@ -13,6 +13,7 @@ _WAYS = {
     "perturbation": "Settled choice by choice: what is kept is that whose removal costs the supernet most accuracy.",
     "inherited": "The best of an evolutionary search by the supernet's weights, with batch statistics of their own.",
     "draws": "The best of some random networks by the supernet's weights, on a few validation batches.",
+    "nearest": "The best by short trainings: what is read off, and networks in which one operation is another, the nearest first.",
     "trained": "The best by short trainings, of the best by the supernet's weights.",
 }
 _MOST_LABELS = 6

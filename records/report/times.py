@@ -10,7 +10,7 @@ from common.trial import Trial
 from records.report.collect import Run
 from records.report.text import as_number, as_object
 
-_AFTER_EPOCHS = ("inherited", "trained")  # ways to select an architecture that take long, and tell no seconds
+_AFTER_EPOCHS = ("inherited", "trained", "nearest")  # ways to select an architecture that take long, and tell no seconds
 _UNITS = ((7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))  # from how many seconds on, how many seconds it has, its name
 
 

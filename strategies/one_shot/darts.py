@@ -281,7 +281,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             raise KeyboardInterrupt from error
         if self.oneshot_module.last_epoch is not None:
             self.restrictable.steps = self.oneshot_module.trainer.global_step
-            self.selected = self._selection.finish()
+            self.selected = self._selection.finish(self.guard.result(self.oneshot_module.last_epoch))
             self.draws = [draw for draw in self._best_of_draws.ranked if math.isfinite(draw.worth)]
 
     def result(self) -> SearchEpoch:

@@ -10,6 +10,7 @@ from torch import nn
 
 from common.errors import StrategyError
 from strategies.one_shot.restriction import RestrictedSupernet, Supernet, Weights
+from strategies.one_shot.search_epoch import SearchEpoch
 
 Sample = dict[str, Any]
 Score = Callable[[nn.Module], float]
@@ -24,7 +25,7 @@ class Selected:
     sample
         The architecture.
     top
-        The architectures that were scored whole and their accuracies by inherited weights, in [0, 1], the best first.
+        The architectures that were scored whole and their accuracies by inherited weights, in [0, 1]: the best first, or the nearest.
     """
 
     sample: Sample
@@ -106,8 +107,8 @@ class Selection:
     def begin_epoch(self, number: int) -> None:
         """Select what is to be selected before the epoch of tuning of this number, from 0."""
 
-    def finish(self) -> Selected | None:
-        """Select what is left, and return the whole; ``None`` where nothing was scored."""
+    def finish(self, epoch: SearchEpoch | None = None) -> Selected | None:
+        """Select what is left, and return the whole; ``None`` where nothing was scored. ``epoch`` is what the search ended with."""
         return None
 
     def state(self) -> dict[str, Any]:

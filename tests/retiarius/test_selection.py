@@ -33,7 +33,7 @@ def cut(path: Path, lines: int) -> None:
 def test_the_best_by_inherited_weights_are_trained_and_nothing_is_done_twice(capsys: pytest.CaptureFixture[str]) -> None:
     search = [*SEARCH, *EVOLUTION, "--set", "selection=trained", "--set", "trained_networks=3", "--set", "trained_epochs=2"]
     assert main([*search, "--out", "run"]) == 0
-    assert "the best 3 by inherited weights are trained alone, 2 epochs each: run/finals.jsonl" in capsys.readouterr().out
+    assert "the 3 best networks by inherited weights are trained alone, 2 epochs each: run/finals.jsonl" in capsys.readouterr().out
     best, told = best_of("run"), best_of("run")["strategy"]["selected"]
     scored = {line["scored"]: line["accuracy"] for line in map(json.loads, Path("run/selection.jsonl").read_text().splitlines())}
     finals = [json.loads(line) for line in Path("run/finals.jsonl").read_text().splitlines()]
@@ -136,3 +136,23 @@ def test_what_is_refused(words: list[str], told: str, capsys: pytest.CaptureFixt
     assert main([*SEARCH, *words, "--out", "run"]) == 2
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_nearest_to_what_is_read_off_are_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    nearest = ["--set", "selection=nearest", "--set", "trained_networks=4", "--set", "trained_epochs=2", "--cost-weight", "0.1"]
+    assert main([*SEARCH, *nearest, "--out", "run"]) == 0
+    assert "the 4 nearest networks by the alphas are trained alone, 2 epochs each" in capsys.readouterr().out
+    told, (epoch,) = best_of("run")["strategy"]["selected"], map(json.loads, Path("run/epochs.jsonl").read_text().splitlines())
+    top = [row["architecture"] for row in told["top"]]
+    assert top[0] == epoch["sample"] and len(top) == 4, "what is read off comes first"
+    assert all(sum(other[label] != top[0][label] for label in top[0]) == 1 for other in top[1:])
+    winner = max(told["trained"], key=lambda row: row["validation_accuracy"])
+    assert best_of("run")["architecture"] == winner["architecture"] and len(told["trained"]) == 4
+    assert main(["--report", "run"]) == 0 and "the nearest first" in Path("run/report.html").read_text()
+
+    shutil.copytree("run", "killed")
+    Path("killed/best.json").unlink()
+    cut(Path("killed/finals.jsonl"), 2)
+    assert main([*SEARCH, *nearest, "--resume", "--out", "killed"]) == 0
+    assert best_of("killed") == best_of("run")

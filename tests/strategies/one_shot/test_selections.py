@@ -200,8 +200,11 @@ def test_the_learning_rate_of_tuning_is_that_of_the_authors() -> None:
         ({"population": 1}, "population: 1 is not a whole number of at least 2"),
         ({"trained_epochs": 0.5}, "trained_epochs: 0.5 is not a whole number of at least 1"),
         ({"generations": True}, "generations: True is not a whole number of at least 1"),
-        ({"selection": "inherited", "cost_weight": 0.5}, "cost_weight: it works with `selection='strongest'` only"),
-        ({"selection": "perturbation", "collapse_guard": "stop"}, "collapse_guard='stop': it works with `selection='strongest'` only"),
+        ({"selection": "inherited", "cost_weight": 0.5}, "cost_weight: it works with `selection='strongest'` and 'nearest' only"),
+        (
+            {"selection": "perturbation", "collapse_guard": "stop"},
+            "collapse_guard='stop': it works with `selection='strongest'` and 'nearest' only",
+        ),
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
