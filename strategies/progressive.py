@@ -35,7 +35,7 @@ class PDarts(ComposedDarts):
 
     name: ClassVar[str] = "p_darts"
     summary: ClassVar[str] = "one-shot P-DARTS, in stages that grow deeper"
-    reach: ClassVar[float] = 6e-4 * 25 * 260  # of a stage, in batches of 96
+    authors_steps: ClassVar[int] = 25 * 260  # of a stage, in batches of 96
     set_by_name: ClassVar[tuple[str, ...]] = (
         *ComposedDarts.set_by_name,
         *("stage_cells", "kept_operations", "skip_dropout", "most_skips"),

@@ -10,7 +10,7 @@ from strategies.context import SearchContext
 from strategies.one_shot.search_epoch import check_darts
 from strategies.selections import NEAREST, PERTURBATION, SelectionSettings
 from strategies.strategy import Strategy, changed_settings
-from strategies.supernets import EPOCH, OF_SAMPLER, ComposedDarts
+from strategies.supernets import OF_SAMPLER, ComposedDarts
 
 PATH_SAMPLERS = ("uniform", "fair")
 
@@ -21,7 +21,7 @@ class GDAS(ComposedDarts):
 
     name: ClassVar[str] = "gdas"
     summary: ClassVar[str] = "one-shot GDAS, one operation an edge drawn by Gumbel"
-    reach: ClassVar[float] = 3e-4 * 250 * 97  # batches of 256
+    authors_steps: ClassVar[int] = 250 * 97  # batches of 256
     sampler: str = "gumbel"
 
 
@@ -35,7 +35,6 @@ class DrNAS(ComposedDarts):
 
     name: ClassVar[str] = "drnas"
     summary: ClassVar[str] = "one-shot DrNAS, weights drawn from a Dirichlet distribution"
-    reach: ClassVar[float] = 6e-4 * 50 * EPOCH
     sampler: str = "dirichlet"
     alpha_lr: float | str = 6e-4
 
@@ -67,7 +66,7 @@ class PCDarts(ComposedDarts):
 
     name: ClassVar[str] = "pc_darts"
     summary: ClassVar[str] = "one-shot PC-DARTS, partial channels and weighed edges"
-    reach: ClassVar[float] = 6e-4 * 50 * 97  # batches of 256
+    authors_steps: ClassVar[int] = 50 * 97  # batches of 256
     partial_channels: int = 4
     edge_normalization: bool = True
     alpha_warmup: float = 0.3

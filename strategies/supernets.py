@@ -48,8 +48,8 @@ class Darts(Strategy):
 
     Attributes
     ----------
-    reach
-        The authors' rate times their steps.
+    authors_steps
+        How many steps the authors' search has, or a stage of it.
     """
 
     name: ClassVar[str] = "darts"
@@ -57,7 +57,7 @@ class Darts(Strategy):
     needs: ClassVar[frozenset[str]] = frozenset({"one_shot"})
     one_shot: ClassVar[bool] = True
     set_by_name: ClassVar[tuple[str, ...]] = ("alpha_lr", "alpha_betas", "alpha_weight_decay", "cost")
-    reach: ClassVar[float] = 3e-4 * 50 * EPOCH
+    authors_steps: ClassVar[int] = 50 * EPOCH
     _cost_weights: ClassVar[tuple[str, ...]] = ("cost_weight",)
     order: int = 1
     cost_weight: float = 0.0
@@ -99,7 +99,7 @@ class Darts(Strategy):
         if self.alpha_lr != AUTO:
             return cast(float, self.alpha_lr)
         authors_rate = cast(float, type(self).alpha_lr)  # the default
-        return authors_rate if steps is None else max(authors_rate, self.reach / steps)
+        return authors_rate if steps is None else max(authors_rate, authors_rate * self.authors_steps / steps)
 
     def settings(self) -> dict[str, Any]:
         return changed_settings(self, ["supernet", "order", "cost_weight", "collapse_guard"])  # the others are set with --set, not by flags
