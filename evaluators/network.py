@@ -30,7 +30,7 @@ class ReadyNetwork(nn.Module):
     classes
         Names of the classes, in the order of their labels.
     precision
-        In which it was trained and scored, ``torch.float32`` or ``torch.bfloat16``: it answers in the same.
+        In which it was trained and scored, ``torch.float32`` or ``torch.bfloat16``: it computes in the same.
     """
 
     scale: Tensor
@@ -54,7 +54,7 @@ class ReadyNetwork(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits [N, classes] of images [N, 3, H, W], on the network's device: uint8, or floating point from 0 to 1.
+        """Return the logits [N, classes], float32, of images [N, 3, H, W] on the network's device: uint8, or floating point from 0 to 1.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class ReadyNetwork(nn.Module):
         pixels = images.contiguous().float() if images.dtype == torch.uint8 else images.contiguous() * 255
         with autocast(images.device, self.precision):
             logits = self.network((pixels * self.scale + self.shift).contiguous(memory_format=torch.channels_last))
-        return logits[0] if isinstance(logits, tuple) else logits  # in training an auxiliary head answers too
+        return (logits[0] if isinstance(logits, tuple) else logits).float()  # in training an auxiliary head answers too
 
     @torch.no_grad()
     def classify(self, images: Any) -> list[str]:

@@ -16,7 +16,7 @@ from retiarius.presets import PRESETS
 from retiarius.settings import DEFAULT_DATA_DIR
 from spaces import SPACES
 from spaces.adapter import Space, find_space
-from spaces.named import NAMES
+from spaces.named import NAMES, check_choices
 
 if TYPE_CHECKING:
     from torch import nn
@@ -140,12 +140,17 @@ def load_architecture(name: str | Path, *, space: Any = None, fixed: Mapping[str
     Raises
     ------
     RecordError
-        There is no such file, or it is damaged.
+        There is no such file, or it is damaged; or what is fixed is no choice that the name leaves, or an illegal one.
     """
+    check_choices(str(name), fixed or {})
+    return with_space(load_with(name, fixed), space)
+
+
+def load_with(name: Any, fixed: Mapping[str, Any] | None) -> Architecture:
+    """Return what ``load_architecture`` does; those values of ``fixed`` that are no choices of the name are left alone."""
     if not isinstance(name, str | Path):
         raise RecordError(f"{show(name)} is not an architecture; give found.best, the path of a best.json, or a name such as 'DARTS_V2'")
-    record = read_architecture(str(name), fixed)
-    return with_space(_with_origin(record, str(name)), space)
+    return _with_origin(read_architecture(str(name), fixed), str(name))
 
 
 def with_space(architecture: Architecture, space: Any) -> Architecture:

@@ -91,14 +91,15 @@ def check_fixed_values(settings: Any, phase: str, looked_up: Collection[str] = (
     pinned = {label: value for label, value in fixed.items() if label in vocabulary}
     check_architecture(pinned, {label: vocabulary[label] for label in pinned})
     if settings.strategy.one_shot:
-        check_for_supernet(settings.strategy.name, pinned, fixed)
+        check_for_supernet(settings.strategy.name, pinned, fixed, settings.recipe)
 
 
-def check_for_supernet(strategy: str, pinned: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
-    """Refuse choices that are fixed, and hyperparameters that a supernet has no use for."""
+def check_for_supernet(strategy: str, pinned: Mapping[str, Any], fixed: Mapping[str, Any], recipe: Any) -> None:
+    """Refuse choices that are fixed, and hyperparameters that a supernet has no use for, in ``fixed`` or in values of a ``recipe``."""
     if pinned:
         raise StrategyError(f"{strategy} trains all choices at once, so none can be fixed: take {', '.join(pinned)} out of `fixed`")
     check_supernet_values(fixed)
+    check_supernet_values(recipe if isinstance(recipe, Mapping) else {}, "recipe")
 
 
 def check_start_names(settings: SearchSettings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from common.errors import StrategyError
 from common.reporter import Reporter
 from records.run_folder import stored_identity
 from retiarius.presets import PRESETS
@@ -39,10 +40,17 @@ def sizing_trials(settings: _Asked, trials: int, reporter: Reporter) -> int:
 
     Another number would make other proposals of the same results, and the resumed search another one than the interrupted. Where nobody
     gave one, ``trials`` is an estimate by time, of which nothing is said.
+
+    Raises
+    ------
+    StrategyError
+        They are to be fewer.
     """
     first = first_trials(settings)
     if first is None:
         return trials
+    if settings.trials is not None and trials < first:
+        raise StrategyError(f"`trials={trials}`: the search began with {first} and can have more, not fewer")
     if first != trials and settings.trials is not None:
         reporter.say(f"the search began with {first} trials and now has {trials}; what its strategy sizes by their number stays as it was")
     return first

@@ -69,7 +69,7 @@ def choose_from(
         if ours in choices:
             narrowed[ours] = _candidates(name, mutable, choices[ours])
         else:
-            _require_known(name, [*rename, *choices, *hyperparameters, EPOCHS])
+            _require_known(name, [*choices, *(name for name, ours in rename.items() if ours in choices), *hyperparameters, EPOCHS])
             mutable.label = ours
             for value in _probes(mutable):
                 _check_epochs(value) if ours == EPOCHS else check(ours, value)

@@ -132,7 +132,7 @@ def _why_not(context: RunContext, error: Exception) -> str:
     told, label = f"the supernet of {context.space.name} cannot be trained: {describe_error(error)}", blamed_choice(error)
     if label is None:
         return told
-    return f"{told}, at the choice {label}; all candidates of a choice must take the same input and return tensors of the same shape"
+    return f"{told}, at the choice {label}; its candidates have to take the same input and return tensors of the same shape"
 
 
 def _score_of(epoch: Any) -> tuple[str, float, int] | None:

@@ -174,7 +174,7 @@ def _check_fixed(settings: SearchSettings, pins: Mapping[str, Any], choices: Map
     pinned = {label: value for label, value in pins.items() if label in choices}
     check_architecture(pinned, {label: choices[label] for label in pinned})
     if strategy.one_shot:
-        check_for_supernet(strategy.name, pinned, fixed)
+        check_for_supernet(strategy.name, pinned, fixed, settings.recipe)
 
 
 def _read_search_space(settings: SearchSettings, choices: Mapping[str, Any], known: Sequence[str]) -> ChosenSpace | None:

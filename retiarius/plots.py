@@ -45,7 +45,7 @@ def plot_run(run: Run, what: str, over: str) -> Figure:
     return _as_figure(plot_curves("curves", run.trials, run.metric) if what == "curves" else _plot_progress(run, over), run.path)
 
 
-def plot_runs(runs: Sequence[Result | str | Path], *, over: str = "trials") -> Figure:
+def plot_runs(runs: Sequence[Result | str | Path] | Result | str | Path, *, over: str = "trials") -> Figure:
     """Return a matplotlib figure of several runs: the best so far of searches, or the accuracy of supernets or trainings by epoch.
 
     Runs that differ in their seed alone are one line, their mean, with a band from the lowest to the highest; the legend says of how many.
@@ -53,29 +53,37 @@ def plot_runs(runs: Sequence[Result | str | Path], *, over: str = "trials") -> F
     Parameters
     ----------
     runs
-        Results, or folders.
+        Results, or folders; or one of these.
     over
         ``"trials"`` or ``"time"``: what the horizontal axis of searches by trials is.
 
     Raises
     ------
     RecordError
-        There is no run, a folder holds none, or nothing was measured in them yet.
+        There is no run, a folder holds none, nothing was measured in them yet, or what was measured differs.
     """
     keep_home_clean()
     if over not in OVER:
         raise RecordError(unknown_name("axis", over, OVER))
-    records = [read_run(Path(run)) if isinstance(run, str | Path) else run.record for run in runs]
+    several = [runs] if isinstance(runs, str | Path) or hasattr(runs, "record") else runs
+    records = [read_run(Path(run)) if isinstance(run, str | Path) else run.record for run in several]
     if not records:
         raise RecordError("no run to plot: give results, or folders such as 'runs/NAME'")
-    groups = group_by_seed(records)
-    first = groups[0].runs[0]
+    first, groups = records[0], group_by_seed(records)
+    for run in records:
+        if _measure_of(run) != _measure_of(first):
+            raise RecordError(f"{run.path} has {_measure_of(run)} and {first.path} has {_measure_of(first)}: plot them apart")
     if first.trials:
-        alike = [group for group in groups if group.runs[0].metric == first.metric]
-        return _as_figure(plot_searches("runs", alike, over), first.path)
-    key, what = ("accuracy", "training accuracy") if first.is_retraining else ("validation_accuracy", "validation accuracy of the supernet")
-    alike = [group for group in groups if group.runs[0].is_retraining == first.is_retraining]
-    return _as_figure(plot_epochs_together("runs", alike, key, what), first.path)
+        return _as_figure(plot_searches("runs", groups, over), first.path)
+    key = "accuracy" if first.is_retraining else "validation_accuracy"
+    return _as_figure(plot_epochs_together("runs", groups, key, _measure_of(first)), first.path)
+
+
+def _measure_of(run: Run) -> str:
+    """Return what a figure of several runs shows of ``run``."""
+    if run.trials:
+        return f"{run.metric.name} of trials"
+    return "training accuracy" if run.is_retraining else "validation accuracy of the supernet"
 
 
 def _plot_progress(run: Run, over: str) -> Chart | str:

@@ -11,6 +11,7 @@ from common.errors import RecordError, describe_error
 from common.text import show
 from common.trial import Trial
 from records.metric import Metric
+from records.pareto import DEFAULT_OBJECTIVES, find_pareto_front
 from records.report.collect import Run, read_run
 from records.retraining import RETRAINED
 from retiarius.architectures import Architecture, load_architecture, registered_space, with_space
@@ -117,6 +118,40 @@ class SearchResult(RunResult):
         return found if self._data is None else replace(found, data=self._data)
 
     @property
+    def pareto(self) -> list[Trial]:
+        """The complete trials that no other beats in all objectives of the search, by falling accuracy.
+
+        They are those of ``NSGA2``. Of other strategies: the accuracy, which is to be high, and the parameters, which are to be few.
+        """
+        return find_pareto_front(self.trials, self.record.identity.get("objectives") or DEFAULT_OBJECTIVES)
+
+    def architecture_of(self, trial: Trial) -> Architecture:
+        """Return the architecture of a trial other than the best, for ``retrain``, or to be saved.
+
+        Raises
+        ------
+        RecordError
+            The trial built no network, or the search has found nothing yet.
+        """
+        if not trial.architecture_labels:
+            raise RecordError(f"trial {trial.number} has no architecture: it is of a program or of a table")
+        best, metric = self.best, self.record.metric
+        hyperparameters = {**best.record.hyperparameters, **trial.hyperparameters}
+        epochs = hyperparameters.pop("epochs", len(trial.curve))
+        score = None if trial.score is None else {"metric": metric.name, "value": metric.result(trial.score), "epochs": epochs}
+        record = replace(
+            best.record,
+            architecture={**best.record.architecture, **trial.architecture},
+            hyperparameters=hyperparameters,
+            score=score,
+            strategy={"name": best.record.strategy.get("name"), "trial": trial.number},
+            parameters=trial.parameters,
+            flops=trial.flops,
+            created=trial.finished,
+        )
+        return replace(best, record=record, name=f"{self.path}, trial {trial.number}")
+
+    @property
     def best_parameters(self) -> dict[str, Any]:
         """The best parameters of a user program, name to value; empty where networks were searched."""
         return dict(self.record.best_parameters.get("parameters", {}))
@@ -140,7 +175,7 @@ class SearchResult(RunResult):
         """Return one row for each trial, or for each epoch of a one-shot search: a pandas ``DataFrame``.
 
         A label of the sample that is also the name of a column gets the prefix ``sample.``. Scores are higher where better: where results
-        are minimised, they have the other sign. One more column, ``result`` or as a table calls it, then has them as they were reported.
+        are minimised, they have the other sign. One more column then has them as they were reported: as a table calls it, or ``result``.
 
         Raises
         ------
@@ -160,7 +195,8 @@ class SearchResult(RunResult):
 def _row_of(trial: Trial, metric: Metric) -> dict[str, Any]:
     row = {"number": trial.number, "state": trial.state, "score": trial.score, "seconds": trial.seconds, "error": trial.error}
     if metric.sign < 0:
-        row |= {metric.name: None if trial.score is None else metric.result(trial.score)}
+        column = "result" if metric.name in row else metric.name
+        row |= {column: None if trial.score is None else metric.result(trial.score)}
     row |= trial.facts
     return row | {(f"sample.{label}" if label in row else label): value for label, value in trial.sample.items()}
 

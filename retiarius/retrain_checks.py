@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from common.errors import EvaluatorError, RecordError, SpaceError
+from common.errors import EvaluatorError, RecordError, SpaceError, closest
 from common.reporter import Reporter
 from evaluators.training.recipes import HYPERPARAMETERS, Recipe, check_hyperparameter, complete_recipe, make_recipe, override
 from records.best import check_architecture
@@ -112,7 +112,10 @@ def _check_fixed(chosen: Architecture, space: Space, settings: RetrainSettings) 
     can_be_set, left = (*space.settable("retrain"), *HYPERPARAMETERS), choices_left(name)
     for label, value in settings.fixed.items():
         if label not in can_be_set and (label not in architecture or architecture[label] != value):
-            raise RecordError(f"`fixed['{label}']`: retraining keeps the architecture; what can be set: {', '.join([*left, *can_be_set])}")
+            known = [*left, *can_be_set]
+            near = [name for name in closest(label, known, 1) if name != label]
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise RecordError(f"`fixed['{label}']`: {hint}retraining keeps the architecture; what can be set: {', '.join(known)}")
     of_architecture = [label for label in settings.fixed if label in architecture]
     read = space.canonical(architecture) if of_architecture else {}
     for label in of_architecture:

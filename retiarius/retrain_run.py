@@ -15,7 +15,7 @@ from records.provenance import collect_versions
 from records.run_folder import RunFolder, read_config, require_usable_out
 from records.scalars import open_scalars
 from records.training_keeper import TrainingKeeper
-from retiarius.architectures import Architecture, load_architecture, with_space
+from retiarius.architectures import Architecture, load_with, with_space
 from retiarius.checks import check_names
 from retiarius.context import RunContext, load_libraries
 from retiarius.image_check import fit_recipe
@@ -101,7 +101,7 @@ def retrain(
     """
     if isinstance(architecture, SearchResult):
         architecture = architecture.best
-    loaded = architecture if isinstance(architecture, Architecture) else load_architecture(architecture, fixed=fixed)
+    loaded = architecture if isinstance(architecture, Architecture) else load_with(architecture, fixed)
     chosen = with_space(loaded, space)
     if resume and out is not None:
         chosen = _as_it_began(chosen, Path(out))

@@ -112,8 +112,8 @@ def search(
     objectives
         For ``NSGA2``: the accuracy, and what else is to be small.
     search_space
-        The content of NNI's ``search_space.json``, in place of the space's own ranges; with a ``table`` and no ``space``, its parameters
-        are what is searched.
+        The content of NNI's ``search_space.json``: what it names is searched, in its ranges, and all else keeps its default. With a
+        ``table`` and no ``space``, its parameters are what is searched.
     optimize_mode
         ``"maximize"``, or ``"minimize"`` where a table or an evaluator of your own gives losses.
     table, table_columns

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from common.errors import RecordError
+from common.text import show
 from spaces.darts.genotypes import GENOTYPES, architecture_from_genotype
-from spaces.zoo.vocabulary import BACKBONES, DEFAULT, unread_by
+from spaces.zoo.vocabulary import BACKBONES, DEFAULT, LEGAL, unread_by
 
 NAMES = (*GENOTYPES, *BACKBONES)
 
@@ -22,6 +24,16 @@ def named_architecture(name: str, choices: Mapping[str, Any]) -> tuple[str, dict
     architecture = {**DEFAULT, "backbone": name}
     others = set(architecture) - {"backbone"}
     return "zoo", {**architecture, **{label: value for label, value in choices.items() if label in others}}
+
+
+def check_choices(name: str, choices: Mapping[str, Any]) -> None:
+    """Raise ``RecordError`` where one of ``choices`` is none that the network called ``name`` leaves, or is illegal."""
+    left = choices_left(name)
+    for label, value in choices.items():
+        if label not in left:
+            raise RecordError(f"`fixed['{label}']`: {name} leaves {' and '.join(left) or 'nothing'} to choose")
+        if type(value) is not type(LEGAL[label][0]) or value not in LEGAL[label]:
+            raise RecordError(f"`fixed['{label}']`: {show(value)}; legal: one of {', '.join(map(str, LEGAL[label]))}")
 
 
 def choices_left(name: str) -> tuple[str, ...]:

@@ -189,10 +189,10 @@ def supernet_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: own[name] if name in NOT_OF_SUPERNETS else value for name, value in values.items()}
 
 
-def check_supernet_values(values: Mapping[str, Any]) -> None:
-    """Raise ``EvaluatorError`` where ``values`` name a hyperparameter that a supernet does not use."""
+def check_supernet_values(values: Mapping[str, Any], argument: str = "fixed") -> None:
+    """Raise ``EvaluatorError`` where ``values``, told by ``argument``, name a hyperparameter that a supernet does not use."""
     if unused := [name for name in values if name in NOT_OF_SUPERNETS]:
-        raise EvaluatorError(f"supernet training does not use {', '.join(unused)}: leave it out of `fixed`")
+        raise EvaluatorError(f"supernet training does not use {', '.join(unused)}: leave it out of `{argument}`")
 
 
 def override(values: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from common.errors import StrategyError
 from strategies.one_shot.edge_normalization import EdgeShares
+from strategies.one_shot.sampler import Sampler
 
 
 class SummedInput(InputChoice, BaseSuperNetModule):
@@ -156,6 +157,8 @@ class ScaledMixedInput(DifferentiableMixedInput):
 
     @classmethod
     def mutate(cls, module: nn.Module, name: str, memo: Any, mutate_kwargs: dict[str, Any]) -> ScaledMixedInput | None:
+        if type(module) is InputChoice:
+            _check_inputs(module, mutate_kwargs["softmax"])
         mixed = super().mutate(module, name, memo, mutate_kwargs)
         if mixed is not None:
             mixed.reduction = module.reduction  # NNI forgets it
@@ -228,6 +231,15 @@ def _refuse(module: nn.Module, name: str, memo: Any, mutate_kwargs: Any) -> bool
         labels = ", ".join(list(choices.simplify())[:3])
         why = f"its {type(module).__name__} ({name}) has no differentiable form"
         raise StrategyError(f"one-shot: the choice {labels} cannot be mixed: {why}; use a multi-trial strategy, such as tpe") from None
+
+
+def _check_inputs(choice: Any, sampler: Sampler) -> None:
+    """Raise ``StrategyError`` for a choice of inputs that no supernet, or none of this sampler, can mix."""
+    why = f"its inputs are joined by reduction={choice.reduction!r}" if choice.reduction not in ("sum", "mean") else None
+    if choice.n_chosen is None and sampler.draws_inputs:
+        why = "it takes any number of inputs, and paths are drawn with a fixed one: set n_chosen"
+    if why is not None:
+        raise StrategyError(f"one-shot: the choice {choice.label} cannot be mixed: {why}; use a multi-trial strategy, such as tpe")
 
 
 def require_categorical(model: ModelSpace) -> None:

@@ -37,6 +37,14 @@ def test_raw_images_are_answered_as_in_training(trained: ReadyNetwork) -> None:
     assert right == measure_accuracy(trained.network, data.test, data) > 0.9
 
 
+def test_answers_are_float32_whatever_it_computes_in(trained: ReadyNetwork) -> None:
+    data = make_data()
+    rough = ReadyNetwork(trained.network, data.mean, data.std, data.classes, torch.bfloat16)
+    logits = rough(data.test.images)
+    assert logits.dtype == torch.float32 and logits.detach().numpy().shape == (len(data.test), len(data.classes))
+    torch.testing.assert_close(logits, trained(data.test.images), atol=0.2, rtol=0.05)
+
+
 def test_its_state_is_plain_and_can_be_loaded(trained: ReadyNetwork, tmp_path: Any) -> None:
     torch.save(trained.state_dict(), tmp_path / "network.pt")
     fresh = ReadyNetwork(make_network(), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), make_data().classes)

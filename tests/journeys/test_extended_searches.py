@@ -29,6 +29,15 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     remember_tables(monkeypatch)
 
 
+def test_fewer_trials_than_it_began_with_are_refused_and_nothing_is_changed(made_up: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = ["--space", "nasbench201", "--strategy", "random", "--table", str(made_up), "--out", "run"]
+    assert main([*search, "--trials", "4"]) == 0
+    before = Path("run/config.json").read_bytes()
+    assert main([*search, "--trials", "2", "--resume"]) == 2
+    assert "--trials 2: the search began with 4 and can have more, not fewer" in capsys.readouterr().err
+    assert Path("run/config.json").read_bytes() == before
+
+
 @pytest.mark.parametrize("name", [name for name, entry in STRATEGIES.items() if not entry.one_shot and not entry.needs])
 @pytest.mark.slow
 def test_every_strategy_goes_on_where_it_ended(name: str, made_up: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +127,36 @@ def test_results_as_a_table_a_figure_a_report_and_a_file(data: Any) -> None:
     assert loaded.choices == found.best.choices and loaded.score == found.best.score
     again = rt.open_run("run")
     assert isinstance(again, rt.SearchResult) and again.trials == found.trials
+
+
+def test_minimised_results_are_in_a_column_of_their_own(data: Any) -> None:
+    pytest.importorskip("pandas")
+    found = rt.search(TwoLayers, "grid", evaluator=count_weights, trials=4, optimize_mode="minimize", out="run", data=data, **HERE)
+    frame = found.to_frame()
+    assert list(frame["score"]) == [trial.score for trial in found.trials] and (frame["score"] < 0).all()
+    assert list(frame["result"]) == list(-frame["score"]) and frame["result"].min() == found.best.score
+
+
+def test_any_trial_has_an_architecture_and_the_best_compromises_are_told(data: Any) -> None:
+    found = rt.search(TwoLayers, "grid", trials=4, epochs=1, out="run", data=data, **HERE)
+    front = found.pareto
+    assert front and max(front, key=lambda trial: trial.score or 0).score == found.best.score
+    assert [trial.parameters for trial in front] == sorted((trial.parameters for trial in front), reverse=True)
+    for trial in found.trials:
+        one = found.architecture_of(trial)
+        assert one.choices == trial.architecture and one.score == trial.score
+        weights = sum(parameter.numel() for parameter in one.network().parameters())
+        assert weights == trial.parameters == rt.load_architecture(one.save(f"{trial.number}.json"), space=TwoLayers).record.parameters
+    final = rt.retrain(found.architecture_of(min(found.trials, key=lambda trial: trial.parameters or 0)), data=data, epochs=1, **HERE)
+    assert final.document["parameters"] == min(trial.parameters or 0 for trial in found.trials)
+
+
+def test_a_file_of_ones_own_that_hides_a_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "spaces.py").write_text("")
+    (tmp_path / "main.py").write_text("import retiarius as rt\nrt.load_data")
+    root = str(Path(rt.__file__).parents[1])
+    done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].endswith("spaces.py hides the package 'spaces' of retiarius: give that file another name")
 
 
 def test_a_run_is_resumed_from_python(data: Any) -> None:

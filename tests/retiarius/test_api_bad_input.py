@@ -136,3 +136,10 @@ def test_a_network_that_takes_other_images_is_still_scored_by_a_function(data: A
 
     found = rt.search(OfNumbers, "random", evaluator=count_weights, trials=2, out="run", data=data, **HERE)
     assert {trial.state for trial in found.trials} == {"complete"} and found.best.parameters == 24
+
+
+@pytest.mark.parametrize("told", [{"recipe": {"drop_path": 0.1}}, {"fixed": {"drop_path": 0.1}}])
+def test_what_a_supernet_does_not_use_is_refused_wherever_it_is_said(told: dict[str, Any], data: Any) -> None:
+    with pytest.raises(rt.EvaluatorError, match=f"supernet training does not use drop_path: leave it out of `{next(iter(told))}`"):
+        rt.search(TwoLayers, "darts", data=data, epochs=1, out="run", **told, **HERE)
+    assert not Path("run").exists()

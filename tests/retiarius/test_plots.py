@@ -51,6 +51,14 @@ def test_several_seeds_are_one_line_with_a_band(tmp_path: Path) -> None:
     assert len(figure.axes[0].collections) == 1
 
 
+def test_one_run_is_drawn_too_and_those_of_different_kinds_are_refused(tmp_path: Path) -> None:
+    search, cells = write_search(tmp_path / "run", make_trials(5)), write_one_shot(tmp_path / "cells")
+    for one in (search, str(search), rt.open_run(search)):
+        assert len(rt.plot_runs(one).axes) == 1
+    with pytest.raises(rt.RecordError, match=r"cells has validation accuracy of the supernet and .*run has .* of trials: plot them apart"):
+        rt.plot_runs([search, cells])
+
+
 @pytest.mark.parametrize(
     ("what", "over", "said"),
     [

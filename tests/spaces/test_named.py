@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from image_folders import write_images
 
+from common.errors import RecordError
 from records.best import check_architecture, load_best
 from spaces.adapter import find_space
 from spaces.choices import legal_choices
 from spaces.darts.genotypes import GENOTYPES
-from spaces.named import NAMES, choices_left, named_architecture
+from spaces.named import NAMES, check_choices, choices_left, named_architecture
 from spaces.zoo.vocabulary import BACKBONES
 
 
@@ -71,3 +73,21 @@ def test_what_the_labs_table_found_can_be_trained_by_anyone(path: Path) -> None:
     with torch.random.fork_rng():
         network = space.network(best.space_arguments, best.architecture)
     assert sum(parameter.numel() for parameter in network.parameters()) == best.parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "choices", "said"),
+    [
+        ("convnet32", {"widht": 16}, "`fixed['widht']`: convnet32 leaves width and depth to choose"),
+        ("resnet18", {"width": 16}, "`fixed['width']`: resnet18 leaves stem to choose"),
+        ("DARTS_V2", {"num_cells": 5}, "`fixed['num_cells']`: DARTS_V2 leaves nothing to choose"),
+        ("convnet32", {"width": 8}, "`fixed['width']`: 8; legal: one of 16, 32, 48, 64, 96, 128"),
+        ("convnet32", {"depth": True}, "`fixed['depth']`: True; legal: one of 2, 3"),
+        ("resnet18", {"stem": "smal"}, "`fixed['stem']`: 'smal'; legal: one of own, small"),
+    ],
+)
+def test_what_a_name_does_not_leave_is_refused(name: str, choices: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecordError) as error:
+        check_choices(name, choices)
+    assert str(error.value) == said
+    check_choices("convnet32", {"width": 16, "depth": 3})

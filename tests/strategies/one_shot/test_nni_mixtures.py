@@ -11,13 +11,14 @@ import torch
 from mixed_spaces import HUB, Cells, ValuesAndDepths, all_samples
 from nni.mutable import Categorical
 from nni.nas.evaluator.pytorch import ClassificationModule
-from nni.nas.nn.pytorch import LayerChoice, ModelSpace, Repeat
+from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace, Repeat
 from small_supernets import search, seeded
 from torch import Tensor, nn
 
 from common.errors import StrategyError
 from spaces.adapter import find_space
 from strategies.one_shot.darts import DartsStrategy
+from strategies.one_shot.single_path import UniformPath
 
 IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
@@ -32,6 +33,33 @@ def supernet_of(space: type[ModelSpace], **arguments: Any) -> tuple[DartsStrateg
     with torch.random.fork_rng():
         torch.manual_seed(1)
         return strategy, strategy.mutate_model(seeded(space, arguments)).eval()
+
+
+class Joined(ModelSpace):
+    """A choice of inputs that are joined as it says."""
+
+    def __init__(self, *, n_chosen: int | None, reduction: str) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 1)
+        self.inputs = InputChoice(n_candidates=2, n_chosen=n_chosen, reduction=reduction, label="joined")
+
+    def forward(self, images: Tensor) -> Any:
+        return self.inputs([images, self.convolution(images)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sampler", "said"),
+    [
+        ({"n_chosen": 2, "reduction": "concat"}, None, "its inputs are joined by reduction='concat'"),
+        ({"n_chosen": 2, "reduction": "concat"}, UniformPath(), "its inputs are joined by reduction='concat'"),
+        ({"n_chosen": None, "reduction": "sum"}, UniformPath(), "paths are drawn with a fixed one: set n_chosen"),
+    ],
+)
+def test_inputs_that_cannot_be_mixed_are_named(arguments: dict[str, Any], sampler: Any, said: str) -> None:
+    strategy: Any = DartsStrategy(sampler=sampler)
+    strategy._arch_parameters = {}
+    with pytest.raises(StrategyError, match=f"the choice joined cannot be mixed: .*{said}"):
+        strategy.mutate_model(seeded(Joined, arguments))
 
 
 def noise(*size: int) -> Tensor:
