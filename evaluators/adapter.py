@@ -126,6 +126,12 @@ def takes_by_name(function: Callable[..., Any], names: Collection[str]) -> bool:
     return set(names) <= set(_read_signature(function.function if isinstance(function, Evaluate) else function).names)
 
 
+def own_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of the arguments of ``function``, as ``adapt`` takes it, that a person has to give a value or search."""
+    signature = _read_signature(function.function if isinstance(function, Evaluate) else function)
+    return tuple(name for name in signature.names if name not in OFFERED)
+
+
 def check_takes(function: Callable[..., Any], names: Collection[str], *, given: Collection[str] | None = None) -> None:
     """Check, before anything runs, that ``function`` and the hyperparameters fit.
 
@@ -147,7 +153,7 @@ def check_takes(function: Callable[..., Any], names: Collection[str], *, given: 
     signature, who = _read_signature(function), _name(function)
     for name in names:
         if not signature.takes(name):
-            own = ", ".join(other for other in signature.names if other not in OFFERED) or "none"
+            own = ", ".join(own_parameters(function)) or "none"
             raise EvaluatorError(f"{who} has no parameter {show(name)}, which is searched; it has {own[:200]}")
     if given is not None:
         for name in signature.needed:

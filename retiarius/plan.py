@@ -12,6 +12,7 @@ from common.errors import SpaceError
 from common.nni_evaluators import reports_errors
 from common.reporter import Reporter
 from evaluators import find_evaluator
+from evaluators.adapter import own_parameters
 from records.best import check_architecture
 from records.metric import INHERITED, SCORE
 from records.run_config import SECONDS_PER_TRIAL
@@ -65,12 +66,12 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     check_storable(space.name, choices)
     check_evaluator_fits(settings, choices, recipe)
     pins = space.pinned_choices(arguments, settings.fixed)
-    own = _own_hyperparameters(settings, recipe)
+    own = [*_own_hyperparameters(settings, recipe), *_parameters_of_evaluator(settings, recipe)]
     options = find_evaluator(settings.evaluator)[1].options
     columns = [] if table is None else table.labels
     _check_fixed(settings, pins, choices, others=[*space.settable("search"), *recipe, *own, *options, *columns, *setting_names(strategy)])
     recipe |= {label: settings.fixed[label] for label in (*own, *options) if label in settings.fixed}
-    chosen = _read_search_space(settings, choices, [*recipe, *columns])
+    chosen = _read_search_space(settings, choices, [*own, *recipe, *columns])
     if strategy.one_shot and not space.is_registered:
         _require_supernet(strategy, space, model)
     epochs = settings.epochs if chosen is None else chosen.epochs
@@ -155,6 +156,14 @@ def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) ->
     return own
 
 
+def _parameters_of_evaluator(settings: SearchSettings, recipe: Mapping[str, Any]) -> list[str]:
+    """Return the names of the arguments of a person's own evaluator that no recipe has: they can be searched or fixed."""
+    _, entry = find_evaluator(settings.evaluator)
+    if settings.evaluator == TRAIN or settings.table is not None or settings.nni_evaluation is not None or entry.untrained:
+        return []
+    return [name for name in own_parameters(entry.load()) if name not in recipe]
+
+
 def _offered(settings: SearchSettings) -> Mapping[str, Any]:
     """Return the hyperparameters that can be searched: what NNI's evaluator leaves open, or what the space brings for trainings."""
     evaluation = settings.nni_evaluation
@@ -181,12 +190,18 @@ def _read_search_space(settings: SearchSettings, choices: Mapping[str, Any], kno
     """Return what NNI's file says is searched; None without one. ``known`` are labels beside ``choices``."""
     if settings.search_space is None:
         return None
-    from evaluators.training.recipes import check_hyperparameter
     from retiarius.nni_choice import choose_from
 
     names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": known}
-    check = check_hyperparameter if settings.table is None else _any_value  # what may be, the rows of a table say
+    check = _check_value if settings.table is None else _any_value  # what may be, the rows of a table say
     return choose_from(settings.search_space, **names, check=check, epochs=settings.epochs)
+
+
+def _check_value(label: str, value: Any) -> Any:
+    """Raise ``EvaluatorError`` for an illegal value of a recipe; what an evaluator of a person's own takes, it checks itself."""
+    from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter
+
+    return check_hyperparameter(label, value) if label in HYPERPARAMETERS else value
 
 
 def _any_value(label: str, value: Any) -> Any:

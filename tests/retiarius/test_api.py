@@ -151,6 +151,21 @@ def test_any_trial_has_an_architecture_and_the_best_compromises_are_told(data: A
     assert final.document["parameters"] == min(trial.parameters or 0 for trial in found.trials)
 
 
+def test_arguments_of_ones_own_evaluator_are_searched_or_fixed(data: Any) -> None:
+    def scaled(network: nn.Module, scale: float, power: int = 1) -> float:
+        return count_weights(network) * float(scale) ** power
+
+    told: dict[str, Any] = {"evaluator": scaled, "trials": 3, "data": data, **HERE}
+    ranges = {"scale": {"_type": "uniform", "_value": [0, 1]}, "convolution": {"_type": "choice", "_value": ["small"]}}
+    found = rt.search(TwoLayers, "random", search_space=ranges, fixed={"power": 2, "activation": "relu"}, out="run", **told)
+    for trial in found.trials:
+        weights = count_weights(found.architecture_of(trial).network())
+        assert trial.score == pytest.approx(weights * trial.sample["scale"] ** 2) and 0 < trial.sample["scale"] < 1
+    assert found.best.record.hyperparameters["scale"] == found.trials[found.record.best_trial.number].sample["scale"]  # type: ignore[union-attr]
+    with pytest.raises(rt.SpaceError, match="unknown label 'scales'; closest known: scale"):
+        rt.search(TwoLayers, "random", search_space={"scales": ranges["scale"]}, out="other", **told)
+
+
 def test_a_file_of_ones_own_that_hides_a_package_is_named(tmp_path: Path) -> None:
     (tmp_path / "spaces.py").write_text("")
     (tmp_path / "main.py").write_text("import retiarius as rt\nrt.load_data")
