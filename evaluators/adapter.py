@@ -158,7 +158,7 @@ def check_takes(function: Callable[..., Any], names: Collection[str], *, given: 
     if given is not None:
         for name in signature.needed:
             if name not in (*names, *given, *OFFERED):
-                raise EvaluatorError(f"{who} needs {show(name)}, which is neither searched nor fixed: fix it, or give it a default")
+                raise EvaluatorError(f"{who} needs {show(name)}, which is neither searched nor fixed: do so, or give it a default")
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -185,12 +185,13 @@ def _get_choices(obj: Mapping[str, Any], key: str, where: str, *, lists: bool = 
     expected = "a string, a number" + (" or a list of these" if lists else ", true, false or null")
     for label, value in choices.items():
         members = value if lists and isinstance(value, list) else [value]
-        if not isinstance(label, str) or not all(_is_scalar(member) for member in members):
+        if not isinstance(label, str) or not all(is_scalar(member) for member in members):
             raise RecordError(f"{where}: '{key}' has {show(value)} at {show(label)}, expected {expected}")
     return choices
 
 
-def _is_scalar(value: object) -> bool:
+def is_scalar(value: object) -> bool:
+    """Return whether ``value`` is one that a hyperparameter or a choice can have in a file."""
     return value is None or isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value))
 
 

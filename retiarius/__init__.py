@@ -14,8 +14,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from retiarius.rooms import require_rooms
-
 if TYPE_CHECKING:
     from common.errors import (
         DataError,
@@ -169,6 +167,8 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for, the first time (PEP 562)."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from retiarius.rooms import require_rooms
+
     require_rooms()
     value = getattr(importlib.import_module(_HOME_OF[name]), name)
     globals()[name] = value

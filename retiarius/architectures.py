@@ -14,6 +14,7 @@ from records.best import BestArchitecture, load_best, save_best
 from records.run_folder import read_config
 from retiarius.presets import PRESETS
 from retiarius.settings import DEFAULT_DATA_DIR
+from retiarius.value_checks import as_mapping
 from spaces import SPACES
 from spaces.adapter import Space, find_space
 from spaces.named import NAMES, check_choices
@@ -142,8 +143,10 @@ def load_architecture(name: str | Path, *, space: Any = None, fixed: Mapping[str
     RecordError
         There is no such file, or it is damaged; or what is fixed is no choice that the name leaves, or an illegal one.
     """
-    check_choices(str(name), fixed or {})
-    return with_space(load_with(name, fixed), space)
+    choices = as_mapping("fixed", fixed)
+    loaded = load_with(name, choices)
+    check_choices(str(name), choices)
+    return with_space(loaded, space)
 
 
 def load_with(name: Any, fixed: Mapping[str, Any] | None) -> Architecture:

@@ -22,6 +22,8 @@ class _Asked(Protocol):
     def out(self) -> Path | None: ...
     @property
     def resume(self) -> bool: ...
+    @property
+    def time_budget(self) -> float | None: ...
 
 
 def trials_of(settings: _Asked) -> int:
@@ -49,7 +51,7 @@ def sizing_trials(settings: _Asked, trials: int, reporter: Reporter) -> int:
     first = first_trials(settings)
     if first is None:
         return trials
-    if settings.trials is not None and trials < first:
+    if settings.trials is not None and trials < first and settings.time_budget is None:  # by time the first number was an estimate
         raise StrategyError(f"`trials={trials}`: the search began with {first} and can have more, not fewer")
     if first != trials and settings.trials is not None:
         reporter.say(f"the search began with {first} trials and now has {trials}; what its strategy sizes by their number stays as it was")

@@ -58,18 +58,19 @@ def choose_from(
     Raises ``SpaceError``, one line.
     """
     nni_space = parse_search_space(document)
+    names = {name: ours for name, ours in rename.items() if ours in choices or ours in hyperparameters}
     narrowed: dict[str, list[Any]] = {}
     searched: dict[str, LabeledMutable] = {}
     for name, (label, candidates) in nni_space.tree.items():
         if candidates is not None:
             raise SpaceError(f"{name}: nested choices work with a trial command only; write one parameter for each")
-        mutable, ours = nni_space.mutables[label], rename.get(name, name)
+        mutable, ours = nni_space.mutables[label], names.get(name, name)
         if ours in narrowed or ours in searched:
             raise SpaceError(f"{name}: {ours} appears twice, under two names; remove one")
         if ours in choices:
             narrowed[ours] = _candidates(name, mutable, choices[ours])
         else:
-            _require_known(name, [*choices, *(name for name, ours in rename.items() if ours in choices), *hyperparameters, EPOCHS])
+            _require_known(name, [*choices, *names, *hyperparameters, EPOCHS])
             mutable.label = ours
             for value in _probes(mutable):
                 _check_epochs(value) if ours == EPOCHS else check(ours, value)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from common.errors import SpaceError
 from common.nni_evaluators import reports_errors
 from common.reporter import Reporter
+from common.text import show
 from evaluators import find_evaluator
 from evaluators.adapter import own_parameters
-from records.best import check_architecture
+from records.best import check_architecture, is_scalar
 from records.metric import INHERITED, SCORE
 from records.run_config import SECONDS_PER_TRIAL
 from retiarius.checks import check_before_imports, check_for_supernet
@@ -66,10 +68,12 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     check_storable(space.name, choices)
     check_evaluator_fits(settings, choices, recipe)
     pins = space.pinned_choices(arguments, settings.fixed)
-    own = [*_own_hyperparameters(settings, recipe), *_parameters_of_evaluator(settings, recipe)]
+    of_constructor = space.settable("search")
+    arguments_of_evaluator = _arguments_of_evaluator(settings, taken=[*recipe, *choices, *of_constructor])
+    own = list(dict.fromkeys([*_own_hyperparameters(settings, recipe), *arguments_of_evaluator]))
     options = find_evaluator(settings.evaluator)[1].options
     columns = [] if table is None else table.labels
-    _check_fixed(settings, pins, choices, others=[*space.settable("search"), *recipe, *own, *options, *columns, *setting_names(strategy)])
+    _check_fixed(settings, pins, choices, others=[*of_constructor, *recipe, *own, *options, *columns, *setting_names(strategy)])
     recipe |= {label: settings.fixed[label] for label in (*own, *options) if label in settings.fixed}
     chosen = _read_search_space(settings, choices, [*own, *recipe, *columns])
     if strategy.one_shot and not space.is_registered:
@@ -156,12 +160,22 @@ def _own_hyperparameters(settings: SearchSettings, recipe: Mapping[str, Any]) ->
     return own
 
 
-def _parameters_of_evaluator(settings: SearchSettings, recipe: Mapping[str, Any]) -> list[str]:
-    """Return the names of the arguments of a person's own evaluator that no recipe has: they can be searched or fixed."""
+def _arguments_of_evaluator(settings: SearchSettings, taken: Collection[str]) -> list[str]:
+    """Return the names of the arguments of a person's own evaluator that can be searched or fixed, ``taken`` ones left out.
+
+    Raises
+    ------
+    SpaceError
+        One is fixed to a value that no file can hold.
+    """
     _, entry = find_evaluator(settings.evaluator)
     if settings.evaluator == TRAIN or settings.table is not None or settings.nni_evaluation is not None or entry.untrained:
         return []
-    return [name for name in own_parameters(entry.load()) if name not in recipe]
+    names = [name for name in own_parameters(entry.load()) if name not in taken]
+    for name in names:
+        if name in settings.fixed:
+            _require_scalar(f"`fixed['{name}']`", settings.fixed[name])
+    return names
 
 
 def _offered(settings: SearchSettings) -> Mapping[str, Any]:
@@ -193,15 +207,28 @@ def _read_search_space(settings: SearchSettings, choices: Mapping[str, Any], kno
     from retiarius.nni_choice import choose_from
 
     names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": known}
-    check = _check_value if settings.table is None else _any_value  # what may be, the rows of a table say
+    check: Callable[[str, Any], Any] = _any_value  # what may be, the rows of a table say
+    if settings.table is None:
+        check = partial(_check_value, {} if settings.evaluator == TRAIN else _offered(settings))
     return choose_from(settings.search_space, **names, check=check, epochs=settings.epochs)
 
 
-def _check_value(label: str, value: Any) -> Any:
-    """Raise ``EvaluatorError`` for an illegal value of a recipe; what an evaluator of a person's own takes, it checks itself."""
+def _check_value(offered: Mapping[str, Any], label: str, value: Any) -> None:
+    """Raise ``InputError`` for an illegal value: of a recipe, of what a space has ``offered``, or one that no file can hold."""
     from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter
+    from spaces.choices import takes
 
-    return check_hyperparameter(label, value) if label in HYPERPARAMETERS else value
+    if label in HYPERPARAMETERS:
+        check_hyperparameter(label, value)
+    elif label in offered and not takes(offered[label], value):
+        raise SpaceError(f"{label}: {value!r} is not a value that the space allows: {offered[label]}")
+    else:
+        _require_scalar(label, value)
+
+
+def _require_scalar(what: str, value: Any) -> None:
+    if not is_scalar(value):
+        raise SpaceError(f"{what}: {show(value)} is no text, finite number, true, false or None, which a record can hold")
 
 
 def _any_value(label: str, value: Any) -> Any:

@@ -69,9 +69,10 @@ def plot_runs(runs: Sequence[Result | str | Path] | Result | str | Path, *, over
     records = [read_run(Path(run)) if isinstance(run, str | Path) else run.record for run in several]
     if not records:
         raise RecordError("no run to plot: give results, or folders such as 'runs/NAME'")
+    records = [run for run in records if run.trials or run.epochs or run.retrained] or records  # others have measured nothing yet
     first, groups = records[0], group_by_seed(records)
     for run in records:
-        if _measure_of(run) != _measure_of(first):
+        if (_measure_of(run), run.metric.sign) != (_measure_of(first), first.metric.sign):
             raise RecordError(f"{run.path} has {_measure_of(run)} and {first.path} has {_measure_of(first)}: plot them apart")
     if first.trials:
         return _as_figure(plot_searches("runs", groups, over), first.path)
@@ -82,7 +83,7 @@ def plot_runs(runs: Sequence[Result | str | Path] | Result | str | Path, *, over
 def _measure_of(run: Run) -> str:
     """Return what a figure of several runs shows of ``run``."""
     if run.trials:
-        return f"{run.metric.name} of trials"
+        return f"{run.metric.name} of trials{', the lower the better' if run.metric.sign < 0 else ''}"
     return "training accuracy" if run.is_retraining else "validation accuracy of the supernet"
 
 

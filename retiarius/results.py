@@ -126,19 +126,23 @@ class SearchResult(RunResult):
         return find_pareto_front(self.trials, self.record.identity.get("objectives") or DEFAULT_OBJECTIVES)
 
     def architecture_of(self, trial: Trial) -> Architecture:
-        """Return the architecture of a trial other than the best, for ``retrain``, or to be saved.
+        """Return the architecture of a trial, of the best or of another one, for ``retrain``, or to be saved.
 
         Raises
         ------
         RecordError
-            The trial built no network, or the search has found nothing yet.
+            The trial has no score or no network, or the search has found nothing yet.
         """
-        if not trial.architecture_labels:
-            raise RecordError(f"trial {trial.number} has no architecture: it is of a program or of a table")
+        if not isinstance(trial, Trial) or trial.score is None or not trial.architecture_labels:
+            raise RecordError(f"{show(trial)} is not a trial with a score and a network: give one of found.trials or found.pareto")
         best, metric = self.best, self.record.metric
+        if trial.number == best.record.strategy.get("trial"):
+            return best
         hyperparameters = {**best.record.hyperparameters, **trial.hyperparameters}
-        epochs = hyperparameters.pop("epochs", len(trial.curve))
-        score = None if trial.score is None else {"metric": metric.name, "value": metric.result(trial.score), "epochs": epochs}
+        epochs = hyperparameters.pop("epochs", len(trial.curve) or self.record.identity.get("epochs"))
+        score = {"metric": metric.name, "value": metric.result(trial.score)}
+        if "epochs" in (best.record.score or {}):
+            score["epochs"] = epochs
         record = replace(
             best.record,
             architecture={**best.record.architecture, **trial.architecture},

@@ -12,8 +12,11 @@ ROOMS = ("common", "evaluators", "kernels", "nni_compat", "records", "spaces", "
 @cache
 def require_rooms() -> None:
     """Raise ``ImportError`` where a file of the person's own, such as a ``spaces.py`` beside their script, hides one of them."""
+    root = Path(__file__).resolve().parents[1]
     for room in ROOMS:
-        spec = find_spec(room)
-        where = None if spec is None or spec.origin is None else Path(spec.origin)
-        if where is not None and where.resolve().parents[1] != Path(__file__).resolve().parents[1]:
-            raise ImportError(f"{where} hides the package {room!r} of retiarius: give that file another name")
+        try:
+            spec = find_spec(room)
+        except ValueError:  # a module that was made by hand
+            continue
+        if spec is not None and spec.origin is not None and Path(spec.origin).resolve() != root / room / "__init__.py":
+            raise ImportError(f"{spec.origin} hides the package {room!r} of retiarius: give it another name")

@@ -112,8 +112,8 @@ def search(
     objectives
         For ``NSGA2``: the accuracy, and what else is to be small.
     search_space
-        The content of NNI's ``search_space.json``: what it names is searched, in its ranges, and all else keeps its default. With a
-        ``table`` and no ``space``, its parameters are what is searched.
+        The content of NNI's ``search_space.json``: what it names is searched, in its ranges, and all else keeps its default. Of a space
+        without defaults all choices have to be named, or fixed. With a ``table`` and no ``space``, its parameters are what is searched.
     optimize_mode
         ``"maximize"``, or ``"minimize"`` where a table or an evaluator of your own gives losses.
     table, table_columns

@@ -162,8 +162,19 @@ def test_arguments_of_ones_own_evaluator_are_searched_or_fixed(data: Any) -> Non
         weights = count_weights(found.architecture_of(trial).network())
         assert trial.score == pytest.approx(weights * trial.sample["scale"] ** 2) and 0 < trial.sample["scale"] < 1
     assert found.best.record.hyperparameters["scale"] == found.trials[found.record.best_trial.number].sample["scale"]  # type: ignore[union-attr]
+    for told_twice in ({"scale": [0.5, 1]}, {"scale": float("nan")}):
+        with pytest.raises(rt.SpaceError, match=r"`fixed\['scale'\]`: .* is no text, finite number"):
+            rt.search(TwoLayers, "random", fixed=told_twice, out="other", **told)
     with pytest.raises(rt.SpaceError, match="unknown label 'scales'; closest known: scale"):
         rt.search(TwoLayers, "random", search_space={"scales": ranges["scale"]}, out="other", **told)
+
+
+def test_a_choice_is_not_handed_to_an_argument_of_its_name(data: Any) -> None:
+    def kind(network: nn.Module, convolution: str = "unset") -> float:
+        return float(convolution == "unset")
+
+    found = rt.search(TwoLayers, "random", evaluator=kind, fixed={"convolution": "small"}, trials=2, data=data, out="run", **HERE)
+    assert {trial.score for trial in found.trials} == {1.0}
 
 
 def test_a_file_of_ones_own_that_hides_a_package_is_named(tmp_path: Path) -> None:
@@ -171,7 +182,7 @@ def test_a_file_of_ones_own_that_hides_a_package_is_named(tmp_path: Path) -> Non
     (tmp_path / "main.py").write_text("import retiarius as rt\nrt.load_data")
     root = str(Path(rt.__file__).parents[1])
     done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1].endswith("spaces.py hides the package 'spaces' of retiarius: give that file another name")
+    assert done.stderr.splitlines()[-1].endswith("spaces.py hides the package 'spaces' of retiarius: give it another name")
 
 
 def test_a_run_is_resumed_from_python(data: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,9 @@ def test_what_a_supernet_does_not_use_is_refused_wherever_it_is_said(told: dict[
     with pytest.raises(rt.EvaluatorError, match=f"supernet training does not use drop_path: leave it out of `{next(iter(told))}`"):
         rt.search(TwoLayers, "darts", data=data, epochs=1, out="run", **told, **HERE)
     assert not Path("run").exists()
+
+
+def test_a_whole_recipe_is_taken_as_it_is(data: Any) -> None:
+    recipe = asdict(rt.Recipe.named("cells", drop_path=0.1))
+    found = rt.search(TwoLayers, "darts", data=data, epochs=1, recipe=recipe, out="run", **HERE)
+    assert found.best.record.strategy["supernet"]["drop_path"] == 0.0

@@ -55,6 +55,8 @@ def test_one_run_is_drawn_too_and_those_of_different_kinds_are_refused(tmp_path:
     search, cells = write_search(tmp_path / "run", make_trials(5)), write_one_shot(tmp_path / "cells")
     for one in (search, str(search), rt.open_run(search)):
         assert len(rt.plot_runs(one).axes) == 1
+    begun = write_search(tmp_path / "begun", [])
+    assert len(rt.plot_runs([begun, search]).axes) == 1, "one that has no trial yet is left out"
     with pytest.raises(rt.RecordError, match=r"cells has validation accuracy of the supernet and .*run has .* of trials: plot them apart"):
         rt.plot_runs([search, cells])
 
