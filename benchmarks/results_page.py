@@ -99,11 +99,16 @@ def make_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def percent(accuracies: Sequence[float]) -> str:
-    """Mean and standard deviation, in percent; a dash for none."""
-    if not accuracies:
+    """Mean and standard deviation of shares, in percent; a dash for none."""
+    return mean_and_spread([100 * accuracy for accuracy in accuracies], "%")
+
+
+def mean_and_spread(values: Sequence[float], unit: str = "") -> str:
+    """Mean and standard deviation; of one value itself, a dash for none."""
+    if not values:
         return "-"
-    spread = f" ± {100 * statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
-    return f"{100 * statistics.mean(accuracies):.2f}%{spread}"
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{unit}{spread}"
 
 
 def minutes(seconds: Sequence[float]) -> str:
@@ -185,7 +190,7 @@ def quality_rows(records: Records) -> list[list[str]]:
         for dataset, budget in itertools.product(("cifar10", "cifar100"), BUDGETS):
             path = f"{dataset}.strategies.{name}.at_{budget}_s"
             values = [value for told in runs for value in as_list(look_up(told, path))]
-            cells.append(f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else "-")
+            cells.append(mean_and_spread(values))
             seeds |= {len(values)} - {0}
         count = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else str(*seeds)
         rows.append([name, *cells, record["published"].get(name, "-"), count])
@@ -202,8 +207,7 @@ def one_shot_rows(records: Records) -> list[list[str]]:
             found.setdefault((name, values["size"]["epochs"]), []).extend(told["test_accuracy"])
     rows = []
     for (name, epochs), accuracies in sorted(found.items(), key=lambda row: -statistics.mean(row[1])):
-        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
-        shown = [f"{statistics.mean(accuracies):.2f}{spread}", f"{min(accuracies):.2f}", str(len(accuracies))]
+        shown = [mean_and_spread(accuracies), f"{min(accuracies):.2f}", str(len(accuracies))]
         rows.append([name, str(epochs), *shown, record["published"].get(name, "-")])
     draw = record["runs"][-1]["values"]["all_cells"]
     return [*rows, ["a draw", "-", f"{draw['mean']:.2f} ± {draw['std']:.2f}", "-", "-", "-"]]

@@ -1,4 +1,7 @@
-"""Which configurations of the zoo ``benchmarks/zoo_trainings.py`` trains on which data: listed by a seed before the first is trained."""
+"""Which configurations of the zoo ``benchmarks/zoo_trainings.py`` trains on which data: listed by a seed before the first is trained.
+
+There are two plans: ``plan`` mixes everything, ``plan_rates`` has lighter backbones at three learning rates and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from spaces.zoo.networks import BATCH, POWERS
 from spaces.zoo.vocabulary import BACKBONES, DEFAULT, DEPTHS, SIZED, WIDTHS
 
 Configuration = dict[str, Any]
@@ -27,6 +31,24 @@ HEAVY = (
     *("mobilenetv3_large_100", "efficientnet_lite0", "efficientnet_b0", "ghostnet_100", "mobileone_s0"),
 )
 SHARED, SPARSE = ("cifar10", "digits"), "fashion"  # all configurations are trained on the first two, every second one on the last
+# Learning rates in common use for small images, at batches of 128.
+COMMON = {"sgd": 0.1, "adam": 0.001, "rmsprop": 0.0003, "muon": 0.045}
+WITHOUT_NORMS = dict.fromkeys(("vgg16", "squeezenet1_1"), "without norms")
+DEPTHWISE = dict.fromkeys(
+    (
+        *("shufflenet_v2_x1_0", "mobilenet_v2", "mnasnet1_0", "mobilenetv3_small_100", "mobilenetv3_large_100", "mobilenetv4_conv_small"),
+        *("efficientnet_lite0", "efficientnet_b0", "tinynet_e", "ghostnet_100", "mobileone_s0"),
+    ),
+    "depthwise",
+)
+KINDS = {**WITHOUT_NORMS, **DEPTHWISE, SIZED: "our own"}
+OF_KIND = {
+    "without norms": {"sgd": 0.02, "adam": 0.0003, "rmsprop": 0.0001, "muon": 0.02},
+    "depthwise": {**COMMON, "adam": 0.002, "rmsprop": 0.0005},
+    "our own": {**COMMON, "sgd": 0.15, "adam": 0.003, "rmsprop": 0.0005},
+}
+FACTOR = 4  # of the rates of ``plan_rates``: usual, by this less, by this more
+STEPPED = {"batch_size": 64, "label_smoothing": 0.1, "cutout": 0, "flip": "random"}  # many steps in a short time
 
 
 def plan(seed: int = 0) -> list[tuple[str, Configuration]]:
@@ -47,6 +69,28 @@ def plan(seed: int = 0) -> list[tuple[str, Configuration]]:
     generator.shuffle(numbered)
     numbered.sort(key=lambda one: one[0]["backbone"] in HEAVY)
     return [(name, one) for one, everywhere in numbered for name in (*SHARED, *([SPARSE] * everywhere))]
+
+
+def usual_rate(backbone: str, optimizer: str) -> float:
+    """Return the learning rate at batches of 128 that is in common use for such networks."""
+    return OF_KIND.get(KINDS.get(backbone, ""), COMMON)[optimizer]
+
+
+def plan_rates(seed: int = 0) -> list[tuple[str, Configuration]]:
+    """Return trainings on CIFAR-10 of backbones by every optimizer, at the usual rate, a quarter of it and four times as much.
+
+    Those that are ``HEAVY`` are left out. The three of a pair follow one another; the pairs are in a drawn order.
+    """
+    pairs = [(backbone, optimizer) for backbone in BACKBONES for optimizer in RATES if backbone not in HEAVY]
+    random.Random(seed).shuffle(pairs)
+    chosen: list[Configuration] = []
+    for backbone, optimizer in pairs:
+        scale = (STEPPED["batch_size"] / BATCH) ** POWERS[optimizer]
+        for factor in (1, 1 / FACTOR, FACTOR):
+            rate = float(f"{usual_rate(backbone, optimizer) * factor * scale:.4g}")
+            told = {**DEFAULT, "backbone": backbone, "optimizer": optimizer, "initial_lr": rate, **STEPPED}
+            chosen.append({"number": len(chosen), **told})
+    return [(SHARED[0], one) for one in chosen]
 
 
 def _networks() -> Iterable[Configuration]:

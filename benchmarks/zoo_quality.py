@@ -10,8 +10,8 @@ validation accuracy so far, in seconds of the table; these choose and judge alik
 - ``whole``: every trial is trained to its end. A configuration of which no epoch fits into the seconds of a training costs all of them.
 - ``halving``: trials wait and the best third goes on, by the engine that the program has for a time budget. A configuration of which
   no three epochs fit is turned down before it begins, which costs nothing.
-- ``priors``: that, after the portfolio, and with the usual learning rates, which ``benchmarks/zoo_priors.py`` gives for the other two data
-  sets (it keeps two rates of convnet32 that were measured on CIFAR-10 before).
+- ``priors``: that, after the portfolio that ``benchmarks/zoo_priors.py`` makes of the other two data sets, and with its learning rates.
+  These were compared on CIFAR-10: a search there has those in common use (and two of convnet32 that were measured on CIFAR-10 before).
 
 The regret is the best accuracy of the data set's rows less the best found. The full run keeps every search in ``--runs`` and, begun again,
 goes on from there, unless the table or the code of the strategies has changed.
@@ -45,7 +45,7 @@ from benchmarks.arguments import count
 from benchmarks.zoo_near import NearestRows
 from benchmarks.zoo_plan import ARCHITECTURE, OTHERS, RATES
 from benchmarks.zoo_priors import choose_networks, choose_portfolio
-from benchmarks.zoo_table import GUESSING, TABLE, Training, read_table
+from benchmarks.zoo_table import GUESSING, RATES_TABLE, TABLE, Training, read_table
 from common.errors import TrainingDiverged
 from common.files import read_json
 from common.trial import Sample
@@ -130,7 +130,8 @@ class Simulation:
     def __init__(self, rows: Sequence[Training], others: Sequence[Training]) -> None:
         self._mutables = search_mutables()
         self._rows, self._limit = NearestRows(rows, list(self._mutables)), rows[0].limit
-        self._usual = usual_rates(choose_networks(others, read_json(NETWORKS)))
+        rates = [one for one in read_table(RATES_TABLE) if one.data != rows[0].data]
+        self._usual = usual_rates(choose_networks(rates, read_json(NETWORKS)))
         self._portfolio = [{label: one[label] for label in self._mutables} for one in choose_portfolio(others)]
         self.best = max(row.end[0] for row in rows)
 
@@ -192,7 +193,7 @@ def summarise(regrets: Sequence[float]) -> dict[str, Any]:
 
 def digest() -> str:
     """Return what changes with the table, and with every file that searches."""
-    files = [TABLE, *sorted((ROOT / "benchmarks").glob("zoo_*.py")), *sorted((ROOT / "strategies").rglob("*.py"))]
+    files = [TABLE, RATES_TABLE, *sorted((ROOT / "benchmarks").glob("zoo_*.py")), *sorted((ROOT / "strategies").rglob("*.py"))]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 

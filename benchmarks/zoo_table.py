@@ -2,6 +2,8 @@
 
     python benchmarks/zoo_table.py FOLDER/trainings.jsonl      # writes benchmarks/tables/zoo.csv.gz and zoo_space.json
 
+Of trainings with ``--rates`` it writes ``benchmarks/tables/zoo_rates.csv.gz``, in the same form.
+
 A row is one configuration on one data set. ``score_25``, ``_50``, ``_75`` and ``_100`` are the validation accuracy when that percentage
 of the seconds of a training was spent: after the last epoch that had ended by then. ``seconds_*`` are those until that epoch. All are of
 one training, whose learning rate falls to zero at its end. Where no epoch had ended the accuracy is that of guessing, and the seconds are
@@ -40,6 +42,7 @@ from spaces.zoo.vocabulary import SIZED
 
 TABLES = ROOT / "benchmarks" / "tables"
 TABLE, COLUMNS, SPACE = TABLES / "zoo.csv.gz", TABLES / "zoo.json", TABLES / "zoo_space.json"
+RATES_TABLE = TABLES / "zoo_rates.csv.gz"
 SHARES = (25, 50, 75, 100)  # percent of the seconds of a training
 GUESSING = 0.1  # all three data sets have ten classes
 NAMES = ("data", "number", "network", *ARCHITECTURE, *HYPERPARAMETERS)
@@ -149,13 +152,15 @@ def main() -> None:
     parser.add_argument("trainings", type=Path, help="trainings.jsonl, beside machine.json")
     arguments = parser.parse_args()
     with refuse(OSError):
-        limit = json.loads(arguments.trainings.with_name("machine.json").read_text())["limit"]
+        about = json.loads(arguments.trainings.with_name("machine.json").read_text())
         lines = [json.loads(line) for line in arguments.trainings.read_text().splitlines()]
-    trainings = [training_of(line, limit) for line in lines]
+    trainings = [training_of(line, about["limit"]) for line in lines]
+    path = RATES_TABLE if about.get("rates") else TABLE
     TABLES.mkdir(exist_ok=True)
-    TABLE.write_bytes(as_table(trainings))
-    write_json_atomically(SPACE, search_space(trainings))
-    print(json.dumps({"rows": len(trainings), "bytes": TABLE.stat().st_size}))
+    path.write_bytes(as_table(trainings))
+    if path == TABLE:
+        write_json_atomically(SPACE, search_space(trainings))
+    print(json.dumps({"rows": len(trainings), "bytes": path.stat().st_size}))
 
 
 if __name__ == "__main__":

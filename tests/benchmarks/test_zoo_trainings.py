@@ -16,7 +16,7 @@ import torch
 from bright_bars import make_data
 
 from benchmarks import zoo_trainings
-from benchmarks.zoo_plan import HEAVY, OTHERS, RATES, SHARED, SPARSE, SPREAD, plan
+from benchmarks.zoo_plan import FACTOR, HEAVY, OTHERS, RATES, SHARED, SPARSE, SPREAD, plan, plan_rates, usual_rate
 from benchmarks.zoo_trainings import read_fashion, read_lines, run, run_all
 from common.errors import InputError
 from evaluators.data.images import Split
@@ -74,6 +74,18 @@ def test_the_plan_is_drawn_by_its_seed_and_a_part_of_it_is_mixed() -> None:
     assert {one["backbone"] for one in beginning} == set(BACKBONES) - set(HEAVY)
     is_heavy = [one["backbone"] in HEAVY for _, one in plan(0)]
     assert is_heavy == sorted(is_heavy)
+
+
+def test_lighter_backbones_are_trained_at_three_rates_around_the_usual_one() -> None:
+    chosen, light = [one for _, one in plan_rates()], set(BACKBONES) - set(HEAVY)
+    assert [one["number"] for one in chosen] == list(range(3 * len(light) * len(RATES)))
+    for pair in itertools.product(light, RATES):
+        own = [one for one in chosen if (one["backbone"], one["optimizer"]) == pair]
+        usual = own[0]["initial_lr"]
+        assert [one["initial_lr"] for one in own] == pytest.approx([usual, usual / FACTOR, usual * FACTOR], rel=1e-3)
+        assert usual_rate(*pair) / 2 - 1e-9 <= usual <= usual_rate(*pair), "batches of 64 have at most the rate of 128"
+        assert own[1]["number"] - 1 == own[2]["number"] - 2 == own[0]["number"]
+    assert plan_rates(1) == plan_rates(1) != plan_rates()
 
 
 def test_a_training_has_the_epochs_that_fit_and_what_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
