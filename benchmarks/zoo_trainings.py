@@ -213,7 +213,11 @@ def main() -> None:
     if arguments.rates:
         planned, limit, images = plan_rates(arguments.seed), arguments.limit or RATES_LIMIT, RATES_TRAIN_IMAGES
     if arguments.quick:
-        light = [(name, chosen) for name, chosen in planned if name == "digits" and chosen["backbone"] == SIZED and chosen["width"] < 48]
+        light = [
+            (name, chosen)
+            for name, chosen in plan(arguments.seed)
+            if name == "digits" and chosen["backbone"] == SIZED and chosen["width"] < 48
+        ]
         planned, limit = light[:QUICK_TRAININGS], QUICK_LIMIT
     precision = choose_precision("auto", torch.device("cpu"), use_winograd)
     with refuse(InputError, OSError):

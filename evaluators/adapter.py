@@ -118,18 +118,17 @@ def adapt(function: Callable[..., Any]) -> Evaluate:
 
 def takes(function: Callable[..., Any], name: str) -> bool:
     """Return whether ``function``, as ``adapt`` takes it, has an argument of this name, or takes any."""
-    return _read_signature(function.function if isinstance(function, Evaluate) else function).takes(name)
+    return _read_signature(function).takes(name)
 
 
 def takes_by_name(function: Callable[..., Any], names: Collection[str]) -> bool:
     """Return whether ``function``, as ``adapt`` takes it, has an argument of each of these names; one that takes any does not count."""
-    return set(names) <= set(_read_signature(function.function if isinstance(function, Evaluate) else function).names)
+    return set(names) <= set(_read_signature(function).names)
 
 
 def own_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of the arguments of ``function``, as ``adapt`` takes it, that a person has to give a value or search."""
-    signature = _read_signature(function.function if isinstance(function, Evaluate) else function)
-    return tuple(name for name in signature.names if name not in OFFERED)
+    return tuple(name for name in _read_signature(function).names if name not in OFFERED)
 
 
 def check_takes(function: Callable[..., Any], names: Collection[str], *, given: Collection[str] | None = None) -> None:
@@ -149,7 +148,6 @@ def check_takes(function: Callable[..., Any], names: Collection[str], *, given: 
     EvaluatorError
         The function does not take one of ``names``, or needs an argument that nothing gives.
     """
-    function = function.function if isinstance(function, Evaluate) else function
     signature, who = _read_signature(function), _name(function)
     for name in names:
         if not signature.takes(name):
@@ -162,10 +160,15 @@ def check_takes(function: Callable[..., Any], names: Collection[str], *, given: 
 
 
 def _name(function: Callable[..., Any]) -> str:
-    return f"the evaluator {show(evaluator_name(function), 200)}"
+    return f"the evaluator {show(evaluator_name(_unwrapped(function)), 200)}"
+
+
+def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function.function if isinstance(function, Evaluate) else function
 
 
 def _read_signature(function: Callable[..., Any]) -> _Signature:
+    function = _unwrapped(function)
     if isinstance(function, NniEvaluation):
         return _Signature(tuple(function.hyperparameters), False, ())
     if not callable(function):

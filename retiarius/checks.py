@@ -99,8 +99,9 @@ def check_for_supernet(strategy: str, pinned: Mapping[str, Any], fixed: Mapping[
     if pinned:
         raise StrategyError(f"{strategy} trains all choices at once, so none can be fixed: take {', '.join(pinned)} out of `fixed`")
     check_supernet_values(fixed)
-    is_whole = isinstance(recipe, Mapping) and set(recipe) >= set(HYPERPARAMETERS)  # of another training, or of a record
-    check_supernet_values(recipe if isinstance(recipe, Mapping) and not is_whole else {}, "recipe")
+    values = recipe if isinstance(recipe, Mapping) else {}
+    if not set(values) >= set(HYPERPARAMETERS):  # a whole one is of another training, or of a record
+        check_supernet_values(values, "recipe")
 
 
 def check_start_names(settings: SearchSettings) -> None:

@@ -230,7 +230,7 @@ def _refuse(module: nn.Module, name: str, memo: Any, mutate_kwargs: Any) -> bool
         choices: Any = module
         labels = ", ".join(list(choices.simplify())[:3])
         why = f"its {type(module).__name__} ({name}) has no differentiable form"
-        raise StrategyError(f"one-shot: the choice {labels} cannot be mixed: {why}; use a multi-trial strategy, such as tpe") from None
+        raise _cannot_mix(labels, why) from None
 
 
 def _check_inputs(choice: Any, sampler: Sampler) -> None:
@@ -239,7 +239,11 @@ def _check_inputs(choice: Any, sampler: Sampler) -> None:
     if choice.n_chosen is None and sampler.draws_inputs:
         why = "it takes any number of inputs, and paths are drawn with a fixed one: set n_chosen"
     if why is not None:
-        raise StrategyError(f"one-shot: the choice {choice.label} cannot be mixed: {why}; use a multi-trial strategy, such as tpe")
+        raise _cannot_mix(choice.label, why)
+
+
+def _cannot_mix(labels: str, why: str) -> StrategyError:
+    return StrategyError(f"one-shot: the choice {labels} cannot be mixed: {why}; use a multi-trial strategy, such as tpe")
 
 
 def require_categorical(model: ModelSpace) -> None:

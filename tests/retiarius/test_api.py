@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,6 @@ import nni
 import pytest
 import torch
 from bright_bars import make_data
-from matplotlib.figure import Figure
 from torch import nn
 from two_layers import TwoLayers, count_weights
 
@@ -108,81 +104,6 @@ def test_one_shot_by_an_object_with_settings() -> None:
     assert found.best.metric == "supernet validation accuracy" and len(found.epochs) == 1 and found.trials == []
     assert json.loads(Path("run/best.json").read_text())["strategy"]["alpha_lr"] == 1e-3
     assert json.loads(Path("run/config.json").read_text())["identity"]["pins"] == {"alpha_lr": 1e-3}
-
-
-@pytest.mark.slow
-def test_results_as_a_table_a_figure_a_report_and_a_file(data: Any) -> None:
-    pandas = pytest.importorskip("pandas")
-    found = rt.search(TwoLayers, "grid", evaluator=count_weights, trials=4, out="run", data=data, **HERE)
-    frame = found.to_frame()
-    assert isinstance(frame, pandas.DataFrame)
-    assert list(frame["score"]) == [trial.score for trial in found.trials]
-    assert set(frame["convolution"]) == {"small", "large"}
-    assert isinstance(found.plot(), Figure)
-    assert found.report().read_text().startswith("<!DOCTYPE html>")
-    path = found.best.save("mine.json")
-    with pytest.raises(rt.SpaceError, match="is imported only if you name it: set `space` to its class, or to MODULE:CLASS"):
-        rt.load_architecture(path).network()
-    loaded = rt.load_architecture(path, space=TwoLayers)
-    assert loaded.choices == found.best.choices and loaded.score == found.best.score
-    again = rt.open_run("run")
-    assert isinstance(again, rt.SearchResult) and again.trials == found.trials
-
-
-def test_minimised_results_are_in_a_column_of_their_own(data: Any) -> None:
-    pytest.importorskip("pandas")
-    found = rt.search(TwoLayers, "grid", evaluator=count_weights, trials=4, optimize_mode="minimize", out="run", data=data, **HERE)
-    frame = found.to_frame()
-    assert list(frame["score"]) == [trial.score for trial in found.trials] and (frame["score"] < 0).all()
-    assert list(frame["result"]) == list(-frame["score"]) and frame["result"].min() == found.best.score
-
-
-def test_any_trial_has_an_architecture_and_the_best_compromises_are_told(data: Any) -> None:
-    found = rt.search(TwoLayers, "grid", trials=4, epochs=1, out="run", data=data, **HERE)
-    front = found.pareto
-    assert front and max(front, key=lambda trial: trial.score or 0).score == found.best.score
-    assert [trial.parameters for trial in front] == sorted((trial.parameters for trial in front), reverse=True)
-    for trial in found.trials:
-        one = found.architecture_of(trial)
-        assert one.choices == trial.architecture and one.score == trial.score
-        weights = sum(parameter.numel() for parameter in one.network().parameters())
-        assert weights == trial.parameters == rt.load_architecture(one.save(f"{trial.number}.json"), space=TwoLayers).record.parameters
-    final = rt.retrain(found.architecture_of(min(found.trials, key=lambda trial: trial.parameters or 0)), data=data, epochs=1, **HERE)
-    assert final.document["parameters"] == min(trial.parameters or 0 for trial in found.trials)
-
-
-def test_arguments_of_ones_own_evaluator_are_searched_or_fixed(data: Any) -> None:
-    def scaled(network: nn.Module, scale: float, power: int = 1) -> float:
-        return count_weights(network) * float(scale) ** power
-
-    told: dict[str, Any] = {"evaluator": scaled, "trials": 3, "data": data, **HERE}
-    ranges = {"scale": {"_type": "uniform", "_value": [0, 1]}, "convolution": {"_type": "choice", "_value": ["small"]}}
-    found = rt.search(TwoLayers, "random", search_space=ranges, fixed={"power": 2, "activation": "relu"}, out="run", **told)
-    for trial in found.trials:
-        weights = count_weights(found.architecture_of(trial).network())
-        assert trial.score == pytest.approx(weights * trial.sample["scale"] ** 2) and 0 < trial.sample["scale"] < 1
-    assert found.best.record.hyperparameters["scale"] == found.trials[found.record.best_trial.number].sample["scale"]  # type: ignore[union-attr]
-    for told_twice in ({"scale": [0.5, 1]}, {"scale": float("nan")}):
-        with pytest.raises(rt.SpaceError, match=r"`fixed\['scale'\]`: .* is no text, finite number"):
-            rt.search(TwoLayers, "random", fixed=told_twice, out="other", **told)
-    with pytest.raises(rt.SpaceError, match="unknown label 'scales'; closest known: scale"):
-        rt.search(TwoLayers, "random", search_space={"scales": ranges["scale"]}, out="other", **told)
-
-
-def test_a_choice_is_not_handed_to_an_argument_of_its_name(data: Any) -> None:
-    def kind(network: nn.Module, convolution: str = "unset") -> float:
-        return float(convolution == "unset")
-
-    found = rt.search(TwoLayers, "random", evaluator=kind, fixed={"convolution": "small"}, trials=2, data=data, out="run", **HERE)
-    assert {trial.score for trial in found.trials} == {1.0}
-
-
-def test_a_file_of_ones_own_that_hides_a_package_is_named(tmp_path: Path) -> None:
-    (tmp_path / "spaces.py").write_text("")
-    (tmp_path / "main.py").write_text("import retiarius as rt\nrt.load_data")
-    root = str(Path(rt.__file__).parents[1])
-    done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1].endswith("spaces.py hides the package 'spaces' of retiarius: give it another name")
 
 
 def test_a_run_is_resumed_from_python(data: Any) -> None:
