@@ -18,6 +18,7 @@ from records.trial_keeper import TrialKeeper
 from records.trials import TrialLog
 from run_experiment import main
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 # The student's space and the course's own (its grad_clip as it would be right), of the lab.
 STUDENT_SPACE: dict[str, Any] = {
     "initial_lr": {"_type": "uniform", "_value": [1e-4, 0.1]},
@@ -56,11 +57,6 @@ tuner: {{builtinTunerName: TPE, classArgs: {{optimize_mode: {mode}}}}}
 trial: {{command: {command}, codeDir: ., gpuNum: 0}}
 """
 FUNCTION = 'time.sleep(random.random() / 5); send("PERIODICAL", parameters["initial_lr"]); send("FINAL", parameters["initial_lr"])'
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def bring(text: str, space: Any = STUDENT_SPACE, *, command: str = "python -S main.py", trials: int = 4, mode: str = "maximize") -> None:

@@ -15,12 +15,8 @@ from two_layers import TwoLayers, count_weights
 
 import retiarius as rt
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32"}
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +11,8 @@ from two_layers import TwoLayers, count_weights
 
 import retiarius as rt
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32"}
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -21,14 +21,10 @@ from retiarius.stages import Remaining
 from spaces.darts.space import DartsSpace
 from strategies.stages import Place, Stage, strongest
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 SIZES: dict[str, Any] = {"width": 2, "num_nodes": 2, "batch_size": 20, "none": True}
 STAGES: dict[str, Any] = {"stage_cells": [3, 4, 5], "kept_operations": [4, 2], "skip_dropout": [0.0, 0.4, 0.7]}
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32", "epochs": 6}
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def search(out: str, resume: bool = False, strategy: rt.Strategy | None = None, **told: Any) -> rt.SearchResult:

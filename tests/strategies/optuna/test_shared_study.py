@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -23,12 +22,8 @@ from strategies import STRATEGIES
 from strategies.engines.in_process import InProcessEngine
 from strategies.optuna.shared_study import SharedStudy, name_study, open_storage
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 OPTUNAS = [name for name, kind in STRATEGIES.items() if kind.shares_study]
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
