@@ -151,7 +151,10 @@ def _save_best(context: RunContext, settings: SearchSettings, plan: SearchPlan, 
     if strategy.draws:
         result = drawn_result(context, strategy.draws, epoch.number)
     if selects(settings.strategy):
-        result = selected_result(context, settings, folder, strategy.selected, epoch.number)
+        if strategy.selected is None:
+            context.reporter.warn("the search ended before its last stage, which a selection follows: its cell is read off by the alphas")
+        else:
+            result = selected_result(context, settings, folder, strategy.selected, epoch.number)
     architecture = context.space.canonical(result.sample)
     # The network is trained alone by the recipe that suits the space; the settings of this run were the supernet's.
     hyperparameters = recipe_values(context.space.recipe_for(settings.preset))

@@ -48,6 +48,8 @@ def load_starts(
     for word in words:
         match = re.fullmatch(r"(.*):(\d+)", word)
         path, count = (match[1], int(match[2])) if match and not Path(word).exists() else (word, 1)
+        if count < 1:
+            raise RecordError(f"`start_with`: {word} asks for no network; the number after the colon is 1 or more")
         if word not in known and Path(path).is_dir():
             starts += _best_that_fit(word, load_run(Path(path)), count, fit, meaning)
         else:

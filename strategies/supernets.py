@@ -71,7 +71,7 @@ class Darts(Strategy):
     def __post_init__(self) -> None:
         check_darts(supernet=self.supernet, order=self.order, cost_weight=self.cost_weight, name=self.name)
         CollapseGuard(self.collapse_guard, self.name)
-        object.__setattr__(self, "alpha_betas", self.alpha_optimizer.alpha_betas)  # a list, of a file or a person, becomes a tuple
+        object.__setattr__(self, "alpha_betas", self.alpha_optimizer.alpha_betas)
         if self.cost not in COSTS:
             raise StrategyError(f"{self.name}: {unknown_name('cost', self.cost, COSTS)}")
         if self.cost != MULTIPLY_ADDS and not self.weights_in_use:
@@ -89,7 +89,7 @@ class Darts(Strategy):
     @property
     def alpha_optimizer(self) -> AlphaOptimizer:
         """Adam for the architecture parameters, at the authors' rate where that is ``"auto"``."""
-        return AlphaOptimizer.of({**vars(self), "alpha_lr": self.rate_in(None)})
+        return AlphaOptimizer(self.rate_in(None), self.alpha_weight_decay, self.alpha_betas)
 
     def rate_in(self, steps: int | None) -> float:
         """Return the learning rate of the architecture parameters in a search, or a stage, of so many steps.

@@ -5,7 +5,7 @@ A genotype lists, node after node, the two (operation, state) pairs that the nod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from common.errors import SpaceError, unknown_name
@@ -160,17 +160,3 @@ def architecture_from_genotype(genotype: Genotype) -> dict[str, Any]:
             architecture |= {edge_label(kind, source, node): chosen.get(source, UNREAD) for source in range(node)}
             architecture[inputs_label(kind, node)] = sorted(chosen)
     return architecture
-
-
-def genotype_from_architecture(architecture: Mapping[str, Any]) -> Genotype:
-    """Return the genotype of a sample of the ``darts`` space; pairs of a node in the order of the states it reads."""
-    cells: dict[str, list[tuple[str, int]]] = {}
-    num_nodes = sum(label.startswith("normal/inputs_") for label in architecture)
-    for kind in CELL_KINDS:
-        cells[kind] = [
-            (architecture[edge_label(kind, source, node)], source)
-            for node in node_numbers(num_nodes)
-            for source in sorted(architecture[inputs_label(kind, node)])
-        ]
-    concat = list(node_numbers(num_nodes))
-    return Genotype(cells["normal"], concat, cells["reduce"], concat)

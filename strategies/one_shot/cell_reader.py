@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from strategies.one_shot.edge_normalization import weigh_edges
-from strategies.one_shot.search_epoch import choose_edges, count_skips, count_skips_among, less_costs
+from strategies.one_shot.search_epoch import GUARDED_CELL, choose_edges, count_skips, count_skips_among, less_costs
 from strategies.one_shot.skip_limit import choose_few_skips
 
 Probabilities = Mapping[str, Mapping[Any, float]]
@@ -47,8 +47,16 @@ class CellReader:
     def read(self, probabilities: Probabilities) -> dict[str, Any]:
         """Return the cells, and beside them the choices in which costs count: their labels alone."""
         charged = less_costs(probabilities, self.costs, self.cost_weight)
-        cells = choose_few_skips(weigh_edges(charged, self.weighed_nodes), self._kept, self.n_chosen, self.most_skips)
+        cells = choose_few_skips(self.weights(probabilities), self._kept, self.n_chosen, self.most_skips)
         return {**_likeliest(charged, self.costly if self.cost_weight > 0 else ()), **cells}
+
+    def weights(self, probabilities: Probabilities) -> Probabilities:
+        """Return the weights of operations by which cells are read: less what these cost, times the shares of their edges."""
+        return weigh_edges(less_costs(probabilities, self.costs, self.cost_weight), self.weighed_nodes)
+
+    def allows(self, sample: Mapping[str, Any]) -> bool:
+        """Return whether the normal cell of ``sample`` has no more skip connections than it may have."""
+        return self.most_skips is None or count_skips(sample, self._kept).get(GUARDED_CELL, (0, 0))[0] <= self.most_skips
 
     def count_skips(self, sample: Mapping[str, Any], probabilities: Probabilities | None) -> dict[str, tuple[int, int]]:
         """Return, as ``count_skips`` does, those of ``sample``: its cells as they were without costs and a limit of skip connections.

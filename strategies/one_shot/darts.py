@@ -186,7 +186,8 @@ class DartsStrategy(nni.nas.strategy.DARTS):
         if not self._costly:
             raise StrategyError("no choice of this space is mixed by weights of operations whose costs are known")
         if self._cost_penalty > 0:
-            self._regularizers.append(expected_cost(self._cost_penalty, costs, names, self._sampler.probabilities))
+            costly = {label: names[label] for label in self._costly}
+            self._regularizers.append(expected_cost(self._cost_penalty, costs, costly, self._sampler.probabilities))
 
     def _partial_form(self, module: nn.Module) -> Any:
         make = self._facts.partial_form
@@ -281,7 +282,7 @@ class DartsStrategy(nni.nas.strategy.DARTS):
             raise KeyboardInterrupt from error
         if self.oneshot_module.last_epoch is not None:
             self.restrictable.steps = self.oneshot_module.trainer.global_step
-            self.selected = self._selection.finish(self.guard.result(self.oneshot_module.last_epoch))
+            self.selected = self._selection.finish(self.guard.result(self.oneshot_module.last_epoch), self.oneshot_module.reader)
             self.draws = [draw for draw in self._best_of_draws.ranked if math.isfinite(draw.worth)]
 
     def result(self) -> SearchEpoch:

@@ -58,7 +58,7 @@ class DartsModule(DartsLightningModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(training_module, **kwargs)
-        self._reader, self._on_step, self._on_epoch = reader, on_step, on_epoch
+        self.reader, self._on_step, self._on_epoch = reader, on_step, on_epoch
         self._alpha_optimizer, self._order, self.guard = alpha_optimizer, order, guard
         self._alphas, self._alpha_warmup, self._early_stop = alphas, alpha_warmup, early_stop
         self._sampler, self._regularizers, self._selection = sampler, regularizers, selection
@@ -74,7 +74,7 @@ class DartsModule(DartsLightningModule):
         return used_parameters(self.supernet_modules(), self._alphas.values())
 
     def export(self) -> dict[str, Any]:
-        return {**super().export(), **self._reader.read(self.export_probs()), **self._selection.decided}
+        return {**super().export(), **self.reader.read(self.export_probs()), **self._selection.decided}
 
     def export_probs(self) -> dict[str, Any]:
         with self._sampler.expected():
@@ -102,7 +102,7 @@ class DartsModule(DartsLightningModule):
     def _penalty(self) -> Tensor:
         used = {id(parameter) for parameter in self.arch_parameters()}
         known = alphas_by_label(self.model, self._alphas).items()
-        alphas = {label: alpha for label, alpha in known if id(alpha) in used and label not in self._reader.weighed_nodes}
+        alphas = {label: alpha for label, alpha in known if id(alpha) in used and label not in self.reader.weighed_nodes}
         return torch.stack([penalty(alphas, min(self.current_epoch / self._epochs, 1.0)) for penalty in self._regularizers]).sum()
 
     @property
@@ -285,15 +285,15 @@ class DartsModule(DartsLightningModule):
             **dict(zip(("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"), means, strict=True)),
             alphas=alphas,
             probabilities=probabilities,
-            entropy=mean_entropy({label: each for label, each in probabilities.items() if label not in self._reader.weighed_nodes}),
-            skips=self._reader.count_skips(sample, probabilities if self._sampler.learns else None),
+            entropy=mean_entropy({label: each for label, each in probabilities.items() if label not in self.reader.weighed_nodes}),
+            skips=self.reader.count_skips(sample, probabilities if self._sampler.learns else None),
             sample=sample,
             temperature=self._sampler.temperature,
             paths=None if counts is None else {label: dict(zip(probabilities[label], counts[label], strict=False)) for label in counts},
             kept_inputs=None if kept is None else {label: dict(enumerate(counts)) for label, counts in kept.items()},
             frozen=None if self._early_stop is None else self._early_stop.frozen(),
         )
-        if not self._is_tuning:
+        if self._moves_alphas and not self._is_tuning:  # before the first architecture step a cell is a draw
             self.guard.watch(self.last_epoch)
         if self._on_epoch is not None:
             self._on_epoch(self.last_epoch)

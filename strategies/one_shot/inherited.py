@@ -65,7 +65,7 @@ class InheritedSearch(Selection):
         if not self._first and self._rejections:
             raise nothing_allowed(self._rejections.values())
 
-    def finish(self, epoch: Any = None) -> Selected:
+    def finish(self, epoch: Any = None, reader: Any = None) -> Selected:
         for generation in range(self._generations):
             children = self._first if generation == 0 else self._breed()
             if not children:

@@ -65,7 +65,7 @@ class Projection(Selection):
         while self._done <= number // self._tuning_epochs:
             self._settle_round()
 
-    def finish(self, epoch: Any = None) -> Selected:
+    def finish(self, epoch: Any = None, reader: Any = None) -> Selected:
         while self._done < len(self._rounds):
             self._settle_round()
         for label in self.supernet.mutables:  # those of which all is kept, which have no round

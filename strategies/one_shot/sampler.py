@@ -173,8 +173,8 @@ class Sampler(nn.Module):
             self.training = was
 
     def count_paths(self) -> None:
-        """Count what was drawn last; only where all weight is on one operation."""
-        if self.single_path:
+        """Count what was drawn last; only where the weights of one operation alone learn by it."""
+        if self.draws_path:
             for label, drawn in self._drawn.items():
                 chosen = self.weigh(self._alphas[label], drawn).detach().round().long().cpu()
                 self._counts[label] = chosen + self._counts.get(label, 0)

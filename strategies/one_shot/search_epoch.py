@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from common.errors import StrategyError
@@ -36,29 +36,26 @@ class AlphaOptimizer:
         Weight decay, 0 or more.
     alpha_betas
         Decay rates of the two moments, from 0 to below 1.
+
+    Raises
+    ------
+    StrategyError
+        A value is none of these; names it and the legal ones.
     """
 
     alpha_lr: float = 3e-4
     alpha_weight_decay: float = 1e-3
     alpha_betas: tuple[float, float] = (0.5, 0.999)
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> AlphaOptimizer:
-        """Return one from those of ``values`` that are its own; raise ``StrategyError`` that names the value and the legal ones."""
-        own = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        if "alpha_lr" in own and not (is_number(own["alpha_lr"]) and own["alpha_lr"] > 0):
-            raise StrategyError(f"alpha_lr: {show(own['alpha_lr'])} is neither a number above 0 nor '{AUTO}'")
-        if "alpha_weight_decay" in own and not (is_number(own["alpha_weight_decay"]) and own["alpha_weight_decay"] >= 0):
-            raise StrategyError(f"alpha_weight_decay: {show(own['alpha_weight_decay'])} is not a number of at least 0")
-        if "alpha_betas" in own:
-            betas = own["alpha_betas"]
-            if not isinstance(betas, list | tuple) or len(betas) != 2 or not all(is_number(beta) and 0 <= beta < 1 for beta in betas):
-                raise StrategyError(f"alpha_betas: {show(betas)} is not a pair of numbers from 0 to below 1, such as [0.5, 0.999]")
-            own["alpha_betas"] = tuple(betas)
-        return cls(**own)
-
-
-ALPHA_SETTINGS = tuple(field.name for field in fields(AlphaOptimizer))
+    def __post_init__(self) -> None:
+        rate, decay, betas = self.alpha_lr, self.alpha_weight_decay, self.alpha_betas
+        if not (is_number(rate) and rate > 0):
+            raise StrategyError(f"alpha_lr: {show(rate)} is neither a number above 0 nor '{AUTO}'")
+        if not (is_number(decay) and decay >= 0):
+            raise StrategyError(f"alpha_weight_decay: {show(decay)} is not a number of at least 0")
+        if not isinstance(betas, list | tuple) or len(betas) != 2 or not all(is_number(beta) and 0 <= beta < 1 for beta in betas):
+            raise StrategyError(f"alpha_betas: {show(betas)} is not a pair of numbers from 0 to below 1, such as [0.5, 0.999]")
+        object.__setattr__(self, "alpha_betas", tuple(betas))  # a list, of a file or a person, becomes a tuple
 
 
 def is_number(value: Any) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import nn
 
 from common.errors import StrategyError
+from strategies.one_shot.cell_reader import CellReader
 from strategies.one_shot.restriction import RestrictedSupernet, Supernet, Weights
 from strategies.one_shot.search_epoch import SearchEpoch
 
@@ -29,7 +30,7 @@ class Selected:
     """
 
     sample: Sample
-    top: list[tuple[Sample, float]] = field(default_factory=list)
+    top: list[tuple[Sample, float]]
 
 
 class Scorer:
@@ -107,8 +108,11 @@ class Selection:
     def begin_epoch(self, number: int) -> None:
         """Select what is to be selected before the epoch of tuning of this number, from 0."""
 
-    def finish(self, epoch: SearchEpoch | None = None) -> Selected | None:
-        """Select what is left, and return the whole; ``None`` where nothing was scored. ``epoch`` is what the search ended with."""
+    def finish(self, epoch: SearchEpoch, reader: CellReader) -> Selected | None:
+        """Select what is left, and return the whole; ``None`` where nothing was scored.
+
+        ``epoch`` is what the search ended with, and ``reader`` has read its architecture off.
+        """
         return None
 
     def state(self) -> dict[str, Any]:

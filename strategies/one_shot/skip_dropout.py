@@ -1,7 +1,7 @@
 """Operation-level dropout (P-DARTS, Chen et al. 2019, arXiv 1904.12760, section 3.3): skip connections of a supernet lose some values.
 
-Their rate falls as in the authors' code. While the weights learn alone it goes from the first rate p to none in equal steps; then it begins
-anew at p and falls by e^-0.2 an epoch of 25, here by as much in the same share of the epochs.
+Their rate falls as in the authors' code. While the weights learn alone it falls from the first rate p, in steps that would bring it to none
+at the end of all epochs; then it begins again at p and falls by e^-0.2 an epoch of 25, here by as much in the same share of the epochs.
 """
 
 from __future__ import annotations

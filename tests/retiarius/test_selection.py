@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bright_bars import make_data
 from command_line import in_a_folder_of_its_own_with_few_digits  # noqa: F401
+from small_supernets import PlainSpace
 
 import retiarius as rt
 from run_experiment import main
@@ -136,6 +138,19 @@ def test_what_is_refused(words: list[str], told: str, capsys: pytest.CaptureFixt
     assert main([*SEARCH, *words, "--out", "run"]) == 2
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("space", "strategy", "fixed"),
+    [("darts", rt.PCDarts, {"width": 4, "num_cells": 3, "num_nodes": 2, "batch_size": 20}), (PlainSpace, rt.DrNAS, {"batch_size": 20})],
+    ids=["weighed edges", "mixed inputs"],
+)
+def test_the_nearest_are_trained_where_inputs_have_weights_too(space: Any, strategy: Any, fixed: dict[str, Any]) -> None:
+    chosen = strategy(selection="nearest", trained_networks=2, trained_epochs=1)
+    found = rt.search(space, chosen, data=make_data(), epochs=1, out="run", fixed=fixed, device="cpu", precision="float32")
+    first, second = (row["architecture"] for row in best_of("run")["strategy"]["selected"]["top"])
+    assert sum(first[label] != second[label] for label in first) == 1 and found.best.choices in (first, second)
 
 
 @pytest.mark.slow

@@ -27,6 +27,16 @@ STAGES: dict[str, Any] = {"stage_cells": [3, 4, 5], "kept_operations": [4, 2], "
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32", "epochs": 6}
 
 
+class Warned(rt.Reporter):
+    """Keeps the warnings."""
+
+    def __init__(self, said: list[str]) -> None:
+        self._said = said
+
+    def warn(self, text: str) -> None:
+        self._said.append(text)
+
+
 def search(out: str, resume: bool = False, strategy: rt.Strategy | None = None, **told: Any) -> rt.SearchResult:
     data = make_data()
     asked = {"data": data, "fixed": SIZES, "out": out, "resume": resume, **HERE, **told}
@@ -108,6 +118,15 @@ def test_what_is_left_out_by_a_budget_is_trained_by_a_resumed_search() -> None:
     assert epoch["stage"] == 1 and best_of("run")["score"]["epochs"] == 1
     search("run", resume=True)
     assert [epoch["number"] for epoch in read_epochs("run")] == list(range(1, 7))
+
+
+def test_a_search_that_a_budget_ends_before_its_last_stage_keeps_what_is_read_off() -> None:
+    strategy = rt.PDarts(stage_cells=[3, 3], kept_operations=[3], skip_dropout=[0, 0], selection="inherited", population=4, generations=2)
+    said: list[str] = []
+    found = search("run", strategy=strategy, time_budget=1e-3, reporter=Warned(said))
+    (epoch,) = read_epochs("run")
+    assert found.best.choices == DartsSpace.canonical(epoch["sample"]) and "selected" not in best_of("run")["strategy"]
+    assert "the search ended before its last stage, which a selection follows: its cell is read off by the alphas" in said
 
 
 @pytest.mark.slow

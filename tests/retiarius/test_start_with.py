@@ -118,7 +118,11 @@ def test_a_folder_stands_for_its_best_trials(table: list[str], capsys: pytest.Ca
         "those that the search holds"
     )
     capsys.readouterr()
-    for start, words in (("first:99", "asks for 99 networks, and only 9 of this search are there"), ("none:2", "no such file")):
+    for start, words in (
+        ("first:99", "asks for 99 networks, and only 9 of this search are there"),
+        ("first:0", "asks for no network; the number after the colon is 1 or more"),
+        ("none:2", "no such file"),
+    ):
         assert main([*table, "--strategy", "random", "--start-with", start, "--out", "d"]) == 2
         assert words in capsys.readouterr().err
     Path("first/trials.jsonl").unlink()

@@ -17,7 +17,7 @@ from spaces import SPACES, make_space
 from spaces.adapter import find_space
 from spaces.choices import legal_choices
 from spaces.named import NAMES
-from strategies.one_shot.search_epoch import ALPHA_SETTINGS
+from strategies.one_shot.search_epoch import AlphaOptimizer
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -33,7 +33,9 @@ def test_retraining_takes_its_sizes_from_the_preset_and_not_from_the_search(name
 def test_what_a_person_may_set_is_an_argument_of_the_space(name: str) -> None:
     space, arguments = find_space(name), quick_arguments(name)
     settable, choices = space.settable("search"), legal_choices(space.make(arguments).simplify())
-    assert not settable.keys() & {*choices, *space.hyperparameters(), *HYPERPARAMETERS, *ALPHA_SETTINGS}, "a name would be of two things"
+    assert not settable.keys() & {*choices, *space.hyperparameters(), *HYPERPARAMETERS, *vars(AlphaOptimizer())}, (
+        "a name would be of two things"
+    )
     for argument, legal in settable.items():
         assert legal is not None
         for value in legal[0], legal[1]:

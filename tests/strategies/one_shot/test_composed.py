@@ -9,8 +9,10 @@ import pytest
 import torch
 from mixed_spaces import Cells
 from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.nn.pytorch import LayerChoice
 from nni.nas.space import RawFormatModelSpace
 from small_supernets import SMALL, PlainSpace, evaluator, facts_of, resumed_and_whole, search, seeded
+from torch import Tensor, nn
 
 from common.errors import StrategyError
 from spaces.darts.space import DartsSpace
@@ -132,6 +134,24 @@ def test_a_penalty_for_costs_makes_the_search_prefer_what_is_free(tmp_path: Path
     assert dear[1000.0] < dear[0.0] - 1e-4
     with pytest.raises(StrategyError, match=r"`cost_penalty` needs the costs of operations: a space with operation_costs\(\)"):
         search(seeded(PlainSpace, {}), tmp_path, name="gdas", cost_penalty=0.1)
+
+
+def test_choices_without_costs_do_not_thin_a_penalty(tmp_path: Path) -> None:
+    class Wider(PlainSpace):
+        def __init__(self) -> None:
+            super().__init__()
+            self.after = LayerChoice([nn.Identity(), nn.ReLU(), nn.Tanh()], label="after")
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.classifier(self.inputs([x := self.after(self.layer(images)), 2 * x, 3 * x]).mean(dim=(2, 3)))
+
+    penalties = []
+    for space in (PlainSpace, Wider):
+        strategy = DartsStrategy(facts=OneShotFacts(operation_costs={"wide": 1.0, "narrow": 0.5}), cost_penalty=1.0)
+        strategy.mutate_model(seeded(space, {}))
+        alphas = {label: torch.zeros_like(alpha) for label, alpha in strategy.restrictable.alphas.items()}
+        penalties.append(float(strategy._regularizers[-1](alphas, 0.0)))
+    assert penalties == [0.75, 0.75]
 
 
 @pytest.mark.parametrize("weight", ["cost_weight", "cost_penalty"])

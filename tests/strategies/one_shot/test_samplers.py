@@ -91,6 +91,15 @@ def test_paths_are_counted(kind: Any) -> None:
     assert sampler.take_counts() is None
 
 
+def test_no_path_is_counted_where_noise_lets_all_operations_learn() -> None:
+    sampler = bound(GumbelHard, known := alphas(), perturbation=Perturbation(0, 0.3))
+    sampler.begin_epoch(5, 6)
+    sampler.draw(perturbed=True)
+    assert (sampler(known["a"]) > 0).sum() > 1
+    sampler.count_paths()
+    assert sampler.take_counts() is None
+
+
 def test_gdas_draws_by_the_gumbel_max_trick_and_the_drawn_weight_alone_has_the_gradient_of_the_gumbel_softmax() -> None:
     """Equations 3 to 5: h = one_hot(argmax(log p + o)), and d h~ of the drawn operation for h~ = softmax((log p + o) / tau)."""
     alpha = torch.nn.Parameter(torch.tensor(ALPHA, dtype=torch.float64))

@@ -112,7 +112,7 @@ def test_an_epoch_tells_of_its_alphas(tmp_path: Path) -> None:
 def test_the_alphas_optimizer_is_the_papers_unless_told_otherwise(tmp_path: Path) -> None:
     group = DartsStrategy()._alpha_optimizer
     assert (group.alpha_lr, group.alpha_weight_decay, group.alpha_betas) == (3e-4, 1e-3, (0.5, 0.999))
-    told = AlphaOptimizer.of({"alpha_lr": 0.1, "alpha_weight_decay": 0, "alpha_betas": [0.9, 0.99], "initial_lr": 3})
+    told = AlphaOptimizer(0.1, 0, (0.9, 0.99))
     strategy, _ = search(seeded(DartsSpace, SMALL), tmp_path, **asdict(told))
     _, adam = strategy.oneshot_module.trainer.optimizers
     settings = adam.param_groups[0]
@@ -132,9 +132,9 @@ def test_the_alphas_optimizer_is_the_papers_unless_told_otherwise(tmp_path: Path
         ("alpha_betas", [0.5, 1.0]),
     ],
 )
-def test_settings_of_the_alphas_optimizer_that_cannot_be(name: str, value: object) -> None:
+def test_settings_of_the_alphas_optimizer_that_cannot_be(name: str, value: Any) -> None:
     with pytest.raises(StrategyError, match=name):
-        AlphaOptimizer.of({name: value})
+        AlphaOptimizer(**{name: value})
 
 
 def test_costs_are_taken_off_the_logits() -> None:
@@ -257,6 +257,15 @@ def test_in_nasbench201_the_guard_stops_a_search_whose_cell_becomes_skip_connect
     assert [epoch.skips for epoch in seen] == [{"cell": (1, 6)}, {"cell": (3, 6)}, {"cell": (4, 6)}]
     assert strategy.guard.describe() == {"mode": "stop", "collapsed_at_epoch": 3, "stopped": True}
     assert strategy.result() == seen[1]
+
+
+def test_the_guard_watches_from_the_first_architecture_step_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SearchEpoch, "collapsed", property(lambda epoch: epoch.number >= 2))
+    space, seen = seeded(NasBench201Space, {"width": 2, "cells": 1, "num_classes": 3}), []
+    strategy = DartsStrategy(seed=0, collapse_guard="stop", alpha_warmup=0.34, facts=facts_of(space), on_epoch=seen.append)
+    strategy(RawFormatModelSpace(space, evaluator(tmp_path, 3)), SequentialExecutionEngine())
+    assert len(seen) == 3 and strategy.guard.last_good is None, "the cell of the warm-up is a draw: nothing to collapse from"
+    assert strategy.result() == seen[-1]
 
 
 def test_what_can_be_a_skip_connection_is_counted(tmp_path: Path) -> None:
