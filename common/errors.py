@@ -87,8 +87,9 @@ def unknown_label(name: object, known: Collection[str], kind: str = "label") -> 
     >>> unknown_label("backbon", ["backbone", "stem"])
     "unknown label 'backbon'; closest known: backbone"
     """
-    close = closest(name, known, 3) or list(known)[:8]
-    return f"unknown {kind} {show(name)}; closest known: {', '.join(map(show_text, close))}"
+    close = closest(name, known, 3)
+    told = "closest known" if close else "known, for example"
+    return f"unknown {kind} {show(name)}; {told}: {', '.join(map(show_text, close or list(known)[:8]))}"
 
 
 def require_labels(labels: Collection[str], known: Collection[str]) -> None:

@@ -10,10 +10,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from common.errors import EvaluatorError
+from common.text import show
 from evaluators.data.pixels import as_tensor, many_images, one_image
 from evaluators.devices import autocast
 from evaluators.training.accuracy import EVALUATION_BATCH
 from evaluators.training.augmentation import normalization
+
+LARGEST = 2.0  # images that were resized may overshoot 1 a little
 
 
 class ReadyNetwork(nn.Module):
@@ -59,13 +62,20 @@ class ReadyNetwork(nn.Module):
         Raises
         ------
         EvaluatorError
-            The images have another type or shape.
+            The images have another type, shape or range.
         """
+        if not isinstance(images, Tensor):
+            raise EvaluatorError(f"{show(images)} is no tensor; expected one, [N, 3, H, W]. classify() takes pictures and arrays, too")
         if images.dim() != 4 or images.shape[1] != 3:
             raise EvaluatorError(f"images of shape {tuple(images.shape)}; expected [N, 3, H, W]")
         if images.dtype != torch.uint8 and not images.is_floating_point():
             raise EvaluatorError(f"images of {images.dtype}; expected torch.uint8, or floating point from 0 to 1")
-        pixels = images.contiguous().float() if images.dtype == torch.uint8 else images.contiguous() * 255
+        pixels = images.contiguous().float()
+        if images.dtype != torch.uint8:
+            # What is compiled or exported can branch on no value.
+            if not torch.compiler.is_compiling() and not torch.jit.is_tracing() and len(pixels) and pixels.max() > LARGEST:
+                raise EvaluatorError(f"images in floating point up to {float(pixels.max()):g}; expected 0 to 1")
+            pixels = pixels * 255
         with autocast(images.device, self.precision):
             logits = self.network((pixels * self.scale + self.shift).contiguous(memory_format=torch.channels_last))
         return (logits[0] if isinstance(logits, tuple) else logits).float()  # in training an auxiliary head answers too

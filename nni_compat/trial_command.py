@@ -158,7 +158,9 @@ class CommandTrial:
             return None, f"it ended without nni.report_final_result; {describe_stderr(self.folder / 'stderr')}"
         result = to_number(self._final[-1])
         if result is None:
-            shown = _one_line(json.dumps(self._final[-1]))
+            final = self._final[-1]
+            is_packed = isinstance(final, dict) and "__nni_obj__" in final  # by NNI, as bytes in text
+            shown = "an object such as a tensor (report its .item())" if is_packed else _one_line(json.dumps(final))
             return None, f"the final result is {shown}; expected a number, or an object whose 'default' is one"
         if not math.isfinite(result):
             return None, f"the final result is {result}"

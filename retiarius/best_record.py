@@ -77,7 +77,10 @@ class BestRecord:
             return len(trial.curve)
         if self._settings.nni_evaluation is not None:
             return max(1, len(trial.curve))  # NNI's evaluators say themselves how long they train: as often as they report
-        return self._context.epochs if self._context.table is None or self._context.table.has_epochs else None
+        if self._context.table is not None:
+            return self._context.epochs if self._context.table.has_epochs else None
+        function = find_evaluator(self._settings.evaluator)[1].load()
+        return self._context.epochs if takes(function, "epochs") else len(trial.curve) or None
 
     def _recipe_of_trials(self) -> dict[str, Any]:
         """Return the hyperparameters that every trial has where its sample says nothing else: those that the evaluator takes."""

@@ -14,3 +14,4 @@ LAB_OPTIONS = {
     "cutout": "cutout",
     "grad_clip": "grad_clip",
 }
+HABITS = {"lr": "initial_lr", "opt": "optimizer"}  # what people type in place of these

@@ -70,7 +70,7 @@ def choose_from(
         if ours in choices:
             narrowed[ours] = _candidates(name, mutable, choices[ours])
         else:
-            _require_known(name, [*choices, *names, *hyperparameters, EPOCHS])
+            _require_known(name, list(dict.fromkeys([*choices, *names, *hyperparameters, EPOCHS])))
             mutable.label = ours
             for value in _probes(mutable):
                 _check_epochs(value) if ours == EPOCHS else check(ours, value)
@@ -91,13 +91,24 @@ def _require_known(name: str, known: Collection[str]) -> None:
 
 
 def _candidates(name: str, mutable: LabeledMutable, choice: Mapping[str, Any]) -> list[Any]:
+    """Return the candidates that are named: all of a choice of several, which cannot be narrowed."""
+    if choice["kind"] == "number":
+        right = "fix it, or set its range in the space"
+        raise SpaceError(f"{name}: the space has all numbers from {choice['low']:g} to {choice['high']:g}: {right}")
     legal = choice["values"]
-    if not isinstance(mutable, Categorical) or choice["kind"] != "one":
+    named = list(mutable.values) if isinstance(mutable, Categorical) else []
+    if choice["kind"] == "several":
+        if choice["n_chosen"] == 1 and all(isinstance(value, list) and len(value) == 1 for value in named):
+            named = [value[0] for value in named]
+        if named != legal:
+            raise SpaceError(f"{name}: what is chosen of several cannot be narrowed: name all, {legal}, or fix it")
+        return named
+    if not named:
         raise SpaceError(f"{name}: expected a choice among {', '.join(map(str, legal))}")
-    for value in mutable.values:
+    for value in named:
         if value not in legal:
             raise SpaceError(f"{name}: {value!r} is not one of {', '.join(map(str, legal))}")
-    return list(mutable.values)
+    return named
 
 
 def _probes(mutable: LabeledMutable) -> list[Any]:

@@ -22,7 +22,7 @@ from retiarius.checks import check_before_imports, check_for_supernet
 from retiarius.context import RunContext, load_libraries
 from retiarius.extension import sizing_trials, trials_of
 from retiarius.foreign_checks import check_evaluator_fits, check_storable
-from retiarius.lab_names import LAB_OPTIONS
+from retiarius.lab_names import HABITS, LAB_OPTIONS
 from retiarius.lookups import Lookups, fit_to_table, plan_budget, tell_table, warn_of_missing_rows
 from retiarius.operation_costs import KEY as COSTS
 from retiarius.operation_costs import require_costs, stand_in_costs, with_costs
@@ -91,6 +91,9 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     cut |= {"keeps_architecture": strategy.fixes_architecture, "known": None if table is None or chosen is not None else columns}
     cut |= {"hyperparameters": _offered(settings)}
     searched = searched_part(space, mutables, **cut)
+    pinned = {label: value for label, value in pins.items() if label in searched.architecture}
+    if table is None and (idle := searched.without_effect(pinned, settings.seed)):
+        raise SpaceError(f"`fixed['{idle[0]}']` has no effect on the networks of this search: leave it out")
     if table is not None:
         searched, table = _look_up(settings, table, searched, epochs, reporter)
     searched, numbers = tell_numbers(settings, searched, mutables, looks_up=table is not None)
@@ -206,7 +209,7 @@ def _read_search_space(settings: SearchSettings, choices: Mapping[str, Any], kno
         return None
     from retiarius.nni_choice import choose_from
 
-    names: dict[str, Any] = {"rename": LAB_OPTIONS, "choices": choices, "hyperparameters": known}
+    names: dict[str, Any] = {"rename": {**LAB_OPTIONS, **HABITS}, "choices": choices, "hyperparameters": known}
     check: Callable[[str, Any], Any] = _any_value  # what may be, the rows of a table say
     if settings.table is None:
         check = partial(_check_value, {} if settings.evaluator == TRAIN else _offered(settings))

@@ -15,6 +15,7 @@ from typing import Any
 from common.errors import RecordError, StrategyError
 from common.numbers import is_real
 from common.text import show
+from records.formats import count_of
 from retiarius.value_checks import check_counts, check_texts
 
 AUTO = "auto"
@@ -112,7 +113,7 @@ def workers_flag(workers: int | Ray) -> int | str | None:
 
 
 def check_cluster(cluster: Ray, storage: str | None) -> None:
-    """Raise ``StrategyError`` where trials cannot run on ``cluster``: Ray is missing, or they are shared in another way already."""
+    """Raise ``StrategyError`` where trials cannot run on ``cluster``: Ray or a GPU is missing, or they are shared otherwise already."""
     from strategies.engines.ray_connection import require_ray
 
     if cluster.address is not None and storage is not None:
@@ -120,6 +121,12 @@ def check_cluster(cluster: Ray, storage: str | None) -> None:
             "a Ray cluster runs the trials of one search; `storage` shares one study among searches without Ray: leave one out"
         )
     require_ray("--workers" if cluster.address is None else "--ray")
+    if cluster.address is None and cluster.gpus_per_trial:
+        import torch
+
+        if (gpus := torch.cuda.device_count()) < cluster.gpus_per_trial:
+            told = f"`gpus_per_trial={cluster.gpus_per_trial:g}`"
+            raise StrategyError(f"{told}: this machine has {count_of(gpus, 'GPU')}, so no trial could begin")
 
 
 @contextmanager

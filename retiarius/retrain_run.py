@@ -7,9 +7,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import RecordError, SpaceError
+from common.errors import DataError, RecordError, SpaceError
 from common.files import write_json_atomically
 from common.reporter import Reporter
+from common.text import show
+from evaluators.names import DATASETS
 from records.formats import format_count
 from records.provenance import collect_versions
 from records.run_folder import RunFolder, read_config, require_usable_out
@@ -105,6 +107,8 @@ def retrain(
     chosen = with_space(loaded, space)
     if resume and out is not None:
         chosen = _as_it_began(chosen, Path(out))
+    if data is None and chosen.data is None:
+        _require_known_images(chosen)
     settings = RetrainSettings(
         retrain=chosen.name,
         data=data if data is not None else chosen.data or "auto",
@@ -126,6 +130,14 @@ def retrain(
     if taken:
         reporter.say(f"as in the search that found {chosen.name}: {', '.join(taken)}")
     return run_retrain(chosen, settings, reporter)
+
+
+def _require_known_images(chosen: Architecture) -> None:
+    """Raise ``DataError`` where the search had images that nobody can find again: a retraining on others would tell nothing."""
+    told = chosen.record.dataset
+    name = told.get("name")
+    if "fingerprint" in told and name not in DATASETS and "rows" not in told:
+        raise DataError(f"{chosen.name} was found on other images, {show(name)}, which its file cannot name: set `data`")
 
 
 def _as_it_began(chosen: Architecture, out: Path) -> Architecture:

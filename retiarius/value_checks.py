@@ -119,5 +119,7 @@ def as_texts(name: str, value: object) -> tuple[str, ...]:
     """
     values = [] if value is None else [value] if isinstance(value, str | Path) else value
     if not isinstance(values, list | tuple) or not all(isinstance(member, str | Path) for member in values):
-        raise RecordError(f"{name}: {show(value)} is not a list of strings")
+        can_be_saved = any(hasattr(member, "save") for member in (values if isinstance(values, list | tuple) else [values]))
+        right = "; save what was found with .save(PATH), and give the path" if can_be_saved else ""
+        raise RecordError(f"{name}: {show(value)} is not a list of strings{right}")
     return tuple(map(str, values))

@@ -34,7 +34,10 @@ def legal_choices(mutables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def restrict(mutables: Mapping[str, Any], pinned: Mapping[str, Any], narrowed: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """Return the mutables, cut down: those in ``pinned`` to one (legal) value, and of the others those in ``narrowed`` to a few values."""
+    """Return the mutables, cut down: those in ``pinned`` to one (legal) value, and of the others those in ``narrowed`` to a few values.
+
+    Choices of several stay whole where they are not pinned.
+    """
     result = dict(mutables)
     for label, mutable in mutables.items():
         # Named as the mutable is: NNI takes the label of a cell's choice ("normal/edge_0_2") from itself, not from a person.
@@ -43,7 +46,7 @@ def restrict(mutables: Mapping[str, Any], pinned: Mapping[str, Any], narrowed: M
         elif label in pinned:
             own = [value for value in getattr(mutable, "values", ()) if isinstance(value, tuple) and list(value) == pinned[label]]
             result[label] = Categorical(own or [pinned[label]], label=mutable.label)  # a file has a list in the place of a tuple
-        elif label in narrowed:
+        elif label in narrowed and not isinstance(mutable, CategoricalMultiple):
             result[label] = Categorical(narrowed[label], label=mutable.label)
     return result
 

@@ -45,7 +45,8 @@ def import_space(name: str) -> Any:
         quiet_libraries()
         found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        raise SpaceError(f"space {show(name)}: {module} cannot be imported: {describe_error(error)[:_LONGEST_REASON]}") from error
+        right = f"; write {module[:-3]}:{path}" if module.endswith(".py") else ""
+        raise SpaceError(f"space {show(name)}: {module} cannot be imported: {describe_error(error)[:_LONGEST_REASON]}{right}") from error
     for part in path.split("."):
         try:
             found = getattr(found, part)

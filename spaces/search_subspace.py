@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
+
+from numpy.random import RandomState
 
 from common.errors import SpaceError
 from common.mutables import is_chosen
 from common.trial import sample_key
 from spaces.adapter import Space
 from spaces.choices import brought_within, canonical_within, effective_labels, first_sample, is_fixed, legal_choices, restrict, takes
+
+DRAWS = 50
 
 
 class Chosen(Protocol):
@@ -80,6 +84,18 @@ class SearchedPart:
         for name, sample in samples.items():
             first.setdefault(self.meaning(sample), name)
         return {name: samples[name] for name in first.values()}
+
+    def draws(self, seed: int) -> Iterator[dict[str, Any]]:
+        """Yield the default architecture, then ``DRAWS`` random ones, some of which a constraint may refuse."""
+        random = RandomState(seed)
+        yield {label: mutable.default() for label, mutable in self.architecture.items()}
+        for _ in range(DRAWS):
+            yield {label: mutable.random(random_state=random) for label, mutable in self.architecture.items()}
+
+    def without_effect(self, pinned: Mapping[str, Any], seed: int) -> list[str]:
+        """Return those labels of ``pinned``, which are held at these values, that none of the ``draws`` reads."""
+        read = [self._space.canonical(architecture) for architecture in self.draws(seed)]
+        return [label for label, value in pinned.items() if all(canonical[label] != value for canonical in read)]
 
     def labels_with_effect(self, architecture: Mapping[str, Any]) -> list[str]:
         """Return the labels of what was searched and could have come out otherwise than in ``architecture``, which is canonical."""

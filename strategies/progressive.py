@@ -72,7 +72,8 @@ class PDarts(ComposedDarts):
 
     def stages(self, epochs: int) -> Sequence[Stage]:
         if epochs < self.least_epochs:
-            raise StrategyError(f"{self.name} has {self.least_epochs} stages of one epoch or more: {epochs} epochs are too few")
+            least = self.least_epochs
+            raise StrategyError(f"{self.name} has {least} stages of one epoch or more: it needs {least} epochs or more, not {epochs}")
         shares = split_evenly(epochs, self.least_epochs)
         return [
             Stage(

@@ -62,8 +62,12 @@ def own_dataset(
     names = _class_names(classes, train, test, whole.labels)
     _check_labels(whole.labels, names, "training")
     missing = sorted({*range(len(names))} - {*whole.labels.tolist()})
+    if missing == [0] and classes is None:
+        raise DataError("labels begin at 1; expected whole numbers from 0: subtract 1")
     if missing:
-        raise DataError(f"class {missing[0]} ({show(names[missing[0]])}) has no training image; labels are 0 to {len(names) - 1}")
+        raise DataError(
+            f"class {missing[0]} ({show(names[missing[0]])}) has no training image; expected some of each label up to {len(names) - 1}"
+        )
     if rest is None:
         whole = in_order_of_content(whole)[0]
         size = max(1, round(TEST_SHARE * len(whole)))

@@ -202,7 +202,8 @@ def _show_provenance(run: Run) -> str:
         "versions": as_object(config.get("versions")),
     }
     resumed = config.get("resumed")
-    again = [f"<p>again, in a new folder:</p><pre>{escape(command_again(run) or '?', LONGEST_COMMAND)}</pre>"]
+    command = command_again(run)
+    again = [] if command is None else [f"<p>again, in a new folder:</p><pre>{escape(command, LONGEST_COMMAND)}</pre>"]
     if isinstance(resumed, list) and resumed:
         again.append(paragraph(f"It was resumed {'once' if len(resumed) == 1 else f'{len(resumed)} times'}."))
     asked = f"<details><summary>all settings</summary>{definition_list(run.settings)}</details>"

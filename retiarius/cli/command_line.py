@@ -21,12 +21,11 @@ from retiarius.cli.option_types import (
     weight,
     workers,
 )
-from retiarius.lab_names import LAB_OPTIONS
+from retiarius.lab_names import HABITS, LAB_OPTIONS
 from retiarius.presets import DEFAULT_PRESET, PRESETS
 
 # Options of the lab that have nothing to do here: images are in memory, and progress is always shown.
 WITHOUT_EFFECT = ("num_workers", "log_frequency")
-HABITS = {"initial_lr": "--lr", "optimizer": "--opt"}  # what people type in place of the lab's names
 # What `--help` shows; `--help-all` shows everything.
 MOST_USED = (
     *(
@@ -201,7 +200,8 @@ def _one_shot_options() -> list[_Option]:
 def _training_options() -> list[_Option]:
     lab = []
     for option in LAB_OPTIONS:
-        names = dict.fromkeys([f"--{option}", f"--{option.replace('_', '-')}", *([HABITS[option]] if option in HABITS else [])])
+        habits = [f"--{habit}" for habit, name in HABITS.items() if name == option]
+        names = dict.fromkeys([f"--{option}", f"--{option.replace('_', '-')}", *habits])
         lab.append(_option(*names, dest=option, metavar="VALUE", help=f"short for --set {LAB_OPTIONS[option]}=VALUE"))
     return [
         _option("--recipe", metavar="NAME", help="training recipe: fast, cells, lab, darts (default: the space's own)"),

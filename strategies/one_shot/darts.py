@@ -196,9 +196,11 @@ class DartsStrategy(nni.nas.strategy.DARTS):
     def _check_parts(self, supernet: nn.Module) -> None:
         used = {id(parameter) for parameter in supernet.parameters()}
         if self._normalizes and not (self._nodes and all(id(self._arch_parameters[node]) in used for node in self._nodes)):
-            raise StrategyError("`edge_normalization` needs a space with input_edges(), or with node_edges() and the fused supernet")
+            needs = "input_edges(), or with node_edges() and the fused supernet"
+            raise StrategyError(f"`edge_normalization` needs a space with {needs}, as ours have; others can be searched by drnas or gdas")
         if self._parts > 1 and not any(isinstance(module, MixedForm) for module in supernet.modules()):
-            raise StrategyError("`partial_channels` needs a space whose cells have partial_form(), and the fused supernet")
+            needs = "a space whose cells have partial_form(), and the fused supernet"
+            raise StrategyError(f"`partial_channels` needs {needs}, as ours have; others can be searched by drnas or gdas")
 
     def load_supernet(self, model: ModelSpace, state: Mapping[str, Any]) -> Supernet:
         """Make a supernet of ``model``, in place, and return it with the weights that a checkpoint of a search has: its ``state_dict``.

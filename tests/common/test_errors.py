@@ -68,7 +68,7 @@ def test_an_unknown_name_gets_the_closest_and_all_that_are_known() -> None:
 def test_an_unknown_label_among_many_gets_the_closest() -> None:
     assert unknown_label("backbon", ["backbone", "stem"]) == "unknown label 'backbon'; closest known: backbone"
     assert unknown_label("zzz", [f"edge_{number}" for number in range(20)], "key").endswith(
-        "closest known: " + ", ".join(f"edge_{n}" for n in range(8))
+        "known, for example: " + ", ".join(f"edge_{n}" for n in range(8))
     )
     assert unknown_label([["a"]], ["b\n"]).isprintable()
     require_labels(["stem"], ["backbone", "stem"])

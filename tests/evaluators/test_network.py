@@ -37,6 +37,11 @@ def test_raw_images_are_answered_as_in_training(trained: ReadyNetwork) -> None:
     assert right == measure_accuracy(trained.network, data.test, data) > 0.9
 
 
+def test_doubles_are_answered_as_floats(trained: ReadyNetwork) -> None:
+    images = make_data().test.images
+    assert torch.equal(trained(images.double() / 255), trained((images.double() / 255).float()))
+
+
 def test_answers_are_float32_whatever_it_computes_in(trained: ReadyNetwork) -> None:
     data = make_data()
     rough = ReadyNetwork(trained.network, data.mean, data.std, data.classes, torch.bfloat16)
@@ -84,6 +89,10 @@ def test_what_is_no_image_is_refused(trained: ReadyNetwork) -> None:
         trained(torch.zeros(3, 8, 8))
     with pytest.raises(EvaluatorError, match=r"images of torch.int64; expected torch.uint8, or floating point from 0 to 1"):
         trained(torch.zeros(1, 3, 8, 8, dtype=torch.int64))
+    with pytest.raises(EvaluatorError, match="images in floating point up to 255; expected 0 to 1"):
+        trained(torch.full((1, 3, 8, 8), 255.0))
+    with pytest.raises(EvaluatorError, match=r"is no tensor; expected one, \[N, 3, H, W\]. classify\(\) takes pictures and arrays, too"):
+        trained(np.zeros((1, 3, 8, 8)))  # type: ignore[arg-type]
     with pytest.raises(DataError, match="the images: floating point from 0 to 255; expected 0 to 1"):
         trained.classify(torch.tensor([0.0, 255.0]).reshape(2, 1, 1, 1).expand(-1, 3, 8, 8))
     with pytest.raises(DataError, match="image 1: 'cat' is not a tensor or an array of numbers"):

@@ -88,6 +88,10 @@ def test_each_trial_has_a_folder_and_runs_where_the_code_is(tmp_path: Path) -> N
         ('send("FINAL", float("inf"))', "the final result is inf"),
         ('send("FINAL", 10 ** 400)', "the final result is inf"),
         ('send("FINAL", "0.9")', "the final result is \"0.9\"; expected a number, or an object whose 'default' is one"),
+        (
+            'send("FINAL", {"__nni_obj__": "gAWV"})',
+            "the final result is an object such as a tensor (report its .item())",
+        ),
         ('send("FINAL", True)', "the final result is true; expected a number, or an object whose 'default' is one"),
         (
             'send("FINAL", {"accuracy": 1})',

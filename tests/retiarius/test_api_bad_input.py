@@ -73,6 +73,9 @@ def test_an_evaluator_that_returns_no_number_fails_its_trials_in_one_line(value:
         ({"recipe": 5}, rt.EvaluatorError, "recipe: 5 is not a name, a Recipe or a mapping of hyperparameters"),
         ({"recipe": rt.Recipe(batch_size=-3)}, rt.EvaluatorError, "batch_size"),
         ({"start_with": [3]}, rt.RecordError, "start_with: [3] is not a list of strings"),
+        ({"start_with": [rt.load_architecture("DARTS_V2")]}, rt.RecordError, "save what was found with .save(PATH), and give the path"),
+        ({"fixed": {"backbone": "shufflenet_v2_x1_0", "width": 32}}, rt.SpaceError, "`fixed['width']` has no effect on the networks"),
+        ({"strategy": "hpo", "fixed": {"backbone": "resnet18", "depth": 2}}, rt.SpaceError, "`fixed['depth']` has no effect"),
         ({"start_with": ["nothing.json"]}, rt.RecordError, "`start_with`: nothing.json: no such file"),
         ({"space": "nasbench201", "evaluator": lambda network, foo: 1.0}, rt.EvaluatorError, "needs 'foo'"),
     ],
@@ -112,6 +115,14 @@ def test_a_supernet_whose_candidates_do_not_fit_is_told_in_one_line(data: Any) -
 def test_what_a_newcomer_types(call: Any, words: str) -> None:
     with pytest.raises(rt.InputError, match=words):
         call()
+
+
+def test_images_of_ones_own_are_asked_for_where_a_file_cannot_name_them(data: Any) -> None:
+    rt.search(TwoLayers, "random", evaluator=count_weights, trials=1, out="run", data=data, **HERE)
+    found = rt.open_run("run", space=TwoLayers)
+    with pytest.raises(rt.DataError, match=r"best\.json was found on other images, '.*', which its file cannot name: set `data`"):
+        rt.retrain(found.best, epochs=1)
+    assert found.best.record.score is not None and found.best.record.score["epochs"] is None, "the function has trained nothing"
 
 
 def test_a_score_of_ones_own_is_no_accuracy(data: Any) -> None:

@@ -11,7 +11,12 @@ from common.errors import SpaceError
 from nni_compat.search_space import NniNumber
 from retiarius.nni_choice import choose_from
 
-CHOICES = {"backbone": {"kind": "one", "values": ["resnet18", "vgg16"], "n_chosen": None}}
+CHOICES: dict[str, dict[str, Any]] = {
+    "backbone": {"kind": "one", "values": ["resnet18", "vgg16"], "n_chosen": None},
+    "input": {"kind": "several", "values": [0, 1, 2], "n_chosen": 1},
+    "inputs": {"kind": "several", "values": [0, 1, 2], "n_chosen": 2},
+    "rate": {"kind": "number", "low": 0.0, "high": 0.5},
+}
 
 
 def check(name: str, value: Any) -> Any:
@@ -30,6 +35,12 @@ def test_the_labs_names_lead_to_our_labels() -> None:
     assert list(chosen.searched) == [chosen.searched["initial_lr"].label] == ["initial_lr"]
     assert isinstance(chosen.searched["initial_lr"], NniNumber)
     assert chosen.epochs == 8
+
+
+def test_a_choice_of_several_is_named_as_a_whole() -> None:
+    for values in ([0, 1, 2], [[0], [1], [2]]):
+        assert choose(input=("choice", values)).narrowed == {"input": [0, 1, 2]}
+    assert choose(inputs=("choice", [0, 1, 2])).narrowed == {"inputs": [0, 1, 2]}
 
 
 def test_trials_of_different_lengths() -> None:
@@ -51,6 +62,9 @@ def test_trials_of_different_lengths() -> None:
             "backbone: backbone appears twice, under two names; remove one",
         ),
         ({"hidden": ("choice", [1])}, "unknown label 'hidden'"),
+        ({"input": ("choice", [0, 1])}, r"input: what is chosen of several cannot be narrowed: name all, \[0, 1, 2], or fix it"),
+        ({"inputs": ("choice", [[0, 1], [1, 2]])}, "inputs: what is chosen of several cannot be narrowed"),
+        ({"rate": ("uniform", [0, 0.1])}, "rate: the space has all numbers from 0 to 0.5: fix it, or set its range in the space"),
         ({"epochs": ("uniform", [1, 3])}, "epochs: 1.0 is not a whole number of at least 1"),
         ({"epochs": ("choice", [0])}, "epochs: 0 is not a whole number of at least 1"),
         ({"model": ("choice", [{"_name": "vgg16"}])}, "model: nested choices work with a trial command only; write one parameter for each"),

@@ -21,7 +21,7 @@ from ray_cluster import QUIET, RayCluster
 import retiarius as rt
 from records.trials import TrialLog
 from retiarius.engines import _device_of
-from retiarius.ray_cluster import PACKAGES, as_workers, runtime_environment, workers_flag
+from retiarius.ray_cluster import PACKAGES, as_workers, check_cluster, runtime_environment, workers_flag
 from run_experiment import main
 
 SEARCH = ["--space", "zoo", "--strategy", "tpe", "--dataset", "digits", "--device", "cpu", "--precision", "float32", "--epochs", "1"]
@@ -162,6 +162,8 @@ def test_what_is_said_of_workers() -> None:
     for wrong in ("many", 0, True, 1.5):
         with pytest.raises(rt.RecordError, match="not a whole number of at least 1"):
             as_workers(wrong)
+    with pytest.raises(rt.StrategyError, match=r"`gpus_per_trial=99`: this machine has .*GPU.*, so no trial could begin"):
+        check_cluster(rt.Ray(gpus_per_trial=99), None)
     with pytest.raises(rt.RecordError, match=r"gpus_per_trial: 1\.5 is neither a fraction from 0 to 1 nor a whole number"):
         rt.Ray("auto", gpus_per_trial=1.5)
     for address in ("auto", "10.0.0.1:6379", "ray://[::1]:10001", "ray://head.cluster:10001"):

@@ -203,7 +203,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         lambda: search("run", fixed={**SIZES, "num_cells": 4}),
         "p_darts sets the number of cells in each stage: set `stage_cells` in place of",
     ),
-    (lambda: search("run", epochs=2), "p_darts has 3 stages of one epoch or more: 2 epochs are too few"),
+    (lambda: search("run", epochs=2), "p_darts has 3 stages of one epoch or more: it needs 3 epochs or more, not 2"),
     (
         lambda: rt.search(InputsAlone, "p_darts", data=make_data(), epochs=3, out="run"),
         "p_darts drops operations of LayerChoices with named candidates, and this space has none",

@@ -68,5 +68,5 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: 
 
 
 def test_too_few_epochs_are_refused() -> None:
-    with pytest.raises(StrategyError, match="p_darts has 3 stages of one epoch or more: 2 epochs are too few"):
+    with pytest.raises(StrategyError, match="p_darts has 3 stages of one epoch or more: it needs 3 epochs or more, not 2"):
         PDarts().stages(2)

@@ -209,6 +209,12 @@ def test_what_to_type_next(tmp_path: Path) -> None:
     config = json.loads((finished.path / "config.json").read_text()) | {"command": "python examples/own_space.py --space tiny"}
     (finished.path / "config.json").write_text(json.dumps(config))
     assert str(next_command(read_run(finished.path))).startswith("python examples/own_space.py --retrain ")
+    config["settings"]["dataset"] = None
+    (finished.path / "config.json").write_text(json.dumps(config))
+    best = json.loads((finished.path / "best.json").read_text())
+    for name, is_typed in (("cifar10", True), ("own", False)):
+        (finished.path / "best.json").write_text(json.dumps(best | {"dataset": {"name": name, "fingerprint": "f"}}))
+        assert (next_command(read_run(finished.path)) is not None) == is_typed, "no command can name images from Python"
     retrained = read_run(write_retraining(tmp_path / "c", "resnet18", {}, 0.5))
     assert next_command(retrained) is None
 
