@@ -91,8 +91,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     cut |= {"keeps_architecture": strategy.fixes_architecture, "known": None if table is None or chosen is not None else columns}
     cut |= {"hyperparameters": _offered(settings)}
     searched = searched_part(space, mutables, **cut)
-    pinned = {label: value for label, value in pins.items() if label in searched.architecture}
-    if table is None and (idle := searched.without_effect(pinned, settings.seed)):
+    if table is None and (idle := searched.without_effect([label for label in pins if label in searched.architecture], settings.seed)):
         raise SpaceError(f"`fixed['{idle[0]}']` has no effect on the networks of this search: leave it out")
     if table is not None:
         searched, table = _look_up(settings, table, searched, epochs, reporter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from numpy.random import RandomState
@@ -92,10 +92,10 @@ class SearchedPart:
         for _ in range(DRAWS):
             yield {label: mutable.random(random_state=random) for label, mutable in self.architecture.items()}
 
-    def without_effect(self, pinned: Mapping[str, Any], seed: int) -> list[str]:
-        """Return those labels of ``pinned``, which are held at these values, that none of the ``draws`` reads."""
-        read = [self._space.canonical(architecture) for architecture in self.draws(seed)]
-        return [label for label, value in pinned.items() if all(canonical[label] != value for canonical in read)]
+    def without_effect(self, labels: Iterable[str], seed: int) -> list[str]:
+        """Return those of ``labels`` that none of the ``draws`` reads: another value stands there in all that are canonical."""
+        draws = [(architecture, self._space.canonical(architecture)) for architecture in self.draws(seed)]
+        return [label for label in labels if all(canonical[label] != architecture[label] for architecture, canonical in draws)]
 
     def labels_with_effect(self, architecture: Mapping[str, Any]) -> list[str]:
         """Return the labels of what was searched and could have come out otherwise than in ``architecture``, which is canonical."""
