@@ -15,6 +15,7 @@ from evaluators.names import DATASETS, check_dataset_name, check_device_name, ch
 from evaluators.training.recipes import HYPERPARAMETERS, check_hyperparameter, check_supernet_values, recipe_values
 from records.best import check_architecture
 from retiarius.architectures import read_architecture
+from retiarius.inherited_trials import supernet_run
 from retiarius.ray_cluster import check_cluster, cluster_of
 from retiarius.recipe_values import recipe_values_of
 from retiarius.settings import TRAIN, RunSettings, SearchSettings
@@ -194,6 +195,8 @@ def _check_weights(settings: SearchSettings) -> None:
         raise EvaluatorError(f"`evaluator='{name}'` needs the run that trained the supernet: set `supernet_weights`")
     if settings.supernet_weights is not None and not entry.inherits:
         raise EvaluatorError("`supernet_weights` needs `evaluator='supernet'`")
+    if settings.supernet_weights is not None:
+        supernet_run(settings.supernet_weights)
     if entry.inherits and cluster_of(settings.workers) is not None:
         raise EvaluatorError("`workers` has no use with inherited weights, by which a trial takes seconds: leave it out")
 

@@ -55,6 +55,29 @@ class TrainedSupernet:
         )
 
 
+def supernet_run(path: Path) -> tuple[Mapping[str, Any], Any]:
+    """Return what the one-shot run in the folder ``path`` is, and the class of its strategy; nothing heavy is imported for that.
+
+    Raises
+    ------
+    EvaluatorError
+        The run has no supernet, or several of parts of its space.
+    RecordError
+        The folder holds no run.
+    """
+    try:
+        identity = read_config(path)["identity"]
+    except RecordError as error:
+        raise RecordError(f"`supernet_weights`: {error}; name the folder of a one-shot run") from error
+    kind = STRATEGIES.get(str(identity.get("strategy")))
+    if kind is None or not kind.one_shot:
+        told = f"{path} is a run of {identity.get('strategy')}, which has no supernet"
+        raise EvaluatorError(f"`supernet_weights`: {told}; name a one-shot run, such as one of darts")
+    if has_stages(path):
+        raise EvaluatorError(f"`supernet_weights`: the supernets of {path} have parts of the space; name a run of one, such as of darts")
+    return identity, kind
+
+
 def open_supernet(context: RunContext, settings: SearchSettings) -> TrainedSupernet | None:
     """Return the supernet by whose weights networks are scored; None where they are trained, or scored otherwise.
 
@@ -72,17 +95,8 @@ def open_supernet(context: RunContext, settings: SearchSettings) -> TrainedSuper
     from evaluators.training.inherited import supernet_halves
     from evaluators.training.supernet import CHECKPOINT, finished_epochs
 
-    try:
-        identity = read_config(path)["identity"]
-    except RecordError as error:
-        raise RecordError(f"`supernet_weights`: {error}; name the folder of a one-shot run") from error
-    kind = STRATEGIES.get(str(identity.get("strategy")))
-    if kind is None or not kind.one_shot:
-        told = f"{path} is a run of {identity.get('strategy')}, which has no supernet"
-        raise EvaluatorError(f"`supernet_weights`: {told}; name a one-shot run, such as one of darts")
+    identity, kind = supernet_run(path)
     _refuse(path, "of the same space and arguments", find_difference(identity["space"], _space_of(context)))
-    if has_stages(path):
-        raise EvaluatorError(f"`supernet_weights`: the supernets of {path} have parts of the space; name a run of one, such as of darts")
     epochs = finished_epochs(path / "checkpoints")
     if not epochs:
         raise EvaluatorError(f"`supernet_weights`: the supernet of {path} has no epoch behind it; let its search end first")
