@@ -43,9 +43,10 @@ class Trial:
     state
         ``complete``, ``failed`` or ``pruned``.
     score
-        Higher is better; a validation accuracy in [0, 1] where networks are trained. Of what is minimised it is the negative, where
-        ``best.score`` and ``to_frame()`` have the value itself. None where there is none. A score that is not finite becomes None, and the
-        trial ``failed``. A ``pruned`` trial has one where it was to go on, as those of a search with a time budget: the score so far.
+        Higher is better; a validation accuracy in [0, 1] where networks are trained. Of what is minimised it is the negative: the value
+        itself is ``best.score``, and in ``to_frame()`` the column ``result``. None where there is none. A score that is not finite
+        becomes None, and the trial ``failed``. A ``pruned`` trial has one where it was to go on, as those of a search with a time
+        budget: the score so far.
     curve
         The score after each epoch; NaN where it was no number.
     seconds

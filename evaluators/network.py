@@ -16,7 +16,7 @@ from evaluators.devices import autocast
 from evaluators.training.accuracy import EVALUATION_BATCH
 from evaluators.training.augmentation import normalization
 
-LARGEST = 2.0  # images that were resized may overshoot 1 a little
+SLACK = 0.5  # images that were resized may be a little below 0 or above 1
 
 
 class ReadyNetwork(nn.Module):
@@ -49,6 +49,7 @@ class ReadyNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.precision = precision
+        self._range_is_checked = False
         self.network = network.to(memory_format=torch.channels_last)
         self.classes = tuple(classes)
         scale, shift = normalization(mean, std)
@@ -62,7 +63,7 @@ class ReadyNetwork(nn.Module):
         Raises
         ------
         EvaluatorError
-            The images have another type, shape or range.
+            The images have another type or shape, or those of the first batch in floating point another range by far.
         """
         if not isinstance(images, Tensor):
             raise EvaluatorError(f"{show(images)} is no tensor; expected one, [N, 3, H, W]. classify() takes pictures and arrays, too")
@@ -70,15 +71,23 @@ class ReadyNetwork(nn.Module):
             raise EvaluatorError(f"images of shape {tuple(images.shape)}; expected [N, 3, H, W]")
         if images.dtype != torch.uint8 and not images.is_floating_point():
             raise EvaluatorError(f"images of {images.dtype}; expected torch.uint8, or floating point from 0 to 1")
-        pixels = images.contiguous().float()
+        pixels = images.contiguous().to(self.scale.dtype)
         if images.dtype != torch.uint8:
-            # What is compiled or exported can branch on no value.
-            if not torch.compiler.is_compiling() and not torch.jit.is_tracing() and len(pixels) and pixels.max() > LARGEST:
-                raise EvaluatorError(f"images in floating point up to {float(pixels.max()):g}; expected 0 to 1")
+            self._check_range(pixels)
             pixels = pixels * 255
         with autocast(images.device, self.precision):
             logits = self.network((pixels * self.scale + self.shift).contiguous(memory_format=torch.channels_last))
         return (logits[0] if isinstance(logits, tuple) else logits).float()  # in training an auxiliary head answers too
+
+    @torch.no_grad()
+    def _check_range(self, pixels: Tensor) -> None:
+        """Check the first batch alone: each look waits for the device. What is traced or exported can branch on no value."""
+        if self._range_is_checked or not len(pixels) or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return
+        low, high = (float(end) for end in pixels.aminmax())
+        if low < -SLACK or high > 1 + SLACK:
+            raise EvaluatorError(f"images in floating point from {low:.3g} to {high:.3g}; expected 0 to 1, not normalised")
+        self._range_is_checked = True
 
     @torch.no_grad()
     def classify(self, images: Any) -> list[str]:

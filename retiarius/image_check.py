@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from retiarius.search_plan import SearchPlan
 from retiarius.settings import TRAIN, SearchSettings
 
 TRIED = 3  # networks
+DRAWS = 50  # of an architecture, of which constraints may refuse some
 
 
 def fit_to_images(context: RunContext, settings: SearchSettings, plan: SearchPlan) -> None:
@@ -32,7 +34,7 @@ def fit_to_images(context: RunContext, settings: SearchSettings, plan: SearchPla
     start = 1.0 if is_settled else float(context.recipe["start_size"])
     shares: list[float] = []
     refusals: list[SpaceError] = []
-    for architecture in plan.searched.draws(settings.seed):
+    for architecture in _drawn(plan.searched.architecture, settings.seed):
         try:
             network = context.build(architecture)
         except Exception:  # a constraint, or a fault that the trial of it will tell
@@ -70,6 +72,16 @@ def fit_recipe(context: RunContext, network: Any, recipe: Recipe) -> Recipe:
 
 def _warn(context: RunContext, share: float, start: float) -> None:
     context.reporter.warn(f"trainings start with images at {share:.0%} of their size, not {start:.0%}: the networks reject smaller ones")
+
+
+def _drawn(mutables: Mapping[str, Any], seed: int) -> Iterator[dict[str, Any]]:
+    """Yield the default architecture, then random ones."""
+    from numpy.random import RandomState
+
+    random = RandomState(seed)
+    yield {label: mutable.default() for label, mutable in mutables.items()}
+    for _ in range(DRAWS):
+        yield {label: mutable.random(random_state=random) for label, mutable in mutables.items()}
 
 
 def _least_share(context: RunContext, network: Any, start: float) -> float:

@@ -58,7 +58,8 @@ def choose_from(
     Raises ``SpaceError``, one line.
     """
     nni_space = parse_search_space(document)
-    names = {name: ours for name, ours in rename.items() if ours in choices or ours in hyperparameters}
+    own = {*choices, *hyperparameters}  # which nothing renames
+    names = {name: ours for name, ours in rename.items() if name not in own and ours in own}
     narrowed: dict[str, list[Any]] = {}
     searched: dict[str, LabeledMutable] = {}
     for name, (label, candidates) in nni_space.tree.items():
@@ -100,9 +101,9 @@ def _candidates(name: str, mutable: LabeledMutable, choice: Mapping[str, Any]) -
     if choice["kind"] == "several":
         if choice["n_chosen"] == 1 and all(isinstance(value, list) and len(value) == 1 for value in named):
             named = [value[0] for value in named]
-        if named != legal:
+        if len(named) != len(legal) or any(value not in legal for value in named):
             raise SpaceError(f"{name}: what is chosen of several cannot be narrowed: name all, {legal}, or fix it")
-        return named
+        return list(legal)
     if not named:
         raise SpaceError(f"{name}: expected a choice among {', '.join(map(str, legal))}")
     for value in named:

@@ -55,7 +55,7 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     table = check_before_imports(settings)
     load_libraries(reporter)
     from evaluators.devices import choose_device
-    from spaces.choices import legal_choices
+    from spaces.choices import is_fixed, legal_choices
     from spaces.search_subspace import searched_part
 
     space, strategy, preset = settings.space, settings.strategy, PRESETS[settings.preset]
@@ -91,8 +91,10 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     cut |= {"keeps_architecture": strategy.fixes_architecture, "known": None if table is None or chosen is not None else columns}
     cut |= {"hyperparameters": _offered(settings)}
     searched = searched_part(space, mutables, **cut)
-    if table is None and (idle := searched.without_effect([label for label in pins if label in searched.architecture], settings.seed)):
-        raise SpaceError(f"`fixed['{idle[0]}']` has no effect on the networks of this search: leave it out")
+    if table is None and not settings.resume:
+        held = {label: mutables[label] for label in pins if label in mutables and not is_fixed(mutables[label])}
+        for label in searched.without_effect(held):
+            raise SpaceError(f"`fixed['{label}']` has no effect on the networks of this search: leave it out")
     if table is not None:
         searched, table = _look_up(settings, table, searched, epochs, reporter)
     searched, numbers = tell_numbers(settings, searched, mutables, looks_up=table is not None)

@@ -137,7 +137,7 @@ def _require_known_images(chosen: Architecture) -> None:
     told = chosen.record.dataset
     name = told.get("name")
     if "fingerprint" in told and name not in DATASETS and "rows" not in told:
-        raise DataError(f"{chosen.name} was found on other images, {show(name)}, which its file cannot name: set `data`")
+        raise DataError(f"{chosen.name} was found on images that it does not hold, {show(name)}: set `data`")
 
 
 def _as_it_began(chosen: Architecture, out: Path) -> Architecture:

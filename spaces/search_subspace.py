@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
-
-from numpy.random import RandomState
 
 from common.errors import SpaceError
 from common.mutables import is_chosen
 from common.trial import sample_key
 from spaces.adapter import Space
-from spaces.choices import brought_within, canonical_within, effective_labels, first_sample, is_fixed, legal_choices, restrict, takes
+from spaces.choices import (
+    brought_within,
+    canonical_within,
+    count_exactly,
+    effective_labels,
+    first_sample,
+    is_fixed,
+    legal_choices,
+    restrict,
+    takes,
+)
 
-DRAWS = 50
+MOST_TRIED = 200  # networks
 
 
 class Chosen(Protocol):
@@ -85,17 +94,21 @@ class SearchedPart:
             first.setdefault(self.meaning(sample), name)
         return {name: samples[name] for name in first.values()}
 
-    def draws(self, seed: int) -> Iterator[dict[str, Any]]:
-        """Yield the default architecture, then ``DRAWS`` random ones, some of which a constraint may refuse."""
-        random = RandomState(seed)
-        yield {label: mutable.default() for label, mutable in self.architecture.items()}
-        for _ in range(DRAWS):
-            yield {label: mutable.random(random_state=random) for label, mutable in self.architecture.items()}
+    def without_effect(self, fixed: Mapping[str, Any]) -> list[str]:
+        """Return the labels of ``fixed`` whose other values would build no other network; none where there are too many networks to tell.
 
-    def without_effect(self, labels: Iterable[str], seed: int) -> list[str]:
-        """Return those of ``labels`` that none of the ``draws`` reads: another value stands there in all that are canonical."""
-        draws = [(architecture, self._space.canonical(architecture)) for architecture in self.draws(seed)]
-        return [label for label in labels if all(canonical[label] != architecture[label] for architecture, canonical in draws)]
+        ``fixed`` are mutables by label, as they are where nothing is fixed.
+        """
+        size = count_exactly(self.architecture)
+        if not fixed or size is None or size > MOST_TRIED:
+            return []
+        values = itertools.product(*(mutable.grid() for mutable in self.architecture.values()))
+        try:
+            samples = [self._space.canonical(dict(zip(self.architecture, each, strict=True))) for each in values]
+            with_effect = {label for sample in samples for label in effective_labels(fixed, sample, self._space.canonical)}
+        except Exception:  # a canonical() of anyone's, on networks that a constraint forbids: nothing is known
+            return []
+        return [label for label in fixed if label not in with_effect]
 
     def labels_with_effect(self, architecture: Mapping[str, Any]) -> list[str]:
         """Return the labels of what was searched and could have come out otherwise than in ``architecture``, which is canonical."""

@@ -43,7 +43,8 @@ class DrNAS(ComposedDarts):
 class BetaDarts(ComposedDarts):
     """beta-DARTS (Ye et al. 2022, arXiv 2203.01665): DARTS whose alphas are held together by beta-decay, more from epoch to epoch.
 
-    ``beta_weight`` is what the authors reach after their 100 epochs on NAS-Bench-201. Their 50 on the space of DARTS end with half of it.
+    The default ``beta_weight`` is what lambda reaches in the authors' 100 epochs on NAS-Bench-201. In their 50 on the space of DARTS it
+    reaches 25. ``alpha_lr="auto"`` counts the 100.
     """
 
     name: ClassVar[str] = "beta_darts"

@@ -46,17 +46,21 @@ class CellReader:
 
     def read(self, probabilities: Probabilities) -> dict[str, Any]:
         """Return the cells, and beside them the choices in which costs count: their labels alone."""
-        charged = less_costs(probabilities, self.costs, self.cost_weight)
-        cells = choose_few_skips(self.weights(probabilities), self._kept, self.n_chosen, self.most_skips)
-        return {**_likeliest(charged, self.costly if self.cost_weight > 0 else ()), **cells}
+        weights = self.weights(probabilities)
+        cells = choose_few_skips(weights, self._kept, self.n_chosen, self.most_skips)
+        return {**_likeliest(weights, self.costly if self.cost_weight > 0 else ()), **cells}
 
     def weights(self, probabilities: Probabilities) -> Probabilities:
         """Return the weights of operations by which cells are read: less what these cost, times the shares of their edges."""
-        return weigh_edges(less_costs(probabilities, self.costs, self.cost_weight), self.weighed_nodes)
+        counted = {*self.costly, *(edge for edges in self._kept.values() for edge in edges)}
+        charged = less_costs({label: probabilities[label] for label in counted if label in probabilities}, self.costs, self.cost_weight)
+        return weigh_edges({**probabilities, **charged}, self.weighed_nodes)
 
-    def allows(self, sample: Mapping[str, Any]) -> bool:
-        """Return whether the normal cell of ``sample`` has no more skip connections than it may have."""
-        return self.most_skips is None or count_skips(sample, self._kept).get(GUARDED_CELL, (0, 0))[0] <= self.most_skips
+    def excess_skips(self, sample: Mapping[str, Any]) -> int:
+        """Return how many skip connections the normal cell of ``sample`` has beyond those that it may have."""
+        if self.most_skips is None:
+            return 0
+        return max(0, count_skips(sample, self._kept).get(GUARDED_CELL, (0, 0))[0] - self.most_skips)
 
     def count_skips(self, sample: Mapping[str, Any], probabilities: Probabilities | None) -> dict[str, tuple[int, int]]:
         """Return, as ``count_skips`` does, those of ``sample``: its cells as they were without costs and a limit of skip connections.

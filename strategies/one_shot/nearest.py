@@ -36,7 +36,8 @@ class Nearest(Selection):
         with_inputs = {edge for edges in self.supernet.input_edges.values() for edge in edges}
         found: dict[str, Sample] = {}
         others = one_operation_off(epoch.sample, reader.weights(epoch.probabilities), without_none=with_inputs)
-        for sample in [epoch.sample, *filter(reader.allows, others)]:
+        most = reader.excess_skips(epoch.sample)
+        for sample in [epoch.sample, *(other for other in others if reader.excess_skips(other) <= most)]:
             found.setdefault(sample_key(dict(self._canonical(sample))), sample)
         nearest = list(found.items())[: self._number]
         return Selected(epoch.sample, [(sample, self._scorer.of_sample(key, self.supernet, sample)) for key, sample in nearest])

@@ -42,6 +42,18 @@ def test_doubles_are_answered_as_floats(trained: ReadyNetwork) -> None:
     assert torch.equal(trained(images.double() / 255), trained((images.double() / 255).float()))
 
 
+def test_it_computes_in_half_precision_where_it_is_asked_to() -> None:
+    ready = ReadyNetwork(nn.Sequential(nn.Conv2d(3, 2, 4), nn.Flatten()), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "ab").bfloat16()
+    image = torch.rand(2, 3, 4, 4)
+    assert ready(image.bfloat16()).shape == ready(image).shape == ready((255 * image).byte()).shape == (2, 2)
+
+
+def test_it_can_be_exported() -> None:
+    ready = ReadyNetwork(nn.Sequential(nn.Conv2d(3, 2, 4), nn.Flatten()), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "ab")
+    image = torch.rand(2, 3, 4, 4)
+    assert torch.equal(torch.export.export(ready, (image,)).module()(image), ready(image))
+
+
 def test_answers_are_float32_whatever_it_computes_in(trained: ReadyNetwork) -> None:
     data = make_data()
     rough = ReadyNetwork(trained.network, data.mean, data.std, data.classes, torch.bfloat16)
@@ -89,8 +101,10 @@ def test_what_is_no_image_is_refused(trained: ReadyNetwork) -> None:
         trained(torch.zeros(3, 8, 8))
     with pytest.raises(EvaluatorError, match=r"images of torch.int64; expected torch.uint8, or floating point from 0 to 1"):
         trained(torch.zeros(1, 3, 8, 8, dtype=torch.int64))
-    with pytest.raises(EvaluatorError, match="images in floating point up to 255; expected 0 to 1"):
-        trained(torch.full((1, 3, 8, 8), 255.0))
+    fresh = ReadyNetwork(nn.Flatten(), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
+    for end in (255.0, -2.0):
+        with pytest.raises(EvaluatorError, match=r"images in floating point from -?[0-9]+ to -?[0-9]+; expected 0 to 1, not normalised"):
+            fresh(torch.full((1, 3, 8, 8), end))
     with pytest.raises(EvaluatorError, match=r"is no tensor; expected one, \[N, 3, H, W\]. classify\(\) takes pictures and arrays, too"):
         trained(np.zeros((1, 3, 8, 8)))  # type: ignore[arg-type]
     with pytest.raises(DataError, match="the images: floating point from 0 to 255; expected 0 to 1"):

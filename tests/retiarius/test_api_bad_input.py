@@ -120,7 +120,7 @@ def test_what_a_newcomer_types(call: Any, words: str) -> None:
 def test_images_of_ones_own_are_asked_for_where_a_file_cannot_name_them(data: Any) -> None:
     rt.search(TwoLayers, "random", evaluator=count_weights, trials=1, out="run", data=data, **HERE)
     found = rt.open_run("run", space=TwoLayers)
-    with pytest.raises(rt.DataError, match=r"best\.json was found on other images, '.*', which its file cannot name: set `data`"):
+    with pytest.raises(rt.DataError, match=r"best\.json was found on images that it does not hold, '.*': set `data`"):
         rt.retrain(found.best, epochs=1)
     assert found.best.record.score is not None and "epochs" not in found.best.record.score, "the function has trained nothing"
 

@@ -20,6 +20,15 @@ def data() -> Any:
     return make_data()
 
 
+def test_an_argument_called_lr_is_its_own(data: Any) -> None:
+    def rated(network: nn.Module, lr: float) -> float:
+        return lr
+
+    ranges = {"lr": {"_type": "uniform", "_value": [0, 1]}, "convolution": {"_type": "choice", "_value": ["small"]}}
+    found = rt.search(TwoLayers, "random", evaluator=rated, trials=2, data=data, search_space=ranges, fixed={"activation": "relu"}, **HERE)
+    assert all(trial.score == trial.hyperparameters["lr"] for trial in found.trials)
+
+
 def test_arguments_of_ones_own_evaluator_are_searched_or_fixed(data: Any) -> None:
     def scaled(network: nn.Module, scale: float, power: int = 1) -> float:
         return count_weights(network) * float(scale) ** power

@@ -139,3 +139,23 @@ def test_labels_that_could_have_come_out_otherwise() -> None:
     assert part(pins={"stem": "wide", "lr": 0.1}).labels_with_effect(wide) == ["width", "inputs", "nesterov"]
     one_value = ChosenSpace({"stem": ["plain", "wide"]}, {"lr": Categorical([0.1], label="lr")}, None)
     assert part(chosen=one_value).labels_with_effect({"stem": "plain", "width": 8, "inputs": [0, 1]}) == ["stem"]
+
+
+def test_what_is_fixed_and_read_by_no_network_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    stem, width = (Categorical(values, label=label) for label, values in (("stem", ["plain", "wide"]), ("width", [8, 16])))
+    assert part(pins={"stem": "plain", "width": 16}).without_effect({"stem": stem, "width": width}) == ["width"]
+    assert part(pins={"stem": "wide", "width": 16}).without_effect({"stem": stem, "width": width}) == []
+    assert part(pins={"width": 16}).without_effect({"width": width}) == [], "one of the stems reads it"
+    assert part(pins={"stem": "plain", "width": 8}).without_effect({}) == []
+    inputs = CategoricalMultiple([0, 1, 2], n_chosen=2, label="inputs")
+    assert part(pins={"inputs": [2, 1]}).without_effect({"inputs": inputs}) == []
+    with monkeypatch.context() as patch:
+        patch.setattr("spaces.search_subspace.MOST_TRIED", 2)
+        assert part(pins={"stem": "plain", "width": 16}).without_effect({"width": width}) == [], "there are three: too many to tell"
+
+    class Faulty(Stems):
+        @staticmethod
+        def canonical(sample: dict[str, Any]) -> dict[str, Any]:
+            raise ValueError(sample["stem"])
+
+    assert part(Faulty, pins={"stem": "plain", "width": 16}).without_effect({"width": width}) == []
