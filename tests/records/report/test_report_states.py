@@ -103,7 +103,7 @@ def test_commands_for_a_new_folder_and_for_the_same(tmp_path: Path) -> None:
     for command in (None, "", "python 'run"):
         assert command_again(read_run(change_config(folder, command=command))) is None
         assert next_command(read_run(folder)) is None
-        assert "again, in a new folder" in page_of(folder)
+        assert "again, in a new folder" not in page_of(folder)
 
 
 @pytest.mark.parametrize(
