@@ -101,4 +101,4 @@ def require_labels(labels: Collection[str], known: Collection[str]) -> None:
 
 def closest(name: object, known: Iterable[str], most: int) -> list[str]:
     """Return those of ``known`` that are most like ``name``, at most so many."""
-    return difflib.get_close_matches(name[:200] if isinstance(name, str) else show(name), known, n=most)
+    return difflib.get_close_matches(name[:200] if isinstance(name, str) else show(name), dict.fromkeys(known), n=most)

@@ -71,7 +71,7 @@ def choose_from(
         if ours in choices:
             narrowed[ours] = _candidates(name, mutable, choices[ours])
         else:
-            _require_known(name, list(dict.fromkeys([*choices, *names, *hyperparameters, EPOCHS])))
+            _require_known(name, [*choices, *names, *hyperparameters, EPOCHS])
             mutable.label = ours
             for value in _probes(mutable):
                 _check_epochs(value) if ours == EPOCHS else check(ours, value)

@@ -91,12 +91,12 @@ def make_plan(settings: SearchSettings, reporter: Reporter) -> SearchPlan:
     cut |= {"keeps_architecture": strategy.fixes_architecture, "known": None if table is None or chosen is not None else columns}
     cut |= {"hyperparameters": _offered(settings)}
     searched = searched_part(space, mutables, **cut)
-    if table is None:
+    if table is not None:
+        searched, table = _look_up(settings, table, searched, epochs, reporter)
+    else:
         held = {label: mutables[label] for label in pins if label in mutables and not is_fixed(mutables[label])}
         for label in searched.without_effect(held):
             reporter.warn(f"`fixed['{label}']` has no effect on the networks of this search")
-    if table is not None:
-        searched, table = _look_up(settings, table, searched, epochs, reporter)
     searched, numbers = tell_numbers(settings, searched, mutables, looks_up=table is not None)
     _check_hyperparameters(settings, searched, recipe)
     if reports_errors(settings.lightning) and settings.optimize_mode == "maximize" and not strategy.one_shot:

@@ -11,8 +11,8 @@ from common.errors import DataError, RecordError, SpaceError
 from common.files import write_json_atomically
 from common.reporter import Reporter
 from common.text import show
-from evaluators.names import DATASETS
 from records.formats import format_count
+from records.next_command import has_unnamed_images
 from records.provenance import collect_versions
 from records.run_folder import RunFolder, read_config, require_usable_out
 from records.scalars import open_scalars
@@ -134,10 +134,8 @@ def retrain(
 
 def _require_known_images(chosen: Architecture) -> None:
     """Raise ``DataError`` where the search had images that nobody can find again: a retraining on others would tell nothing."""
-    told = chosen.record.dataset
-    name = told.get("name")
-    if "fingerprint" in told and name not in DATASETS and "rows" not in told:
-        raise DataError(f"{chosen.name} was found on images that it does not hold, {show(name)}: set `data`")
+    if has_unnamed_images(chosen.record.dataset):
+        raise DataError(f"{chosen.name} was found on images that it does not hold, {show(chosen.record.dataset.get('name'))}: set `data`")
 
 
 def _as_it_began(chosen: Architecture, out: Path) -> Architecture:

@@ -62,8 +62,8 @@ def own_dataset(
     names = _class_names(classes, train, test, whole.labels)
     _check_labels(whole.labels, names, "training")
     missing = sorted({*range(len(names))} - {*whole.labels.tolist()})
-    are_named = not (classes is None and _own_names(train) is None and _own_names(test) is None)
-    if missing == [0] and not are_named and (rest is None or 0 not in rest.labels):
+    are_numbers = classes is None and _own_names(train) is None and _own_names(test) is None
+    if missing == [0] and are_numbers and (rest is None or 0 not in rest.labels):
         raise DataError("labels begin at 1; expected whole numbers from 0: subtract 1")
     if missing:
         raise DataError(

@@ -7,11 +7,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from records.next_command import retrain_command
+from records.next_command import has_unnamed_images, retrain_command
 from records.report.collect import Run
 
 _PROGRAMS = ("retiarius", "run_experiment.py")
-_TYPED = ("cifar10", "digits")  # data sets that a command can name; others were handed over from Python, unless the settings say a folder
 
 
 def command_again(run: Run) -> str | None:
@@ -39,7 +38,7 @@ def next_command(run: Run) -> str | None:
         return None
     if run.retraining is not None and run.is_of_retraining and run.retraining.state in ("running", "unfinished"):
         return _resume(run) if run.retraining.state == "unfinished" else None  # the search resumes the training that follows it
-    if run.settings.get("dataset") is None and "fingerprint" in run.best.dataset and run.best.dataset.get("name") not in _TYPED:
+    if run.settings.get("dataset") is None and has_unnamed_images(run.best.dataset):
         return None
     space = run.best.space_name
     program = _program(run) or ["python", "run_experiment.py"]

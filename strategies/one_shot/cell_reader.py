@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from strategies.one_shot.edge_normalization import weigh_edges
-from strategies.one_shot.search_epoch import GUARDED_CELL, choose_edges, count_skips, count_skips_among, less_costs
-from strategies.one_shot.skip_limit import choose_few_skips
+from strategies.one_shot.search_epoch import choose_edges, count_skips, count_skips_among, less_costs
+from strategies.one_shot.skip_limit import choose_few_skips, guarded_skips
 
 Probabilities = Mapping[str, Mapping[Any, float]]
 
@@ -58,9 +58,7 @@ class CellReader:
 
     def excess_skips(self, sample: Mapping[str, Any]) -> int:
         """Return how many skip connections the normal cell of ``sample`` has beyond those that it may have."""
-        if self.most_skips is None:
-            return 0
-        return max(0, count_skips(sample, self._kept).get(GUARDED_CELL, (0, 0))[0] - self.most_skips)
+        return 0 if self.most_skips is None else max(0, guarded_skips(sample, self._kept) - self.most_skips)
 
     def count_skips(self, sample: Mapping[str, Any], probabilities: Probabilities | None) -> dict[str, tuple[int, int]]:
         """Return, as ``count_skips`` does, those of ``sample``: its cells as they were without costs and a limit of skip connections.

@@ -25,7 +25,7 @@ def choose_few_skips(
     """
     limited = dict(probabilities)
     sample = choose_edges(limited, input_edges, n_chosen)
-    while most is not None and count_skips(sample, input_edges).get(GUARDED_CELL, (0, 0))[0] > most:
+    while most is not None and guarded_skips(sample, input_edges) > most:
         nodes = [node for node in input_edges if node.partition("/")[0] == GUARDED_CELL]
         kept = [input_edges[node][source] for node in nodes for source in sample[node]]
         skips = [edge for edge in kept if sample[edge] == SKIP and limited[edge][SKIP] > 0]
@@ -35,3 +35,8 @@ def choose_few_skips(
         limited[weakest] = {**limited[weakest], SKIP: 0.0}
         sample = choose_edges(limited, input_edges, n_chosen)
     return sample
+
+
+def guarded_skips(sample: Mapping[str, Any], input_edges: Mapping[str, list[str]]) -> int:
+    """Return how many skip connections the normal cell of ``sample`` has; ``input_edges`` as ``choose_edges`` takes them."""
+    return count_skips(sample, input_edges).get(GUARDED_CELL, (0, 0))[0]

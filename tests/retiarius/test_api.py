@@ -20,11 +20,6 @@ pytestmark = pytest.mark.usefixtures("own_folder")
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32"}
 
 
-@pytest.fixture
-def data() -> Any:
-    return make_data()
-
-
 def test_everything_that_is_exported_is_there() -> None:
     assert set(rt.__all__) == set(rt._HOME_OF)
     for name in rt.__all__:

@@ -9,7 +9,6 @@ from typing import Any
 import nni.nas.nn.pytorch as nas
 import pytest
 import torch
-from bright_bars import make_data
 from torch import nn
 from two_layers import TwoLayers, count_weights
 
@@ -17,11 +16,6 @@ import retiarius as rt
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32"}
-
-
-@pytest.fixture
-def data() -> Any:
-    return make_data()
 
 
 def fails_with(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bright_bars import make_data
 from matplotlib.figure import Figure
 from two_layers import TwoLayers, count_weights
 
@@ -13,11 +12,6 @@ import retiarius as rt
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 HERE: dict[str, Any] = {"device": "cpu", "precision": "float32"}
-
-
-@pytest.fixture
-def data() -> Any:
-    return make_data()
 
 
 @pytest.mark.slow
